@@ -1,0 +1,66 @@
+//! What can go wrong with the log, by what the caller does about it.
+
+use std::path::{Path, PathBuf};
+
+use adpipe_sql::trouble::Trouble;
+
+/// A failure of the event log.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    /// Too many bytes wait for the disk already; the caller should slow down and try again.
+    #[error("the event log has {queued_bytes} bytes waiting to be written; try again shortly")]
+    Busy {
+        /// Bytes queued when the append was refused.
+        queued_bytes: usize,
+    },
+    /// The log cannot be reached or written now, but may be later: locked, full, read-only, i/o error.
+    #[error("event log {path}: {reason}; {advice}", path = path.display())]
+    Unavailable {
+        /// The file concerned.
+        path: PathBuf,
+        /// What happened.
+        reason: String,
+        /// What a person can do about it.
+        advice: &'static str,
+    },
+    /// Stored bytes are not what was written. Waiting will not help.
+    #[error("event log {path}: {reason}; restore the file from a copy, or move it away to start an empty log", path = path.display())]
+    Corrupt {
+        /// The file concerned.
+        path: PathBuf,
+        /// What was found, and at which offset.
+        reason: String,
+    },
+    /// The records asked for are older than what is kept.
+    #[error("{topic} partition {partition}: offset {wanted} is no longer kept, the oldest is {oldest}")]
+    OutOfRange {
+        /// Topic name.
+        topic: &'static str,
+        /// Partition number.
+        partition: u32,
+        /// The offset asked for.
+        wanted: u64,
+        /// The oldest offset kept.
+        oldest: u64,
+    },
+    /// The log is closing down.
+    #[error("the event log is shutting down")]
+    Closed,
+}
+
+impl LogError {
+    /// True when the same call may work later without anybody's help to the data.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, LogError::Busy { .. } | LogError::Unavailable { .. })
+    }
+
+    /// Sorts a SQLite failure by what the caller can do, with advice for a person.
+    pub(crate) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> LogError {
+        let trouble = Trouble::of(error);
+        let (path, reason) = (path.to_path_buf(), error.to_string());
+        match trouble {
+            Trouble::Corrupt => LogError::Corrupt { path, reason },
+            _ => LogError::Unavailable { path, reason, advice: trouble.advice() },
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The event log: where records are durable before anybody is told "accepted".
+//!
+//! [`EventLog`] is the one trait; [`sqlite::SqliteLog`] keeps everything in one file.
+//! Producers fill [`Records`] and [`append`](EventLog::append) them; a [`Consumer`] reads
+//! [`RecordBatch`]es from offsets that *the reader* keeps (the stream processor keeps them in
+//! the warehouse, in the transaction that holds their effects).
+//!
+//! Open `record.rs` first, then `sqlite/mod.rs`.
+
+mod chunk;
+mod error;
+mod record;
+pub mod sqlite;
+mod ticket;
+mod topic;
+
+use std::time::Duration;
+
+pub use error::LogError;
+pub use record::{HeaderSet, Headers, Offset, Record, RecordBatch, Records, header, partition_of};
+pub(crate) use ticket::AppendReply;
+pub use ticket::AppendTicket;
+pub use topic::Topic;
+
+/// How far a source has come, stored with the records that got it there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePosition {
+    /// Names the source and its exact content (path, size, time of change …).
+    pub source: String,
+    /// Records taken so far; `None` forgets the source, when all of it is in.
+    pub position: Option<u64>,
+}
+
+/// The offsets that one partition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionRange {
+    /// Partition number, from 0.
+    pub partition: u32,
+    /// Oldest offset still kept; equal to `next` when none is.
+    pub first: Offset,
+    /// Offset that the next record will get.
+    pub next: Offset,
+}
+
+/// What may be dropped from the log.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionPolicy {
+    /// Records younger than this stay.
+    pub max_age: Duration,
+    /// The oldest go first when the stored bytes exceed this.
+    pub max_bytes: u64,
+}
+
+/// What a retention run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// Records dropped.
+    pub records: u64,
+    /// Stored (compressed) bytes dropped.
+    pub bytes: u64,
+}
+
+/// An append-only log of records in topics and partitions.
+///
+/// The calls block on disk or network; async callers await the [`AppendTicket`].
+pub trait EventLog: Send + Sync {
+    /// Queues records; the ticket resolves once they are durable. `position`, if any, becomes
+    /// durable together with them.
+    ///
+    /// # Errors
+    /// [`LogError::Busy`] at once, with nothing queued, when too many bytes wait already.
+    fn append(
+        &self,
+        topic: Topic,
+        records: Records,
+        position: Option<SourcePosition>,
+    ) -> Result<AppendTicket, LogError>;
+
+    /// The offsets each partition of a topic holds, by partition number.
+    fn ranges(&self, topic: Topic) -> Result<Vec<PartitionRange>, LogError>;
+
+    /// Reads records from `from` on, about `max_bytes` of them but at least one batch when
+    /// there is one. Empty at the end.
+    ///
+    /// # Errors
+    /// [`LogError::OutOfRange`] when `from` is older than what is kept.
+    fn read(
+        &self,
+        topic: Topic,
+        partition: u32,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Vec<RecordBatch>, LogError>;
+
+    /// Starts to consume a topic: see [`Consumer`].
+    fn consume(&self, topic: Topic) -> Result<Box<dyn Consumer>, LogError>;
+
+    /// Where an unfinished source stopped.
+    fn source_position(&self, source: &str) -> Result<Option<u64>, LogError>;
+
+    /// Drops what the policy allows, but never a record at or behind its floor: the next offset
+    /// its reader will want. A partition without a floor keeps everything.
+    fn retire(&self, policy: RetentionPolicy, floors: &[(Topic, u32, Offset)]) -> Result<Retired, LogError>;
+
+    /// Where the log is, for people; without secrets.
+    fn location(&self) -> String;
+}
+
+/// What a consumer was given.
+#[derive(Debug)]
+pub enum Polled {
+    /// These partitions, and only these, are now ours. Call [`Consumer::seek`] for each.
+    Assigned(Vec<u32>),
+    /// The next records of an assigned partition.
+    Batch(RecordBatch),
+    /// Nothing came within the time allowed.
+    Idle,
+}
+
+/// Reads a topic's partitions from where its owner says.
+pub trait Consumer: Send {
+    /// The next thing to know, waiting for it up to `timeout`. The first is always an assignment.
+    fn poll(&mut self, max_bytes: usize, timeout: Duration) -> Result<Polled, LogError>;
+
+    /// Goes on from `offset` in a partition.
+    fn seek(&mut self, partition: u32, offset: Offset);
+}
+
+/// Appends and waits until the records are durable, slowing down while the log is busy.
+///
+/// # Errors
+/// Any [`LogError`] but [`LogError::Busy`].
+pub fn append_and_wait(
+    log: &dyn EventLog,
+    topic: Topic,
+    mut make_records: impl FnMut() -> Records,
+    position: Option<SourcePosition>,
+) -> Result<(), LogError> {
+    loop {
+        match log.append(topic, make_records(), position.clone()) {
+            Ok(ticket) => return ticket.wait(),
+            Err(LogError::Busy { .. }) => std::thread::sleep(Duration::from_millis(5)),
+            Err(error) => return Err(error),
+        }
+    }
+}

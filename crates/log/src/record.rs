@@ -1,0 +1,228 @@
+//! Records on their way into the log ([`Records`]) and out of it ([`RecordBatch`]).
+
+use std::hash::BuildHasher;
+
+use crate::Topic;
+
+/// The position of a record in its partition. Dense: the first is 0, each next one is 1 more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Offset(pub u64);
+
+impl std::fmt::Display for Offset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Header names and values of a record, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Headers(pub Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    /// The value of the first header of that name.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice())
+    }
+
+    /// The value as text, when it is there and is UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Adds a header and returns the whole, for building in one expression.
+    pub fn with(mut self, name: &str, value: impl Into<Vec<u8>>) -> Headers {
+        self.0.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+/// Names of the headers that adpipe itself writes.
+pub mod header {
+    /// Wire format of the payload: absent for JSON, `csv` for one CSV row.
+    pub const FORMAT: &str = "adpipe-format";
+    /// The CSV header line that names the row's columns.
+    pub const COLUMNS: &str = "adpipe-columns";
+    /// The file a record was read from.
+    pub const SOURCE: &str = "adpipe-source";
+    /// The row of that file, from 1.
+    pub const ROW: &str = "adpipe-row";
+    /// Whole length in bytes of a record that was too long to keep.
+    pub const TRUNCATED_FROM: &str = "adpipe-truncated-from";
+    /// Error record: topic of the record that failed.
+    pub const ERROR_TOPIC: &str = "adpipe-error-topic";
+    /// Error record: partition of the record that failed.
+    pub const ERROR_PARTITION: &str = "adpipe-error-partition";
+    /// Error record: offset of the record that failed.
+    pub const ERROR_OFFSET: &str = "adpipe-error-offset";
+    /// Error record: `parse`, `schema`, `validation`, `future` or `sink`.
+    pub const ERROR_TYPE: &str = "adpipe-error-type";
+    /// Error record: what was wrong.
+    pub const ERROR_MESSAGE: &str = "adpipe-error-message";
+    /// Error record: the field that was wrong, when one is to blame.
+    pub const ERROR_FIELD: &str = "adpipe-error-field";
+    /// Error record: when it failed, milliseconds since the Unix epoch.
+    pub const ERROR_AT: &str = "adpipe-error-at";
+}
+
+/// Where one record lies in a buffer: key first, payload right behind it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub start: u32,
+    pub key_len: u32,
+    pub payload_len: u32,
+    pub header_set: u32,
+}
+
+/// Records to be appended together: one buffer, no allocation per record.
+#[derive(Debug, Default)]
+pub struct Records {
+    pub(crate) data: Vec<u8>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) header_sets: Vec<Headers>,
+}
+
+/// Names a set of headers within one [`Records`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeaderSet(u32);
+
+/// One buffer holds at most this many bytes, so that positions fit 32 bits with room to spare.
+const MAX_BUFFER_BYTES: usize = 1 << 30;
+
+impl Records {
+    /// An empty buffer.
+    pub fn new() -> Records {
+        Records::default()
+    }
+
+    /// Adds headers that any number of the following records may share.
+    pub fn add_headers(&mut self, headers: Headers) -> HeaderSet {
+        self.header_sets.push(headers);
+        HeaderSet((self.header_sets.len() - 1) as u32)
+    }
+
+    /// Adds a record. False, and nothing added, when the buffer is full (1 GiB).
+    #[must_use]
+    pub fn push(&mut self, key: &[u8], payload: &[u8], headers: HeaderSet) -> bool {
+        if self.data.len() + key.len() + payload.len() > MAX_BUFFER_BYTES {
+            return false;
+        }
+        debug_assert!((headers.0 as usize) < self.header_sets.len());
+        self.spans.push(Span {
+            start: self.data.len() as u32,
+            key_len: key.len() as u32,
+            payload_len: payload.len() as u32,
+            header_set: headers.0,
+        });
+        self.data.extend_from_slice(key);
+        self.data.extend_from_slice(payload);
+        true
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// True when there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Bytes of keys and payloads.
+    pub fn byte_size(&self) -> usize {
+        self.data.len()
+    }
+
+    pub(crate) fn key(&self, span: Span) -> &[u8] {
+        &self.data[span.start as usize..(span.start + span.key_len) as usize]
+    }
+
+    pub(crate) fn payload(&self, span: Span) -> &[u8] {
+        let start = (span.start + span.key_len) as usize;
+        &self.data[start..start + span.payload_len as usize]
+    }
+}
+
+/// The partition of a record: by its key, or by its payload when it has none.
+///
+/// The hash is fixed for good, because the same id must always meet the same partition.
+pub fn partition_of(key: &[u8], payload: &[u8], partitions: u32) -> u32 {
+    let hasher = foldhash::quality::FixedState::with_seed(0x61_64_70_69_70_65);
+    let hash = hasher.hash_one(if key.is_empty() { payload } else { key });
+    (hash % u64::from(partitions.max(1))) as u32
+}
+
+/// Records read from one partition, with consecutive offsets and one append time.
+#[derive(Debug)]
+pub struct RecordBatch {
+    /// Topic it was read from.
+    pub topic: Topic,
+    /// Partition it was read from.
+    pub partition: u32,
+    /// Offset of the first record.
+    pub base_offset: Offset,
+    /// When the records became durable, milliseconds since the Unix epoch.
+    pub appended_at_ms: i64,
+    pub(crate) data: Vec<u8>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) header_sets: Vec<Headers>,
+}
+
+/// One record of a [`RecordBatch`].
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Its offset in the partition.
+    pub offset: Offset,
+    /// Its key: for events the event's id.
+    pub key: &'a [u8],
+    /// Its payload, exactly as received.
+    pub payload: &'a [u8],
+    /// Its headers.
+    pub headers: &'a Headers,
+    /// Index of the header set within the batch: equal index, equal headers.
+    pub header_set: usize,
+}
+
+impl RecordBatch {
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// True when there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Offset behind the last record.
+    pub fn next_offset(&self) -> Offset {
+        Offset(self.base_offset.0 + self.spans.len() as u64)
+    }
+
+    /// Bytes of keys and payloads.
+    pub fn byte_size(&self) -> usize {
+        self.data.len()
+    }
+
+    /// The records in order of their offsets.
+    pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        self.spans.iter().enumerate().map(|(index, span)| {
+            let key_start = span.start as usize;
+            let payload_start = key_start + span.key_len as usize;
+            Record {
+                offset: Offset(self.base_offset.0 + index as u64),
+                key: &self.data[key_start..payload_start],
+                payload: &self.data[payload_start..payload_start + span.payload_len as usize],
+                headers: &self.header_sets[span.header_set as usize],
+                header_set: span.header_set as usize,
+            }
+        })
+    }
+
+    /// Drops the records before `first`, so that a batch which began earlier can be used.
+    pub(crate) fn skip_to(&mut self, first: Offset) {
+        let skip = first.0.saturating_sub(self.base_offset.0).min(self.spans.len() as u64);
+        self.spans.drain(..skip as usize);
+        self.base_offset = Offset(self.base_offset.0 + skip);
+    }
+}
