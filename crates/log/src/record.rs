@@ -204,19 +204,23 @@ impl RecordBatch {
         self.data.len()
     }
 
+    /// The record at an index, when there is one.
+    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+        let span = self.spans.get(index)?;
+        let key_start = span.start as usize;
+        let payload_start = key_start + span.key_len as usize;
+        Some(Record {
+            offset: Offset(self.base_offset.0 + index as u64),
+            key: &self.data[key_start..payload_start],
+            payload: &self.data[payload_start..payload_start + span.payload_len as usize],
+            headers: &self.header_sets[span.header_set as usize],
+            header_set: span.header_set as usize,
+        })
+    }
+
     /// The records in order of their offsets.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
-        self.spans.iter().enumerate().map(|(index, span)| {
-            let key_start = span.start as usize;
-            let payload_start = key_start + span.key_len as usize;
-            Record {
-                offset: Offset(self.base_offset.0 + index as u64),
-                key: &self.data[key_start..payload_start],
-                payload: &self.data[payload_start..payload_start + span.payload_len as usize],
-                headers: &self.header_sets[span.header_set as usize],
-                header_set: span.header_set as usize,
-            }
-        })
+        (0..self.len()).filter_map(|index| self.get(index))
     }
 
     /// Drops the records before `first`, so that a batch which began earlier can be used.

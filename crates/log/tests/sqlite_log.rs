@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, Headers, LogError, Offset, Polled, Records, RetentionPolicy, SourcePosition, Topic};
+use adpipe_log::{
+    EventLog, Headers, LogError, Offset, Polled, Records, RetentionPolicy, SourcePosition, Topic,
+};
 
 fn records(range: std::ops::Range<u32>) -> Records {
     let mut records = Records::new();
@@ -102,7 +104,8 @@ fn headers_and_bytes_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let log = SqliteLog::open(folder.path()).unwrap();
     let mut records = Records::new();
-    let headers = records.add_headers(Headers::default().with("adpipe-format", "csv").with("raw", vec![0, 255]));
+    let headers =
+        records.add_headers(Headers::default().with("adpipe-format", "csv").with("raw", vec![0, 255]));
     assert!(records.push(b"k", b"\x00\xff{not json", headers));
     log.append(Topic::Error, records, None).unwrap().wait().unwrap();
     let batches = log.read(Topic::Error, 0, Offset(0), 1).unwrap();
@@ -175,8 +178,11 @@ fn a_damaged_chunk_is_reported_with_its_place_and_nothing_is_skipped() {
 #[test]
 fn a_file_that_is_no_database_is_refused_with_advice() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("log.db"), "this is not a database, and long enough to be read".repeat(40))
-        .unwrap();
+    std::fs::write(
+        folder.path().join("log.db"),
+        "this is not a database, and long enough to be read".repeat(40),
+    )
+    .unwrap();
     let error = SqliteLog::open(folder.path()).err().unwrap();
     assert!(error.to_string().contains("restore the file"), "{error}");
 }

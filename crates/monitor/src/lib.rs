@@ -1,1 +1,182 @@
-//! placeholder
+//! Figures about the running process, in Prometheus' words.
+//!
+//! [`Metrics`] holds every series; each label combination is there from the start as 0, so that
+//! the first increment is never lost to `rate()`. Hot paths count locally and add once a batch.
+
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Upper bucket edges of `adpipe_event_latency_seconds`; an edge at exactly 5 answers "over 5 s?".
+pub const LATENCY_BUCKETS_S: [f64; 13] =
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+const HTTP_BUCKETS_S: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+/// Every series that a process exports.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// `adpipe_records_appended_total{topic}`
+    pub records_appended: IntCounterVec,
+    /// `adpipe_events_processed_total{outcome}`: `valid`, `invalid`, `duplicate`.
+    pub events_processed: IntCounterVec,
+    /// `adpipe_events_invalid_total{error_type}`
+    pub events_invalid: IntCounterVec,
+    /// `adpipe_late_events_total`
+    pub late_events: IntCounter,
+    /// `adpipe_event_latency_seconds`: from append to commit.
+    pub event_latency: Histogram,
+    /// `adpipe_sink_commit_duration_seconds`: one warehouse transaction.
+    pub sink_commit_duration: Histogram,
+    /// `adpipe_log_lag_records{topic,partition}`
+    pub log_lag: IntGaugeVec,
+    /// `adpipe_last_commit_timestamp_seconds`
+    pub last_commit: Gauge,
+    /// `adpipe_http_requests_total{route,status}`
+    pub http_requests: IntCounterVec,
+    /// `adpipe_http_request_duration_seconds{route}`
+    pub http_duration: HistogramVec,
+}
+
+/// A metric that could not be set up: a fault of ours, caught by the first test.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+impl Metrics {
+    /// Sets up every series at 0.
+    ///
+    /// # Errors
+    /// Only if two series had one name.
+    pub fn new(version: &str) -> Result<Metrics, MetricsError> {
+        let registry = Registry::new();
+        let counters =
+            |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let metrics = Metrics {
+            records_appended: counters(
+                "adpipe_records_appended_total",
+                "Records that this process made durable in the log.",
+                "topic",
+            )?,
+            events_processed: counters(
+                "adpipe_events_processed_total",
+                "Records whose outcome is committed.",
+                "outcome",
+            )?,
+            events_invalid: counters(
+                "adpipe_events_invalid_total",
+                "Records in error, by the type of error.",
+                "error_type",
+            )?,
+            late_events: IntCounter::new(
+                "adpipe_late_events_total",
+                "Events that came long after their minute; they are counted in it all the same.",
+            )?,
+            event_latency: Histogram::with_opts(
+                HistogramOpts::new(
+                    "adpipe_event_latency_seconds",
+                    "From the append of a record to the commit of its effects.",
+                )
+                .buckets(LATENCY_BUCKETS_S.to_vec()),
+            )?,
+            sink_commit_duration: Histogram::with_opts(
+                HistogramOpts::new(
+                    "adpipe_sink_commit_duration_seconds",
+                    "One transaction of the warehouse.",
+                )
+                .buckets(LATENCY_BUCKETS_S.to_vec()),
+            )?,
+            log_lag: IntGaugeVec::new(
+                Opts::new("adpipe_log_lag_records", "Records appended and not yet committed."),
+                &["topic", "partition"],
+            )?,
+            last_commit: Gauge::new(
+                "adpipe_last_commit_timestamp_seconds",
+                "When the stream processor last committed, seconds since the Unix epoch.",
+            )?,
+            http_requests: IntCounterVec::new(
+                Opts::new("adpipe_http_requests_total", "HTTP requests answered."),
+                &["route", "status"],
+            )?,
+            http_duration: HistogramVec::new(
+                HistogramOpts::new("adpipe_http_request_duration_seconds", "Time to answer a HTTP request.")
+                    .buckets(HTTP_BUCKETS_S.to_vec()),
+                &["route"],
+            )?,
+            registry,
+        };
+        metrics.register(version)?;
+        Ok(metrics)
+    }
+
+    fn register(&self, version: &str) -> Result<(), MetricsError> {
+        let registry = &self.registry;
+        registry.register(Box::new(self.records_appended.clone()))?;
+        registry.register(Box::new(self.events_processed.clone()))?;
+        registry.register(Box::new(self.events_invalid.clone()))?;
+        registry.register(Box::new(self.late_events.clone()))?;
+        registry.register(Box::new(self.event_latency.clone()))?;
+        registry.register(Box::new(self.sink_commit_duration.clone()))?;
+        registry.register(Box::new(self.log_lag.clone()))?;
+        registry.register(Box::new(self.last_commit.clone()))?;
+        registry.register(Box::new(self.http_requests.clone()))?;
+        registry.register(Box::new(self.http_duration.clone()))?;
+        let build_info = IntGaugeVec::new(
+            Opts::new("adpipe_build_info", "Always 1; the labels say which adpipe this is."),
+            &["version"],
+        )?;
+        build_info.with_label_values(&[version]).set(1);
+        registry.register(Box::new(build_info))?;
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+
+        for topic in ["ad_events_raw", "ad_events_error", "ad_events_retry"] {
+            self.records_appended.with_label_values(&[topic]);
+        }
+        for outcome in ["valid", "invalid", "duplicate"] {
+            self.events_processed.with_label_values(&[outcome]);
+        }
+        for error_type in ["parse", "schema", "validation", "future", "sink"] {
+            self.events_invalid.with_label_values(&[error_type]);
+        }
+        Ok(())
+    }
+
+    /// Adds `records` that took `seconds`, in one go.
+    pub fn observe_latency(&self, seconds: f64, records: u64) {
+        let local = self.event_latency.local();
+        for _ in 0..records {
+            local.observe(seconds);
+        }
+        local.flush();
+    }
+
+    /// Everything in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When a series cannot be written as text.
+    pub fn render(&self) -> Result<String, MetricsError> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Metrics;
+
+    #[test]
+    fn every_series_is_there_from_the_start() {
+        let text = Metrics::new("1.2.3").unwrap().render().unwrap();
+        for series in [
+            "adpipe_events_processed_total{outcome=\"valid\"} 0",
+            "adpipe_events_invalid_total{error_type=\"sink\"} 0",
+            "adpipe_records_appended_total{topic=\"ad_events_raw\"} 0",
+            "adpipe_event_latency_seconds_bucket{le=\"5\"} 0",
+            "adpipe_build_info{version=\"1.2.3\"} 1",
+            "process_resident_memory_bytes",
+        ] {
+            assert!(text.contains(series), "{series} is not in\n{text}");
+        }
+    }
+}

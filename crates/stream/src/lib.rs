@@ -1,1 +1,63 @@
-//! placeholder
+//! The stream processor: effectively once from the log into the warehouse.
+//!
+//! Two threads and a short queue between them. [`intake`] reads the log, parses, validates and
+//! fills columnar [`MicroBatch`](micro_batch::MicroBatch)es; [`processor`] makes each of them one
+//! warehouse transaction: claim the offsets, insert the events, add the metrics, record the
+//! account. Offsets live in that transaction, so a crash at any instant leaves either all of a
+//! batch or nothing, and the same records are read again.
+//!
+//! Open `processor.rs` first: `apply` is the whole promise on one screen.
+
+pub mod backlog;
+mod breaker;
+mod error_record;
+pub mod housekeeping;
+mod intake;
+pub mod micro_batch;
+pub mod processor;
+pub mod role_lock;
+pub mod shutdown;
+mod windows;
+
+use std::time::Duration;
+
+/// What may go wrong in a processor for good; what passes by itself is waited out.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The log cannot go on without somebody's help.
+    #[error(transparent)]
+    Log(#[from] adpipe_log::LogError),
+    /// The warehouse cannot go on without somebody's help.
+    #[error(transparent)]
+    Warehouse(#[from] adpipe_warehouse::WarehouseError),
+    /// A thread could not be started, or ended by a panic.
+    #[error("stream processor: {0}")]
+    Thread(String),
+}
+
+/// How the processor works.
+#[derive(Debug, Clone)]
+pub struct StreamConfig {
+    /// A micro-batch is closed at this many records …
+    pub batch_records: usize,
+    /// … or this many payload bytes …
+    pub batch_bytes: usize,
+    /// … or when its first record has waited this long.
+    pub linger: Duration,
+    /// How far ahead of the clock an event's time may be.
+    pub max_future: Duration,
+    /// An event is late when its minute ended this long before the newest event time.
+    pub allowed_lateness: Duration,
+}
+
+impl Default for StreamConfig {
+    fn default() -> StreamConfig {
+        StreamConfig {
+            batch_records: 50_000,
+            batch_bytes: 12 << 20,
+            linger: Duration::from_millis(100),
+            max_future: Duration::from_secs(3_600),
+            allowed_lateness: Duration::from_secs(300),
+        }
+    }
+}

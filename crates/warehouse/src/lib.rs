@@ -1,1 +1,129 @@
-//! placeholder
+//! The warehouse: events, metrics, the account of what was counted, and where to go on.
+//!
+//! [`Warehouse`] is the one trait; [`sqlite::SqliteWarehouse`] keeps one file a schema.
+//! The stream processor takes a [`StreamWriter`] and, for each micro-batch, one
+//! [`StreamTransaction`]: claim the offsets, insert the events (the database says which were
+//! there already), add the metrics, record the commit; all of it becomes visible at once.
+//! Everybody else reads: typed figures in [`report`], anything else by [`Warehouse::query`].
+//!
+//! SQL lies in `sql/`, by database; `sql/report/` holds what both understand.
+
+mod commit;
+mod error;
+pub mod report;
+pub mod sqlite;
+mod value;
+
+use std::time::Duration;
+
+use adpipe_event::{EventBatch, Millis};
+
+pub use commit::{Commit, Counts, LATENCY_BUCKETS_MS, LatencyCounts, MetricRow};
+pub use error::WarehouseError;
+pub use value::{Table, Value};
+
+/// Where the processor goes on in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionOffset {
+    /// Partition number.
+    pub partition: u32,
+    /// Offset of the first record whose effects are not in the warehouse.
+    pub next_offset: u64,
+}
+
+/// What became of a batch's events.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Inserted {
+    /// One for each event of the batch, by index: true when it is new.
+    pub is_new: Vec<bool>,
+    /// Events that the database itself refuses, by index, with its reason. Not new either.
+    pub refused: Vec<(usize, String)>,
+}
+
+/// What retention removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// Rows of the minute metrics.
+    pub minute_rows: u64,
+    /// Rows of the account that were merged into others.
+    pub commits: u64,
+}
+
+/// What the warehouse keeps, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionPolicy {
+    /// Minute metrics, counted back from the newest minute.
+    pub minutes: Duration,
+    /// Single commits, counted back from now; older ones are merged by the hour.
+    pub commits: Duration,
+}
+
+/// Called with the column names and each row; false ends the query.
+pub type OnRow<'a> = dyn FnMut(&[String], &[Value]) -> bool + 'a;
+
+/// A database with adpipe's schemas.
+pub trait Warehouse: Send + Sync {
+    /// Where to go on in each partition of a topic that has been processed before.
+    fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError>;
+
+    /// A connection for a stream processor.
+    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError>;
+
+    /// The newest minute that has metrics.
+    fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError>;
+
+    /// Runs one reading statement; `$1`, `$2` … stand for `params`. Nothing can be changed by it.
+    fn query(&self, sql: &str, params: &[Value], on_row: &mut OnRow<'_>) -> Result<(), WarehouseError>;
+
+    /// Removes what the policy no longer keeps.
+    fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError>;
+
+    /// Where the warehouse is, for people; without secrets.
+    fn location(&self) -> String;
+}
+
+/// The whole result of a query in memory. For results known to be small.
+pub fn query_table(warehouse: &dyn Warehouse, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
+    let mut table = Table::default();
+    warehouse.query(sql, params, &mut |columns, row| {
+        if table.columns.is_empty() {
+            table.columns = columns.to_vec();
+        }
+        table.rows.push(row.to_vec());
+        true
+    })?;
+    Ok(table)
+}
+
+/// One connection that writes the effects of micro-batches.
+pub trait StreamWriter: Send {
+    /// Starts a transaction. Dropped without commit, it leaves nothing behind.
+    fn begin(&mut self) -> Result<Box<dyn StreamTransaction + '_>, WarehouseError>;
+}
+
+/// The effects of one micro-batch, all or none.
+pub trait StreamTransaction {
+    /// Moves a partition's offset from `first` to `next`.
+    ///
+    /// # Errors
+    /// [`WarehouseError::Fenced`] when the stored offset is not `first`: somebody else has
+    /// processed these records, and this transaction must be dropped.
+    fn claim(&mut self, topic: &str, partition: u32, first: u64, next: u64) -> Result<(), WarehouseError>;
+
+    /// Inserts events; the primary key decides which of them are new, within the batch too
+    /// (the first one wins).
+    fn insert_events(&mut self, events: &EventBatch) -> Result<Inserted, WarehouseError>;
+
+    /// Adds to the minute metrics and to the hourly metrics. Both are best sorted by key.
+    fn add_metrics(
+        &mut self,
+        minutes: &[MetricRow<'_>],
+        hours: &[MetricRow<'_>],
+    ) -> Result<(), WarehouseError>;
+
+    /// Writes the account of this batch.
+    fn record(&mut self, commits: &[Commit]) -> Result<(), WarehouseError>;
+
+    /// Makes it all visible.
+    fn commit(self: Box<Self>) -> Result<(), WarehouseError>;
+}

@@ -1,0 +1,107 @@
+//! Reads the log and fills micro-batches.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use adpipe_event::{Millis, Parser, Rules};
+use adpipe_log::{Consumer, EventLog, Offset, Polled, Topic};
+use adpipe_warehouse::{Warehouse, WarehouseError};
+
+use crate::breaker::Breaker;
+use crate::micro_batch::{MicroBatch, Parsing};
+use crate::shutdown::Shutdown;
+use crate::{StreamConfig, StreamError};
+
+/// Bytes asked of the log at once.
+const READ_BYTES: usize = 2 << 20;
+
+/// How long to wait for records before looking whether something else is to be done.
+const IDLE: Duration = Duration::from_millis(50);
+
+pub(crate) struct Intake<'a> {
+    pub config: &'a StreamConfig,
+    pub log: &'a dyn EventLog,
+    pub warehouse: &'a dyn Warehouse,
+    pub shutdown: &'a Shutdown,
+    /// Raised by the processor when it was fenced: what was read under an older one is void.
+    pub generation: &'a AtomicU64,
+    pub batches: SyncSender<MicroBatch>,
+}
+
+impl Intake<'_> {
+    /// Reads until the switch is off, the processor has ended, or the log is damaged.
+    pub fn run(self) -> Result<(), StreamError> {
+        let mut breaker = Breaker::new("the event log");
+        while !self.shutdown.is_triggered() {
+            match self.read_on(&mut breaker) {
+                Ok(()) => return Ok(()),
+                Err(StreamError::Log(error)) if error.is_transient() => breaker.failed(&error, self.shutdown),
+                Err(StreamError::Warehouse(error)) if error.is_transient() => {
+                    breaker.failed(&error, self.shutdown);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// One consumer's life. It starts from the offsets in the warehouse, so it may end anywhere.
+    fn read_on(&self, breaker: &mut Breaker) -> Result<(), StreamError> {
+        let rules = Rules { max_future_ms: self.config.max_future.as_millis() as i64 };
+        let mut parsing = Parsing::new(Parser::new(rules));
+        let mut consumer = self.log.consume(Topic::Raw)?;
+        let mut assigned: Vec<u32> = Vec::new();
+        let mut generation = self.generation.load(Ordering::Acquire);
+        let mut batch = MicroBatch { generation, ..MicroBatch::default() };
+        let mut started = Instant::now();
+        loop {
+            if self.shutdown.is_triggered() {
+                return Ok(());
+            }
+            let newest = self.generation.load(Ordering::Acquire);
+            if newest != generation {
+                generation = newest;
+                batch = MicroBatch { generation, ..MicroBatch::default() };
+                self.seek_all(consumer.as_mut(), &assigned)?;
+            }
+            let timeout = match batch.is_empty() {
+                true => IDLE,
+                false => self.config.linger.saturating_sub(started.elapsed()).min(IDLE),
+            };
+            match consumer.poll(READ_BYTES, timeout)? {
+                Polled::Assigned(partitions) => {
+                    batch = MicroBatch { generation, ..MicroBatch::default() };
+                    self.seek_all(consumer.as_mut(), &partitions)?;
+                    assigned = partitions;
+                }
+                Polled::Batch(run) => {
+                    if batch.is_empty() {
+                        started = Instant::now();
+                    }
+                    batch.add(run, &mut parsing, Millis::now());
+                }
+                Polled::Idle => {}
+            }
+            breaker.succeeded();
+            let is_full =
+                batch.records() >= self.config.batch_records || batch.byte_size() >= self.config.batch_bytes;
+            if !batch.is_empty() && (is_full || started.elapsed() >= self.config.linger) {
+                let full = std::mem::replace(&mut batch, MicroBatch { generation, ..MicroBatch::default() });
+                // The processor has ended: so do we.
+                if self.batches.send(full).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn seek_all(&self, consumer: &mut dyn Consumer, partitions: &[u32]) -> Result<(), WarehouseError> {
+        let stored = self.warehouse.offsets(Topic::Raw.name())?;
+        for partition in partitions {
+            let known = stored.iter().find(|offset| offset.partition == *partition);
+            consumer.seek(*partition, Offset(known.map_or(0, |offset| offset.next_offset)));
+        }
+        Ok(())
+    }
+}

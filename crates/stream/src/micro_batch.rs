@@ -1,0 +1,182 @@
+//! Some records of the log, parsed: what one warehouse transaction will hold.
+
+use adpipe_event::{CsvColumns, EventBatch, EventError, Millis, Parser};
+use adpipe_log::{Headers, Offset, RecordBatch, header};
+use adpipe_warehouse::{Counts, LatencyCounts};
+
+/// Where a record lies within its micro-batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// Index of the run of records.
+    pub run: u32,
+    /// Index of the record in the run.
+    pub record: u32,
+}
+
+/// A record that is in error.
+#[derive(Debug)]
+pub struct Failed {
+    /// Which record.
+    pub origin: Origin,
+    /// What is wrong with it.
+    pub error: EventError,
+}
+
+/// A partition's part of the micro-batch.
+#[derive(Debug)]
+pub struct Share {
+    /// Partition number.
+    pub partition: u32,
+    /// First offset.
+    pub first: Offset,
+    /// Offset behind the last.
+    pub next: Offset,
+    /// Account of the records, without what only the warehouse knows (valid, duplicate, late).
+    pub counts: Counts,
+}
+
+/// Consecutive records of some partitions, parsed and validated.
+#[derive(Debug, Default)]
+pub struct MicroBatch {
+    /// Events that keep all rules.
+    pub events: EventBatch,
+    /// Which record each event came from, by the event's index.
+    pub origins: Vec<Origin>,
+    /// Records that break a rule.
+    pub failed: Vec<Failed>,
+    /// The records themselves.
+    pub runs: Vec<RecordBatch>,
+    /// One for each partition that has records here.
+    pub shares: Vec<Share>,
+    /// Which assignment it was read under; see [`crate::processor`].
+    pub(crate) generation: u64,
+}
+
+impl MicroBatch {
+    /// Number of records.
+    pub fn records(&self) -> usize {
+        self.events.len() + self.failed.len()
+    }
+
+    /// Payload bytes held.
+    pub fn byte_size(&self) -> usize {
+        self.runs.iter().map(RecordBatch::byte_size).sum()
+    }
+
+    /// True when it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Parses the records of a run into this batch.
+    pub fn add(&mut self, run: RecordBatch, parsing: &mut Parsing, now: Millis) {
+        let share_index = self.share_of(&run);
+        let run_index = self.runs.len() as u32;
+        parsing.start_run();
+        for (index, record) in run.iter().enumerate() {
+            let origin = Origin { run: run_index, record: index as u32 };
+            match parsing.parse(record.payload, record.headers, record.header_set, now) {
+                Ok(parsed) => {
+                    let counts = &mut self.shares[share_index].counts;
+                    counts.float_ids += u64::from(parsed.warnings.float_id);
+                    counts.unknown_fields += u64::from(parsed.warnings.unknown_fields);
+                    self.events.push(&parsed.event);
+                    self.origins.push(origin);
+                }
+                Err(error) => {
+                    self.shares[share_index].counts.add_invalid(error.error_type);
+                    self.failed.push(Failed { origin, error });
+                }
+            }
+        }
+        self.shares[share_index].counts.records += run.len() as u64;
+        self.runs.push(run);
+    }
+
+    fn share_of(&mut self, run: &RecordBatch) -> usize {
+        let next = run.next_offset();
+        if let Some(index) = self.shares.iter().position(|share| share.partition == run.partition) {
+            debug_assert_eq!(self.shares[index].next, run.base_offset, "a partition is read without gaps");
+            self.shares[index].next = next;
+            return index;
+        }
+        let (partition, first) = (run.partition, run.base_offset);
+        self.shares.push(Share { partition, first, next, counts: Counts::default() });
+        self.shares.len() - 1
+    }
+
+    /// How long the records of each share had waited at `now`, by the order of the shares.
+    pub fn latencies(&self, now: Millis) -> Vec<LatencyCounts> {
+        let mut latencies = vec![LatencyCounts::default(); self.shares.len()];
+        for run in &self.runs {
+            if let Some(index) = self.shares.iter().position(|share| share.partition == run.partition) {
+                latencies[index].observe((now.0 - run.appended_at_ms).max(0), run.len() as u64);
+            }
+        }
+        latencies
+    }
+
+    /// Index of the share that an origin belongs to.
+    pub fn share_index(&self, origin: Origin) -> usize {
+        let partition = self.runs[origin.run as usize].partition;
+        self.shares.iter().position(|share| share.partition == partition).unwrap_or(0)
+    }
+}
+
+/// Turns payloads into events by the format that their headers name.
+#[derive(Debug)]
+pub struct Parsing {
+    parser: Parser,
+    /// Columns of the newest header set, with its index within the run.
+    columns: Option<(usize, Result<CsvColumns, EventError>)>,
+    /// The header line those columns came from, kept over runs as it rarely changes.
+    known_header: Vec<u8>,
+    known_columns: Option<CsvColumns>,
+}
+
+impl Parsing {
+    /// Parses by these rules.
+    pub fn new(parser: Parser) -> Parsing {
+        Parsing { parser, columns: None, known_header: Vec::new(), known_columns: None }
+    }
+
+    /// Forgets what header set indexes mean: they are counted anew in each run.
+    fn start_run(&mut self) {
+        self.columns = None;
+    }
+
+    fn parse<'a>(
+        &'a mut self,
+        payload: &'a [u8],
+        headers: &Headers,
+        header_set: usize,
+        now: Millis,
+    ) -> Result<adpipe_event::Parsed<'a>, EventError> {
+        if headers.0.is_empty() || headers.text(header::FORMAT) != Some("csv") {
+            return self.parser.parse_json(payload, now);
+        }
+        if self.columns.as_ref().is_none_or(|(index, _)| *index != header_set) {
+            self.columns = Some((header_set, self.columns_of(headers)));
+        }
+        match &self.columns {
+            Some((_, Ok(columns))) => self.parser.parse_csv(columns, payload, now),
+            Some((_, Err(error))) => Err(error.clone()),
+            None => self.parser.parse_json(payload, now),
+        }
+    }
+
+    fn columns_of(&mut self, headers: &Headers) -> Result<CsvColumns, EventError> {
+        let line = headers.get(header::COLUMNS).unwrap_or_default();
+        if let Some(columns) = self.known_columns.as_ref().filter(|_| self.known_header == line) {
+            return Ok(columns.clone());
+        }
+        let columns = CsvColumns::parse(line).map_err(|error| EventError {
+            error_type: adpipe_event::ErrorType::Parse,
+            field: None,
+            message: format!("csv header: {error}"),
+        })?;
+        self.known_header = line.to_vec();
+        self.known_columns = Some(columns.clone());
+        Ok(columns)
+    }
+}

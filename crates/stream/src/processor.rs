@@ -1,0 +1,263 @@
+//! Makes each micro-batch one warehouse transaction.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use adpipe_event::{ErrorType, EventError, Millis};
+use adpipe_log::{EventLog, LogError, Records, Topic};
+use adpipe_monitor::Metrics;
+use adpipe_warehouse::{Commit, Counts, Inserted, StreamWriter, Warehouse, WarehouseError};
+
+use crate::breaker::Breaker;
+use crate::error_record;
+use crate::intake::Intake;
+use crate::micro_batch::MicroBatch;
+use crate::shutdown::Shutdown;
+use crate::{StreamConfig, StreamError, windows};
+
+/// Micro-batches between the two threads: one being filled, one waiting, one being written.
+const QUEUED_BATCHES: usize = 1;
+
+/// How long an order to end may go unnoticed.
+const NOTICE: Duration = Duration::from_millis(50);
+
+/// Reads `ad_events_raw` and counts its events, until the switch is off.
+///
+/// # Errors
+/// Only what waiting cannot mend: a damaged log or warehouse. What was read and not committed is
+/// read again at the next start.
+pub fn run(
+    config: &StreamConfig,
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Result<(), StreamError> {
+    let generation = AtomicU64::new(0);
+    let (sender, receiver) = sync_channel(QUEUED_BATCHES);
+    let intake = Intake { config, log, warehouse, shutdown, generation: &generation, batches: sender };
+    std::thread::scope(|scope| {
+        let intake = std::thread::Builder::new()
+            .name("stream-intake".to_owned())
+            .spawn_scoped(scope, move || intake.run())
+            .map_err(|error| StreamError::Thread(error.to_string()))?;
+        let mut processor = Processor {
+            config,
+            log,
+            warehouse,
+            metrics,
+            shutdown,
+            generation: &generation,
+            writer: None,
+            newest_event: None,
+            breaker: Breaker::new("the warehouse"),
+        };
+        let written = processor.run(&receiver);
+        // An intake that waits for room in the queue notices that nobody reads it any more.
+        drop(receiver);
+        let read = intake.join().map_err(|_| StreamError::Thread("the intake thread panicked".to_owned()))?;
+        read.and(written)
+    })
+}
+
+struct Processor<'a> {
+    config: &'a StreamConfig,
+    log: &'a dyn EventLog,
+    warehouse: &'a dyn Warehouse,
+    metrics: &'a Metrics,
+    shutdown: &'a Shutdown,
+    generation: &'a AtomicU64,
+    writer: Option<Box<dyn StreamWriter>>,
+    /// The newest event time committed: what "late" is measured by.
+    newest_event: Option<Millis>,
+    breaker: Breaker,
+}
+
+impl Processor<'_> {
+    fn run(&mut self, batches: &Receiver<MicroBatch>) -> Result<(), StreamError> {
+        while !self.shutdown.is_triggered() {
+            match batches.recv_timeout(NOTICE) {
+                Ok(batch) => self.write(&batch)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a batch, however long it takes; gives up only when asked to end or when fenced.
+    fn write(&mut self, batch: &MicroBatch) -> Result<(), StreamError> {
+        let mut errors_sent = false;
+        while !self.shutdown.is_triggered() {
+            if batch.generation != self.generation.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            match self.try_write(batch, &mut errors_sent) {
+                Ok(()) => {
+                    self.breaker.succeeded();
+                    return Ok(());
+                }
+                Err(StreamError::Warehouse(WarehouseError::Fenced { topic, partition, expected })) => {
+                    tracing::warn!(%topic, partition, expected, "another processor went on from here; starting from its offset");
+                    self.generation.fetch_add(1, Ordering::AcqRel);
+                    return Ok(());
+                }
+                Err(StreamError::Warehouse(error)) if error.is_transient() => {
+                    self.writer = None;
+                    self.breaker.failed(&error, self.shutdown);
+                }
+                Err(StreamError::Log(error)) if error.is_transient() => {
+                    self.breaker.failed(&error, self.shutdown);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn try_write(&mut self, batch: &MicroBatch, errors_sent: &mut bool) -> Result<(), StreamError> {
+        if !*errors_sent {
+            let now = Millis::now();
+            let mut records = Records::new();
+            for failed in &batch.failed {
+                push_error(&mut records, batch, failed.origin, &failed.error, now)?;
+            }
+            self.send_errors(records)?;
+            *errors_sent = true;
+        }
+        let started = Instant::now();
+        let commits = self.apply(batch)?;
+        self.metrics.sink_commit_duration.observe(started.elapsed().as_secs_f64());
+        self.count(batch, &commits);
+        Ok(())
+    }
+
+    /// The promise: all effects of the batch and the offsets behind it, in one transaction.
+    fn apply(&mut self, batch: &MicroBatch) -> Result<Vec<Commit>, StreamError> {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.warehouse.stream_writer()?,
+        };
+        if self.newest_event.is_none() {
+            self.newest_event = self.warehouse.newest_minute()?;
+        }
+        let mut transaction = writer.begin()?;
+        for share in &batch.shares {
+            transaction.claim(Topic::Raw.name(), share.partition, share.first.0, share.next.0)?;
+        }
+        let inserted = transaction.insert_events(&batch.events)?;
+        self.send_refused(batch, &inserted)?;
+        let windows = windows::aggregate(&batch.events, &inserted.is_new);
+        transaction.add_metrics(&windows.minutes, &windows.hours)?;
+        let commits = self.account(batch, &inserted);
+        transaction.record(&commits)?;
+        transaction.commit()?;
+        self.writer = Some(writer);
+        Ok(commits)
+    }
+
+    /// Rows that the database itself refuses are errors of the data, found one by one, so that
+    /// their neighbours are counted.
+    fn send_refused(&self, batch: &MicroBatch, inserted: &Inserted) -> Result<(), LogError> {
+        let now = Millis::now();
+        let mut records = Records::new();
+        for (index, reason) in &inserted.refused {
+            let error = EventError {
+                error_type: ErrorType::Sink,
+                field: None,
+                message: format!("warehouse: {reason}"),
+            };
+            push_error(&mut records, batch, batch.origins[*index], &error, now)?;
+        }
+        self.send_errors(records)
+    }
+
+    fn send_errors(&self, records: Records) -> Result<(), LogError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let count = records.len() as u64;
+        self.log.append(Topic::Error, records, None)?.wait()?;
+        self.metrics.records_appended.with_label_values(&[Topic::Error.name()]).inc_by(count);
+        Ok(())
+    }
+
+    /// What became of the records of each partition.
+    fn account(&self, batch: &MicroBatch, inserted: &Inserted) -> Vec<Commit> {
+        let mut all_counts: Vec<Counts> = batch.shares.iter().map(|share| share.counts).collect();
+        let late_before = self
+            .newest_event
+            .map(|newest| newest.0 - self.config.allowed_lateness.as_millis() as i64 - 60_000);
+        for (index, origin) in batch.origins.iter().enumerate() {
+            let counts = &mut all_counts[batch.share_index(*origin)];
+            if inserted.is_new[index] {
+                let minute = batch.events.event_time(index).floor_minute();
+                counts.valid += 1;
+                counts.clicks += u64::from(batch.events.click(index));
+                counts.late += u64::from(late_before.is_some_and(|limit| minute.0 < limit));
+            } else {
+                counts.duplicates += 1;
+            }
+        }
+        for (index, _) in &inserted.refused {
+            let counts = &mut all_counts[batch.share_index(batch.origins[*index])];
+            counts.duplicates -= 1;
+            counts.add_invalid(ErrorType::Sink);
+        }
+        let committed_at = Millis::now();
+        let latencies = batch.latencies(committed_at);
+        batch
+            .shares
+            .iter()
+            .zip(all_counts)
+            .zip(latencies)
+            .map(|((share, counts), latency)| Commit {
+                topic: Topic::Raw.name(),
+                partition: share.partition,
+                first_offset: share.first.0,
+                next_offset: share.next.0,
+                committed_at,
+                counts,
+                latency,
+            })
+            .collect()
+    }
+
+    fn count(&mut self, batch: &MicroBatch, commits: &[Commit]) {
+        let mut total = Counts::default();
+        for commit in commits {
+            total.add(&commit.counts);
+        }
+        let processed = &self.metrics.events_processed;
+        processed.with_label_values(&["valid"]).inc_by(total.valid);
+        processed.with_label_values(&["duplicate"]).inc_by(total.duplicates);
+        processed.with_label_values(&["invalid"]).inc_by(total.invalid());
+        for (error_type, count) in ErrorType::ALL.iter().zip(total.invalid_by_type) {
+            self.metrics.events_invalid.with_label_values(&[error_type.as_str()]).inc_by(count);
+        }
+        self.metrics.late_events.inc_by(total.late);
+        let now = Millis::now();
+        self.metrics.last_commit.set(now.0 as f64 / 1_000.0);
+        for run in &batch.runs {
+            let seconds = (now.0 - run.appended_at_ms).max(0) as f64 / 1_000.0;
+            self.metrics.observe_latency(seconds, run.len() as u64);
+        }
+        let newest = (0..batch.events.len()).map(|index| batch.events.event_time(index)).max();
+        self.newest_event = self.newest_event.max(newest);
+    }
+}
+
+fn push_error(
+    records: &mut Records,
+    batch: &MicroBatch,
+    origin: crate::micro_batch::Origin,
+    error: &EventError,
+    now: Millis,
+) -> Result<(), LogError> {
+    // A micro-batch is a hundredth of what one buffer holds; a full one is asked to come again.
+    match error_record::push(records, batch, origin, error, now) {
+        true => Ok(()),
+        false => Err(LogError::Busy { queued_bytes: records.byte_size() }),
+    }
+}

@@ -1,0 +1,30 @@
+//! One process a role on an embedded data folder.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+/// Held for as long as the process plays the role; the system lets go of it even after `kill -9`.
+#[derive(Debug)]
+pub struct RoleLock {
+    _file: File,
+}
+
+impl RoleLock {
+    /// Takes the role, or says that another process has it (`None`).
+    ///
+    /// Two stream processors on one folder would not count anything twice, as their commits fence
+    /// each other, but they would do the same work.
+    ///
+    /// # Errors
+    /// When the lock file cannot be made.
+    pub fn take(folder: &Path, role: &str) -> std::io::Result<Option<RoleLock>> {
+        std::fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{role}.lock"));
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(RoleLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}

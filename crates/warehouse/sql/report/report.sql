@@ -1,0 +1,60 @@
+-- What the console shows. Parameters are named $1, $2 … in the order of their first use.
+
+-- name: totals
+select coalesce(sum(records), 0), coalesce(sum(valid), 0), coalesce(sum(clicks), 0),
+       coalesce(sum(duplicates), 0), coalesce(sum(parse), 0), coalesce(sum(schema), 0),
+       coalesce(sum(validation), 0), coalesce(sum(future), 0), coalesce(sum(sink), 0),
+       coalesce(sum(late), 0), coalesce(sum(float_ids), 0), coalesce(sum(unknown_fields), 0)
+from realtime.commits;
+
+-- name: commits_since
+select committed_at, records, valid, duplicates,
+       parse + schema + validation + future + sink as invalid, latency_counts
+from realtime.commits
+where committed_at >= $1
+order by committed_at;
+
+-- name: newest_hour
+select max(window_start) from realtime.metrics_hourly;
+
+-- name: trend_by_minute
+select window_start, sum(impressions) as impressions, sum(clicks) as clicks
+from realtime.metrics
+where window_start >= $1
+group by window_start
+order by window_start;
+
+-- name: trend_by_hour
+select window_start, sum(impressions) as impressions, sum(clicks) as clicks
+from realtime.metrics_hourly
+where window_start >= $1
+group by window_start
+order by window_start;
+
+-- name: minutes_by_device
+select device_type, sum(impressions), sum(clicks)
+from realtime.metrics
+where window_start >= $1
+group by device_type
+order by device_type;
+
+-- name: minutes_by_banner
+select banner_pos, sum(impressions), sum(clicks)
+from realtime.metrics
+where window_start >= $1
+group by banner_pos
+order by banner_pos;
+
+-- name: hours_by_device
+select device_type, sum(impressions), sum(clicks)
+from realtime.metrics_hourly
+where window_start >= $1
+group by device_type
+order by device_type;
+
+-- name: hours_by_banner
+select banner_pos, sum(impressions), sum(clicks)
+from realtime.metrics_hourly
+where window_start >= $1
+group by banner_pos
+order by banner_pos;

@@ -1,0 +1,38 @@
+-- name: drop_minutes
+delete from realtime.metrics
+where window_start in (
+    select distinct window_start from realtime.metrics
+    where window_start < ?1
+    order by window_start
+    limit 60
+);
+
+-- name: merge_commits
+-- Old commits become one row a partition and hour: the account stays whole, the table small.
+create temp table merged_commits as
+select topic, partition, min(first_offset) as first_offset, max(next_offset) as next_offset,
+       max(committed_at) as committed_at, sum(records) as records, sum(valid) as valid, sum(clicks) as clicks,
+       sum(duplicates) as duplicates, sum(parse) as parse, sum(schema) as schema, sum(validation) as validation,
+       sum(future) as future, sum(sink) as sink, sum(late) as late, sum(float_ids) as float_ids,
+       sum(unknown_fields) as unknown_fields
+from realtime.commits
+where committed_at < ?1
+group by topic, partition, substr(committed_at, 1, 13)
+having count(*) > 1 and sum(records) = max(next_offset) - min(first_offset);
+
+-- name: delete_merged
+delete from realtime.commits
+where exists (
+    select 1 from temp.merged_commits m
+    where m.topic = commits.topic and m.partition = commits.partition
+      and commits.first_offset >= m.first_offset and commits.next_offset <= m.next_offset
+);
+
+-- name: insert_merged
+insert into realtime.commits (
+    topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
+    parse, schema, validation, future, sink, late, float_ids, unknown_fields, latency_counts
+)
+select topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
+       parse, schema, validation, future, sink, late, float_ids, unknown_fields, ''
+from temp.merged_commits;

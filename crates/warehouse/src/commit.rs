@@ -1,0 +1,175 @@
+//! What one micro-batch adds to the warehouse.
+
+use adpipe_event::{ErrorType, Millis};
+
+/// Impressions and clicks of one window and one combination of dimensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MetricRow<'a> {
+    /// Start of the minute or hour.
+    pub window_start: Millis,
+    /// Banner position, 0..=99.
+    pub banner_pos: u8,
+    /// Device type, 0..=99.
+    pub device_type: u8,
+    /// Connection type, 0..=99.
+    pub device_conn_type: u8,
+    /// Category of the site.
+    pub site_category: &'a str,
+    /// Category of the app.
+    pub app_category: &'a str,
+    /// Events.
+    pub impressions: u64,
+    /// Events that were clicked.
+    pub clicks: u64,
+}
+
+/// The account of some records: `records = valid + duplicates + invalid`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All records.
+    pub records: u64,
+    /// Events counted for the first time.
+    pub valid: u64,
+    /// Clicks among `valid`.
+    pub clicks: u64,
+    /// Events that had been counted already.
+    pub duplicates: u64,
+    /// Records that are in error, by type in the order of [`ErrorType::ALL`].
+    pub invalid_by_type: [u64; 5],
+    /// Valid events whose window had long passed.
+    pub late: u64,
+    /// Valid or duplicate events whose id is in float notation.
+    pub float_ids: u64,
+    /// Fields that were ignored because we do not know them.
+    pub unknown_fields: u64,
+}
+
+impl Counts {
+    /// Records in error.
+    pub fn invalid(&self) -> u64 {
+        self.invalid_by_type.iter().sum()
+    }
+
+    /// Counts one record in error.
+    pub fn add_invalid(&mut self, error_type: ErrorType) {
+        self.invalid_by_type[error_type as usize] += 1;
+    }
+
+    /// Adds another account to this one.
+    pub fn add(&mut self, other: &Counts) {
+        self.records += other.records;
+        self.valid += other.valid;
+        self.clicks += other.clicks;
+        self.duplicates += other.duplicates;
+        for (mine, theirs) in self.invalid_by_type.iter_mut().zip(other.invalid_by_type) {
+            *mine += theirs;
+        }
+        self.late += other.late;
+        self.float_ids += other.float_ids;
+        self.unknown_fields += other.unknown_fields;
+    }
+}
+
+/// Upper edges of the latency buckets, milliseconds, inclusive; a last bucket has no edge.
+/// 5,000 is one of them because the latency alert asks for "over 5 s".
+pub const LATENCY_BUCKETS_MS: [i64; 13] =
+    [10, 25, 50, 100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000];
+
+/// Records by latency: one count for each bucket and one for what is beyond.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LatencyCounts(pub [u64; LATENCY_BUCKETS_MS.len() + 1]);
+
+impl LatencyCounts {
+    /// Adds `records` that took `latency_ms`.
+    pub fn observe(&mut self, latency_ms: i64, records: u64) {
+        let bucket = LATENCY_BUCKETS_MS.partition_point(|edge| *edge < latency_ms);
+        self.0[bucket] += records;
+    }
+
+    /// Adds what was stored by [`to_text`](Self::to_text). What is not readable adds nothing.
+    pub fn add_text(&mut self, text: &str) {
+        for (mine, count) in self.0.iter_mut().zip(text.split(' ')) {
+            *mine += count.parse::<u64>().unwrap_or(0);
+        }
+    }
+
+    /// As stored: the counts, separated by spaces.
+    pub fn to_text(&self) -> String {
+        self.0.map(|count| count.to_string()).join(" ")
+    }
+
+    /// The latency in ms that a share `q` of the records did not exceed, by linear interpolation
+    /// within its bucket, as Prometheus' `histogram_quantile` does. None without records; the
+    /// last edge when it lies beyond all edges.
+    pub fn quantile_ms(&self, q: f64) -> Option<f64> {
+        let total: u64 = self.0.iter().sum();
+        if total == 0 {
+            return None;
+        }
+        let rank = q * total as f64;
+        let mut below = 0u64;
+        for (bucket, count) in self.0.iter().enumerate() {
+            if (below + count) as f64 >= rank && *count > 0 {
+                let Some(upper) = LATENCY_BUCKETS_MS.get(bucket) else { break };
+                let lower = if bucket == 0 { 0 } else { LATENCY_BUCKETS_MS[bucket - 1] };
+                let share = (rank - below as f64) / *count as f64;
+                return Some(lower as f64 + (upper - lower) as f64 * share);
+            }
+            below += count;
+        }
+        LATENCY_BUCKETS_MS.last().map(|edge| *edge as f64)
+    }
+}
+
+/// The account of one partition of one micro-batch.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Topic name.
+    pub topic: &'static str,
+    /// Partition number.
+    pub partition: u32,
+    /// First offset of the batch.
+    pub first_offset: u64,
+    /// Offset behind the batch.
+    pub next_offset: u64,
+    /// When the transaction was sealed.
+    pub committed_at: Millis,
+    /// What the records were.
+    pub counts: Counts,
+    /// How long they had waited since they were appended.
+    pub latency: LatencyCounts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_interpolate_within_their_bucket() {
+        let mut latency = LatencyCounts::default();
+        assert_eq!(latency.quantile_ms(0.5), None);
+        latency.observe(40, 100);
+        assert_eq!(latency.quantile_ms(0.5), Some(37.5));
+        latency.observe(900_000, 100);
+        assert_eq!(latency.quantile_ms(0.99), Some(300_000.0));
+    }
+
+    #[test]
+    fn an_edge_belongs_to_its_own_bucket() {
+        let mut latency = LatencyCounts::default();
+        latency.observe(5_000, 1);
+        latency.observe(5_001, 1);
+        assert_eq!((latency.0[8], latency.0[9]), (1, 1));
+    }
+
+    #[test]
+    fn latency_text_is_read_back() {
+        let mut latency = LatencyCounts::default();
+        latency.observe(3, 7);
+        latency.observe(1_000_000, 2);
+        let mut again = LatencyCounts::default();
+        again.add_text(&latency.to_text());
+        again.add_text("");
+        assert_eq!(again, latency);
+    }
+}

@@ -1,0 +1,46 @@
+//! What can go wrong with the warehouse, by what the caller does about it.
+
+/// A failure of the warehouse.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WarehouseError {
+    /// It cannot be reached or written now, but may be later. Pause, probe, go on.
+    #[error("warehouse {location}: {reason}; {advice}")]
+    Unavailable {
+        /// Which warehouse, or which of its files.
+        location: String,
+        /// What happened.
+        reason: String,
+        /// What a person can do about it.
+        advice: &'static str,
+    },
+    /// Another processor has gone on from the same offset. Start again from the stored one.
+    #[error("{topic} partition {partition}: offset {expected} was processed by somebody else")]
+    Fenced {
+        /// Topic name.
+        topic: String,
+        /// Partition number.
+        partition: u32,
+        /// The offset we started from.
+        expected: u64,
+    },
+    /// The stored bytes are damaged, or were written by a newer adpipe. Waiting will not help.
+    #[error("warehouse {location}: {reason}; {advice}")]
+    Unusable {
+        /// Which warehouse, or which of its files.
+        location: String,
+        /// What was found.
+        reason: String,
+        /// What a person can do about it.
+        advice: &'static str,
+    },
+    /// A statement is wrong: the user's, or ours.
+    #[error("{0}")]
+    Statement(String),
+}
+
+impl WarehouseError {
+    /// True when the same call may work later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, WarehouseError::Unavailable { .. })
+    }
+}

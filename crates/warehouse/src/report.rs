@@ -1,0 +1,225 @@
+//! The figures that people look at, typed.
+
+use adpipe_event::Millis;
+use adpipe_sql::section;
+
+use crate::{Counts, LatencyCounts, Value, Warehouse, WarehouseError, query_table};
+
+const REPORT_SQL: &str = include_str!("../sql/report/report.sql");
+const TOTALS: &str = section(REPORT_SQL, "totals");
+const COMMITS_SINCE: &str = section(REPORT_SQL, "commits_since");
+const NEWEST_HOUR: &str = section(REPORT_SQL, "newest_hour");
+const TREND_BY_MINUTE: &str = section(REPORT_SQL, "trend_by_minute");
+const TREND_BY_HOUR: &str = section(REPORT_SQL, "trend_by_hour");
+const MINUTES_BY_DEVICE: &str = section(REPORT_SQL, "minutes_by_device");
+const MINUTES_BY_BANNER: &str = section(REPORT_SQL, "minutes_by_banner");
+const HOURS_BY_DEVICE: &str = section(REPORT_SQL, "hours_by_device");
+const HOURS_BY_BANNER: &str = section(REPORT_SQL, "hours_by_banner");
+
+/// Impressions and clicks of something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ctr {
+    /// Events.
+    pub impressions: u64,
+    /// Events that were clicked.
+    pub clicks: u64,
+}
+
+impl Ctr {
+    /// Clicks / impressions, in [0, 1]; none without impressions.
+    pub fn rate(self) -> Option<f64> {
+        (self.impressions > 0).then(|| self.clicks as f64 / self.impressions as f64)
+    }
+
+    /// The 95 % Wilson score interval of the rate, so that a small group is not read as a trend.
+    /// Source: E. B. Wilson, "Probable inference, the law of succession, and statistical
+    /// inference", JASA 22 (1927).
+    pub fn wilson_95(self) -> Option<(f64, f64)> {
+        const Z: f64 = 1.959_963_984_540_054;
+        let rate = self.rate()?;
+        let n = self.impressions as f64;
+        let denominator = 1.0 + Z * Z / n;
+        let centre = (rate + Z * Z / (2.0 * n)) / denominator;
+        let half = Z * (rate * (1.0 - rate) / n + Z * Z / (4.0 * n * n)).sqrt() / denominator;
+        Some(((centre - half).max(0.0), (centre + half).min(1.0)))
+    }
+}
+
+/// A window's figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrendPoint {
+    /// Start of the minute or hour.
+    pub window_start: Millis,
+    /// Its figures.
+    pub ctr: Ctr,
+}
+
+/// A group's figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Device type or banner position.
+    pub code: i64,
+    /// Its figures.
+    pub ctr: Ctr,
+}
+
+/// Which table answers: minutes for short ranges, hours for long ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grain {
+    /// `realtime.metrics`, kept for some days.
+    Minute,
+    /// `realtime.metrics_hourly`, kept for good.
+    Hour,
+}
+
+/// What was committed within a short time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LivePoint {
+    /// Start of the interval.
+    pub at: Millis,
+    /// All records.
+    pub records: u64,
+    /// Events counted.
+    pub valid: u64,
+    /// Events counted before.
+    pub duplicates: u64,
+    /// Records in error.
+    pub invalid: u64,
+    /// Half of the records took no longer, ms; none without records.
+    pub p50_ms: Option<f64>,
+    /// 99 % of the records took no longer, ms.
+    pub p99_ms: Option<f64>,
+}
+
+fn count(value: &Value) -> u64 {
+    // Databases give sums as whole or decimal numbers; all of ours are whole.
+    value.as_i64().map_or_else(|| value.as_f64().map_or(0, |number| number as u64), |number| number as u64)
+}
+
+fn time(value: &Value) -> Option<Millis> {
+    value.as_str().and_then(Millis::parse_sql)
+}
+
+/// The account of everything ever committed.
+pub fn totals(warehouse: &dyn Warehouse) -> Result<Counts, WarehouseError> {
+    let table = query_table(warehouse, TOTALS, &[])?;
+    let Some(row) = table.rows.first() else { return Ok(Counts::default()) };
+    Ok(Counts {
+        records: count(&row[0]),
+        valid: count(&row[1]),
+        clicks: count(&row[2]),
+        duplicates: count(&row[3]),
+        invalid_by_type: [count(&row[4]), count(&row[5]), count(&row[6]), count(&row[7]), count(&row[8])],
+        late: count(&row[9]),
+        float_ids: count(&row[10]),
+        unknown_fields: count(&row[11]),
+    })
+}
+
+/// What was committed from `since` to `until`, in intervals of `step_ms`; empty ones included.
+pub fn live(
+    warehouse: &dyn Warehouse,
+    since: Millis,
+    until: Millis,
+    step_ms: i64,
+) -> Result<Vec<LivePoint>, WarehouseError> {
+    let step_ms = step_ms.max(1);
+    let first = since.0.div_euclid(step_ms) * step_ms;
+    let steps = ((until.0 - first).max(0) / step_ms + 1) as usize;
+    let mut points: Vec<LivePoint> = (0..steps)
+        .map(|step| LivePoint {
+            at: Millis(first + step as i64 * step_ms),
+            records: 0,
+            valid: 0,
+            duplicates: 0,
+            invalid: 0,
+            p50_ms: None,
+            p99_ms: None,
+        })
+        .collect();
+    let mut latencies = vec![LatencyCounts::default(); steps];
+    let since_text = Value::Text(Millis(first).to_string());
+    warehouse.query(COMMITS_SINCE, &[since_text], &mut |_, row| {
+        let Some(committed_at) = time(&row[0]) else { return true };
+        let step = (committed_at.0 - first) / step_ms;
+        if let Some(point) = usize::try_from(step).ok().and_then(|step| points.get_mut(step)) {
+            point.records += count(&row[1]);
+            point.valid += count(&row[2]);
+            point.duplicates += count(&row[3]);
+            point.invalid += count(&row[4]);
+            latencies[step as usize].add_text(row[5].as_str().unwrap_or_default());
+        }
+        true
+    })?;
+    for (point, latency) in points.iter_mut().zip(&latencies) {
+        point.p50_ms = latency.quantile_ms(0.5);
+        point.p99_ms = latency.quantile_ms(0.99);
+    }
+    Ok(points)
+}
+
+/// The newest hour that has figures.
+pub fn newest_hour(warehouse: &dyn Warehouse) -> Result<Option<Millis>, WarehouseError> {
+    let table = query_table(warehouse, NEWEST_HOUR, &[])?;
+    Ok(table.rows.first().and_then(|row| time(&row[0])))
+}
+
+/// Figures by window from `since` (event time) on; windows without events are not there.
+pub fn trend(
+    warehouse: &dyn Warehouse,
+    grain: Grain,
+    since: Millis,
+) -> Result<Vec<TrendPoint>, WarehouseError> {
+    let sql = match grain {
+        Grain::Minute => TREND_BY_MINUTE,
+        Grain::Hour => TREND_BY_HOUR,
+    };
+    let table = query_table(warehouse, sql, &[Value::Text(since.to_string())])?;
+    let point = |row: &Vec<Value>| {
+        let ctr = Ctr { impressions: count(&row[1]), clicks: count(&row[2]) };
+        time(&row[0]).map(|window_start| TrendPoint { window_start, ctr })
+    };
+    Ok(table.rows.iter().filter_map(point).collect())
+}
+
+/// Figures by device type from `since` (event time) on.
+pub fn by_device(
+    warehouse: &dyn Warehouse,
+    grain: Grain,
+    since: Millis,
+) -> Result<Vec<Group>, WarehouseError> {
+    groups(warehouse, if grain == Grain::Minute { MINUTES_BY_DEVICE } else { HOURS_BY_DEVICE }, since)
+}
+
+/// Figures by banner position from `since` (event time) on.
+pub fn by_banner(
+    warehouse: &dyn Warehouse,
+    grain: Grain,
+    since: Millis,
+) -> Result<Vec<Group>, WarehouseError> {
+    groups(warehouse, if grain == Grain::Minute { MINUTES_BY_BANNER } else { HOURS_BY_BANNER }, since)
+}
+
+fn groups(warehouse: &dyn Warehouse, sql: &str, since: Millis) -> Result<Vec<Group>, WarehouseError> {
+    let table = query_table(warehouse, sql, &[Value::Text(since.to_string())])?;
+    let group = |row: &Vec<Value>| {
+        let ctr = Ctr { impressions: count(&row[1]), clicks: count(&row[2]) };
+        row[0].as_i64().map(|code| Group { code, ctr })
+    };
+    Ok(table.rows.iter().filter_map(group).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ctr;
+
+    #[test]
+    fn wilson_interval_as_published() {
+        // 10 of 50: 0.1124 to 0.3304 (Newcombe 1998, method 3).
+        let (low, high) = Ctr { impressions: 50, clicks: 10 }.wilson_95().unwrap();
+        assert!((low - 0.1124).abs() < 5e-5 && (high - 0.3304).abs() < 5e-5, "{low} {high}");
+        assert_eq!(Ctr::default().wilson_95(), None);
+        let (low, _) = Ctr { impressions: 3, clicks: 0 }.wilson_95().unwrap();
+        assert_eq!(low, 0.0);
+    }
+}

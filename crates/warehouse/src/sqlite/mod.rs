@@ -1,0 +1,194 @@
+//! The embedded warehouse: one SQLite file a schema, attached under the schema's name,
+//! so that `realtime.metrics` means the same as on PostgreSQL.
+
+mod query;
+mod retention;
+mod stream;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use adpipe_event::Millis;
+use adpipe_sql::section;
+use adpipe_sql::sqlite::{
+    BUSY_TIMEOUT, Durability, MigrateError, Migration, migrate, set_durability, set_wal,
+};
+use adpipe_sql::trouble::Trouble;
+use rusqlite::{Connection, params};
+
+use crate::{
+    OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+};
+
+const STREAM_SQL: &str = include_str!("../../sql/sqlite/stream.sql");
+const OFFSETS: &str = section(STREAM_SQL, "offsets");
+const NEWEST_MINUTE: &str = section(STREAM_SQL, "newest_minute");
+
+/// A schema and its history.
+struct Schema {
+    name: &'static str,
+    migrations: &'static [Migration],
+}
+
+const SCHEMAS: &[Schema] = &[Schema {
+    name: "realtime",
+    migrations: &[Migration {
+        version: 1,
+        name: "events, metrics, offsets, commits",
+        sql: include_str!("../../sql/sqlite/realtime_0001.sql"),
+    }],
+}];
+
+/// Measured on a million events of one hour: 160,000 rows/s with pages of 16 KiB where 4 KiB
+/// gave 122,000, because a page of the key holds four times as many neighbours.
+const PAGE_BYTES: u32 = 16_384;
+
+/// Page cache of a connection that writes, in KiB.
+const WRITER_CACHE_KIB: u32 = 48 * 1024;
+
+/// Page cache of a connection that reads, in KiB.
+const READER_CACHE_KIB: u32 = 8 * 1024;
+
+/// Pages of write-ahead log before they are copied into the database: 32 MiB.
+const CHECKPOINT_PAGES: u32 = 2_000;
+
+/// The embedded warehouse in one folder.
+pub struct SqliteWarehouse {
+    folder: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl SqliteWarehouse {
+    /// Opens the warehouse in `folder`, makes what is missing and brings it up to date.
+    ///
+    /// # Errors
+    /// [`WarehouseError::Unavailable`] or [`WarehouseError::Unusable`], with what to do.
+    pub fn open(folder: &Path) -> Result<SqliteWarehouse, WarehouseError> {
+        std::fs::create_dir_all(folder).map_err(|error| WarehouseError::Unavailable {
+            location: folder.display().to_string(),
+            reason: format!("cannot make the folder: {error}"),
+            advice: "make it by hand, or name another folder",
+        })?;
+        let warehouse = SqliteWarehouse { folder: folder.to_path_buf(), readers: Mutex::new(Vec::new()) };
+        let mut connection = warehouse.connect(WRITER_CACHE_KIB)?;
+        for schema in SCHEMAS {
+            migrate(&mut connection, schema.name, schema.migrations).map_err(|error| match error {
+                MigrateError::Sqlite { source, .. } => warehouse.failure(&source),
+                too_new => WarehouseError::Unusable {
+                    location: warehouse.path(schema.name).display().to_string(),
+                    reason: too_new.to_string(),
+                    advice: "update adpipe",
+                },
+            })?;
+        }
+        Ok(warehouse)
+    }
+
+    fn path(&self, schema: &str) -> PathBuf {
+        self.folder.join(format!("{schema}.db"))
+    }
+
+    /// A new connection with every schema attached, ready to write.
+    fn connect(&self, cache_kib: u32) -> Result<Connection, WarehouseError> {
+        self.try_connect(cache_kib).map_err(|error| self.failure(&error))
+    }
+
+    fn try_connect(&self, cache_kib: u32) -> rusqlite::Result<Connection> {
+        let connection = Connection::open_in_memory()?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        for schema in SCHEMAS {
+            let path = self.path(schema.name);
+            connection.execute(&format!("attach ?1 as {}", schema.name), params![path.to_string_lossy()])?;
+            let name = Some(schema.name);
+            connection.pragma_update(name, "page_size", PAGE_BYTES)?;
+            connection.pragma_update(name, "auto_vacuum", "incremental")?;
+            set_wal(&connection, schema.name)?;
+            set_durability(&connection, schema.name, Durability::Consistent)?;
+            connection.pragma_update(name, "cache_size", -i64::from(cache_kib))?;
+        }
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+
+    fn failure(&self, error: &rusqlite::Error) -> WarehouseError {
+        sqlite_failure(&self.folder, error)
+    }
+
+    /// Runs `work` on a pooled connection.
+    fn with_reader<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, WarehouseError>,
+    ) -> Result<T, WarehouseError> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => self.connect(READER_CACHE_KIB)?,
+        };
+        let result = work(&mut connection);
+        if !matches!(result, Err(WarehouseError::Unavailable { .. } | WarehouseError::Unusable { .. })) {
+            self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+        result
+    }
+}
+
+/// Sorts a SQLite failure by what the caller can do.
+fn sqlite_failure(folder: &Path, error: &rusqlite::Error) -> WarehouseError {
+    let trouble = Trouble::of(error);
+    let (location, reason) = (folder.display().to_string(), error.to_string());
+    match trouble {
+        Trouble::Corrupt => WarehouseError::Unusable { location, reason, advice: trouble.advice() },
+        Trouble::Other | Trouble::Constraint => WarehouseError::Statement(reason),
+        _ => WarehouseError::Unavailable { location, reason, advice: trouble.advice() },
+    }
+}
+
+impl Warehouse for SqliteWarehouse {
+    fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
+        self.with_reader(|connection| {
+            let read = |connection: &Connection| {
+                connection
+                    .prepare_cached(OFFSETS)?
+                    .query_map(params![topic], |row| {
+                        Ok(PartitionOffset {
+                            partition: row.get(0)?,
+                            next_offset: row.get::<_, i64>(1)? as u64,
+                        })
+                    })?
+                    .collect::<rusqlite::Result<Vec<_>>>()
+            };
+            read(connection).map_err(|error| self.failure(&error))
+        })
+    }
+
+    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
+        let connection = self.connect(WRITER_CACHE_KIB)?;
+        Ok(Box::new(stream::SqliteWriter { connection, folder: self.folder.clone() }))
+    }
+
+    fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
+        self.with_reader(|connection| {
+            let newest: Option<String> = connection
+                .query_row(NEWEST_MINUTE, [], |row| row.get(0))
+                .map_err(|error| self.failure(&error))?;
+            Ok(newest.and_then(|text| Millis::parse_sql(&text)))
+        })
+    }
+
+    fn query(&self, sql: &str, params: &[Value], on_row: &mut OnRow<'_>) -> Result<(), WarehouseError> {
+        self.with_reader(|connection| query::run(&self.folder, connection, sql, params, on_row))
+    }
+
+    fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
+        let newest = self.newest_minute()?;
+        self.with_reader(|connection| {
+            retention::retire(connection, policy, newest).map_err(|error| self.failure(&error))
+        })
+    }
+
+    fn location(&self) -> String {
+        self.folder.display().to_string()
+    }
+}

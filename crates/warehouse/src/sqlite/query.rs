@@ -1,0 +1,89 @@
+//! Reading statements, the user's among them: nothing can be changed by one.
+
+use std::path::Path;
+
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params_from_iter};
+
+use super::sqlite_failure;
+use crate::{OnRow, Value, WarehouseError};
+
+/// Runs one statement with everything but reading forbidden.
+pub(super) fn run(
+    folder: &Path,
+    connection: &mut Connection,
+    sql: &str,
+    params: &[Value],
+    on_row: &mut OnRow<'_>,
+) -> Result<(), WarehouseError> {
+    let fail = |error: rusqlite::Error| match error {
+        rusqlite::Error::MultipleStatement => {
+            WarehouseError::Statement("one statement at a time, please; found several".to_owned())
+        }
+        other => sqlite_failure(folder, &other),
+    };
+    connection.authorizer(Some(only_reading)).map_err(fail)?;
+    let result = read(connection, sql, params, on_row);
+    let freed = connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
+    result.and(freed).map_err(fail)
+}
+
+fn only_reading(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Select
+        | AuthAction::Read { .. }
+        | AuthAction::Function { .. }
+        | AuthAction::Recursive => Authorization::Allow,
+        // `pragma table_info(…)` and the like tell, and change nothing.
+        AuthAction::Pragma { pragma_name, .. }
+            if pragma_name.ends_with("_info") || pragma_name.ends_with("_list") =>
+        {
+            Authorization::Allow
+        }
+        _ => Authorization::Deny,
+    }
+}
+
+fn read(
+    connection: &Connection,
+    sql: &str,
+    params: &[Value],
+    on_row: &mut OnRow<'_>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    let mut rows = statement.query(params_from_iter(params.iter().map(to_sqlite)))?;
+    let mut values = Vec::with_capacity(columns.len());
+    while let Some(row) = rows.next()? {
+        values.clear();
+        for index in 0..columns.len() {
+            values.push(from_sqlite(row.get_ref(index)?));
+        }
+        if !on_row(&columns, &values) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn to_sqlite(value: &Value) -> rusqlite::types::Value {
+    use rusqlite::types::Value as Sqlite;
+    match value {
+        Value::Null => Sqlite::Null,
+        Value::Int(number) => Sqlite::Integer(*number),
+        Value::Real(number) => Sqlite::Real(*number),
+        Value::Text(text) => Sqlite::Text(text.clone()),
+        Value::Blob(bytes) => Sqlite::Blob(bytes.clone()),
+    }
+}
+
+fn from_sqlite(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}

@@ -1,0 +1,203 @@
+//! The stream processor's transaction on SQLite.
+
+use std::path::{Path, PathBuf};
+
+use adpipe_event::{EventBatch, Millis};
+use adpipe_sql::section;
+use adpipe_sql::trouble::Trouble;
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
+
+use super::{STREAM_SQL, sqlite_failure};
+use crate::{Commit, Inserted, MetricRow, StreamTransaction, StreamWriter, WarehouseError};
+
+const CLAIM: &str = section(STREAM_SQL, "claim");
+const INSERT_EVENT: &str = section(STREAM_SQL, "insert_event");
+const ADD_MINUTE: &str = section(STREAM_SQL, "add_minute");
+const ADD_HOUR: &str = section(STREAM_SQL, "add_hour");
+const RECORD_COMMIT: &str = section(STREAM_SQL, "record_commit");
+
+pub(super) struct SqliteWriter {
+    pub connection: Connection,
+    pub folder: PathBuf,
+}
+
+impl StreamWriter for SqliteWriter {
+    fn begin(&mut self) -> Result<Box<dyn StreamTransaction + '_>, WarehouseError> {
+        let folder = self.folder.as_path();
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| sqlite_failure(folder, &error))?;
+        Ok(Box::new(SqliteTransaction { transaction, folder }))
+    }
+}
+
+struct SqliteTransaction<'c> {
+    transaction: Transaction<'c>,
+    folder: &'c Path,
+}
+
+impl SqliteTransaction<'_> {
+    fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, WarehouseError> {
+        result.map_err(|error| sqlite_failure(self.folder, &error))
+    }
+
+    fn try_insert_events(&self, events: &EventBatch) -> rusqlite::Result<Inserted> {
+        let mut insert = self.transaction.prepare_cached(INSERT_EVENT)?;
+        let mut inserted = Inserted { is_new: vec![false; events.len()], refused: Vec::new() };
+        let ingested_at = Millis::now().to_string();
+        let mut hour = TimeText::default();
+        let mut time = TimeText::default();
+        for index in sorted_by_key(events) {
+            let event_time = events.event_time(index);
+            let outcome = bind_event(&mut insert, events, index, &ingested_at, &mut hour, &mut time)
+                .and_then(|()| insert.raw_execute());
+            match outcome {
+                Ok(rows) => inserted.is_new[index] = rows > 0,
+                Err(error) if Trouble::of(&error) == Trouble::Constraint => {
+                    inserted.refused.push((index, error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+            debug_assert!(event_time >= event_time.floor_hour());
+        }
+        Ok(inserted)
+    }
+
+    fn try_add(&self, statement: &str, rows: &[MetricRow<'_>]) -> rusqlite::Result<()> {
+        let mut add = self.transaction.prepare_cached(statement)?;
+        let mut window = TimeText::default();
+        for row in rows {
+            add.execute(params![
+                window.of(row.window_start),
+                row.banner_pos,
+                row.device_type,
+                row.device_conn_type,
+                row.site_category,
+                row.app_category,
+                row.impressions as i64,
+                row.clicks as i64,
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn try_record(&self, commits: &[Commit]) -> rusqlite::Result<()> {
+        let mut record = self.transaction.prepare_cached(RECORD_COMMIT)?;
+        for commit in commits {
+            let counts = &commit.counts;
+            let [parse, schema, validation, future, sink] = counts.invalid_by_type.map(|count| count as i64);
+            record.execute(params![
+                commit.topic,
+                commit.partition,
+                commit.first_offset as i64,
+                commit.next_offset as i64,
+                commit.committed_at.to_string(),
+                counts.records as i64,
+                counts.valid as i64,
+                counts.clicks as i64,
+                counts.duplicates as i64,
+                parse,
+                schema,
+                validation,
+                future,
+                sink,
+                counts.late as i64,
+                counts.float_ids as i64,
+                counts.unknown_fields as i64,
+                commit.latency.to_text(),
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+impl StreamTransaction for SqliteTransaction<'_> {
+    fn claim(&mut self, topic: &str, partition: u32, first: u64, next: u64) -> Result<(), WarehouseError> {
+        let now = Millis::now().to_string();
+        let result = self
+            .transaction
+            .prepare_cached(CLAIM)
+            .and_then(|mut claim| claim.execute(params![topic, partition, first as i64, next as i64, now]));
+        match self.checked(result)? {
+            0 => Err(WarehouseError::Fenced { topic: topic.to_owned(), partition, expected: first }),
+            _ => Ok(()),
+        }
+    }
+
+    fn insert_events(&mut self, events: &EventBatch) -> Result<Inserted, WarehouseError> {
+        self.checked(self.try_insert_events(events))
+    }
+
+    fn add_metrics(
+        &mut self,
+        minutes: &[MetricRow<'_>],
+        hours: &[MetricRow<'_>],
+    ) -> Result<(), WarehouseError> {
+        self.checked(self.try_add(ADD_MINUTE, minutes))?;
+        self.checked(self.try_add(ADD_HOUR, hours))
+    }
+
+    fn record(&mut self, commits: &[Commit]) -> Result<(), WarehouseError> {
+        self.checked(self.try_record(commits))
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), WarehouseError> {
+        let folder = self.folder;
+        self.transaction.commit().map_err(|error| sqlite_failure(folder, &error))
+    }
+}
+
+/// Indexes of the events in the order of the primary key, so that neighbours in the key are
+/// written one after the other. Stable: of two events with one key, the first one wins.
+fn sorted_by_key(events: &EventBatch) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..events.len()).collect();
+    order.sort_by(|a, b| {
+        let hours = events.event_time(*a).floor_hour().cmp(&events.event_time(*b).floor_hour());
+        hours.then_with(|| events.id(*a).cmp(events.id(*b)))
+    });
+    order
+}
+
+/// Remembers the text of the last time, as neighbours often share it.
+#[derive(Default)]
+struct TimeText {
+    time: Option<Millis>,
+    text: String,
+}
+
+impl TimeText {
+    fn of(&mut self, time: Millis) -> &str {
+        if self.time != Some(time) {
+            self.text.clear();
+            time.write_sql(&mut self.text);
+            self.time = Some(time);
+        }
+        &self.text
+    }
+}
+
+fn bind_event(
+    insert: &mut CachedStatement<'_>,
+    events: &EventBatch,
+    index: usize,
+    ingested_at: &str,
+    hour: &mut TimeText,
+    time: &mut TimeText,
+) -> rusqlite::Result<()> {
+    let event = events.event(index);
+    insert.raw_bind_parameter(1, hour.of(event.event_time.floor_hour()))?;
+    insert.raw_bind_parameter(2, event.id)?;
+    insert.raw_bind_parameter(3, time.of(event.event_time))?;
+    insert.raw_bind_parameter(4, event.click)?;
+    insert.raw_bind_parameter(5, event.banner_pos)?;
+    insert.raw_bind_parameter(6, event.device_type)?;
+    insert.raw_bind_parameter(7, event.device_conn_type)?;
+    for (position, text) in event.texts.iter().enumerate() {
+        insert.raw_bind_parameter(8 + position, text)?;
+    }
+    for (position, number) in event.ints.iter().enumerate() {
+        insert.raw_bind_parameter(17 + position, number)?;
+    }
+    insert.raw_bind_parameter(26, ingested_at)
+}
