@@ -1,1 +1,32 @@
-//! placeholder
+//! The ad event: wire formats, splitting, parsing, validation, columnar batches. No I/O of its own.
+//!
+//! Bytes become records ([`RecordReader`]), a record becomes fields (`json.rs`, `csv.rs`), fields
+//! become an [`Event`] or an [`EventError`] (`validate.rs`), events become columns
+//! ([`EventBatch`]). One [`Parser`] serves stream, HTTP and batch. Nothing is allocated per field:
+//! an event borrows from its record.
+//!
+//! Open `validate.rs` first: it holds every rule.
+
+mod batch;
+mod csv;
+mod encode;
+mod encoding;
+mod error;
+mod event;
+mod json;
+mod key;
+mod parser;
+mod split;
+mod time;
+mod validate;
+
+pub use batch::EventBatch;
+pub use csv::{CsvColumns, HeaderError};
+pub use encode::CSV_HEADER;
+pub use encoding::{Encoding, Format, decode, sniff_encoding, sniff_format};
+pub use error::{ErrorType, EventError};
+pub use event::{Event, INT_FIELDS, TEXT_FIELDS, Warnings};
+pub use key::record_id;
+pub use parser::{Parsed, Parser, Rules};
+pub use split::{InputRecord, ReadError, RecordReader};
+pub use time::Millis;

@@ -1,5 +1,7 @@
 //! The embedded log: durable, dense, shared, retired, and honest about damage.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
+
 use std::time::Duration;
 
 use adpipe_log::sqlite::SqliteLog;

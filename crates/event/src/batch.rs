@@ -1,0 +1,142 @@
+//! Events as columns.
+
+use crate::{Event, Millis};
+
+/// Stands for "no value" in the number columns; valid numbers are >= -1.
+const NO_VALUE: i32 = i32::MIN;
+
+/// Texts one behind the other.
+#[derive(Debug, Clone, Default)]
+struct TextColumn {
+    text: String,
+    ends: Vec<u32>,
+}
+
+impl TextColumn {
+    fn push(&mut self, value: &str) {
+        self.text.push_str(value);
+        self.ends.push(self.text.len() as u32);
+    }
+
+    fn get(&self, index: usize) -> &str {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.text[start..self.ends[index] as usize]
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    fn byte_size(&self) -> usize {
+        self.text.len() + 4 * self.ends.len()
+    }
+}
+
+/// Events as columns: fields that are read together lie together, and nothing is allocated per
+/// event once the columns have grown. A column holds at most 4 GiB of text; batches of the
+/// pipeline are a hundredth of that.
+#[derive(Debug, Clone, Default)]
+pub struct EventBatch {
+    ids: TextColumn,
+    clicks: Vec<bool>,
+    event_times: Vec<Millis>,
+    banner_pos: Vec<u8>,
+    device_types: Vec<u8>,
+    device_conn_types: Vec<u8>,
+    texts: [TextColumn; 9],
+    ints: [Vec<i32>; 9],
+}
+
+impl EventBatch {
+    /// An empty batch.
+    pub fn new() -> EventBatch {
+        EventBatch::default()
+    }
+
+    /// Adds an event at the end.
+    pub fn push(&mut self, event: &Event<'_>) {
+        self.ids.push(event.id);
+        self.clicks.push(event.click);
+        self.event_times.push(event.event_time);
+        self.banner_pos.push(event.banner_pos);
+        self.device_types.push(event.device_type);
+        self.device_conn_types.push(event.device_conn_type);
+        for (column, text) in self.texts.iter_mut().zip(event.texts) {
+            column.push(text);
+        }
+        for (column, number) in self.ints.iter_mut().zip(event.ints) {
+            column.push(number.unwrap_or(NO_VALUE));
+        }
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.event_times.len()
+    }
+
+    /// True when there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.event_times.is_empty()
+    }
+
+    /// Forgets the events and keeps the room they took.
+    pub fn clear(&mut self) {
+        self.ids.clear();
+        self.clicks.clear();
+        self.event_times.clear();
+        self.banner_pos.clear();
+        self.device_types.clear();
+        self.device_conn_types.clear();
+        self.texts.iter_mut().for_each(TextColumn::clear);
+        self.ints.iter_mut().for_each(Vec::clear);
+    }
+
+    /// The event at an index. Like every getter here it panics beyond the end, as a slice does.
+    pub fn event(&self, index: usize) -> Event<'_> {
+        Event {
+            id: self.id(index),
+            click: self.clicks[index],
+            event_time: self.event_times[index],
+            banner_pos: self.banner_pos[index],
+            device_type: self.device_types[index],
+            device_conn_type: self.device_conn_types[index],
+            texts: std::array::from_fn(|column| self.texts[column].get(index)),
+            ints: std::array::from_fn(|column| {
+                let number = self.ints[column][index];
+                (number != NO_VALUE).then_some(number)
+            }),
+        }
+    }
+
+    /// The events in order.
+    pub fn iter(&self) -> impl Iterator<Item = Event<'_>> {
+        (0..self.len()).map(|index| self.event(index))
+    }
+
+    /// The event's id.
+    pub fn id(&self, index: usize) -> &str {
+        self.ids.get(index)
+    }
+
+    /// When the ad was shown.
+    pub fn event_time(&self, index: usize) -> Millis {
+        self.event_times[index]
+    }
+
+    /// The times of all events, in order.
+    pub fn event_times(&self) -> &[Millis] {
+        &self.event_times
+    }
+
+    /// Whether the ad was clicked.
+    pub fn click(&self, index: usize) -> bool {
+        self.clicks[index]
+    }
+
+    /// Bytes that the columns hold.
+    pub fn byte_size(&self) -> usize {
+        let texts: usize = self.texts.iter().map(TextColumn::byte_size).sum();
+        self.ids.byte_size() + texts + self.len() * (1 + 8 + 3 + 4 * self.ints.len())
+    }
+}

@@ -1,0 +1,202 @@
+//! Reads CSV rows (RFC 4180 quoting, one row a line) by the columns of their header.
+
+use crate::EventError;
+use crate::TEXT_FIELDS;
+use crate::error::shown;
+use crate::parser::Fields;
+use crate::validate::{EVENT_TIME, FIELD_COUNT, FIRST_INT, HOUR, ID, RawValue, field_index};
+
+/// Which field each column holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvColumns {
+    header: String,
+    /// Field of each column; `None` for a column that we do not know.
+    fields: Vec<Option<u8>>,
+    unknown: u32,
+    id_column: usize,
+}
+
+/// Why a header line cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// Some required columns are not there.
+    #[error("the header lacks the column(s) {0}; it begins with {1}")]
+    Missing(String, String),
+    /// A column stands twice.
+    #[error("the header names the column {0} twice")]
+    Duplicate(String),
+    /// It cannot be read.
+    #[error("the header line {0}")]
+    Unreadable(String),
+}
+
+impl CsvColumns {
+    /// Reads a header line. Column names are matched without regard to spaces around them.
+    ///
+    /// # Errors
+    /// When a required column is missing or any known one stands twice.
+    pub fn parse(header: &[u8]) -> Result<CsvColumns, HeaderError> {
+        let text = std::str::from_utf8(header).map_err(|error| {
+            HeaderError::Unreadable(format!("is not valid UTF-8 at byte {}", error.valid_up_to()))
+        })?;
+        let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
+        if text.trim().is_empty() {
+            return Err(HeaderError::Unreadable("is empty".to_owned()));
+        }
+        let mut names = Vec::new();
+        let mut rewritten = String::new();
+        each_cell(text, &mut rewritten, |cell, rewritten| {
+            let name = match cell {
+                RawValue::Cell(name) => name,
+                RawValue::RewrittenCell(range) => &rewritten[range],
+                _ => "",
+            };
+            names.push(name.trim().to_owned());
+        })
+        .map_err(|error| HeaderError::Unreadable(format!("has {}", error.message)))?;
+
+        let mut found = [false; FIELD_COUNT];
+        let mut fields = Vec::with_capacity(names.len());
+        let mut unknown = 0;
+        let mut id_column = 0;
+        for (column, name) in names.iter().enumerate() {
+            let field = field_index(name.as_bytes());
+            match field {
+                Some(index) if found[index] => return Err(HeaderError::Duplicate(name.clone())),
+                Some(index) => {
+                    found[index] = true;
+                    if index == ID {
+                        id_column = column;
+                    }
+                }
+                None => unknown += 1,
+            }
+            fields.push(field.map(|index| index as u8));
+        }
+        let missing = missing_columns(&found);
+        if !missing.is_empty() {
+            return Err(HeaderError::Missing(missing.join(", "), shown(text)));
+        }
+        Ok(CsvColumns { header: text.to_owned(), fields, unknown, id_column })
+    }
+
+    /// The header line, for [`parse`](Self::parse) to read again.
+    pub fn wire(&self) -> &str {
+        &self.header
+    }
+
+    /// Names of the columns that are ignored.
+    pub fn unknown_columns(&self) -> u32 {
+        self.unknown
+    }
+
+    pub(crate) fn id_column(&self) -> usize {
+        self.id_column
+    }
+}
+
+fn missing_columns(found: &[bool; FIELD_COUNT]) -> Vec<&'static str> {
+    let mut required: Vec<(usize, &'static str)> =
+        ["id", "click", "banner_pos", "device_type", "device_conn_type"]
+            .into_iter()
+            .chain(TEXT_FIELDS)
+            .filter_map(|name| field_index(name.as_bytes()).map(|index| (index, name)))
+            .collect();
+    required.sort_unstable();
+    debug_assert!(required.iter().all(|(index, _)| *index < FIRST_INT));
+    let mut missing: Vec<&'static str> =
+        required.into_iter().filter(|(index, _)| !found[*index]).map(|(_, name)| name).collect();
+    if !found[HOUR] && !found[EVENT_TIME] {
+        missing.push("hour (or event_time)");
+    }
+    missing
+}
+
+/// The known fields of a row.
+pub(crate) fn fields<'a>(
+    columns: &CsvColumns,
+    line: &'a [u8],
+    rewritten: &mut String,
+) -> Result<Fields<'a>, EventError> {
+    let text = std::str::from_utf8(line)
+        .map_err(|error| EventError::parse(format!("not valid UTF-8 at byte {}", error.valid_up_to())))?;
+    let mut fields = Fields { values: [const { RawValue::Absent }; FIELD_COUNT], unknown: columns.unknown };
+    let mut cells = 0;
+    each_cell(text, rewritten, |cell, _| {
+        if let Some(Some(index)) = columns.fields.get(cells) {
+            fields.values[*index as usize] = cell;
+        }
+        cells += 1;
+    })?;
+    if cells != columns.fields.len() {
+        return Err(EventError::parse(format!(
+            "the row has {cells} cells and the header {}",
+            columns.fields.len()
+        )));
+    }
+    Ok(fields)
+}
+
+/// Calls `on_cell` for each cell of a line; an empty cell is absent.
+fn each_cell<'a>(
+    line: &'a str,
+    rewritten: &mut String,
+    mut on_cell: impl FnMut(RawValue<'a>, &str),
+) -> Result<(), EventError> {
+    let bytes = line.as_bytes();
+    let mut start = 0;
+    loop {
+        let end = if bytes.get(start) == Some(&b'"') {
+            let (cell, end) = quoted_cell(line, start, rewritten)?;
+            on_cell(cell, rewritten);
+            end
+        } else {
+            let end = memchr::memchr(b',', &bytes[start..]).map_or(bytes.len(), |length| start + length);
+            let cell = &line[start..end];
+            on_cell(if cell.is_empty() { RawValue::Absent } else { RawValue::Cell(cell) }, rewritten);
+            end
+        };
+        if end == bytes.len() {
+            return Ok(());
+        }
+        start = end + 1;
+    }
+}
+
+/// A cell that begins with a quote at `start`, and where it ends (at a comma or the line's end).
+fn quoted_cell<'a>(
+    line: &'a str,
+    start: usize,
+    rewritten: &mut String,
+) -> Result<(RawValue<'a>, usize), EventError> {
+    let bytes = line.as_bytes();
+    let mut from = start + 1;
+    let rewritten_start = rewritten.len();
+    let mut is_rewritten = false;
+    loop {
+        let Some(length) = memchr::memchr(b'"', &bytes[from..]) else {
+            return Err(EventError::parse(format!("a quote opened at byte {start} that is not closed")));
+        };
+        let quote = from + length;
+        if bytes.get(quote + 1) == Some(&b'"') {
+            rewritten.push_str(&line[from..=quote]);
+            is_rewritten = true;
+            from = quote + 2;
+            continue;
+        }
+        let end = quote + 1;
+        if end != bytes.len() && bytes[end] != b',' {
+            return Err(EventError::parse(format!("text behind a closing quote at byte {end}")));
+        }
+        let tail = &line[from..quote];
+        let cell = if is_rewritten {
+            rewritten.push_str(tail);
+            RawValue::RewrittenCell(rewritten_start..rewritten.len())
+        } else if tail.is_empty() {
+            RawValue::Absent
+        } else {
+            RawValue::Cell(tail)
+        };
+        return Ok((cell, end));
+    }
+}

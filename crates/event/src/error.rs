@@ -1,0 +1,82 @@
+//! Why a record is no event.
+
+use std::str::FromStr;
+
+/// The kinds of bad records (DESIGN section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorType {
+    /// Not readable as a record.
+    Parse,
+    /// A field is missing or of the wrong type.
+    Schema,
+    /// A value is out of its range.
+    Validation,
+    /// The event's time lies ahead of the clock; the only error that heals by itself.
+    Future,
+    /// The warehouse refuses this one record.
+    Sink,
+}
+
+impl ErrorType {
+    /// Every type, in the order of the enum.
+    pub const ALL: [ErrorType; 5] =
+        [ErrorType::Parse, ErrorType::Schema, ErrorType::Validation, ErrorType::Future, ErrorType::Sink];
+
+    /// The name used in headers, SQL and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorType::Parse => "parse",
+            ErrorType::Schema => "schema",
+            ErrorType::Validation => "validation",
+            ErrorType::Future => "future",
+            ErrorType::Sink => "sink",
+        }
+    }
+}
+
+impl FromStr for ErrorType {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<ErrorType, String> {
+        ErrorType::ALL
+            .into_iter()
+            .find(|error_type| error_type.as_str() == name)
+            .ok_or_else(|| format!("unknown error type {name}"))
+    }
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EventError {
+    /// The kind of fault.
+    pub error_type: ErrorType,
+    /// The field to blame, when there is one.
+    pub field: Option<&'static str>,
+    /// What was found and what is allowed.
+    pub message: String,
+}
+
+impl EventError {
+    pub(crate) fn parse(message: impl Into<String>) -> EventError {
+        EventError { error_type: ErrorType::Parse, field: None, message: message.into() }
+    }
+
+    pub(crate) fn schema(field: &'static str, message: String) -> EventError {
+        EventError { error_type: ErrorType::Schema, field: Some(field), message }
+    }
+
+    pub(crate) fn validation(field: &'static str, message: String) -> EventError {
+        EventError { error_type: ErrorType::Validation, field: Some(field), message }
+    }
+}
+
+/// A value as it may stand in a message: short, and without control characters.
+pub(crate) fn shown(value: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut text: String = value.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if value.chars().nth(LONGEST).is_some() {
+        text.push('…');
+    }
+    text
+}

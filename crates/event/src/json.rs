@@ -1,0 +1,343 @@
+//! Reads a JSON object of known fields without building it (RFC 8259).
+//!
+//! Of a key that stands twice the last value counts, as in most JSON readers.
+
+use std::ops::Range;
+
+use crate::EventError;
+use crate::parser::Fields;
+use crate::validate::{FIELD_COUNT, RawValue, field_index};
+
+/// How deep a record may be nested, its own braces included.
+const DEEPEST: u32 = 64;
+
+/// The known fields of an object.
+pub(crate) fn fields<'a>(payload: &'a [u8], rewritten: &mut String) -> Result<Fields<'a>, EventError> {
+    let text = std::str::from_utf8(payload)
+        .map_err(|error| EventError::parse(format!("not valid UTF-8 at byte {}", error.valid_up_to())))?;
+    let mut reader = Reader { text, bytes: payload, at: 0 };
+    reader.skip_space();
+    if reader.peek() != Some(b'{') {
+        return Err(reader.not_an_object());
+    }
+    let fields = reader.object(rewritten)?;
+    reader.skip_space();
+    if reader.at != payload.len() {
+        return Err(reader.unexpected("the end of the record"));
+    }
+    Ok(fields)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// A string as it stands, or rewritten without its escapes.
+enum Str<'a> {
+    Plain(&'a str),
+    Rewritten(Range<usize>),
+}
+
+impl<'a> Reader<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn unexpected(&self, wanted: &str) -> EventError {
+        match self.text.get(self.at..).and_then(|rest| rest.chars().next()) {
+            Some(found) => {
+                EventError::parse(format!("{found:?} at byte {} where {wanted} should be", self.at))
+            }
+            None => {
+                EventError::parse(format!("the record ends at byte {} where {wanted} should be", self.at))
+            }
+        }
+    }
+
+    /// Valid JSON that is no object is a matter of its shape, anything else is not readable.
+    fn not_an_object(mut self) -> EventError {
+        if self.at == self.bytes.len() {
+            return EventError::parse("the record is empty");
+        }
+        if let Err(error) = self.skip_value(0) {
+            return error;
+        }
+        self.skip_space();
+        if self.at != self.bytes.len() {
+            return self.unexpected("the end of the record");
+        }
+        EventError {
+            error_type: crate::ErrorType::Schema,
+            field: None,
+            message: "the record is JSON but not an object".to_owned(),
+        }
+    }
+
+    fn object(&mut self, rewritten: &mut String) -> Result<Fields<'a>, EventError> {
+        let mut fields = Fields { values: [const { RawValue::Absent }; FIELD_COUNT], unknown: 0 };
+        self.at += 1;
+        self.skip_space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(fields);
+        }
+        loop {
+            if self.peek() != Some(b'"') {
+                return Err(self.unexpected("a field name"));
+            }
+            let known = match self.string(rewritten)? {
+                Str::Plain(name) => field_index(name.as_bytes()),
+                Str::Rewritten(range) => field_index(rewritten[range].as_bytes()),
+            };
+            self.skip_space();
+            if self.peek() != Some(b':') {
+                return Err(self.unexpected("':'"));
+            }
+            self.at += 1;
+            self.skip_space();
+            match known {
+                Some(index) => fields.values[index] = self.value(rewritten)?,
+                None => {
+                    self.skip_value(1)?;
+                    fields.unknown += 1;
+                }
+            }
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(fields);
+                }
+                _ => return Err(self.unexpected("',' or '}'")),
+            }
+            self.skip_space();
+        }
+    }
+
+    fn value(&mut self, rewritten: &mut String) -> Result<RawValue<'a>, EventError> {
+        match self.peek() {
+            Some(b'"') => Ok(match self.string(rewritten)? {
+                Str::Plain(text) => RawValue::Text(text),
+                Str::Rewritten(range) => RawValue::RewrittenText(range),
+            }),
+            Some(b'-' | b'0'..=b'9') => self.number().map(RawValue::Number),
+            Some(b'n') => self.literal("null").map(|()| RawValue::Absent),
+            Some(b't') => self.literal("true").map(|()| RawValue::Other("true")),
+            Some(b'f') => self.literal("false").map(|()| RawValue::Other("false")),
+            Some(b'[') => self.skip_value(1).map(|()| RawValue::Other("an array")),
+            Some(b'{') => self.skip_value(1).map(|()| RawValue::Other("an object")),
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    fn literal(&mut self, word: &'static str) -> Result<(), EventError> {
+        if !self.bytes[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.unexpected("a value"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<&'a str, EventError> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.skip_digits(),
+            _ => return Err(self.unexpected("a digit")),
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.some_digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.some_digits()?;
+        }
+        Ok(&self.text[start..self.at])
+    }
+
+    fn skip_digits(&mut self) {
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+    }
+
+    fn some_digits(&mut self) -> Result<(), EventError> {
+        if !matches!(self.peek(), Some(b'0'..=b'9')) {
+            return Err(self.unexpected("a digit"));
+        }
+        self.skip_digits();
+        Ok(())
+    }
+
+    /// Reads a string; the reader stands on its opening quote.
+    fn string(&mut self, rewritten: &mut String) -> Result<Str<'a>, EventError> {
+        self.at += 1;
+        let start = self.at;
+        self.skip_plain();
+        if self.peek() == Some(b'"') {
+            let text = &self.text[start..self.at];
+            self.at += 1;
+            return Ok(Str::Plain(text));
+        }
+        let rewritten_start = rewritten.len();
+        rewritten.push_str(&self.text[start..self.at]);
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Str::Rewritten(rewritten_start..rewritten.len()));
+                }
+                Some(b'\\') => rewritten.push(self.escape()?),
+                Some(_) => return Err(self.unexpected("a string without raw control characters")),
+                None => return Err(self.unexpected("the end of a string")),
+            }
+            let plain = self.at;
+            self.skip_plain();
+            rewritten.push_str(&self.text[plain..self.at]);
+        }
+    }
+
+    /// Goes on to the next quote, backslash or control character.
+    fn skip_plain(&mut self) {
+        while let Some(byte) = self.peek() {
+            if byte == b'"' || byte == b'\\' || byte < b' ' {
+                return;
+            }
+            self.at += 1;
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, EventError> {
+        self.at += 1;
+        let character = match self.peek() {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                self.at += 1;
+                return self.unicode_escape();
+            }
+            _ => return Err(self.unexpected("an escape")),
+        };
+        self.at += 1;
+        Ok(character)
+    }
+
+    fn unicode_escape(&mut self) -> Result<char, EventError> {
+        let first = self.four_hex()?;
+        let code = match first {
+            0xD800..=0xDBFF => {
+                if !self.bytes[self.at..].starts_with(b"\\u") {
+                    return Err(self.unexpected("the second half of a surrogate pair"));
+                }
+                self.at += 2;
+                let second = self.four_hex()?;
+                if !(0xDC00..=0xDFFF).contains(&second) {
+                    return Err(self.unexpected("the second half of a surrogate pair"));
+                }
+                0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)
+            }
+            single => single,
+        };
+        char::from_u32(code).ok_or_else(|| self.unexpected("the first half of a surrogate pair"))
+    }
+
+    fn four_hex(&mut self) -> Result<u32, EventError> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|byte| (byte as char).to_digit(16));
+            let Some(digit) = digit else { return Err(self.unexpected("a hexadecimal digit")) };
+            code = code * 16 + digit;
+            self.at += 1;
+        }
+        Ok(code)
+    }
+
+    /// Reads over any value and checks its grammar.
+    fn skip_value(&mut self, depth: u32) -> Result<(), EventError> {
+        match self.peek() {
+            Some(b'"') => self.skip_string(),
+            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
+            Some(b'n') => self.literal("null"),
+            Some(b't') => self.literal("true"),
+            Some(b'f') => self.literal("false"),
+            Some(b'[' | b'{') if depth >= DEEPEST => {
+                Err(EventError::parse(format!("nested deeper than {DEEPEST} levels at byte {}", self.at)))
+            }
+            Some(b'[') => self.skip_members(b']', depth, false),
+            Some(b'{') => self.skip_members(b'}', depth, true),
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    fn skip_members(&mut self, close: u8, depth: u32, named: bool) -> Result<(), EventError> {
+        self.at += 1;
+        self.skip_space();
+        if self.peek() == Some(close) {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            if named {
+                if self.peek() != Some(b'"') {
+                    return Err(self.unexpected("a field name"));
+                }
+                self.skip_string()?;
+                self.skip_space();
+                if self.peek() != Some(b':') {
+                    return Err(self.unexpected("':'"));
+                }
+                self.at += 1;
+                self.skip_space();
+            }
+            self.skip_value(depth + 1)?;
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(byte) if byte == close => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.unexpected("',' or the closing bracket")),
+            }
+            self.skip_space();
+        }
+    }
+
+    fn skip_string(&mut self) -> Result<(), EventError> {
+        self.at += 1;
+        loop {
+            self.skip_plain();
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.escape().map(drop)?,
+                Some(_) => return Err(self.unexpected("a string without raw control characters")),
+                None => return Err(self.unexpected("the end of a string")),
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! From a record's bytes to an event.
+
+use crate::csv::{self, CsvColumns};
+use crate::json;
+use crate::validate::{FIELD_COUNT, RawValue, validate};
+use crate::{Event, EventError, Millis, Warnings};
+
+/// Rules that the user may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// How far ahead of the clock an event's time may be, ms.
+    pub max_future_ms: i64,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { max_future_ms: 3_600_000 }
+    }
+}
+
+/// An event, and what is odd about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parsed<'a> {
+    /// The event.
+    pub event: Event<'a>,
+    /// What is odd about it.
+    pub warnings: Warnings,
+}
+
+/// Parses and validates records one by one. Keeps a buffer for texts that have to be rewritten
+/// (escapes, doubled quotes), so that an event can borrow from it; all others borrow from the record.
+#[derive(Debug, Default)]
+pub struct Parser {
+    rules: Rules,
+    rewritten: String,
+}
+
+/// The fields of a record before validation.
+pub(crate) struct Fields<'a> {
+    pub values: [RawValue<'a>; FIELD_COUNT],
+    pub unknown: u32,
+}
+
+impl Parser {
+    /// A parser with these rules.
+    pub fn new(rules: Rules) -> Parser {
+        Parser { rules, rewritten: String::new() }
+    }
+
+    /// Parses one JSON object. `now` is the clock that `future` is measured by.
+    ///
+    /// # Errors
+    /// The first broken rule, in the order of the fields.
+    pub fn parse_json<'a>(&'a mut self, payload: &'a [u8], now: Millis) -> Result<Parsed<'a>, EventError> {
+        self.rewritten.clear();
+        let fields = json::fields(payload, &mut self.rewritten)?;
+        validate(&fields, &self.rewritten, self.rules, now)
+    }
+
+    /// Parses one CSV row.
+    ///
+    /// # Errors
+    /// The first broken rule, in the order of the fields.
+    pub fn parse_csv<'a>(
+        &'a mut self,
+        columns: &CsvColumns,
+        line: &'a [u8],
+        now: Millis,
+    ) -> Result<Parsed<'a>, EventError> {
+        self.rewritten.clear();
+        let fields = csv::fields(columns, line, &mut self.rewritten)?;
+        validate(&fields, &self.rewritten, self.rules, now)
+    }
+}

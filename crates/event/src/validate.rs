@@ -1,0 +1,285 @@
+//! Every rule that makes fields an event. One place, whatever the wire format.
+
+use std::ops::Range;
+
+use crate::error::shown;
+use crate::parser::{Fields, Parsed, Rules};
+use crate::time::parse_time;
+use crate::{ErrorType, Event, EventError, INT_FIELDS, Millis, TEXT_FIELDS, Warnings};
+
+/// Positions of the fields in [`Fields::values`]: also the order in which rules are checked.
+pub(crate) const ID: usize = 0;
+pub(crate) const CLICK: usize = 1;
+pub(crate) const HOUR: usize = 2;
+pub(crate) const EVENT_TIME: usize = 3;
+pub(crate) const BANNER_POS: usize = 4;
+pub(crate) const DEVICE_TYPE: usize = 5;
+pub(crate) const DEVICE_CONN_TYPE: usize = 6;
+pub(crate) const FIRST_TEXT: usize = 7;
+pub(crate) const FIRST_INT: usize = FIRST_TEXT + TEXT_FIELDS.len();
+pub(crate) const FIELD_COUNT: usize = FIRST_INT + INT_FIELDS.len();
+
+const LONGEST_ID: usize = 128;
+const LONGEST_TEXT: usize = 64;
+const LARGEST_CODE: i64 = 99;
+
+/// A field's value as the wire format gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RawValue<'a> {
+    /// Not there, null, or an empty CSV cell.
+    Absent,
+    /// A JSON string, as it stands in the record.
+    Text(&'a str),
+    /// A JSON string with escapes: where its text lies in the parser's buffer.
+    RewrittenText(Range<usize>),
+    /// A JSON number's token.
+    Number(&'a str),
+    /// A CSV cell: text and number at once.
+    Cell(&'a str),
+    /// A CSV cell with doubled quotes, in the parser's buffer.
+    RewrittenCell(Range<usize>),
+    /// A JSON value of a type that no field has: true, false, an array, an object.
+    Other(&'static str),
+}
+
+/// Where a field of this name stands.
+pub(crate) fn field_index(name: &[u8]) -> Option<usize> {
+    Some(match name {
+        b"id" => ID,
+        b"click" => CLICK,
+        b"hour" => HOUR,
+        b"event_time" => EVENT_TIME,
+        b"banner_pos" => BANNER_POS,
+        b"device_type" => DEVICE_TYPE,
+        b"device_conn_type" => DEVICE_CONN_TYPE,
+        b"site_id" => FIRST_TEXT,
+        b"site_domain" => FIRST_TEXT + 1,
+        b"site_category" => FIRST_TEXT + 2,
+        b"app_id" => FIRST_TEXT + 3,
+        b"app_domain" => FIRST_TEXT + 4,
+        b"app_category" => FIRST_TEXT + 5,
+        b"device_id" => FIRST_TEXT + 6,
+        b"device_ip" => FIRST_TEXT + 7,
+        b"device_model" => FIRST_TEXT + 8,
+        b"C1" => FIRST_INT,
+        b"C14" => FIRST_INT + 1,
+        b"C15" => FIRST_INT + 2,
+        b"C16" => FIRST_INT + 3,
+        b"C17" => FIRST_INT + 4,
+        b"C18" => FIRST_INT + 5,
+        b"C19" => FIRST_INT + 6,
+        b"C20" => FIRST_INT + 7,
+        b"C21" => FIRST_INT + 8,
+        _ => return None,
+    })
+}
+
+/// What a value is, once it is known where its text lies.
+enum Resolved<'a> {
+    Absent,
+    Text(&'a str),
+    Number(&'a str),
+    Cell(&'a str),
+    Other(&'static str),
+}
+
+impl<'a> Resolved<'a> {
+    fn of(value: &RawValue<'a>, rewritten: &'a str) -> Resolved<'a> {
+        match value {
+            RawValue::Absent => Resolved::Absent,
+            RawValue::Text(text) => Resolved::Text(text),
+            RawValue::RewrittenText(range) => Resolved::Text(&rewritten[range.clone()]),
+            RawValue::Number(token) => Resolved::Number(token),
+            RawValue::Cell(cell) => Resolved::Cell(cell),
+            RawValue::RewrittenCell(range) => Resolved::Cell(&rewritten[range.clone()]),
+            RawValue::Other(kind) => Resolved::Other(kind),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Resolved::Absent => "nothing",
+            Resolved::Text(_) => "a string",
+            Resolved::Number(_) => "a number",
+            Resolved::Cell(_) => "text",
+            Resolved::Other(kind) => kind,
+        }
+    }
+}
+
+/// Checks the rules in the order of the fields and builds the event.
+pub(crate) fn validate<'a>(
+    fields: &Fields<'a>,
+    rewritten: &'a str,
+    rules: Rules,
+    now: Millis,
+) -> Result<Parsed<'a>, EventError> {
+    let value = |index: usize| Resolved::of(&fields.values[index], rewritten);
+
+    let (id, float_id) = check_id(value(ID))?;
+    let click = check_click(value(CLICK))?;
+    let event_time = check_times(value(HOUR), value(EVENT_TIME))?;
+    let banner_pos = check_code("banner_pos", value(BANNER_POS))?;
+    let device_type = check_code("device_type", value(DEVICE_TYPE))?;
+    let device_conn_type = check_code("device_conn_type", value(DEVICE_CONN_TYPE))?;
+    let mut texts = [""; TEXT_FIELDS.len()];
+    for (index, text) in texts.iter_mut().enumerate() {
+        *text = check_text(TEXT_FIELDS[index], value(FIRST_TEXT + index))?;
+    }
+    let mut ints = [None; INT_FIELDS.len()];
+    for (index, int) in ints.iter_mut().enumerate() {
+        *int = check_int(INT_FIELDS[index], value(FIRST_INT + index))?;
+    }
+    check_future(event_time, rules, now)?;
+
+    let event = Event { id, click, event_time, banner_pos, device_type, device_conn_type, texts, ints };
+    Ok(Parsed { event, warnings: Warnings { float_id, unknown_fields: fields.unknown } })
+}
+
+fn missing(field: &'static str) -> EventError {
+    EventError::schema(field, format!("{field} is missing"))
+}
+
+fn wrong_type(field: &'static str, found: &Resolved<'_>, wanted: &str) -> EventError {
+    EventError::schema(field, format!("{field} is {} and should be {wanted}", found.kind()))
+}
+
+/// The id and whether it is a number in float notation.
+fn check_id(value: Resolved<'_>) -> Result<(&str, bool), EventError> {
+    let id = match value {
+        Resolved::Absent => return Err(missing("id")),
+        Resolved::Other(_) => return Err(wrong_type("id", &value, "a string or a number")),
+        Resolved::Text(id) | Resolved::Number(id) | Resolved::Cell(id) => id,
+    };
+    let printable = id.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let padded = id.starts_with(' ') || id.ends_with(' ');
+    if id.is_empty() || id.len() > LONGEST_ID || !printable || padded {
+        return Err(EventError::validation(
+            "id",
+            format!(
+                "id {} is not 1 to {LONGEST_ID} printable ASCII characters without spaces around",
+                shown(id)
+            ),
+        ));
+    }
+    Ok((id, is_float_notation(id)))
+}
+
+/// `1.4e+19`, `1e5` or `1.5`, but not `abc.e1`.
+fn is_float_notation(id: &str) -> bool {
+    let starts_like_a_number = id.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    starts_like_a_number
+        && id.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+        && id.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-'))
+        && id.parse::<f64>().is_ok()
+}
+
+/// The digits of a whole number, sign included.
+fn whole_number<'a>(field: &'static str, value: &Resolved<'a>) -> Result<&'a str, EventError> {
+    let token = match value {
+        Resolved::Number(token) | Resolved::Cell(token) => *token,
+        Resolved::Absent => return Err(missing(field)),
+        Resolved::Text(_) | Resolved::Other(_) => return Err(wrong_type(field, value, "a whole number")),
+    };
+    let digits = token.strip_prefix('-').unwrap_or(token);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(EventError::schema(field, format!("{field} {} is not a whole number", shown(token))));
+    }
+    Ok(token)
+}
+
+fn ranged(field: &'static str, value: &Resolved<'_>, least: i64, most: i64) -> Result<i64, EventError> {
+    let token = whole_number(field, value)?;
+    // Digits that do not fit 64 bits are out of every range.
+    match token.parse::<i64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(EventError::validation(
+            field,
+            format!("{field} {} is out of range {least}..={most}", shown(token)),
+        )),
+    }
+}
+
+fn check_click(value: Resolved<'_>) -> Result<bool, EventError> {
+    ranged("click", &value, 0, 1).map(|number| number == 1)
+}
+
+fn check_code(field: &'static str, value: Resolved<'_>) -> Result<u8, EventError> {
+    ranged(field, &value, 0, LARGEST_CODE).map(|number| number as u8)
+}
+
+fn check_int(field: &'static str, value: Resolved<'_>) -> Result<Option<i32>, EventError> {
+    if matches!(value, Resolved::Absent) {
+        return Ok(None);
+    }
+    ranged(field, &value, -1, i64::from(i32::MAX)).map(|number| Some(number as i32))
+}
+
+fn check_text<'a>(field: &'static str, value: Resolved<'a>) -> Result<&'a str, EventError> {
+    let text = match value {
+        Resolved::Text(text) | Resolved::Cell(text) => text,
+        Resolved::Absent => return Err(missing(field)),
+        Resolved::Number(_) | Resolved::Other(_) => return Err(wrong_type(field, &value, "a string")),
+    };
+    // Bytes bound characters from above, so the common case needs no counting.
+    let too_long = text.len() > LONGEST_TEXT && text.chars().count() > LONGEST_TEXT;
+    if text.is_empty() || too_long {
+        return Err(EventError::validation(
+            field,
+            format!("{field} has {} characters and may have 1 to {LONGEST_TEXT}", text.chars().count()),
+        ));
+    }
+    let plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if !plain && text.chars().any(char::is_control) {
+        return Err(EventError::validation(
+            field,
+            format!("{field} {} holds a control character", shown(text)),
+        ));
+    }
+    Ok(text)
+}
+
+fn check_times(hour: Resolved<'_>, event_time: Resolved<'_>) -> Result<Millis, EventError> {
+    let from_hour = check_time("hour", hour)?;
+    let from_event_time = check_time("event_time", event_time)?;
+    match (from_hour, from_event_time) {
+        (Some(time), None) | (None, Some(time)) => Ok(time),
+        (Some(a), Some(b)) if a == b => Ok(a),
+        (Some(a), Some(b)) => {
+            Err(EventError::validation("hour", format!("hour says {a} but event_time says {b}")))
+        }
+        (None, None) => Err(EventError::schema("hour", "hour (or event_time) is missing".to_owned())),
+    }
+}
+
+fn check_time(field: &'static str, value: Resolved<'_>) -> Result<Option<Millis>, EventError> {
+    let text = match value {
+        Resolved::Absent => return Ok(None),
+        Resolved::Other(_) => return Err(wrong_type(field, &value, "YYMMDDHH or ISO 8601")),
+        Resolved::Text(text) | Resolved::Number(text) | Resolved::Cell(text) => text,
+    };
+    match parse_time(text) {
+        Some(Ok(time)) => Ok(Some(time)),
+        Some(Err(impossible)) => {
+            Err(EventError::validation(field, format!("{field} {}: {}", shown(text), impossible.0)))
+        }
+        None => Err(EventError::schema(
+            field,
+            format!("{field} {} is neither YYMMDDHH nor ISO 8601", shown(text)),
+        )),
+    }
+}
+
+fn check_future(event_time: Millis, rules: Rules, now: Millis) -> Result<(), EventError> {
+    if event_time.0 <= now.0.saturating_add(rules.max_future_ms) {
+        return Ok(());
+    }
+    Err(EventError {
+        error_type: ErrorType::Future,
+        field: Some("hour"),
+        message: format!(
+            "event time {event_time} is more than {} s ahead of the clock",
+            rules.max_future_ms / 1_000
+        ),
+    })
+}
