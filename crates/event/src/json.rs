@@ -213,8 +213,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes on to the next quote, backslash or control character.
+    /// Goes on to the next quote, backslash or control character, eight bytes at a time.
+    #[inline]
     fn skip_plain(&mut self) {
+        while let Some(chunk) = self.bytes[self.at..].first_chunk::<8>() {
+            let special = special_bytes(u64::from_le_bytes(*chunk));
+            if special != 0 {
+                self.at += (special.trailing_zeros() / 8) as usize;
+                return;
+            }
+            self.at += 8;
+        }
         while let Some(byte) = self.peek() {
             if byte == b'"' || byte == b'\\' || byte < b' ' {
                 return;
@@ -340,4 +349,19 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// A bit in the high place of each byte that is a quote, a backslash or below a space. Bits above
+/// the lowest may be false alarms (borrows), the lowest never is. Source: Sean Anderson, "Bit
+/// Twiddling Hacks", a byte less than n.
+#[inline]
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let quotes = word ^ (ONES * b'"' as u64);
+    let backslashes = word ^ (ONES * b'\\' as u64);
+    let is_quote = quotes.wrapping_sub(ONES) & !quotes;
+    let is_backslash = backslashes.wrapping_sub(ONES) & !backslashes;
+    let is_control = word.wrapping_sub(ONES * b' ' as u64) & !word;
+    (is_quote | is_backslash | is_control) & HIGHS
 }

@@ -147,7 +147,14 @@ impl<R: Read> RecordReader<R> {
             }
         }
         if self.input.skip_space()?.is_none() {
-            return Ok(None);
+            if self.array == ArrayState::Behind {
+                return Ok(None);
+            }
+            // The array was cut off between two elements: an empty record tells.
+            self.array = ArrayState::Behind;
+            self.row += 1;
+            let end = self.input.start;
+            return Ok(Some(self.input.give(end, 0, None, self.max_record_bytes)));
         }
         self.row += 1;
         let mut scanner = ElementScanner::default();

@@ -151,7 +151,7 @@ fn check_id(value: Resolved<'_>) -> Result<(&str, bool), EventError> {
         Resolved::Other(_) => return Err(wrong_type("id", &value, "a string or a number")),
         Resolved::Text(id) | Resolved::Number(id) | Resolved::Cell(id) => id,
     };
-    let printable = id.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let printable = id.bytes().fold(true, |so_far, byte| so_far & (b' '..=b'~').contains(&byte));
     let padded = id.starts_with(' ') || id.ends_with(' ');
     if id.is_empty() || id.len() > LONGEST_ID || !printable || padded {
         return Err(EventError::validation(
@@ -229,7 +229,7 @@ fn check_text<'a>(field: &'static str, value: Resolved<'a>) -> Result<&'a str, E
             format!("{field} has {} characters and may have 1 to {LONGEST_TEXT}", text.chars().count()),
         ));
     }
-    let plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let plain = text.bytes().fold(true, |so_far, byte| so_far & (b' '..=b'~').contains(&byte));
     if !plain && text.chars().any(char::is_control) {
         return Err(EventError::validation(
             field,

@@ -76,7 +76,7 @@ fn arrays() {
 fn nothing_of_a_broken_array_is_lost() {
     let of = |text: &str| payloads(text, Format::JsonArray);
     assert_eq!(of("[{\"a\":1},{\"b\":"), ["{\"a\":1}", "{\"b\":"]);
-    assert_eq!(of("[{\"a\":1},"), ["{\"a\":1}"]);
+    assert_eq!(of("[{\"a\":1},"), ["{\"a\":1}", ""]);
     assert_eq!(of("[1,,2,]"), ["1", "", "2", ""]);
     assert_eq!(of("[1] [2]\n x "), ["1", "[2]\n x"]);
     assert_eq!(of("{\"a\":1}{\"b\":2}"), ["{\"a\":1}{\"b\":2}"]);

@@ -1,7 +1,6 @@
 //! Events per second on one core: `cargo bench -p adpipe-generate`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
-#![allow(clippy::expect_used)]
 
 use std::time::Instant;
 
