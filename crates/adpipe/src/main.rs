@@ -1,1 +1,37 @@
-fn main() {}
+//! adpipe: the ad-click pipeline in one binary. Command line and wiring only.
+//!
+//! `cli.rs` says which commands there are, `commands/` has one file for each, `services.rs` opens
+//! the back ends, `config/` reads `adpipe.toml`.
+
+mod cli;
+mod commands;
+mod config;
+mod output;
+mod services;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Wrong usage or configuration.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    output::start_logging(cli.verbose);
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{} {error:#}", output::paint_error("error:"));
+            match error.downcast_ref::<config::ConfigError>() {
+                Some(_) => ExitCode::from(USAGE),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}

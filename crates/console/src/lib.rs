@@ -1,1 +1,129 @@
-//! placeholder
+//! The console: where events come in over HTTP and where people look.
+//!
+//! [`Console`] binds a port and serves it. `POST /v1/events` takes events and answers once they
+//! are durable; `/` is the first page, fed by `/live` (server-sent events, a snapshot a second)
+//! and `/api/overview`; `/metrics`, `/healthz` and `/readyz` are for machines.
+//!
+//! A request passes through these files; start with `routes.rs`:
+//!
+//! 1. `server.rs` accepts the connection and guards it against slow peers (`stall.rs`);
+//! 2. `access.rs` checks host, origin and token;
+//! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `split.rs` to split,
+//!    `budget.rs` and `lag.rs` to say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`.
+//!
+//! Memory is bounded whatever comes: bodies, records and read-ahead have budgets of their own,
+//! and a request for which there is no room is answered 429, never made to wait half-received.
+#![forbid(unsafe_code)]
+
+mod access;
+mod app;
+mod assets;
+mod body;
+mod budget;
+mod config;
+mod cookie;
+mod error;
+mod figures;
+mod i18n;
+mod ingest;
+mod lag;
+mod live;
+mod overview;
+mod page;
+mod recent_errors;
+mod refusal;
+mod routes;
+mod server;
+mod split;
+mod stall;
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adpipe_stream::shutdown::Shutdown;
+use tokio::net::{TcpListener, lookup_host};
+
+use crate::app::App;
+pub use crate::config::{ConsoleConfig, DECOMPRESSED_FACTOR, Services};
+pub use crate::error::ConsoleError;
+
+/// How long an order to end may go unnoticed.
+const NOTICE: Duration = Duration::from_millis(50);
+
+/// A console that has its port and is ready to serve.
+pub struct Console {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: Arc<App>,
+}
+
+impl Console {
+    /// Takes the port.
+    ///
+    /// # Errors
+    /// [`ConsoleError`], with what to do: the port is in use, or the address can be reached by
+    /// others and no token is set.
+    pub async fn bind(config: ConsoleConfig, services: Services) -> Result<Console, ConsoleError> {
+        if config.token.as_deref().is_some_and(|token| !access::is_usable_token(token)) {
+            return Err(ConsoleError::TokenUnusable);
+        }
+        let failure = |source: std::io::Error| {
+            let (host, port) = (config.host.clone(), config.port);
+            match source.kind() {
+                ErrorKind::AddrInUse => ConsoleError::PortInUse { host, port },
+                ErrorKind::PermissionDenied => ConsoleError::PortForbidden { host, port },
+                _ => ConsoleError::Listen { host, port, source },
+            }
+        };
+        let host = config.host.trim_matches(['[', ']']);
+        let addresses: Vec<SocketAddr> = lookup_host((host, config.port)).await.map_err(failure)?.collect();
+        let on_loopback = addresses.iter().all(|address| address.ip().is_loopback());
+        if !on_loopback && config.token.is_none() {
+            return Err(ConsoleError::TokenNeeded { host: config.host });
+        }
+        let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failure)?;
+        let address = listener.local_addr().map_err(failure)?;
+        let app = Arc::new(App::new(config, services, on_loopback)?);
+        Ok(Console { listener, address, app })
+    }
+
+    /// Where it listens; the port is the real one when 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address of the first page, for people. Without the token.
+    pub fn url(&self) -> String {
+        let port = self.address.port();
+        match self.address.ip() {
+            ip if ip.is_unspecified() => format!("http://localhost:{port}/"),
+            std::net::IpAddr::V6(ip) => format!("http://[{ip}]:{port}/"),
+            std::net::IpAddr::V4(ip) => format!("http://{ip}:{port}/"),
+        }
+    }
+
+    /// Serves until the switch is on; then takes no more, answers what is under way and ends
+    /// within a second.
+    ///
+    /// # Errors
+    /// None today: what fails while serving is logged and gone on from.
+    pub async fn serve(self, shutdown: Shutdown) -> Result<(), ConsoleError> {
+        let app = self.app;
+        let producer = tokio::spawn(live::produce(Arc::clone(&app)));
+        let closing = app.closing.subscribe();
+        let for_switch = Arc::clone(&app);
+        let switch = tokio::spawn(async move {
+            while !shutdown.is_triggered() {
+                tokio::time::sleep(NOTICE).await;
+            }
+            for_switch.closing.send_replace(true);
+        });
+        tracing::info!(address = %self.address, "the console listens");
+        server::serve(self.listener, routes::router(Arc::clone(&app)), &app.config, closing).await;
+        switch.abort();
+        producer.abort();
+        Ok(())
+    }
+}

@@ -118,6 +118,11 @@ impl Records {
         true
     }
 
+    /// Drops the first records.
+    pub fn drop_first(&mut self, count: usize) {
+        self.spans.drain(..count.min(self.spans.len()));
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.spans.len()

@@ -17,6 +17,7 @@ pub mod micro_batch;
 pub mod processor;
 pub mod role_lock;
 pub mod shutdown;
+pub mod verify;
 mod windows;
 
 use std::time::Duration;

@@ -141,11 +141,11 @@ impl Parsing {
     }
 
     /// Forgets what header set indexes mean: they are counted anew in each run.
-    fn start_run(&mut self) {
+    pub(crate) fn start_run(&mut self) {
         self.columns = None;
     }
 
-    fn parse<'a>(
+    pub(crate) fn parse<'a>(
         &'a mut self,
         payload: &'a [u8],
         headers: &Headers,

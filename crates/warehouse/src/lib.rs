@@ -8,6 +8,7 @@
 //!
 //! SQL lies in `sql/`, by database; `sql/report/` holds what both understand.
 
+pub mod audit;
 mod commit;
 mod error;
 pub mod report;
@@ -71,6 +72,9 @@ pub trait Warehouse: Send + Sync {
 
     /// The newest minute that has metrics.
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError>;
+
+    /// Which of these events are in `realtime.events`, by index.
+    fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError>;
 
     /// Runs one reading statement; `$1`, `$2` … stand for `params`. Nothing can be changed by it.
     fn query(&self, sql: &str, params: &[Value], on_row: &mut OnRow<'_>) -> Result<(), WarehouseError>;

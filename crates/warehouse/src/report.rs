@@ -91,7 +91,7 @@ pub struct LivePoint {
     pub p99_ms: Option<f64>,
 }
 
-fn count(value: &Value) -> u64 {
+pub(crate) fn count(value: &Value) -> u64 {
     // Databases give sums as whole or decimal numbers; all of ours are whole.
     value.as_i64().map_or_else(|| value.as_f64().map_or(0, |number| number as u64), |number| number as u64)
 }
@@ -103,17 +103,23 @@ fn time(value: &Value) -> Option<Millis> {
 /// The account of everything ever committed.
 pub fn totals(warehouse: &dyn Warehouse) -> Result<Counts, WarehouseError> {
     let table = query_table(warehouse, TOTALS, &[])?;
-    let Some(row) = table.rows.first() else { return Ok(Counts::default()) };
-    Ok(Counts {
-        records: count(&row[0]),
-        valid: count(&row[1]),
-        clicks: count(&row[2]),
-        duplicates: count(&row[3]),
-        invalid_by_type: [count(&row[4]), count(&row[5]), count(&row[6]), count(&row[7]), count(&row[8])],
-        late: count(&row[9]),
-        float_ids: count(&row[10]),
-        unknown_fields: count(&row[11]),
-    })
+    Ok(table.rows.first().map_or(Counts::default(), |row| counts(row)))
+}
+
+/// Reads an account: records, valid, clicks, duplicates, the five kinds of invalid, late, float
+/// ids, unknown fields, in this order.
+pub fn counts(row: &[Value]) -> Counts {
+    let at = |index: usize| row.get(index).map_or(0, count);
+    Counts {
+        records: at(0),
+        valid: at(1),
+        clicks: at(2),
+        duplicates: at(3),
+        invalid_by_type: [at(4), at(5), at(6), at(7), at(8)],
+        late: at(9),
+        float_ids: at(10),
+        unknown_fields: at(11),
+    }
 }
 
 /// What was committed from `since` to `until`, in intervals of `step_ms`; empty ones included.

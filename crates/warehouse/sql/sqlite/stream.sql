@@ -37,3 +37,6 @@ insert into realtime.commits (
 
 -- name: newest_minute
 select max(window_start) from realtime.metrics;
+
+-- name: has_event
+select 1 from realtime.events where event_hour = ?1 and event_id = ?2;

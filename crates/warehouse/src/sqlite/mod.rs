@@ -8,7 +8,7 @@ mod stream;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use adpipe_event::Millis;
+use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
 use adpipe_sql::sqlite::{
     BUSY_TIMEOUT, Durability, MigrateError, Migration, migrate, set_durability, set_wal,
@@ -22,6 +22,7 @@ use crate::{
 
 const STREAM_SQL: &str = include_str!("../../sql/sqlite/stream.sql");
 const OFFSETS: &str = section(STREAM_SQL, "offsets");
+const HAS_EVENT: &str = section(STREAM_SQL, "has_event");
 const NEWEST_MINUTE: &str = section(STREAM_SQL, "newest_minute");
 
 /// A schema and its history.
@@ -82,6 +83,29 @@ impl SqliteWarehouse {
             })?;
         }
         Ok(warehouse)
+    }
+
+    /// Looks at every page of every file.
+    ///
+    /// # Errors
+    /// [`WarehouseError::Unusable`] with the first damage found.
+    pub fn check(&self) -> Result<(), WarehouseError> {
+        self.with_reader(|connection| {
+            for schema in SCHEMAS {
+                let pragma = format!("pragma {}.quick_check(1)", schema.name);
+                let verdict: String = connection
+                    .query_row(&pragma, [], |row| row.get(0))
+                    .map_err(|error| self.failure(&error))?;
+                if verdict != "ok" {
+                    return Err(WarehouseError::Unusable {
+                        location: self.path(schema.name).display().to_string(),
+                        reason: verdict,
+                        advice: Trouble::Corrupt.advice(),
+                    });
+                }
+            }
+            Ok(())
+        })
     }
 
     fn path(&self, schema: &str) -> PathBuf {
@@ -174,6 +198,20 @@ impl Warehouse for SqliteWarehouse {
                 .query_row(NEWEST_MINUTE, [], |row| row.get(0))
                 .map_err(|error| self.failure(&error))?;
             Ok(newest.and_then(|text| Millis::parse_sql(&text)))
+        })
+    }
+
+    fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
+        self.with_reader(|connection| {
+            let look = |connection: &Connection| {
+                let mut has_event = connection.prepare_cached(HAS_EVENT)?;
+                let is_there = |event: adpipe_event::Event<'_>| {
+                    let hour = event.event_time.floor_hour().to_string();
+                    has_event.exists(params![hour, event.id])
+                };
+                events.iter().map(is_there).collect::<rusqlite::Result<Vec<bool>>>()
+            };
+            look(connection).map_err(|error| self.failure(&error))
         })
     }
 

@@ -1,0 +1,300 @@
+//! The commands and their flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const ROOT_EXAMPLES: &str = "\
+Examples:
+  adpipe demo                             try it: made-up events, everything running
+  adpipe up                               run the pipeline and its console on your data
+  adpipe ingest --wait clicks.csv.gz      count the events of a file
+  curl -d @events.ndjson localhost:8088/v1/events
+  adpipe sql 'select count(*) from realtime.events'
+  adpipe verify                           prove that nothing was lost or counted twice
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+
+/// The ad-click pipeline in one binary: raw ad events in, trusted click-through rates out.
+#[derive(Parser)]
+#[command(version, about, after_help = ROOT_EXAMPLES, propagate_version = true)]
+pub struct Cli {
+    /// Configuration file [default: adpipe.toml here, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Keep the log and the warehouse in this folder, whatever the configuration says
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+
+    /// Say more on stderr (-v: what happens, -vv: in detail)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make events and run everything: history first, then live traffic
+    #[command(after_help = "\
+Examples:
+  adpipe demo                    in data/demo; Ctrl-C ends it, nothing is lost
+  adpipe demo --rate 5000        more live traffic
+  adpipe demo --data /tmp/demo   somewhere else")]
+    Demo(DemoArgs),
+
+    /// Run all roles in one process: stream processor, console, retention
+    #[command(after_help = "\
+Examples:
+  adpipe up
+  adpipe up --data /var/lib/adpipe
+  ADPIPE_CONSOLE__PORT=9000 adpipe up")]
+    Up,
+
+    /// Append the events of files, or of standard input, to the log
+    #[command(after_help = "\
+Formats: NDJSON, a JSON array, CSV with a header; plain, gzip or zstd; found out by themselves.
+An ingest that was stopped goes on where it was when it is started again.
+
+Examples:
+  adpipe ingest clicks.csv more.ndjson.zst
+  adpipe ingest --wait clicks.csv    also wait until the events are counted
+  adpipe generate --rows 1000 | adpipe ingest -")]
+    Ingest(IngestArgs),
+
+    /// Write made-up events in the shape of the Avazu data set
+    #[command(after_help = "\
+The same seed gives the same events. What was made is told on stderr, or in --account FILE.
+
+Examples:
+  adpipe generate --rows 1000000 --format csv --out events.csv
+  adpipe generate --rows 10000 --bad 0.02 --duplicates 0.01 --account truth.json > events.ndjson
+  adpipe generate --rate 1000 | adpipe ingest -      live traffic until Ctrl-C")]
+    Generate(GenerateArgs),
+
+    /// Run a reading SQL statement on the warehouse
+    #[command(after_help = "\
+Tables: realtime.events, realtime.metrics (by the minute), realtime.metrics_5m,
+realtime.metrics_hourly, realtime.offsets, realtime.commits.
+
+Examples:
+  adpipe sql 'select count(*) from realtime.events'
+  adpipe sql --format csv 'select * from realtime.metrics_hourly' > hourly.csv")]
+    Sql(SqlArgs),
+
+    /// Prove that nothing was lost or counted twice
+    #[command(after_help = "\
+Recounts every record that the log still holds against the warehouse, and every table against
+the others. Exit code 1 when something does not add up. Run it while nothing else writes, or
+expect the newest records to be left out.
+
+Examples:
+  adpipe verify
+  adpipe verify --json")]
+    Verify(JsonArgs),
+
+    /// Check every configured part and say what to do
+    Doctor(JsonArgs),
+
+    /// Show the configuration
+    Config(ConfigArgs),
+
+    /// Measure this machine: parse, ingest, stream, latency
+    #[command(after_help = "\
+Makes its own events in a temporary folder and removes them.
+
+Examples:
+  adpipe bench                  all of it, about a minute
+  adpipe bench --rows 4000000   more rows
+  adpipe bench parse stream     only these")]
+    Bench(BenchArgs),
+
+    /// Print a completion script for your shell
+    #[command(after_help = "Example: adpipe completions bash > /etc/bash_completion.d/adpipe")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the manual page
+    #[command(after_help = "Example: adpipe man > adpipe.1 && man ./adpipe.1")]
+    Man,
+}
+
+#[derive(Args)]
+pub struct DemoArgs {
+    /// Live events per second
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub rate: u32,
+
+    /// Days of history to make at the first start
+    #[arg(long, default_value_t = 3, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=60))]
+    pub days: u32,
+
+    /// Events a day of that history
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    pub events_a_day: u64,
+}
+
+#[derive(Args)]
+pub struct IngestArgs {
+    /// Files, or - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Wait until the events are counted, and say what they were. Counts them itself when no
+    /// `adpipe up` does
+    #[arg(long)]
+    pub wait: bool,
+
+    /// Take this format instead of finding it out
+    #[arg(long, value_enum)]
+    pub format: Option<FileFormat>,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum FileFormat {
+    /// One JSON object a line
+    Ndjson,
+    /// A JSON array
+    Json,
+    /// CSV with a header
+    Csv,
+}
+
+#[derive(Args)]
+pub struct GenerateArgs {
+    /// Number of records; without it, and with --rate, they never end
+    #[arg(long, value_name = "N")]
+    pub rows: Option<u64>,
+
+    /// The same seed gives the same events
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+
+    /// Records per second, with the time of now
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: Option<u32>,
+
+    /// Share of broken records of every type, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "P")]
+    pub bad: f64,
+
+    /// Share of records that repeat an earlier one, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "P")]
+    pub duplicates: f64,
+
+    /// Format to write
+    #[arg(long, value_enum, default_value_t = GenerateFormat::Ndjson)]
+    pub format: GenerateFormat,
+
+    /// First event time (UTC): YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS [default: a day before --end]
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<String>,
+
+    /// End of the event times (UTC) [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub end: Option<String>,
+
+    /// Write times as Avazu does, YYMMDDHH
+    #[arg(long)]
+    pub avazu_hours: bool,
+
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Write what was made, counted by kind, to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub account: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GenerateFormat {
+    /// One JSON object a line
+    Ndjson,
+    /// CSV with a header
+    Csv,
+}
+
+#[derive(Args)]
+pub struct SqlArgs {
+    /// The statement
+    pub statement: String,
+
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
+
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For people; the first 10,000 rows
+    Table,
+    /// CSV with a header
+    Csv,
+    /// A JSON array of objects
+    Json,
+}
+
+#[derive(Args)]
+pub struct JsonArgs {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+#[derive(Subcommand)]
+pub enum ConfigAction {
+    /// Print what is in force: defaults, file, variables and flags together
+    Show(JsonArgs),
+}
+
+#[derive(Args)]
+pub struct BenchArgs {
+    /// What to measure [default: all]
+    #[arg(value_enum)]
+    pub what: Vec<BenchKind>,
+
+    /// Events to work on
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    pub rows: u64,
+
+    /// Events per second of the latency measurement
+    #[arg(long, default_value_t = 20_000, value_name = "N")]
+    pub rate: u32,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchKind {
+    /// Bytes to events, beside a plain JSON loop
+    Parse,
+    /// Files into the log, durable
+    Ingest,
+    /// HTTP into the log, durable
+    Http,
+    /// Log into the warehouse, committed
+    Stream,
+    /// From append to commit at a fixed rate
+    Latency,
+}

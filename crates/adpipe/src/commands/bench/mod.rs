@@ -1,0 +1,49 @@
+//! `adpipe bench`: the figures of this machine, with a plain loop beside them.
+
+mod measure;
+mod stages;
+
+use crate::cli::{BenchArgs, BenchKind};
+use crate::config::Config;
+use crate::output;
+use measure::Figure;
+
+/// Runs what is asked for and prints one table.
+pub fn run(config: Config, args: &BenchArgs) -> anyhow::Result<()> {
+    const ALL: [BenchKind; 5] =
+        [BenchKind::Parse, BenchKind::Ingest, BenchKind::Http, BenchKind::Stream, BenchKind::Latency];
+    let wanted = if args.what.is_empty() { &ALL[..] } else { &args.what };
+    let mut figures = Vec::new();
+    for kind in wanted {
+        eprintln!("measuring {} …", name(*kind));
+        match kind {
+            BenchKind::Parse => figures.extend(stages::parse(args.rows)?),
+            BenchKind::Ingest => figures.push(stages::ingest(&config, args.rows)?),
+            BenchKind::Http => figures.push(stages::http(&config, args.rows)?),
+            BenchKind::Stream => figures.push(stages::stream(&config, args.rows)?),
+            BenchKind::Latency => figures.push(stages::latency(&config, args.rate)?),
+        }
+    }
+    print(&figures, args.json)
+}
+
+fn name(kind: BenchKind) -> &'static str {
+    match kind {
+        BenchKind::Parse => "parsing",
+        BenchKind::Ingest => "ingest",
+        BenchKind::Http => "ingest over HTTP",
+        BenchKind::Stream => "the stream processor",
+        BenchKind::Latency => "latency",
+    }
+}
+
+fn print(figures: &[Figure], json: bool) -> anyhow::Result<()> {
+    if json {
+        let list: Vec<serde_json::Value> = figures.iter().map(Figure::to_json).collect();
+        return output::json(&serde_json::Value::Array(list));
+    }
+    let header = ["work", "events", "seconds", "events/s", "cpu s", "peak MB", "note"];
+    let right = [false, true, true, true, true, true, false];
+    let rows: Vec<Vec<String>> = figures.iter().map(Figure::to_row).collect();
+    output::line(&output::table(&header, &right, &rows))
+}

@@ -1,0 +1,338 @@
+//! What is measured: each stage of the pipeline, and the whole.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use adpipe_event::{EventBatch, Format, Millis, Parser, RecordReader, Rules, record_id};
+use adpipe_generate::{Config as GeneratorConfig, Generator};
+use adpipe_log::{Headers, Records, Topic};
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::{LatencyCounts, Value};
+use anyhow::{Context, bail};
+
+use super::measure::{Figure, measure};
+use crate::commands::up::Up;
+use crate::config::Config;
+use crate::services::Services;
+
+/// Events a day of the data set whose shape is made: 40 million over ten days.
+const EVENTS_A_DAY: u64 = 4_000_000;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+const MAX_RECORD_BYTES: usize = 1 << 20;
+const APPEND_RECORDS: usize = 10_000;
+const HTTP_BODY_EVENTS: usize = 2_000;
+const HTTP_CLIENTS: usize = 4;
+const LATENCY_SECONDS: u64 = 10;
+
+/// A folder that goes away with the measurement.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> anyhow::Result<Scratch> {
+        let folder = std::env::temp_dir().join(format!("adpipe-bench-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Scratch(folder))
+    }
+
+    fn config(&self, config: &Config) -> Config {
+        let mut config = config.clone();
+        config.log.url = format!("sqlite:{}", self.0.display());
+        config.warehouse.url = config.log.url.clone();
+        config.console.port = 0;
+        config.ingest.max_lag_records = u64::MAX;
+        config
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Events at the density of the data set, ending now.
+fn generator(rows: u64, format: adpipe_generate::Format) -> anyhow::Result<Generator> {
+    let now = Millis::now().0;
+    let span_ms = (rows as i128 * i128::from(DAY_MS) / i128::from(EVENTS_A_DAY)).max(60_000) as i64;
+    Ok(Generator::new(GeneratorConfig {
+        seed: 42,
+        start_ms: now - span_ms,
+        end_ms: now,
+        rows: Some(rows),
+        now_ms: Some(now),
+        format,
+        ..GeneratorConfig::default()
+    })?)
+}
+
+fn generated(rows: u64, format: adpipe_generate::Format) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    generator(rows, format)?.write_all(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Bytes to columns, and beside it a plain loop that reads each line with a general JSON library
+/// and looks at nothing but that it is an object.
+pub fn parse(rows: u64) -> anyhow::Result<Vec<Figure>> {
+    // What fits memory is enough: parsing does not get faster or slower with more.
+    let rows = rows.min(500_000);
+    let json = generated(rows, adpipe_generate::Format::Ndjson)?;
+    let csv = generated(rows, adpipe_generate::Format::Csv)?;
+    let plain = measure("parse NDJSON, plain loop", || {
+        let mut objects = 0;
+        for line in json.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let value: serde_json::Value = serde_json::from_slice(line)?;
+            objects += u64::from(value.is_object());
+        }
+        Ok(objects)
+    })?;
+    let mut ours = measure("parse NDJSON", || parse_all(&json, Format::Ndjson))?;
+    ours.note = format!("{:.1} x the plain loop", ours.events_per_second() / plain.events_per_second());
+    let mut of_csv = measure("parse CSV", || parse_all(&csv, Format::Csv))?;
+    of_csv.note = "split, parsed, validated, columnar".to_owned();
+    Ok(vec![plain, ours, of_csv])
+}
+
+fn parse_all(bytes: &[u8], format: Format) -> anyhow::Result<u64> {
+    let mut reader = RecordReader::new(bytes, format, MAX_RECORD_BYTES);
+    let mut parser = Parser::new(Rules::default());
+    let columns = reader.columns()?.cloned();
+    let mut batch = EventBatch::new();
+    let mut events = 0;
+    let now = Millis::now();
+    while let Some(record) = reader.next_record()? {
+        let parsed = match &columns {
+            Some(columns) => parser.parse_csv(columns, record.payload, now),
+            None => parser.parse_json(record.payload, now),
+        };
+        batch.push(&parsed?.event);
+        events += 1;
+        if batch.len() == APPEND_RECORDS {
+            batch.clear();
+        }
+    }
+    Ok(events)
+}
+
+/// Records into the log, each append durable before the next.
+pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
+    let scratch = Scratch::new("ingest")?;
+    let services = Services::open(scratch.config(config))?;
+    let mut figure = measure("ingest NDJSON → log, durable", || fill_log(&services, rows))?;
+    figure.note = format!("{:.0} MB on disk", folder_mb(&scratch.0));
+    Ok(figure)
+}
+
+fn fill_log(services: &Services, rows: u64) -> anyhow::Result<u64> {
+    let mut generator = generator(rows, adpipe_generate::Format::Ndjson)?;
+    let mut line = Vec::new();
+    let mut appended = 0;
+    loop {
+        let mut records = Records::new();
+        let headers = records.add_headers(Headers::default());
+        while records.len() < APPEND_RECORDS {
+            line.clear();
+            if generator.next_record(&mut line).is_none() {
+                break;
+            }
+            if !records.push(record_id(&line, None).unwrap_or_default(), &line, headers) {
+                break;
+            }
+        }
+        if records.is_empty() {
+            return Ok(appended);
+        }
+        appended += records.len() as u64;
+        services.log.append(Topic::Raw, records, None)?.wait()?;
+    }
+}
+
+/// The log's records into the warehouse, all committed.
+pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
+    let scratch = Scratch::new("stream")?;
+    let services = Services::open(scratch.config(config))?;
+    fill_log(&services, rows)?;
+    let mut figure = measure("stream: log → committed", || {
+        let stop = Shutdown::new();
+        std::thread::scope(|scope| {
+            let processor = scope.spawn(|| services.run_stream(&stop));
+            let waited = wait_until_committed(&services, Duration::from_secs(600));
+            stop.trigger();
+            processor.join().map_err(|_| anyhow::anyhow!("the stream processor panicked"))??;
+            waited.map(|()| rows)
+        })
+    })?;
+    figure.note = format!("{:.0} MB of warehouse", folder_mb(&scratch.0.join("realtime.db")));
+    Ok(figure)
+}
+
+fn wait_until_committed(services: &Services, limit: Duration) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < limit {
+        let lag = adpipe_stream::backlog::lag(services.log.as_ref(), services.warehouse.as_ref())?;
+        if lag.iter().all(|partition| partition.records == 0) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    bail!("the processor did not finish within {} s", limit.as_secs())
+}
+
+/// Bodies of NDJSON over loopback into a whole `adpipe up`, answered once durable.
+pub fn http(config: &Config, rows: u64) -> anyhow::Result<Figure> {
+    let scratch = Scratch::new("http")?;
+    let up = Up::start(scratch.config(config))?;
+    let address = up.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let json = generated(rows, adpipe_generate::Format::Ndjson)?;
+    let bodies = bodies_of(&json);
+    let mut figure = measure("HTTP NDJSON → log, durable", || {
+        std::thread::scope(|scope| {
+            let (bodies, address) = (&bodies, &address);
+            let clients: Vec<_> = (0..HTTP_CLIENTS)
+                .map(|client| {
+                    scope.spawn(move || post_all(address, bodies.iter().skip(client).step_by(HTTP_CLIENTS)))
+                })
+                .collect();
+            for client in clients {
+                client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+            }
+            anyhow::Ok(rows)
+        })
+    })?;
+    figure.note = format!("{HTTP_CLIENTS} clients, the whole `adpipe up` counting beside it");
+    wait_until_committed(up.services(), Duration::from_secs(600))?;
+    up.shutdown().trigger();
+    up.wait()?;
+    Ok(figure)
+}
+
+fn bodies_of(json: &[u8]) -> Vec<&[u8]> {
+    let mut bodies = Vec::new();
+    let (mut start, mut lines) = (0, 0);
+    for (at, byte) in json.iter().enumerate() {
+        if *byte == b'\n' {
+            lines += 1;
+            if lines == HTTP_BODY_EVENTS {
+                bodies.push(&json[start..=at]);
+                (start, lines) = (at + 1, 0);
+            }
+        }
+    }
+    if start < json.len() {
+        bodies.push(&json[start..]);
+    }
+    bodies
+}
+
+fn post_all<'a>(address: &str, bodies: impl Iterator<Item = &'a &'a [u8]>) -> anyhow::Result<()> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_nodelay(true)?;
+    for body in bodies {
+        loop {
+            let head = format!(
+                "POST /v1/events HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            connection.write_all(head.as_bytes())?;
+            connection.write_all(body)?;
+            match read_status(&mut connection)? {
+                202 => break,
+                429 => std::thread::sleep(Duration::from_millis(20)),
+                other => bail!("the console answered {other}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads an answer with a Content-Length and gives its status.
+fn read_status(connection: &mut TcpStream) -> anyhow::Result<u16> {
+    let mut answer = Vec::new();
+    let mut piece = [0; 4_096];
+    loop {
+        let count = connection.read(&mut piece)?;
+        if count == 0 {
+            bail!("the console closed the connection");
+        }
+        answer.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let Some(head_end) = text.find("\r\n\r\n") else { continue };
+        let head = text[..head_end].to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+        let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+        if answer.len() >= head_end + 4 + length {
+            return Ok(text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0));
+        }
+    }
+}
+
+/// From append to commit, at a fixed rate, as the account in the warehouse has it.
+pub fn latency(config: &Config, rate: u32) -> anyhow::Result<Figure> {
+    let scratch = Scratch::new("latency")?;
+    let services = Services::open(scratch.config(config))?;
+    let rows = u64::from(rate) * LATENCY_SECONDS;
+    let mut figure = measure(&format!("latency at {rate} events/s"), || {
+        let stop = Shutdown::new();
+        std::thread::scope(|scope| {
+            let processor = scope.spawn(|| services.run_stream(&stop));
+            let sent = send_steadily(&services, rate, rows);
+            let waited = sent.and_then(|()| wait_until_committed(&services, Duration::from_secs(60)));
+            stop.trigger();
+            processor.join().map_err(|_| anyhow::anyhow!("the stream processor panicked"))??;
+            waited.map(|()| rows)
+        })
+    })?;
+    let mut latency = LatencyCounts::default();
+    let sql = "select latency_counts from realtime.commits";
+    services.warehouse.query(sql, &[], &mut |_, row: &[Value]| {
+        latency.add_text(row[0].as_str().unwrap_or_default());
+        true
+    })?;
+    let quantile = |q| latency.quantile_ms(q).unwrap_or(0.0);
+    figure.note = format!("p50 {:.0} ms, p99 {:.0} ms", quantile(0.5), quantile(0.99));
+    Ok(figure)
+}
+
+fn send_steadily(services: &Services, rate: u32, rows: u64) -> anyhow::Result<()> {
+    let now = Millis::now().0;
+    let mut generator = Generator::new(GeneratorConfig {
+        seed: 43,
+        start_ms: now - DAY_MS,
+        end_ms: now,
+        rows: None,
+        now_ms: Some(now),
+        ..GeneratorConfig::default()
+    })?;
+    let started = Instant::now();
+    let mut line = Vec::new();
+    let mut sent = 0;
+    while sent < rows {
+        let due = ((started.elapsed().as_secs_f64() * f64::from(rate)) as u64).min(rows);
+        let mut records = Records::new();
+        let headers = records.add_headers(Headers::default());
+        while sent < due {
+            line.clear();
+            generator.next_at(Millis::now().0, &mut line);
+            let fits = records.push(record_id(&line, None).unwrap_or_default(), &line, headers);
+            debug_assert!(fits, "a tenth of a second fits a buffer");
+            sent += 1;
+        }
+        if !records.is_empty() {
+            services.log.append(Topic::Raw, records, None)?.wait()?;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn folder_mb(path: &Path) -> f64 {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let bytes = match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| size(&entry.path())).sum(),
+        Err(_) => size(path),
+    };
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,162 @@
+//! `adpipe demo`: made-up events, everything running.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adpipe_event::{Millis, record_id};
+use adpipe_generate::{Config as GeneratorConfig, Generator};
+use adpipe_log::{Headers, LogError, Records, SourcePosition, Topic};
+use adpipe_stream::shutdown::Shutdown;
+
+use super::up::Up;
+use crate::cli::DemoArgs;
+use crate::config::Config;
+use crate::output;
+use crate::services::Services;
+
+/// Shares of broken and repeated records in the live traffic: few, but always some to look at.
+const BAD: f64 = 0.01;
+const DUPLICATES: f64 = 0.01;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+const HISTORY_BATCH: usize = 20_000;
+const LIVE_STEP: Duration = Duration::from_millis(100);
+
+/// Makes history at the first start, then live traffic until Ctrl-C.
+pub fn run(config: Config, args: &DemoArgs) -> anyhow::Result<()> {
+    let up = Up::start(config)?;
+    output::line(&format!("console: {}", up.url()))?;
+    output::line(&format!(
+        "data:    {}   Ctrl-C ends the demo, nothing is lost",
+        up.services().warehouse.location()
+    ))?;
+    let traffic = {
+        let (services, shutdown) = (Arc::clone(up.services()), up.shutdown().clone());
+        let (rate, days, events_a_day) = (args.rate, args.days, args.events_a_day);
+        std::thread::Builder::new().name("demo-traffic".to_owned()).spawn(move || {
+            let outcome = make_history(&services, days, events_a_day, &shutdown)
+                .and_then(|()| make_live_traffic(&services, rate, &shutdown));
+            if outcome.is_err() {
+                shutdown.trigger();
+            }
+            outcome
+        })?
+    };
+    let ended = up.wait();
+    let made =
+        traffic.join().map_err(|_| anyhow::anyhow!("the demo's generator panicked; please report this"))?;
+    ended.and(made)?;
+    output::line("ended; `adpipe demo` goes on from here")
+}
+
+/// Some days of events up to now, once: the log remembers how far it got.
+fn make_history(
+    services: &Services,
+    days: u32,
+    events_a_day: u64,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let is_empty = services.log.ranges(Topic::Raw)?.iter().all(|range| range.next.0 == 0);
+    if !is_empty || days == 0 {
+        return Ok(());
+    }
+    let rows = u64::from(days) * events_a_day;
+    let now = Millis::now();
+    let mut generator = Generator::new(GeneratorConfig {
+        seed: now.0 as u64,
+        start_ms: now.0 - i64::from(days) * DAY_MS,
+        end_ms: now.0,
+        rows: Some(rows),
+        now_ms: Some(now.0),
+        bad: BAD,
+        duplicates: DUPLICATES,
+        ..GeneratorConfig::default()
+    })?;
+    eprintln!("making {days} days of history: {} events", output::grouped(rows));
+    let started = Instant::now();
+    let mut line = Vec::new();
+    loop {
+        let mut batch = LogBatch::new();
+        while batch.records.len() < HISTORY_BATCH {
+            line.clear();
+            if generator.next_record(&mut line).is_none() {
+                break;
+            }
+            batch.push(&line);
+        }
+        if batch.records.is_empty() || shutdown.is_triggered() {
+            break;
+        }
+        batch.append(services)?;
+    }
+    eprintln!("history is in the log after {:.1} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Events of now at a steady rate.
+fn make_live_traffic(services: &Services, rate: u32, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let now = Millis::now();
+    let mut generator = Generator::new(GeneratorConfig {
+        // Another seed each time: the same one would repeat the ids of the last demo.
+        seed: (now.0 as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        start_ms: now.0 - DAY_MS,
+        end_ms: now.0,
+        rows: None,
+        now_ms: Some(now.0),
+        bad: BAD,
+        duplicates: DUPLICATES,
+        ..GeneratorConfig::default()
+    })?;
+    let mut line = Vec::new();
+    let mut due = 0.0;
+    let mut last = Instant::now();
+    while !shutdown.sleep(LIVE_STEP) {
+        due += last.elapsed().as_secs_f64() * f64::from(rate);
+        last = Instant::now();
+        let mut batch = LogBatch::new();
+        while due >= 1.0 {
+            due -= 1.0;
+            line.clear();
+            generator.next_at(Millis::now().0, &mut line);
+            batch.push(&line);
+        }
+        match batch.append(services) {
+            Ok(()) => {}
+            Err(LogError::Busy { .. }) => {
+                tracing::debug!("the log is busy; this tenth of a second is left out")
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Made-up records on their way into the log.
+struct LogBatch {
+    records: Records,
+    headers: adpipe_log::HeaderSet,
+}
+
+impl LogBatch {
+    fn new() -> LogBatch {
+        let mut records = Records::new();
+        let headers = records.add_headers(Headers::default());
+        LogBatch { records, headers }
+    }
+
+    fn push(&mut self, line: &[u8]) {
+        let fits = self.records.push(record_id(line, None).unwrap_or_default(), line, self.headers);
+        debug_assert!(fits, "a batch is far smaller than a buffer");
+    }
+
+    fn append(self, services: &Services) -> Result<(), LogError> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        let count = self.records.len() as u64;
+        let position: Option<SourcePosition> = None;
+        services.log.append(Topic::Raw, self.records, position)?.wait()?;
+        services.metrics.records_appended.with_label_values(&[Topic::Raw.name()]).inc_by(count);
+        Ok(())
+    }
+}

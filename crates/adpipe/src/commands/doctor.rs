@@ -1,0 +1,221 @@
+//! `adpipe doctor`: every configured part, and what to do about it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use adpipe_log::sqlite::SqliteLog;
+use adpipe_log::{EventLog, LogError, Offset, Topic};
+use adpipe_warehouse::Warehouse;
+use adpipe_warehouse::sqlite::SqliteWarehouse;
+
+use crate::cli::Cli;
+use crate::config::Config;
+use crate::output;
+use crate::services::{embedded_folder, take_role};
+
+/// Free space below this is worth a warning.
+const LITTLE_SPACE_BYTES: u64 = 1 << 30;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Good,
+    Notice,
+    Bad,
+}
+
+/// One line of the report.
+struct Finding {
+    part: &'static str,
+    state: State,
+    text: String,
+}
+
+/// Checks every part; exit code 1 when one is bad.
+pub fn run(cli: &Cli, json: bool) -> anyhow::Result<ExitCode> {
+    let mut findings = Vec::new();
+    match super::configuration(cli, None) {
+        Ok(config) => {
+            add(&mut findings, "configuration", State::Good, "is valid".to_owned());
+            check_parts(&config, &mut findings);
+        }
+        Err(error) => add(&mut findings, "configuration", State::Bad, error.to_string()),
+    }
+    print(&findings, json)?;
+    let bad = findings.iter().any(|finding| finding.state == State::Bad);
+    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn add(findings: &mut Vec<Finding>, part: &'static str, state: State, text: String) {
+    findings.push(Finding { part, state, text });
+}
+
+fn check_parts(config: &Config, findings: &mut Vec<Finding>) {
+    let log = match embedded_folder("log.url", &config.log.url) {
+        Ok(folder) => check_log(&folder, findings),
+        Err(error) => {
+            add(findings, "event log", State::Bad, error.to_string());
+            None
+        }
+    };
+    match embedded_folder("warehouse.url", &config.warehouse.url) {
+        Ok(folder) => {
+            let warehouse = check_warehouse(&folder, findings);
+            if let (Some(log), Some(warehouse)) = (&log, &warehouse) {
+                check_lag(log, warehouse, findings);
+            }
+            check_processor(&folder, findings);
+            check_space(&folder, findings);
+        }
+        Err(error) => add(findings, "warehouse", State::Bad, error.to_string()),
+    }
+    check_port(config, findings);
+}
+
+/// Opens the log and reads all of it: every checksum is looked at.
+fn check_log(folder: &Path, findings: &mut Vec<Finding>) -> Option<SqliteLog> {
+    if !folder.join("log.db").exists() {
+        let text = format!("{} has none yet; it is made at the first event", folder.display());
+        add(findings, "event log", State::Notice, text);
+        return None;
+    }
+    let log = match SqliteLog::open(folder) {
+        Ok(log) => log,
+        Err(error) => {
+            add(findings, "event log", State::Bad, error.to_string());
+            return None;
+        }
+    };
+    match read_everything(&log) {
+        Ok(records) => {
+            let text = format!("{}: {} records, all sound", log.location(), output::grouped(records));
+            add(findings, "event log", State::Good, text);
+        }
+        Err(error) => add(findings, "event log", State::Bad, error.to_string()),
+    }
+    Some(log)
+}
+
+fn read_everything(log: &SqliteLog) -> Result<u64, LogError> {
+    let mut records = 0;
+    for topic in Topic::ALL {
+        for range in log.ranges(topic)? {
+            let mut next: Offset = range.first;
+            while next < range.next {
+                let batches = log.read(topic, range.partition, next, 4 << 20)?;
+                let Some(last) = batches.last() else { break };
+                next = last.next_offset();
+                records += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
+            }
+        }
+    }
+    Ok(records)
+}
+
+fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<SqliteWarehouse> {
+    if !folder.join("realtime.db").exists() {
+        let text = format!("{} has none yet; it is made at the first start", folder.display());
+        add(findings, "warehouse", State::Notice, text);
+        return None;
+    }
+    match SqliteWarehouse::open(folder) {
+        Ok(warehouse) => match warehouse.check() {
+            Ok(()) => {
+                add(findings, "warehouse", State::Good, format!("{} is sound", warehouse.location()));
+                Some(warehouse)
+            }
+            Err(error) => {
+                add(findings, "warehouse", State::Bad, error.to_string());
+                None
+            }
+        },
+        Err(error) => {
+            add(findings, "warehouse", State::Bad, error.to_string());
+            None
+        }
+    }
+}
+
+fn check_lag(log: &dyn EventLog, warehouse: &dyn Warehouse, findings: &mut Vec<Finding>) {
+    match adpipe_stream::backlog::lag(log, warehouse) {
+        Ok(partitions) => {
+            let records: u64 = partitions.iter().map(|partition| partition.records).sum();
+            let (state, text) = match records {
+                0 => (State::Good, "every record of the log is committed".to_owned()),
+                _ => (State::Notice, format!("{} records wait for the processor", output::grouped(records))),
+            };
+            add(findings, "lag", state, text);
+        }
+        Err(error) => add(findings, "lag", State::Bad, error.to_string()),
+    }
+}
+
+fn check_processor(folder: &Path, findings: &mut Vec<Finding>) {
+    if !folder.exists() {
+        return;
+    }
+    let (state, text) = match take_role(folder, "stream") {
+        Ok(Some(_)) => (State::Notice, "is not running; start it with `adpipe up`".to_owned()),
+        Ok(None) => (State::Good, "is running".to_owned()),
+        Err(error) => (State::Bad, format!("{error:#}")),
+    };
+    add(findings, "processor", state, text);
+}
+
+fn check_space(folder: &Path, findings: &mut Vec<Finding>) {
+    // The standard library cannot ask; `df` is on every system that adpipe runs on.
+    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let output = std::process::Command::new("df").arg("-Pk").arg(existing).output();
+    let free = output.ok().and_then(|output| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().nth(1)?.split_whitespace().nth(3)?.parse::<u64>().ok()
+    });
+    let Some(free_kib) = free else {
+        add(
+            findings,
+            "disk",
+            State::Notice,
+            "free space cannot be found out (`df` did not answer)".to_owned(),
+        );
+        return;
+    };
+    let gib = free_kib as f64 / (1 << 20) as f64;
+    match free_kib * 1_024 < LITTLE_SPACE_BYTES {
+        true => add(findings, "disk", State::Bad, format!("only {gib:.1} GiB free; make room")),
+        false => add(findings, "disk", State::Good, format!("{gib:.1} GiB free")),
+    }
+}
+
+fn check_port(config: &Config, findings: &mut Vec<Finding>) {
+    let (host, port) = (config.console.host.as_str(), config.console.port);
+    let (state, text) = match std::net::TcpListener::bind((host, port)) {
+        Ok(_) => (State::Good, format!("{host}:{port} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => (
+            State::Notice,
+            format!("{host}:{port} is in use: by a running adpipe, or choose another console.port"),
+        ),
+        Err(error) => {
+            (State::Bad, format!("{host}:{port}: {error}; choose another console.host or console.port"))
+        }
+    };
+    add(findings, "console", state, text);
+}
+
+fn print(findings: &[Finding], json: bool) -> anyhow::Result<()> {
+    let word = |state| match state {
+        State::Good => "ok",
+        State::Notice => "note",
+        State::Bad => "BAD",
+    };
+    if json {
+        let list: Vec<serde_json::Value> = findings
+            .iter()
+            .map(|f| serde_json::json!({"part": f.part, "state": word(f.state).to_lowercase(), "text": f.text}))
+            .collect();
+        return output::json(&serde_json::Value::Array(list));
+    }
+    for finding in findings {
+        output::line(&format!("{:4}  {}: {}", word(finding.state), finding.part, finding.text))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! `adpipe generate`.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::time::{Duration, Instant};
+
+use adpipe_event::Millis;
+use adpipe_generate::{Account, Config, Format, Generator, TimeFormat};
+use anyhow::{Context, bail};
+
+use crate::cli::{GenerateArgs, GenerateFormat};
+use crate::output;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// Writes events and says what they were.
+pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
+    if args.rows.is_none() && args.rate.is_none() {
+        bail!("say how many with --rows N, or how fast with --rate R");
+    }
+    let now = Millis::now();
+    let end = args.end.as_deref().map_or(Ok(now), |text| parse_time("--end", text))?;
+    let start =
+        args.start.as_deref().map_or(Ok(Millis(end.0 - DAY_MS)), |text| parse_time("--start", text))?;
+    let config = Config {
+        seed: args.seed,
+        start_ms: start.0,
+        end_ms: end.0,
+        rows: args.rows,
+        now_ms: Some(now.0),
+        bad: args.bad,
+        duplicates: args.duplicates,
+        format: if args.format == GenerateFormat::Csv { Format::Csv } else { Format::Ndjson },
+        time_format: if args.avazu_hours { TimeFormat::AvazuHour } else { TimeFormat::Iso },
+        ..Config::default()
+    };
+    let mut generator = Generator::new(config)?;
+    let mut out: Box<dyn Write> = match &args.out {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            Box::new(BufWriter::with_capacity(1 << 20, file))
+        }
+        None => Box::new(BufWriter::with_capacity(1 << 16, std::io::stdout().lock())),
+    };
+    match args.rate {
+        Some(rate) => write_live(&mut generator, rate, args.rows, &mut out)?,
+        None => generator.write_all(&mut out)?,
+    }
+    out.flush()?;
+    report(generator.account(), args)
+}
+
+/// Writes `rate` events a second with the time of now, a tenth of a second's worth at once.
+fn write_live(
+    generator: &mut Generator,
+    rate: u32,
+    rows: Option<u64>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut line = Vec::new();
+    let mut written = 0u64;
+    if let Some(header) = generator.header() {
+        writeln!(out, "{header}")?;
+    }
+    loop {
+        let due = (started.elapsed().as_secs_f64() * f64::from(rate)) as u64;
+        let due = rows.map_or(due, |rows| due.min(rows));
+        while written < due {
+            line.clear();
+            generator.next_at(Millis::now().0, &mut line);
+            line.push(b'\n');
+            out.write_all(&line)?;
+            written += 1;
+        }
+        out.flush()?;
+        if rows.is_some_and(|rows| written >= rows) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn report(account: &Account, args: &GenerateArgs) -> anyhow::Result<()> {
+    eprintln!(
+        "{} records: {} events with {} clicks (CTR {:.4}), {} duplicates, {} broken",
+        output::grouped(account.total),
+        output::grouped(account.valid),
+        output::grouped(account.clicks),
+        account.ctr().unwrap_or(0.0),
+        output::grouped(account.duplicates),
+        output::grouped(account.bad.total()),
+    );
+    let Some(path) = &args.account else { return Ok(()) };
+    let bad = &account.bad;
+    let account = serde_json::json!({
+        "records": account.total, "valid": account.valid, "clicks": account.clicks,
+        "duplicates": account.duplicates, "parse": bad.parse, "schema": bad.schema,
+        "validation": bad.validation, "future": bad.future,
+    });
+    std::fs::write(path, serde_json::to_vec_pretty(&account)?)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn parse_time(flag: &str, text: &str) -> anyhow::Result<Millis> {
+    Millis::parse_sql(text)
+        .or_else(|| Millis::parse_sql(&format!("{text} 00:00:00")))
+        .with_context(|| format!("{flag} {text:?} is not a time like 2026-11-20 or 2026-11-20T13:05:00"))
+}

@@ -1,0 +1,285 @@
+//! `adpipe ingest`: files into the log, and with `--wait` until they are counted.
+
+mod progress;
+mod source;
+mod wait;
+
+use std::process::ExitCode;
+
+use adpipe_event::{Format, ReadError, RecordReader, record_id};
+use adpipe_log::{AppendTicket, HeaderSet, Headers, LogError, Records, SourcePosition, Topic, header};
+use adpipe_stream::backlog::Backlog;
+use adpipe_stream::shutdown::Shutdown;
+use anyhow::Context;
+
+use crate::cli::{FileFormat, IngestArgs};
+use crate::config::Config;
+use crate::output;
+use crate::services::Services;
+use crate::signals;
+use progress::Progress;
+use source::Source;
+
+/// One append: large enough that an fsync costs little, small enough that memory stays small.
+const APPEND_BYTES: usize = 4 << 20;
+
+/// Records of one append; of short ones APPEND_BYTES would hold too many.
+const APPEND_RECORDS: usize = 50_000;
+
+/// How long to wait before looking again whether the processor has caught up.
+const CATCH_UP: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// What became of the files.
+#[derive(Default)]
+struct Ingested {
+    records: u64,
+    resumed_from: u64,
+    interrupted: bool,
+}
+
+/// Ingests every file in turn.
+pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
+    // Every file must be readable before the first record of any is appended.
+    let sources =
+        args.files.iter().map(|path| Source::open(path)).collect::<anyhow::Result<Vec<Source>>>()?;
+    let services = Services::open(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shutdown = Shutdown::new();
+    signal_thread(runtime, &shutdown)?;
+
+    let before = wait::ends(&services)?;
+    let mut ingested = Ingested::default();
+    for source in sources {
+        let name = source.name.clone();
+        ingest(&services, source, args.format, &shutdown, &mut ingested)
+            .with_context(|| format!("{name} (the records before this are in the log)"))?;
+        if ingested.interrupted {
+            eprintln!("stopped; start the same command again to go on");
+            return Ok(ExitCode::from(130));
+        }
+    }
+    let after = wait::ends(&services)?;
+    if !args.wait {
+        report_appended(&ingested, &services, args.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match wait::until_counted(&services, &before, &after, &shutdown)? {
+        Some(counted) => wait::report(&counted, ingested.records, args.json).map(|()| ExitCode::SUCCESS),
+        None => {
+            eprintln!("stopped waiting; the events are in the log and will be counted");
+            Ok(ExitCode::from(130))
+        }
+    }
+}
+
+/// Drives the signal handler for as long as the command runs.
+fn signal_thread(runtime: tokio::runtime::Runtime, shutdown: &Shutdown) -> anyhow::Result<()> {
+    signals::end_on_signal(&runtime, shutdown)?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .context("cannot start the signal thread")?;
+    Ok(())
+}
+
+fn report_appended(ingested: &Ingested, services: &Services, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(&serde_json::json!({
+            "appended": ingested.records, "resumed_from": ingested.resumed_from,
+        }));
+    }
+    output::line(&format!("{} records are durable in the log", output::grouped(ingested.records)))?;
+    if services.take_stream_role()?.is_some() {
+        eprintln!("nobody counts them yet: run `adpipe up`, or use --wait");
+    }
+    Ok(())
+}
+
+/// Appends the records of one source, one append at a time: while one becomes durable the next is
+/// read, and none is queued behind one that might fail, so that a source's position is never
+/// ahead of its records.
+fn ingest(
+    services: &Services,
+    source: Source,
+    format: Option<FileFormat>,
+    shutdown: &Shutdown,
+    ingested: &mut Ingested,
+) -> anyhow::Result<()> {
+    let resume_from = match &source.identity {
+        Some(identity) => services.log.source_position(identity)?.unwrap_or(0),
+        None => 0,
+    };
+    if resume_from > 0 {
+        eprintln!("{}: going on behind record {}", source.name, output::grouped(resume_from));
+        ingested.resumed_from += resume_from;
+    }
+    let mut progress = Progress::new(&source);
+    let identity = source.identity.clone();
+    let Some((reader, format)) = source.reader(format.map(Format::from), &progress)? else {
+        eprintln!("warning: {} is empty", progress.name());
+        return Ok(());
+    };
+    let max_record_bytes = services.config.ingest.max_record_size.bytes();
+    let mut reader = RecordReader::new(reader, format, max_record_bytes);
+    let mut appender = Appender { services, shutdown, backlog: Backlog::new(), in_flight: None };
+    let mut batch = Batch::new(&mut reader)?;
+    let mut taken = 0u64;
+    loop {
+        let more = match batch.take(&mut reader) {
+            Ok(more) => more,
+            // Nothing came for a moment on a live input: what is here goes to the log now.
+            Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => true,
+            Err(error) => {
+                appender.finish()?;
+                let row = taken + batch.records.len() as u64;
+                return Err(error).with_context(|| format!("cannot be read on behind record {row}"));
+            }
+        };
+        if shutdown.is_triggered() && more {
+            appender.finish()?;
+            ingested.interrupted = true;
+            return Ok(());
+        }
+        let is_full = batch.records.byte_size() >= APPEND_BYTES || batch.records.len() >= APPEND_RECORDS;
+        if more && !is_full && identity.is_some() {
+            continue;
+        }
+        let count = batch.records.len() as u64;
+        taken += count;
+        if taken <= resume_from && more {
+            batch.clear();
+            continue;
+        }
+        if taken - count < resume_from {
+            batch.keep_last((taken - resume_from.min(taken)) as usize);
+        }
+        let position =
+            identity.clone().map(|source| SourcePosition { source, position: more.then_some(taken) });
+        let appended = batch.records.len() as u64;
+        if appended > 0 || (position.is_some() && !more) {
+            appender.append(batch.take_records(), position)?;
+            ingested.records += appended;
+            progress.appended(ingested.records);
+        }
+        if !more {
+            appender.finish()?;
+            progress.finish();
+            return Ok(());
+        }
+    }
+}
+
+/// Appends one after the other, slowed down by the processor.
+struct Appender<'a> {
+    services: &'a Services,
+    shutdown: &'a Shutdown,
+    backlog: Backlog,
+    in_flight: Option<AppendTicket>,
+}
+
+impl Appender<'_> {
+    fn append(&mut self, records: Records, position: Option<SourcePosition>) -> anyhow::Result<()> {
+        self.finish()?;
+        self.wait_for_processor()?;
+        let count = records.len() as u64;
+        self.in_flight = Some(self.services.log.append(Topic::Raw, records, position)?);
+        self.services.metrics.records_appended.with_label_values(&[Topic::Raw.name()]).inc_by(count);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), LogError> {
+        self.in_flight.take().map_or(Ok(()), AppendTicket::wait)
+    }
+
+    /// Back-pressure: while too much waits for the processor, nothing is added, as long as there
+    /// is a processor to wait for.
+    fn wait_for_processor(&self) -> anyhow::Result<()> {
+        let (log, warehouse) = (self.services.log.as_ref(), self.services.warehouse.as_ref());
+        let mut told = false;
+        loop {
+            let lag = self.backlog.records(log, warehouse)?;
+            if lag < self.services.config.ingest.max_lag_records || self.shutdown.is_triggered() {
+                return Ok(());
+            }
+            if self.services.take_stream_role()?.is_some() {
+                return Ok(());
+            }
+            if !told {
+                eprintln!("waiting for the processor: {} records are not counted yet", output::grouped(lag));
+                told = true;
+            }
+            self.shutdown.sleep(CATCH_UP);
+        }
+    }
+}
+
+/// Records being collected for one append.
+struct Batch {
+    records: Records,
+    headers: Headers,
+    header_set: HeaderSet,
+    columns: Option<adpipe_event::CsvColumns>,
+}
+
+impl Batch {
+    fn new(reader: &mut RecordReader<source::Input>) -> Result<Batch, ReadError> {
+        let columns = loop {
+            match reader.columns() {
+                Ok(columns) => break columns.cloned(),
+                // A live input that has not begun yet.
+                Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => {}
+                Err(error) => return Err(error),
+            }
+        };
+        let headers = match &columns {
+            Some(columns) => {
+                Headers::default().with(header::FORMAT, "csv").with(header::COLUMNS, columns.wire())
+            }
+            None => Headers::default(),
+        };
+        let mut records = Records::new();
+        let header_set = records.add_headers(headers.clone());
+        Ok(Batch { records, headers, header_set, columns })
+    }
+
+    /// Takes one record; false at the end of the input.
+    fn take(&mut self, reader: &mut RecordReader<source::Input>) -> Result<bool, ReadError> {
+        let Some(record) = reader.next_record()? else { return Ok(false) };
+        let key = record_id(record.payload, self.columns.as_ref()).unwrap_or_default();
+        let header_set = match record.truncated_from {
+            None => self.header_set,
+            Some(length) => {
+                let headers = self.headers.clone().with(header::TRUNCATED_FROM, length.to_string());
+                self.records.add_headers(headers)
+            }
+        };
+        let fits = self.records.push(key, record.payload, header_set);
+        debug_assert!(fits, "an append is far smaller than a buffer");
+        Ok(true)
+    }
+
+    fn take_records(&mut self) -> Records {
+        let mut records = Records::new();
+        self.header_set = records.add_headers(self.headers.clone());
+        std::mem::replace(&mut self.records, records)
+    }
+
+    fn clear(&mut self) {
+        drop(self.take_records());
+    }
+
+    /// Drops all but the last `count` records.
+    fn keep_last(&mut self, count: usize) {
+        self.records.drop_first(self.records.len() - count.min(self.records.len()));
+    }
+}
+
+impl From<FileFormat> for Format {
+    fn from(format: FileFormat) -> Format {
+        match format {
+            FileFormat::Ndjson => Format::Ndjson,
+            FileFormat::Json => Format::JsonArray,
+            FileFormat::Csv => Format::Csv,
+        }
+    }
+}

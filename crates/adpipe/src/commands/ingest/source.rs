@@ -1,0 +1,140 @@
+//! A file or standard input, decompressed and with its format found out.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, UNIX_EPOCH};
+
+use adpipe_event::{Format, decode, sniff_encoding, sniff_format};
+use anyhow::{Context, bail};
+
+use super::progress::Progress;
+
+/// What records are read from.
+pub type Input = Box<dyn Read + Send>;
+
+/// Bytes looked at to find the format out.
+const SNIFF_BYTES: usize = 4_096;
+
+/// A live input that is silent this long lets go of what has come.
+const LIVE_PAUSE: Duration = Duration::from_millis(200);
+
+/// One input of `adpipe ingest`.
+pub struct Source {
+    /// As the user wrote it.
+    pub name: String,
+    /// Names the file and its content, so that an interrupted ingest can go on; none for standard input.
+    pub identity: Option<String>,
+    /// Size on disk; none for standard input.
+    pub bytes: Option<u64>,
+    input: Input,
+}
+
+impl Source {
+    /// Opens a file, or standard input for `-`.
+    pub fn open(path: &Path) -> anyhow::Result<Source> {
+        if path == Path::new("-") {
+            let name = "standard input".to_owned();
+            return Ok(Source { name, identity: None, bytes: None, input: Box::new(LiveInput::start()?) });
+        }
+        let shown = path.display();
+        let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
+        if metadata.is_dir() {
+            bail!("{shown} is a folder; name its files, for example {shown}/*.csv");
+        }
+        let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
+        // A pipe or device has no content to come back to.
+        let identity = match metadata.is_file() {
+            true => {
+                let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+                let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+                Some(format!("{}\t{}\t{}", whole.display(), metadata.len(), changed.as_nanos()))
+            }
+            false => None,
+        };
+        let bytes = metadata.is_file().then_some(metadata.len());
+        Ok(Source { name: shown.to_string(), identity, bytes, input: Box::new(file) })
+    }
+
+    /// The decompressed bytes and their format; none when there are no bytes.
+    pub fn reader(
+        self,
+        format: Option<Format>,
+        progress: &Progress,
+    ) -> anyhow::Result<Option<(Input, Format)>> {
+        let counted = progress.count(self.input);
+        let (start, rest) = peek(Box::new(counted))?;
+        let decoded = decode(Box::new(Cursor::new(start.clone()).chain(rest)), sniff_encoding(&start))?;
+        let (start, rest) = peek(decoded).context("cannot be decompressed")?;
+        let Some(format) = format.or_else(|| sniff_format(&start)) else { return Ok(None) };
+        Ok(Some((Box::new(Cursor::new(start).chain(rest)), format)))
+    }
+}
+
+/// The first bytes, and the reader behind them.
+fn peek(mut reader: Input) -> io::Result<(Vec<u8>, Input)> {
+    let mut start = vec![0; SNIFF_BYTES];
+    let mut filled = 0;
+    // One good read is enough for a live input; a file gives all at once anyway.
+    while filled < 16 {
+        match reader.read(&mut start[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::TimedOut) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    start.truncate(filled);
+    Ok((start, reader))
+}
+
+/// Standard input, read by a thread of its own, so that a pause in it can be noticed: then `read`
+/// fails with `TimedOut` and may be called again.
+struct LiveInput {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    current: Cursor<Vec<u8>>,
+}
+
+impl LiveInput {
+    fn start() -> io::Result<LiveInput> {
+        let (sender, pieces) = sync_channel(4);
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+            let mut stdin = io::stdin().lock();
+            loop {
+                let mut piece = vec![0; 64 << 10];
+                let outcome = stdin.read(&mut piece).map(|count| {
+                    piece.truncate(count);
+                    piece
+                });
+                let at_end = outcome.as_ref().is_ok_and(Vec::is_empty);
+                if sender.send(outcome).is_err() || at_end {
+                    return;
+                }
+            }
+        })?;
+        Ok(LiveInput { pieces, current: Cursor::new(Vec::new()) })
+    }
+}
+
+impl Read for LiveInput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.current.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            match self.pieces.recv_timeout(LIVE_PAUSE) {
+                Ok(piece) => {
+                    let piece = piece?;
+                    if piece.is_empty() {
+                        return Ok(0);
+                    }
+                    self.current = Cursor::new(piece);
+                }
+                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+            }
+        }
+    }
+}

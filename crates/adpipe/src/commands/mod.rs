@@ -1,0 +1,56 @@
+//! One file a command.
+
+mod bench;
+mod config;
+mod demo;
+mod doctor;
+mod generate;
+mod ingest;
+mod sql;
+mod up;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command, ConfigAction};
+use crate::config::{Config, ConfigError};
+
+/// Runs the command.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
+    match &cli.command {
+        Command::Generate(args) => generate::run(args).map(done),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "adpipe", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo(args) => demo::run(configuration(&cli, Some("data/demo"))?, args).map(done),
+        Command::Up => up::run(configuration(&cli, None)?).map(done),
+        Command::Ingest(args) => ingest::run(configuration(&cli, None)?, args),
+        Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
+        Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
+        Command::Doctor(args) => doctor::run(&cli, args.json),
+        Command::Config(args) => {
+            let ConfigAction::Show(json) = &args.action;
+            config::show(&configuration(&cli, None)?, json.json).map(done)
+        }
+        Command::Bench(args) => bench::run(configuration(&cli, None)?, args).map(done),
+    }
+}
+
+/// What is in force for this call. `default_data` is the folder when no `--data` is given.
+pub fn configuration(cli: &Cli, default_data: Option<&str>) -> Result<Config, ConfigError> {
+    let mut config = crate::config::load(cli.config.as_deref())?;
+    let data = cli.data.as_ref().map(|folder| folder.display().to_string());
+    if let Some(folder) = data.as_deref().or(default_data) {
+        config.log.url = format!("sqlite:{folder}");
+        config.warehouse.url = format!("sqlite:{folder}");
+    }
+    Ok(config)
+}

@@ -1,0 +1,142 @@
+//! `adpipe up`: all roles in one process.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use adpipe_console::{Console, ConsoleConfig};
+use adpipe_stream::StreamError;
+use adpipe_stream::role_lock::RoleLock;
+use adpipe_stream::shutdown::Shutdown;
+use anyhow::{Context, bail};
+
+use crate::config::Config;
+use crate::output;
+use crate::services::{Services, VERSION};
+use crate::signals;
+
+/// Runs until Ctrl-C or SIGTERM.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let up = Up::start(config)?;
+    output::line(&format!("adpipe {VERSION} is up: {}", up.url()))?;
+    output::line(&format!("events: {}   Ctrl-C ends it", up.services().warehouse.location()))?;
+    up.wait()
+}
+
+/// Every role, running.
+pub struct Up {
+    services: Arc<Services>,
+    runtime: tokio::runtime::Runtime,
+    shutdown: Shutdown,
+    url: String,
+    console: tokio::task::JoinHandle<Result<(), adpipe_console::ConsoleError>>,
+    stream: JoinHandle<Result<(), StreamError>>,
+    housekeeping: JoinHandle<()>,
+    _role: RoleLock,
+}
+
+impl Up {
+    /// Opens the back ends and starts every role; nothing is left running when one cannot start.
+    pub fn start(config: Config) -> anyhow::Result<Up> {
+        let services = Arc::new(Services::open(config)?);
+        let Some(role) = services.take_stream_role()? else {
+            bail!(
+                "another adpipe already processes {}; end it first, or name another folder with --data",
+                services.warehouse.location()
+            );
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .context("cannot start the server threads")?;
+        let shutdown = Shutdown::new();
+        signals::end_on_signal(&runtime, &shutdown)?;
+
+        let console = runtime
+            .block_on(Console::bind(console_config(&services.config)?, console_services(&services)))?;
+        let url = console.url();
+        let console = runtime.spawn(console.serve(shutdown.clone()));
+
+        let stream = {
+            let (services, shutdown) = (Arc::clone(&services), shutdown.clone());
+            std::thread::Builder::new().name("stream".to_owned()).spawn(move || {
+                let outcome = services.run_stream(&shutdown);
+                if outcome.is_err() {
+                    shutdown.trigger();
+                }
+                outcome
+            })?
+        };
+        let housekeeping = {
+            let (services, shutdown) = (Arc::clone(&services), shutdown.clone());
+            std::thread::Builder::new()
+                .name("housekeeping".to_owned())
+                .spawn(move || services.run_housekeeping(&shutdown))?
+        };
+        Ok(Up { services, runtime, shutdown, url, console, stream, housekeeping, _role: role })
+    }
+
+    /// The console's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The opened back ends.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// The switch that ends it.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// Waits until asked to end, then for every role to have ended.
+    pub fn wait(self) -> anyhow::Result<()> {
+        let served = self.runtime.block_on(self.console);
+        // The console also ends by a failure of its own: then the others have to end, too.
+        self.shutdown.trigger();
+        let streamed = self.stream.join();
+        let kept_house = self.housekeeping.join();
+        served.context("the console panicked; please report this")??;
+        streamed.map_err(|_| anyhow::anyhow!("the stream processor panicked; please report this"))??;
+        kept_house.map_err(|_| anyhow::anyhow!("housekeeping panicked; please report this"))
+    }
+}
+
+fn console_services(services: &Services) -> adpipe_console::Services {
+    adpipe_console::Services {
+        log: Arc::clone(&services.log),
+        warehouse: Arc::clone(&services.warehouse),
+        metrics: services.metrics.clone(),
+        version: VERSION,
+    }
+}
+
+fn console_config(config: &Config) -> anyhow::Result<ConsoleConfig> {
+    Ok(ConsoleConfig {
+        host: config.console.host.clone(),
+        port: config.console.port,
+        token: console_token(config)?,
+        max_body_bytes: config.console.max_body_size.bytes(),
+        max_lag_records: config.ingest.max_lag_records,
+        max_record_bytes: config.ingest.max_record_size.bytes(),
+        ..ConsoleConfig::default()
+    })
+}
+
+/// The console's token, from the environment or from its file.
+fn console_token(config: &Config) -> anyhow::Result<Option<String>> {
+    let from_environment = std::env::var("ADPIPE_CONSOLE__TOKEN").ok();
+    let token = match (from_environment, config.console.token_file.as_str()) {
+        (Some(token), _) => token,
+        (None, "") => return Ok(None),
+        (None, file) => std::fs::read_to_string(file)
+            .with_context(|| format!("console.token_file: cannot read {file}"))?,
+    };
+    let token = token.trim().to_owned();
+    if token.is_empty() {
+        bail!("the console's token is empty; put one line into ADPIPE_CONSOLE__TOKEN or console.token_file");
+    }
+    Ok(Some(token))
+}

@@ -1,0 +1,124 @@
+//! Puts the configuration together and says exactly what is wrong with it.
+
+use std::path::{Path, PathBuf};
+
+use super::Config;
+
+const FILE_NAME: &str = "adpipe.toml";
+const PREFIX: &str = "ADPIPE_";
+
+/// Variables that are secrets, and no keys of the file.
+const SECRETS: [&str; 1] = ["ADPIPE_CONSOLE__TOKEN"];
+
+/// What is wrong with the configuration, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {source}", path = path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// A line of the file is wrong.
+    #[error("{path}:{line}:{column}: {message}", path = path.display())]
+    File { path: PathBuf, line: usize, column: usize, message: String },
+    /// A variable is wrong.
+    #[error("environment variable {name}: {message}")]
+    Variable { name: String, message: String },
+    /// A key has a value that does not go together with the rest.
+    #[error("{key}: {message}")]
+    Key { key: &'static str, message: String },
+}
+
+/// Reads the file (`explicit`, or `adpipe.toml` here if there is one) and the variables.
+pub fn load(explicit: Option<&Path>) -> Result<Config, ConfigError> {
+    let path = explicit.unwrap_or(Path::new(FILE_NAME));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if explicit.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(ConfigError::Unreadable { path: path.to_path_buf(), source }),
+    };
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    assemble(path, &text, variables)
+}
+
+fn assemble(
+    path: &Path,
+    text: &str,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let in_file = |error: toml::de::Error| {
+        let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+        ConfigError::File { path: path.to_path_buf(), line, column, message: error.message().to_owned() }
+    };
+    let mut config: Config = toml::from_str(text).map_err(in_file)?;
+    let mut variables: Vec<(String, String)> =
+        variables.filter(|(name, _)| name.starts_with(PREFIX) && !SECRETS.contains(&name.as_str())).collect();
+    variables.sort();
+    for (name, value) in variables {
+        config = with_variable(&config, &name, &value)
+            .map_err(|message| ConfigError::Variable { name: name.clone(), message })?;
+    }
+    Ok(config)
+}
+
+/// The configuration with one key replaced.
+fn with_variable(config: &Config, name: &str, value: &str) -> Result<Config, String> {
+    let key = name[PREFIX.len()..].to_lowercase();
+    let (section, key) = key.split_once("__").ok_or("is not of the form ADPIPE_SECTION__KEY")?;
+    let mut table = toml::Table::try_from(config).map_err(|error| error.to_string())?;
+    let entry = table
+        .get_mut(section)
+        .and_then(toml::Value::as_table_mut)
+        .ok_or_else(|| format!("there is no section [{section}]"))?;
+    let old = entry.get(key).ok_or_else(|| format!("there is no key {key} in section [{section}]"))?;
+    let new = match old {
+        toml::Value::Integer(_) => {
+            value.parse().map(toml::Value::Integer).map_err(|_| format!("{value:?} is not a whole number"))?
+        }
+        toml::Value::Boolean(_) => value
+            .parse()
+            .map(toml::Value::Boolean)
+            .map_err(|_| format!("{value:?} is neither true nor false"))?,
+        _ => toml::Value::String(value.to_owned()),
+    };
+    entry.insert(key.to_owned(), new);
+    table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+}
+
+/// Line and column, both from 1.
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = &text[..byte.min(text.len())];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        assemble(Path::new("adpipe.toml"), text, variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_variable_overrides_the_file() {
+        let config = load("[console]\nport = 9000", &[("ADPIPE_CONSOLE__PORT", "9001")]).unwrap();
+        assert_eq!(config.console.port, 9001);
+        let config = load("[console]\nport = 9000", &[("ADPIPE_STREAM__LINGER", "1s")]).unwrap();
+        assert_eq!((config.console.port, config.stream.linger.to_string()), (9000, "1s".to_owned()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let error = load("[console]\nport = 9000\nprot = 1", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:3:1: unknown field `prot`"), "{error}");
+        let error = load("[stream]\n\nlinger = \"soon\"", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:3:10: \"soon\" is not a duration"), "{error}");
+        let error = load("", &[("ADPIPE_CONSOLE__PORT", "many")]).unwrap_err();
+        assert_eq!(error, "environment variable ADPIPE_CONSOLE__PORT: \"many\" is not a whole number");
+        let error = load("", &[("ADPIPE_CONSOLE__PROT", "1")]).unwrap_err();
+        assert!(error.contains("there is no key prot"), "{error}");
+        let error = load("", &[("ADPIPE_CONSOLE__PORT", "70000")]).unwrap_err();
+        assert!(error.contains("ADPIPE_CONSOLE__PORT"), "{error}");
+    }
+}

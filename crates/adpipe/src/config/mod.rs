@@ -1,0 +1,142 @@
+//! The configuration: one typed struct, read once, validated whole.
+//!
+//! Defaults, then `adpipe.toml`, then `ADPIPE_*` variables, then flags. What is wrong is refused
+//! with its file and line, or with its variable.
+
+mod load;
+mod units;
+
+use serde::{Deserialize, Serialize};
+
+pub use load::{ConfigError, load};
+pub use units::{Size, Span};
+
+/// Everything that can be configured; `adpipe.toml` explains each key.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The event log.
+    pub log: LogConfig,
+    /// The warehouse.
+    pub warehouse: WarehouseConfig,
+    /// What is kept, for how long.
+    pub retention: RetentionConfig,
+    /// The ways in.
+    pub ingest: IngestConfig,
+    /// The stream processor.
+    pub stream: StreamSettings,
+    /// The web console.
+    pub console: ConsoleSettings,
+}
+
+/// Section `[log]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    pub url: String,
+    pub max_age: Span,
+    pub max_size: Size,
+}
+
+impl Default for LogConfig {
+    fn default() -> LogConfig {
+        LogConfig { url: "sqlite:data".to_owned(), max_age: Span::days(7), max_size: Size::gib(10) }
+    }
+}
+
+/// Section `[warehouse]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WarehouseConfig {
+    pub url: String,
+}
+
+impl Default for WarehouseConfig {
+    fn default() -> WarehouseConfig {
+        WarehouseConfig { url: "sqlite:data".to_owned() }
+    }
+}
+
+/// Section `[retention]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    pub minutes: Span,
+    pub commits: Span,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> RetentionConfig {
+        RetentionConfig { minutes: Span::days(7), commits: Span::days(1) }
+    }
+}
+
+/// Section `[ingest]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IngestConfig {
+    pub max_lag_records: u64,
+    pub max_record_size: Size,
+}
+
+impl Default for IngestConfig {
+    fn default() -> IngestConfig {
+        IngestConfig { max_lag_records: 1_000_000, max_record_size: Size::mib(1) }
+    }
+}
+
+/// Section `[stream]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StreamSettings {
+    pub batch_records: u64,
+    pub batch_size: Size,
+    pub linger: Span,
+    pub max_future: Span,
+    pub allowed_lateness: Span,
+}
+
+impl Default for StreamSettings {
+    fn default() -> StreamSettings {
+        StreamSettings {
+            batch_records: 50_000,
+            batch_size: Size::mib(12),
+            linger: Span::milliseconds(100),
+            max_future: Span::hours(1),
+            allowed_lateness: Span::minutes(5),
+        }
+    }
+}
+
+/// Section `[console]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleSettings {
+    pub host: String,
+    pub port: u16,
+    pub token_file: String,
+    pub max_body_size: Size,
+}
+
+impl Default for ConsoleSettings {
+    fn default() -> ConsoleSettings {
+        ConsoleSettings {
+            host: "127.0.0.1".to_owned(),
+            port: 8088,
+            token_file: String::new(),
+            max_body_size: Size::mib(8),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn adpipe_toml_shows_every_key_with_its_default() {
+        let shown: toml::Table = toml::from_str(include_str!("../../../../adpipe.toml")).unwrap();
+        let defaults = toml::Table::try_from(Config::default()).unwrap();
+        assert_eq!(shown, defaults);
+    }
+}

@@ -1,0 +1,131 @@
+//! Durations and sizes as people write them: `10s`, `7d`, `8MiB`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A length of time; written `100ms`, `10s`, `5m`, `1h`, `7d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Span {
+    pub const fn milliseconds(count: u64) -> Span {
+        Span(Duration::from_millis(count))
+    }
+
+    pub const fn minutes(count: u64) -> Span {
+        Span(Duration::from_secs(count * 60))
+    }
+
+    pub const fn hours(count: u64) -> Span {
+        Span::minutes(count * 60)
+    }
+
+    pub const fn days(count: u64) -> Span {
+        Span::hours(count * 24)
+    }
+}
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = humantime::format_duration(self.0).to_string();
+        // humantime writes "7days" and "1day"; people write "7d".
+        f.write_str(&text.replace("days", "d").replace("day", "d"))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map(Span).map_err(|error| {
+            serde::de::Error::custom(format!(
+                "{text:?} is not a duration like \"10s\", \"5m\" or \"7d\": {error}"
+            ))
+        })
+    }
+}
+
+/// A number of bytes; written `8MiB`, `10GB`, `512`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+const UNITS: [(&str, u64); 9] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+impl Size {
+    pub const fn mib(count: u64) -> Size {
+        Size(count << 20)
+    }
+
+    pub const fn gib(count: u64) -> Size {
+        Size(count << 30)
+    }
+
+    pub fn parse(text: &str) -> Option<Size> {
+        let text = text.trim();
+        let (number, unit) = UNITS
+            .iter()
+            .find_map(|(name, unit)| text.strip_suffix(name).map(|number| (number, *unit)))
+            .unwrap_or((text, 1));
+        number.trim().parse::<u64>().ok()?.checked_mul(unit).map(Size)
+    }
+
+    /// As a size in memory.
+    pub fn bytes(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = UNITS.iter().find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
+        let (name, unit) = unit.copied().unwrap_or(("B", 1));
+        write!(f, "{}{name}", self.0 / unit)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Size::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!("{text:?} is not a size like \"8MiB\" or \"10GB\""))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read_back() {
+        for text in ["512B", "8MiB", "10GiB", "3KB", "1TB"] {
+            assert_eq!(Size::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Size::parse("12 parsecs"), None);
+        for span in [Span::days(7), Span::milliseconds(100), Span::minutes(90)] {
+            assert_eq!(humantime::parse_duration(&span.to_string()).unwrap(), span.0);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Results to stdout, logs to stderr, colour only on a terminal.
+
+use std::io::{IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging to stderr; `RUST_LOG` overrides `-v`.
+pub fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("adpipe={level},adpipe_stream={level},adpipe_log={level},adpipe_warehouse={level},adpipe_console={level}")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(is_colourful())
+        .with_target(false)
+        .init();
+}
+
+/// Whether stderr may be coloured: a terminal, and <https://no-color.org> not asked for.
+pub fn is_colourful() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Red and bold where colour is allowed.
+pub fn paint_error(text: &str) -> String {
+    if is_colourful() { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// Whether the reader of our output has gone (`adpipe sql … | head`), which is no failure.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Writes a result line.
+pub fn line(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+/// Writes a value as JSON.
+pub fn json(value: &serde_json::Value) -> anyhow::Result<()> {
+    line(&serde_json::to_string_pretty(value)?)
+}
+
+/// A number with thousands separated: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Rows under a header, columns as wide as they need; numbers (by `right`) to the right.
+pub fn table(header: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    let mut add = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut line = String::new();
+        for (index, cell) in cells.enumerate() {
+            let padding = " ".repeat(widths[index].saturating_sub(cell.chars().count()));
+            if index > 0 {
+                line.push_str("  ");
+            }
+            if right.get(index).copied().unwrap_or(false) {
+                line.push_str(&padding);
+                line.push_str(cell);
+            } else {
+                line.push_str(cell);
+                line.push_str(&padding);
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    add(&mut header.iter().copied());
+    for row in rows {
+        add(&mut row.iter().map(String::as_str));
+    }
+    text.truncate(text.trim_end_matches('\n').len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!(super::grouped(0), "0");
+        assert_eq!(super::grouped(999), "999");
+        assert_eq!(super::grouped(1_000), "1,000");
+        assert_eq!(super::grouped(1_234_567), "1,234,567");
+    }
+}

@@ -1,0 +1,127 @@
+//! Opens what the configuration names and starts the roles.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use adpipe_log::EventLog;
+use adpipe_log::sqlite::SqliteLog;
+use adpipe_monitor::Metrics;
+use adpipe_stream::housekeeping::Retention;
+use adpipe_stream::role_lock::RoleLock;
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_stream::{StreamConfig, StreamError};
+use adpipe_warehouse::Warehouse;
+use adpipe_warehouse::sqlite::SqliteWarehouse;
+use anyhow::{Context, bail};
+
+use crate::config::{Config, ConfigError};
+
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The opened back ends.
+pub struct Services {
+    pub config: Config,
+    pub log: Arc<dyn EventLog>,
+    pub warehouse: Arc<dyn Warehouse>,
+    pub metrics: Metrics,
+}
+
+/// The folder of an embedded back end.
+pub fn embedded_folder(key: &'static str, url: &str) -> Result<PathBuf, ConfigError> {
+    match url.split_once(':') {
+        Some(("sqlite", folder)) if !folder.is_empty() => Ok(PathBuf::from(folder)),
+        _ => Err(ConfigError::Key {
+            key,
+            message: format!("{url:?} is not understood; this adpipe knows \"sqlite:FOLDER\""),
+        }),
+    }
+}
+
+impl Services {
+    /// Opens log and warehouse, making them when they are not there.
+    pub fn open(config: Config) -> anyhow::Result<Services> {
+        let log_folder = embedded_folder("log.url", &config.log.url)?;
+        let warehouse_folder = embedded_folder("warehouse.url", &config.warehouse.url)?;
+        let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(&log_folder)?);
+        let warehouse: Arc<dyn Warehouse> = Arc::new(SqliteWarehouse::open(&warehouse_folder)?);
+        Ok(Services { config, log, warehouse, metrics: Metrics::new(VERSION)? })
+    }
+
+    /// Opens what is there already; says what to do when nothing is.
+    pub fn open_existing(config: Config) -> anyhow::Result<Services> {
+        let folder = embedded_folder("warehouse.url", &config.warehouse.url)?;
+        if !folder.join("realtime.db").exists() {
+            bail!(
+                "there is no data in {} yet; send some with `adpipe ingest FILE`, or try `adpipe demo`",
+                folder.display()
+            );
+        }
+        Services::open(config)
+    }
+
+    /// The folder where role locks lie.
+    pub fn lock_folder(&self) -> anyhow::Result<PathBuf> {
+        Ok(embedded_folder("warehouse.url", &self.config.warehouse.url)?)
+    }
+
+    /// Takes the stream processor's role on this data, unless another process has it.
+    pub fn take_stream_role(&self) -> anyhow::Result<Option<RoleLock>> {
+        take_role(&self.lock_folder()?, "stream")
+    }
+
+    /// How the stream processor is to work.
+    pub fn stream_config(&self) -> StreamConfig {
+        let stream = &self.config.stream;
+        StreamConfig {
+            batch_records: stream.batch_records as usize,
+            batch_bytes: stream.batch_size.bytes(),
+            linger: stream.linger.0,
+            max_future: stream.max_future.0,
+            allowed_lateness: stream.allowed_lateness.0,
+        }
+    }
+
+    /// What is kept for how long.
+    pub fn retention(&self) -> Retention {
+        Retention {
+            log: adpipe_log::RetentionPolicy {
+                max_age: self.config.log.max_age.0,
+                max_bytes: self.config.log.max_size.0,
+            },
+            warehouse: adpipe_warehouse::RetentionPolicy {
+                minutes: self.config.retention.minutes.0,
+                commits: self.config.retention.commits.0,
+            },
+        }
+    }
+
+    /// Runs the stream processor on this thread until the switch is off.
+    pub fn run_stream(&self, shutdown: &Shutdown) -> Result<(), StreamError> {
+        let config = self.stream_config();
+        adpipe_stream::processor::run(
+            &config,
+            self.log.as_ref(),
+            self.warehouse.as_ref(),
+            &self.metrics,
+            shutdown,
+        )
+    }
+
+    /// Runs retention and the gauges on this thread until the switch is off.
+    pub fn run_housekeeping(&self, shutdown: &Shutdown) {
+        adpipe_stream::housekeeping::run(
+            self.retention(),
+            self.log.as_ref(),
+            self.warehouse.as_ref(),
+            &self.metrics,
+            shutdown,
+        );
+    }
+}
+
+/// Takes a role on an embedded folder.
+pub fn take_role(folder: &Path, role: &str) -> anyhow::Result<Option<RoleLock>> {
+    RoleLock::take(folder, role)
+        .with_context(|| format!("cannot make {}; make the folder writable", folder.join(role).display()))
+}

@@ -1,0 +1,160 @@
+//! Who may come in: the right host, the right origin, the right token. And what browsers are
+//! told about every answer.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use crate::app::App;
+use crate::cookie;
+use crate::page::wants_page;
+use crate::refusal::Refusal;
+
+const TOKEN_COOKIE: &str = "adpipe_token";
+
+/// Open to everybody, for whoever watches that the process lives.
+const WITHOUT_TOKEN: &str = "/healthz";
+
+/// Scripts come from us alone and never stand in a page. Plotly writes styles of its own.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Adds to every answer what keeps a browser from doing more than it should.
+pub(crate) async fn add_security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Lets a request in or answers it.
+pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if let Err(refusal) = check_names(&app, &request) {
+        return refusal.into_response();
+    }
+    let Some(token) = app.config.token.as_deref() else { return next.run(request).await };
+    if request.uri().path() == WITHOUT_TOKEN || shows_token(request.headers(), token) {
+        return next.run(request).await;
+    }
+    if request.uri().path() == "/" && query_token(request.uri()).is_some_and(|given| same(&given, token)) {
+        return keep_token(token);
+    }
+    let mut response = if wants_page(request.headers()) {
+        app.pages.message(StatusCode::UNAUTHORIZED, request.headers(), "unauthorized")
+    } else {
+        Refusal::wrong(StatusCode::UNAUTHORIZED, "a token is needed: send authorization: bearer …")
+            .into_response()
+    };
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// A page of somebody else's, open in a browser on this machine, can send requests here. It
+/// cannot hide the name it was reached by (DNS rebinding) nor, when it writes, its origin.
+fn check_names(app: &App, request: &Request) -> Result<(), Refusal> {
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
+    if app.on_loopback
+        && let Some(host) = host
+        && !is_own_name(host_name(host), &app.config.host)
+    {
+        let message = "this host name is not one of the console; use localhost or set console.host";
+        return Err(Refusal::wrong(StatusCode::MISDIRECTED_REQUEST, message));
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !reads && let Some(origin) = request.headers().get(header::ORIGIN) {
+        let origin_host =
+            origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+        if origin_host.is_none() || origin_host != host {
+            return Err(Refusal::wrong(StatusCode::FORBIDDEN, "pages of other sites may not write here"));
+        }
+    }
+    Ok(())
+}
+
+fn is_own_name(name: &str, configured: &str) -> bool {
+    let configured = configured.trim_matches(['[', ']']);
+    ["localhost", "127.0.0.1", "::1", configured].iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// The name without port and brackets.
+fn host_name(host: &str) -> &str {
+    if let Some((name, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return name;
+    }
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+fn shows_token(headers: &HeaderMap, token: &str) -> bool {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = authorization
+        .and_then(|value| value.split_once(' '))
+        .and_then(|(scheme, given)| scheme.eq_ignore_ascii_case("bearer").then_some(given.trim()));
+    [bearer, cookie::value(headers, TOKEN_COOKIE)].into_iter().flatten().any(|given| same(given, token))
+}
+
+/// Compares in a time that depends on the lengths only.
+fn same(given: &str, token: &str) -> bool {
+    let difference =
+        given.bytes().zip(token.bytes()).fold(0, |seen, (left, right)| black_box(seen | (left ^ right)));
+    given.len() == token.len() && difference == 0
+}
+
+fn query_token(uri: &Uri) -> Option<String> {
+    let query: axum::extract::Query<std::collections::BTreeMap<String, String>> =
+        axum::extract::Query::try_from_uri(uri).ok()?;
+    query.get("token").cloned()
+}
+
+/// Moves the token from the address, where others may read it, into a cookie.
+fn keep_token(token: &str) -> Response {
+    let cookie = format!("{TOKEN_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000");
+    let Ok(cookie) = HeaderValue::from_str(&cookie) else {
+        return Refusal::internal(&"the token does not fit a cookie").into_response();
+    };
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+}
+
+/// True when a token can be sent in a header and in a cookie as it stands.
+pub(crate) fn is_usable_token(token: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    !token.is_empty() && token.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_lose_their_port() {
+        for (host, name) in [
+            ("localhost:8088", "localhost"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]:80", "::1"),
+            ("[::1]", "::1"),
+            ("evil.example:8088", "evil.example"),
+        ] {
+            assert_eq!(host_name(host), name);
+        }
+        assert!(is_own_name("LocalHost", "127.0.0.1") && is_own_name("my.box", "my.box"));
+        assert!(!is_own_name("evil.example", "127.0.0.1"));
+    }
+
+    #[test]
+    fn tokens_are_the_same_or_not() {
+        assert!(same("secret", "secret"));
+        assert!(!same("secre", "secret") && !same("secret1", "secret") && !same("Secret", "secret"));
+        assert!(is_usable_token("aZ09-._~+/=") && !is_usable_token("") && !is_usable_token("a b;"));
+    }
+}

@@ -1,0 +1,53 @@
+//! What every handler shares.
+
+use tokio::sync::watch;
+
+use crate::assets::Assets;
+use crate::config::{ConsoleConfig, Services};
+use crate::error::ConsoleError;
+use crate::ingest::Intake;
+use crate::lag::LagGauge;
+use crate::live::Live;
+use crate::overview::Overviews;
+use crate::page::Pages;
+
+/// The console's state.
+pub(crate) struct App {
+    pub config: ConsoleConfig,
+    pub services: Services,
+    /// True when only this machine can reach the console.
+    pub on_loopback: bool,
+    pub intake: Intake,
+    pub lag: LagGauge,
+    pub live: Live,
+    pub overviews: Overviews,
+    pub pages: Pages,
+    pub assets: Assets,
+    /// Turns true when the console ends.
+    pub closing: watch::Sender<bool>,
+}
+
+impl App {
+    pub fn new(config: ConsoleConfig, services: Services, on_loopback: bool) -> Result<App, ConsoleError> {
+        let assets = Assets::new();
+        Ok(App {
+            on_loopback,
+            intake: Intake::new(&config),
+            lag: LagGauge::new(&services),
+            live: Live::new(),
+            overviews: Overviews::new(),
+            pages: Pages::new(services.version)?,
+            assets,
+            closing: watch::Sender::new(false),
+            config,
+            services,
+        })
+    }
+}
+
+/// Resolves when the console ends.
+pub(crate) async fn ended(closing: &mut watch::Receiver<bool>) {
+    // An error would say that the sender, and with it the console, is gone: ended as well. The
+    // value is let go at once, because holding it keeps the sender waiting.
+    drop(closing.wait_for(|closing| *closing).await);
+}

@@ -1,0 +1,214 @@
+//! Receives the body of a request: bounded in bytes, in time and in memory shared by all.
+
+use std::io::Read;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use hyper::body::{Body as HttpBody, Bytes};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::app::ended;
+use crate::budget::{Budget, Reservation};
+use crate::refusal::Refusal;
+
+const FIRST_SEGMENT_BYTES: usize = 4 << 10;
+const LARGEST_SEGMENT_BYTES: usize = 256 << 10;
+
+/// A body still arriving when the console ends has this long to be complete.
+const LAST_CALL: Duration = Duration::from_millis(400);
+
+/// What a body is measured by.
+pub(crate) struct Limits {
+    pub max_bytes: usize,
+    pub pause: Duration,
+    pub deadline: Duration,
+}
+
+/// A whole body in segments: it grows without being copied and without doubling its memory.
+#[derive(Debug, Default)]
+pub(crate) struct ReceivedBody {
+    segments: Vec<Vec<u8>>,
+    bytes: usize,
+    reserved: Option<Reservation>,
+}
+
+impl ReceivedBody {
+    /// Takes all of a body.
+    ///
+    /// # Errors
+    /// 408 when it does not come, 413 when it is too large, 429 when there is no memory for it,
+    /// 503 when the console ends before the body does.
+    pub async fn receive(
+        headers: &HeaderMap,
+        body: Body,
+        limits: &Limits,
+        budget: &Budget,
+        mut closing: watch::Receiver<bool>,
+    ) -> Result<ReceivedBody, Refusal> {
+        let announced = announced_bytes(headers);
+        if announced.is_some_and(|bytes| bytes > limits.max_bytes as u64) {
+            return Err(too_large(limits.max_bytes));
+        }
+        let expected = announced.map(|bytes| bytes as usize);
+        let deadline = Instant::now() + limits.deadline;
+        let mut received = ReceivedBody::default();
+        let mut body = Box::pin(body);
+        loop {
+            let patience = (Instant::now() + limits.pause).min(deadline);
+            let chunk = tokio::select! {
+                chunk = tokio::time::timeout_at(patience, next_chunk(body.as_mut())) => chunk,
+                () = last_call(&mut closing) => return Err(Refusal::unavailable("adpipe is shutting down")),
+            };
+            match chunk {
+                Err(_) => {
+                    let message = "the body did not arrive in time";
+                    return Err(Refusal::wrong(StatusCode::REQUEST_TIMEOUT, message));
+                }
+                Ok(Some(Err(error))) => {
+                    let message = format!("the body ended early: {error}");
+                    return Err(Refusal::wrong(StatusCode::BAD_REQUEST, message));
+                }
+                Ok(Some(Ok(chunk))) if received.bytes + chunk.len() > limits.max_bytes => {
+                    return Err(too_large(limits.max_bytes));
+                }
+                Ok(Some(Ok(chunk))) => received.add(&chunk, expected, budget)?,
+                Ok(None) => return Ok(received),
+            }
+        }
+    }
+
+    fn add(&mut self, mut chunk: &[u8], expected: Option<usize>, budget: &Budget) -> Result<(), Refusal> {
+        while !chunk.is_empty() {
+            let room = self.segments.last().map_or(0, |segment| segment.capacity() - segment.len());
+            if room == 0 {
+                self.add_segment(chunk.len(), expected, budget)?;
+                continue;
+            }
+            let (now, later) = chunk.split_at(room.min(chunk.len()));
+            if let Some(segment) = self.segments.last_mut() {
+                segment.extend_from_slice(now);
+            }
+            self.bytes += now.len();
+            chunk = later;
+        }
+        Ok(())
+    }
+
+    fn add_segment(
+        &mut self,
+        chunk_bytes: usize,
+        expected: Option<usize>,
+        budget: &Budget,
+    ) -> Result<(), Refusal> {
+        // A client that announces much and sends little must not hold much.
+        let doubled = (self.bytes + chunk_bytes).clamp(FIRST_SEGMENT_BYTES, LARGEST_SEGMENT_BYTES);
+        let missing = expected.map_or(doubled, |bytes| bytes.saturating_sub(self.bytes));
+        let capacity = doubled.min(missing).max(1);
+        let Some(reservation) = budget.reserve(capacity) else {
+            return Err(Refusal::busy("too many bodies are arriving at once; try again shortly"));
+        };
+        match &mut self.reserved {
+            Some(reserved) => reserved.add(reservation),
+            None => self.reserved = Some(reservation),
+        }
+        self.segments.push(Vec::with_capacity(capacity));
+        Ok(())
+    }
+
+    /// Bytes as received.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// The first bytes: enough to tell the compression by.
+    pub fn start(&self) -> &[u8] {
+        self.segments.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Reads it from the beginning.
+    pub fn reader(&self) -> SegmentReader<'_> {
+        SegmentReader { segments: &self.segments, position: 0 }
+    }
+}
+
+/// Reads segments one after the other.
+pub(crate) struct SegmentReader<'a> {
+    segments: &'a [Vec<u8>],
+    position: usize,
+}
+
+impl Read for SegmentReader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(segment) = self.segments.first() {
+            let rest = &segment[self.position..];
+            if !rest.is_empty() {
+                let count = rest.len().min(into.len());
+                into[..count].copy_from_slice(&rest[..count]);
+                self.position += count;
+                return Ok(count);
+            }
+            self.segments = &self.segments[1..];
+            self.position = 0;
+        }
+        Ok(0)
+    }
+}
+
+/// The next data of a body; trailers are passed over.
+async fn next_chunk(mut body: Pin<&mut Body>) -> Option<Result<Bytes, axum::Error>> {
+    loop {
+        match std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await? {
+            Err(error) => return Some(Err(error)),
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    return Some(Ok(data));
+                }
+            }
+        }
+    }
+}
+
+/// Resolves some time after the console was asked to end.
+async fn last_call(closing: &mut watch::Receiver<bool>) {
+    ended(closing).await;
+    tokio::time::sleep(LAST_CALL).await;
+}
+
+fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+pub(crate) fn too_large(max_bytes: usize) -> Refusal {
+    let message = format!("the body is longer than {max_bytes} bytes; send it in parts");
+    Refusal::wrong(StatusCode::PAYLOAD_TOO_LARGE, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_read_back_whole() {
+        let budget = Budget::new(1 << 20);
+        let mut body = ReceivedBody::default();
+        let sent: Vec<u8> = (0..700_000u32).map(|number| (number % 251) as u8).collect();
+        for chunk in sent.chunks(777) {
+            body.add(chunk, None, &budget).unwrap();
+        }
+        let mut read = Vec::new();
+        body.reader().read_to_end(&mut read).unwrap();
+        assert!(read == sent && body.len() == sent.len());
+    }
+
+    #[test]
+    fn what_is_announced_is_not_reserved_before_it_comes() {
+        let budget = Budget::new(64 << 10);
+        let mut body = ReceivedBody::default();
+        body.add(b"x", Some(8 << 20), &budget).unwrap();
+        assert!(budget.reserve(60 << 10).is_some());
+        assert!(body.add(&[0; 100_000], None, &budget).is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! What the console is told at start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adpipe_log::EventLog;
+use adpipe_monitor::Metrics;
+use adpipe_warehouse::Warehouse;
+
+/// Where the console listens and what it takes from others.
+#[derive(Debug, Clone)]
+pub struct ConsoleConfig {
+    /// Name or address to listen on. Anything beyond loopback demands a token.
+    pub host: String,
+    /// Port; 0 takes any that is free.
+    pub port: u16,
+    /// Demanded from everybody when set.
+    pub token: Option<String>,
+    /// Longest body of one request, as received. Decompressed it may be
+    /// [`DECOMPRESSED_FACTOR`] times as long.
+    pub max_body_bytes: usize,
+    /// Events are refused (429) while more records than this wait for the processor.
+    pub max_lag_records: u64,
+    /// Longest record; of a longer one the beginning is kept, as an error to be.
+    pub max_record_bytes: usize,
+    /// Open connections; more wait until one ends.
+    pub max_connections: usize,
+    /// Memory for all bodies that are arriving or being split; beyond it requests get 429.
+    pub body_budget_bytes: usize,
+    /// A request's header must be complete within this time.
+    pub header_timeout: Duration,
+    /// A body may pause for this long …
+    pub body_pause: Duration,
+    /// … and must be complete within this.
+    pub body_deadline: Duration,
+}
+
+/// How many times as long as `max_body_bytes` a body may become by decompression.
+pub const DECOMPRESSED_FACTOR: u64 = 8;
+
+impl Default for ConsoleConfig {
+    fn default() -> ConsoleConfig {
+        ConsoleConfig {
+            host: "127.0.0.1".to_owned(),
+            port: 8088,
+            token: None,
+            max_body_bytes: 8 << 20,
+            max_lag_records: 5_000_000,
+            max_record_bytes: 1 << 20,
+            max_connections: 1_024,
+            body_budget_bytes: 64 << 20,
+            header_timeout: Duration::from_secs(10),
+            body_pause: Duration::from_secs(30),
+            body_deadline: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the console shows and writes to.
+#[derive(Clone)]
+pub struct Services {
+    /// Where events are appended and errors are read.
+    pub log: Arc<dyn EventLog>,
+    /// Where figures come from.
+    pub warehouse: Arc<dyn Warehouse>,
+    /// Shown on `/metrics`, and counted into.
+    pub metrics: Metrics,
+    /// Version of the program.
+    pub version: &'static str,
+}

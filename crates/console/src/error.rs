@@ -1,0 +1,50 @@
+//! Why the console cannot start or go on.
+
+use std::io;
+
+/// A failure of the console itself; failures of a single request are answered to the client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    /// Somebody else listens there already.
+    #[error(
+        "port {port} on {host} is in use; end the other program or set console.port to another one (0 takes any)"
+    )]
+    PortInUse {
+        /// `console.host`.
+        host: String,
+        /// `console.port`.
+        port: u16,
+    },
+    /// The port is one that this user may not take.
+    #[error("port {port} on {host} may not be used by this user; set console.port to 1024 or above")]
+    PortForbidden {
+        /// `console.host`.
+        host: String,
+        /// `console.port`.
+        port: u16,
+    },
+    /// Reachable by others, and everybody could read and write.
+    #[error(
+        "console.host {host} can be reached by other machines, so a token is needed; set ADPIPE_CONSOLE__TOKEN, or console.host = \"127.0.0.1\""
+    )]
+    TokenNeeded {
+        /// `console.host`.
+        host: String,
+    },
+    /// It could not be sent in a cookie or header.
+    #[error("console.token may only hold letters, digits and - . _ ~ + / =, and at least one of them")]
+    TokenUnusable,
+    /// The name or address is not one of this machine.
+    #[error("cannot listen on console.host {host}, console.port {port}: {source}")]
+    Listen {
+        /// `console.host`.
+        host: String,
+        /// `console.port`.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A fault in a template or a text: ours, caught by the first test.
+    #[error("console page: {0}")]
+    Page(String),
+}

@@ -1,0 +1,103 @@
+//! The languages of the console.
+
+use std::collections::BTreeMap;
+
+use crate::error::ConsoleError;
+
+/// A language that the console speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    English,
+    Korean,
+}
+
+impl Language {
+    pub const ALL: [Language; 2] = [Language::English, Language::Korean];
+
+    /// Its BCP 47 tag.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Language::English => "en",
+            Language::Korean => "ko",
+        }
+    }
+
+    /// Its own name for itself.
+    pub fn own_name(self) -> &'static str {
+        match self {
+            Language::English => "English",
+            Language::Korean => "한국어",
+        }
+    }
+
+    pub fn from_tag(tag: &str) -> Option<Language> {
+        let primary = tag.split('-').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Language::ALL.into_iter().find(|language| language.tag() == primary)
+    }
+
+    /// The one of ours that an `Accept-Language` header likes best; English when it likes none.
+    pub fn accepted(header: &str) -> Language {
+        let mut best: Option<(f32, Language)> = None;
+        for item in header.split(',') {
+            let (tag, weight) = item.split_once(";q=").unwrap_or((item, "1"));
+            let weight: f32 = weight.trim().parse().unwrap_or(0.0);
+            let Some(language) = Language::from_tag(tag.trim()) else { continue };
+            // Of equal weights the first one counts.
+            if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
+                best = Some((weight, language));
+            }
+        }
+        best.map_or(Language::English, |(_, language)| language)
+    }
+}
+
+/// Texts by their key.
+pub(crate) type Texts = BTreeMap<String, String>;
+
+/// The texts of a language.
+pub(crate) fn texts(language: Language) -> Result<Texts, ConsoleError> {
+    let json = match language {
+        Language::English => include_str!("../i18n/en.json"),
+        Language::Korean => include_str!("../i18n/ko.json"),
+    };
+    serde_json::from_str(json)
+        .map_err(|error| ConsoleError::Page(format!("texts of {}: {error}", language.tag())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `{name}` places of a text, in order of name.
+    fn places(text: &str) -> Vec<&str> {
+        let mut places: Vec<&str> =
+            text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect();
+        places.sort_unstable();
+        places
+    }
+
+    #[test]
+    fn languages_have_the_same_texts() {
+        let english = texts(Language::English).unwrap();
+        let korean = texts(Language::Korean).unwrap();
+        assert_eq!(english.keys().collect::<Vec<_>>(), korean.keys().collect::<Vec<_>>());
+        for (key, text) in &english {
+            assert!(!text.trim().is_empty() && !korean[key].trim().is_empty(), "{key} is empty");
+            assert_eq!(places(text), places(&korean[key]), "{key} has other places");
+        }
+    }
+
+    #[test]
+    fn accept_language_is_weighed() {
+        for (header, expected) in [
+            ("ko-KR,ko;q=0.9,en-US;q=0.8", Language::Korean),
+            ("en;q=0.5, ko;q=0.8", Language::Korean),
+            ("de,fr;q=0.9", Language::English),
+            ("", Language::English),
+            ("ko;q=0, en;q=0.1", Language::English),
+            ("EN-gb,ko", Language::English),
+        ] {
+            assert_eq!(Language::accepted(header), expected, "{header}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The pages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use minijinja::{Environment, context};
+
+use crate::app::App;
+use crate::cookie;
+use crate::error::ConsoleError;
+use crate::figures::Range;
+use crate::i18n::{Language, Texts, texts};
+use crate::refusal::Refusal;
+
+const TEMPLATES: [(&str, &str); 3] = [
+    ("base.html", include_str!("../templates/base.html")),
+    ("overview.html", include_str!("../templates/overview.html")),
+    ("message.html", include_str!("../templates/message.html")),
+];
+
+const LANGUAGE_COOKIE: &str = "adpipe_lang";
+
+/// Templates and texts, read once.
+pub(crate) struct Pages {
+    environment: Environment<'static>,
+    texts: Vec<(Language, Texts)>,
+    version: &'static str,
+}
+
+impl Pages {
+    pub fn new(version: &'static str) -> Result<Pages, ConsoleError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        for (name, source) in TEMPLATES {
+            environment.add_template(name, source).map_err(|error| ConsoleError::Page(error.to_string()))?;
+        }
+        let texts = Language::ALL
+            .into_iter()
+            .map(|language| Ok((language, texts(language)?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Pages { environment, texts, version })
+    }
+
+    fn render(
+        &self,
+        template: &str,
+        language: Language,
+        more: minijinja::Value,
+    ) -> Result<Html<String>, Refusal> {
+        let texts = self.texts.iter().find(|(of, _)| *of == language).map(|(_, texts)| texts);
+        let languages: Vec<BTreeMap<&str, &str>> = Language::ALL
+            .into_iter()
+            .map(|language| BTreeMap::from([("tag", language.tag()), ("name", language.own_name())]))
+            .collect();
+        let shared = context! {
+            t => texts,
+            lang => language.tag(),
+            languages => languages,
+            version => self.version,
+        };
+        let page = self
+            .environment
+            .get_template(template)
+            .and_then(|template| template.render(context! { ..shared, ..more }))
+            .map_err(|error| Refusal::internal(&error))?;
+        Ok(Html(page))
+    }
+
+    /// A page that says one thing, such as "no such page".
+    pub fn message(&self, status: StatusCode, headers: &HeaderMap, key: &str) -> Response {
+        let language = language(&BTreeMap::new(), headers);
+        match self.render("message.html", language, context! { key => key, status => status.as_u16() }) {
+            Ok(page) => (status, page).into_response(),
+            Err(refusal) => refusal.into_response(),
+        }
+    }
+}
+
+/// True for a browser, which wants a page, and not for a program, which wants JSON.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// By `?lang=`, else by cookie, else by what the browser asks for.
+fn language(query: &BTreeMap<String, String>, headers: &HeaderMap) -> Language {
+    let named = query.get("lang").and_then(|tag| Language::from_tag(tag));
+    let kept = || cookie::value(headers, LANGUAGE_COOKIE).and_then(Language::from_tag);
+    let accepted = || {
+        let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Language::accepted(header.unwrap_or_default())
+    };
+    named.or_else(kept).unwrap_or_else(accepted)
+}
+
+/// `GET /`.
+pub(crate) async fn get_overview_page(
+    State(app): State<Arc<App>>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let language = language(&query, &headers);
+    let range = query.get("range").and_then(|name| Range::from_name(name)).unwrap_or(Range::Day);
+    let ranges: Vec<&str> = Range::ALL.into_iter().map(Range::name).collect();
+    let page = app.pages.render(
+        "overview.html",
+        language,
+        context! { range => range.name(), ranges => ranges },
+    )?;
+    let mut response = page.into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if query.contains_key("lang") {
+        let cookie =
+            format!("{LANGUAGE_COOKIE}={}; Path=/; SameSite=Strict; Max-Age=31536000", language.tag());
+        let cookie = HeaderValue::from_str(&cookie).map_err(|error| Refusal::internal(&error))?;
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}

@@ -1,0 +1,86 @@
+//! Which address is answered by whom.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use adpipe_log::Topic;
+
+use crate::app::App;
+use crate::refusal::Refusal;
+use crate::{access, assets, ingest, live, overview, page};
+
+/// Every route of the console.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(page::get_overview_page))
+        .route("/live", get(live::get_live))
+        .route("/api/overview", get(overview::get_overview))
+        .route("/v1/events", post(ingest::post_events))
+        .route("/static/{name}", get(assets::get_asset))
+        .route("/healthz", get(get_health))
+        .route("/readyz", get(get_readiness))
+        .route("/metrics", get(get_metrics))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        // The last one added is the first to see a request.
+        .layer(from_fn_with_state(Arc::clone(&app), access::guard))
+        .layer(from_fn(access::add_security_headers))
+        .layer(from_fn_with_state(Arc::clone(&app), measure))
+        .with_state(app)
+}
+
+/// Counts a request by its route's pattern, so that made-up addresses do not make up series.
+async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = matched.as_ref().map_or("other", MatchedPath::as_str);
+    let metrics = &app.services.metrics;
+    metrics.http_requests.with_label_values(&[route, response.status().as_str()]).inc();
+    metrics.http_duration.with_label_values(&[route]).observe(started.elapsed().as_secs_f64());
+    response
+}
+
+/// The process lives.
+async fn get_health() -> &'static str {
+    "ok\n"
+}
+
+/// The process can do its work: log and warehouse answer.
+async fn get_readiness(State(app): State<Arc<App>>) -> Response {
+    let services = app.services.clone();
+    let checked = tokio::task::spawn_blocking(move || {
+        let log = services.log.ranges(Topic::Raw).err().map(|error| error.to_string());
+        let warehouse = services.warehouse.offsets(Topic::Raw.name()).err().map(|error| error.to_string());
+        [log, warehouse].into_iter().flatten().collect::<Vec<_>>()
+    });
+    match checked.await {
+        Ok(reasons) if reasons.is_empty() => "ready\n".into_response(),
+        Ok(reasons) => Refusal::unavailable(reasons.join("; ")).into_response(),
+        Err(error) => Refusal::internal(&error).into_response(),
+    }
+}
+
+async fn get_metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+    let text = app.services.metrics.render().map_err(|error| Refusal::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+async fn not_found(State(app): State<Arc<App>>, method: Method, headers: HeaderMap) -> Response {
+    let reads = matches!(method, Method::GET | Method::HEAD);
+    if reads && page::wants_page(&headers) {
+        return app.pages.message(StatusCode::NOT_FOUND, &headers, "not_found");
+    }
+    Refusal::wrong(StatusCode::NOT_FOUND, "no such address").into_response()
+}
+
+async fn wrong_method() -> Refusal {
+    Refusal::wrong(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer this method")
+}

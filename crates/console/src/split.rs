@@ -1,0 +1,275 @@
+//! Splits a received body into records and hands them to the log. Blocking.
+//!
+//! A body becomes slices of a few megabytes: the usual one is a single slice and so goes into
+//! the log whole or not at all; a long one never has more than two slices in memory. Everything
+//! that can be wrong with a body is found before its first slice is appended.
+
+use std::io::{ErrorKind, Read};
+use std::time::{Duration, Instant};
+
+use adpipe_event::{
+    CsvColumns, Encoding, Format, InputRecord, ReadError, RecordReader, record_id, sniff_format,
+};
+use adpipe_log::{AppendTicket, EventLog, HeaderSet, Headers, LogError, Records, Topic, header};
+use axum::http::StatusCode;
+
+use crate::body::ReceivedBody;
+use crate::budget::{Budget, Reservation};
+use crate::refusal::Refusal;
+
+/// A slice is appended at this size; small against what the log lets wait (32 MiB).
+const SLICE_BYTES: usize = 4 << 20;
+
+/// What a record costs in memory beside its bytes.
+const RECORD_OVERHEAD_BYTES: usize = 32;
+
+/// The window of a Zstandard frame is allocated by its reader, so its size is limited: 8 MiB,
+/// what the format's description (RFC 8878, 3.1.1.1.2) asks every reader to take.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Bytes looked at to tell the format.
+const SNIFFED_BYTES: usize = 4 << 10;
+
+/// How long the later slices of a body wait for the log before their sender is told to come again.
+const LATER_SLICE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a body is to be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// None: by its first bytes.
+    pub format: Option<Format>,
+    pub encoding: Encoding,
+    pub max_record_bytes: usize,
+    pub max_decompressed_bytes: u64,
+}
+
+/// Records on their way into the log.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    pub records: u64,
+    /// Of the last slice; those before it are durable.
+    pub ticket: AppendTicket,
+    /// The last slice's memory, to be held until it is durable.
+    pub held: Reservation,
+}
+
+/// Appends all records of a body.
+///
+/// # Errors
+/// 400 or 413 for a body that is wrong, 429 or 503 when the log cannot take it now.
+pub(crate) fn append_body(
+    body: &ReceivedBody,
+    reading: &Reading,
+    log: &dyn EventLog,
+    budget: &Budget,
+) -> Result<Appended, Refusal> {
+    let mut splitter = Splitter::open(body, reading)?;
+    let mut slice = splitter.next_slice()?;
+    if slice.is_empty() {
+        return Err(bad("the body holds no record"));
+    }
+    if !splitter.at_end {
+        check_rest(body, reading)?;
+    }
+    let mut records = slice.len() as u64;
+    let mut held = reserve(budget, &slice).ok_or_else(|| too_busy("memory for records is used up"))?;
+    let mut ticket = log.append(Topic::Raw, slice, None).map_err(|error| refusal_of(&error))?;
+    while !splitter.at_end {
+        slice = splitter.next_slice()?;
+        if slice.is_empty() {
+            break;
+        }
+        ticket.wait().map_err(|error| partly(records, &refusal_of(&error)))?;
+        drop(held);
+        let slice_records = slice.len() as u64;
+        (ticket, held) = append_patiently(log, budget, slice).map_err(|error| partly(records, &error))?;
+        records += slice_records;
+    }
+    Ok(Appended { records, ticket, held })
+}
+
+/// Appends a slice that is not the first: refusing it would leave half a body in the log.
+fn append_patiently(
+    log: &dyn EventLog,
+    budget: &Budget,
+    slice: Records,
+) -> Result<(AppendTicket, Reservation), Refusal> {
+    let patience = Instant::now() + LATER_SLICE_PATIENCE;
+    loop {
+        if let Some(held) = reserve(budget, &slice) {
+            // Only this thread and its like append here, and they hold the budget's bytes while
+            // they do: `Busy` can only come from other ways into the log.
+            return match log.append(Topic::Raw, slice, None) {
+                Ok(ticket) => Ok((ticket, held)),
+                Err(error) => Err(refusal_of(&error)),
+            };
+        }
+        if Instant::now() >= patience {
+            return Err(too_busy("the log is not written fast enough"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn reserve(budget: &Budget, slice: &Records) -> Option<Reservation> {
+    budget.reserve(slice.byte_size() + slice.len() * RECORD_OVERHEAD_BYTES)
+}
+
+/// Reads a body to its end, so that damage behind its first slice is known in time.
+fn check_rest(body: &ReceivedBody, reading: &Reading) -> Result<(), Refusal> {
+    if reading.encoding == Encoding::Identity {
+        return Ok(());
+    }
+    let mut reader = decompressed(body, reading)?;
+    std::io::copy(&mut reader, &mut std::io::sink()).map_err(|error| io_refusal(&error, reading))?;
+    Ok(())
+}
+
+struct Splitter<'b> {
+    reader: RecordReader<Box<dyn Read + 'b>>,
+    reading: &'b Reading,
+    columns: Option<CsvColumns>,
+    at_end: bool,
+}
+
+impl<'b> Splitter<'b> {
+    fn open(body: &'b ReceivedBody, reading: &'b Reading) -> Result<Splitter<'b>, Refusal> {
+        let mut bytes = decompressed(body, reading)?;
+        let format = match reading.format {
+            Some(format) => format,
+            None => {
+                let mut start = Vec::new();
+                bytes
+                    .by_ref()
+                    .take(SNIFFED_BYTES as u64)
+                    .read_to_end(&mut start)
+                    .map_err(|error| io_refusal(&error, reading))?;
+                let format = sniff_format(&start).unwrap_or(Format::Ndjson);
+                bytes = Box::new(std::io::Cursor::new(start).chain(bytes));
+                format
+            }
+        };
+        let mut reader = RecordReader::new(bytes, format, reading.max_record_bytes);
+        let columns = reader.columns().map_err(|error| read_refusal(&error, reading))?.cloned();
+        Ok(Splitter { reader, reading, columns, at_end: false })
+    }
+
+    /// Records until the slice is full or the body ends.
+    fn next_slice(&mut self) -> Result<Records, Refusal> {
+        let mut records = Records::new();
+        let format = match &self.columns {
+            None => Headers::default(),
+            Some(columns) => {
+                Headers::default().with(header::FORMAT, "csv").with(header::COLUMNS, columns.wire())
+            }
+        };
+        let plain = records.add_headers(format.clone());
+        let mut size = 0;
+        while size < SLICE_BYTES {
+            let record = self.reader.next_record().map_err(|error| read_refusal(&error, self.reading))?;
+            let Some(record) = record else {
+                self.at_end = true;
+                break;
+            };
+            size += record.payload.len() + RECORD_OVERHEAD_BYTES;
+            let headers = match record.truncated_from {
+                None => plain,
+                Some(bytes) => {
+                    let truncated = format.clone().with(header::TRUNCATED_FROM, bytes.to_string());
+                    records.add_headers(truncated)
+                }
+            };
+            push(&mut records, record, self.columns.as_ref(), headers)?;
+        }
+        Ok(records)
+    }
+}
+
+fn push(
+    records: &mut Records,
+    record: InputRecord<'_>,
+    columns: Option<&CsvColumns>,
+    headers: HeaderSet,
+) -> Result<(), Refusal> {
+    let key = record_id(record.payload, columns).unwrap_or_default();
+    match records.push(key, record.payload, headers) {
+        true => Ok(()),
+        // A slice is far smaller than what fits; said all the same, never dropped.
+        false => Err(Refusal::wrong(StatusCode::PAYLOAD_TOO_LARGE, "the body holds too much at once")),
+    }
+}
+
+fn decompressed<'b>(body: &'b ReceivedBody, reading: &Reading) -> Result<Box<dyn Read + 'b>, Refusal> {
+    let received = body.reader();
+    let bytes: Box<dyn Read + 'b> = match reading.encoding {
+        Encoding::Identity => return Ok(Box::new(received)),
+        Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(received)),
+        Encoding::Zstd => {
+            let mut decoder =
+                zstd::stream::read::Decoder::new(received).map_err(|error| Refusal::internal(&error))?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|error| Refusal::internal(&error))?;
+            Box::new(decoder)
+        }
+    };
+    Ok(Box::new(Limited { bytes, left: reading.max_decompressed_bytes }))
+}
+
+/// Fails once more than `left` bytes come out: some kilobytes can be made to unpack to gigabytes.
+struct Limited<R> {
+    bytes: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.bytes.read(into)?;
+        self.left = self.left.checked_sub(count as u64).ok_or(ErrorKind::FileTooLarge)?;
+        Ok(count)
+    }
+}
+
+fn bad(message: impl Into<String>) -> Refusal {
+    Refusal::wrong(StatusCode::BAD_REQUEST, message)
+}
+
+fn too_busy(what: &str) -> Refusal {
+    Refusal::busy(format!("{what}; try again shortly"))
+}
+
+fn read_refusal(error: &ReadError, reading: &Reading) -> Refusal {
+    match error {
+        ReadError::Io(error) => io_refusal(error, reading),
+        ReadError::Header(error) => bad(format!("csv: {error}")),
+    }
+}
+
+fn io_refusal(error: &std::io::Error, reading: &Reading) -> Refusal {
+    if error.kind() == ErrorKind::FileTooLarge {
+        let limit = reading.max_decompressed_bytes;
+        let message = format!("the body is longer than {limit} bytes when decompressed; send it in parts");
+        return Refusal::wrong(StatusCode::PAYLOAD_TOO_LARGE, message);
+    }
+    let name = match reading.encoding {
+        Encoding::Gzip => "gzip",
+        Encoding::Zstd => "zstd",
+        Encoding::Identity => "no",
+    };
+    bad(format!("the body cannot be read with {name} compression: {error}"))
+}
+
+/// What a failure of the log means to the sender.
+pub(crate) fn refusal_of(error: &LogError) -> Refusal {
+    match error {
+        LogError::Busy { .. } => Refusal::busy(error.to_string()),
+        _ => Refusal::unavailable(error.to_string()),
+    }
+}
+
+/// A body of which a part is in the log already: sending all of it again is safe.
+fn partly(records: u64, cause: &Refusal) -> Refusal {
+    let message = format!(
+        "{}; the first {records} records may be in the log already: send the whole body again, events with the same id are counted once",
+        cause.message
+    );
+    Refusal { status: cause.status, message, retry_after_s: cause.retry_after_s.or(Some(5)) }
+}

@@ -1,0 +1,284 @@
+// The first page: live tiles from /live, everything else from /api/overview.
+
+import { draw, redraw } from "./charts.js";
+import {
+  NONE, formatAgo, formatCount, formatDuration, formatExactTime, formatRate, formatShare, formatTime, text,
+} from "./format.js";
+
+const OVERVIEW_EVERY_MS = 10_000;
+const SILENCE_MS = 6_000;
+const RETRY_MS = 3_000;
+const MAX_LATENCY_MS = 5_000;
+const MAX_ERROR_RATE = 0.01;
+const SVG = "http://www.w3.org/2000/svg";
+
+const element = (id) => document.getElementById(id);
+const show = (id, shown) => {
+  const place = element(id);
+  // Text that stays is left alone: a selection of it must survive.
+  if (place.textContent !== shown) place.textContent = shown;
+};
+
+/** When each kind of figure was measured, by the page's clock. */
+const measuredAt = { live: null, totals: null, overview: null };
+let range = document.querySelector(".ranges [aria-current]").dataset.range;
+let isEmpty = null;
+
+// --- live -----------------------------------------------------------------------------------
+
+let source = null;
+let heardAt = Date.now();
+
+function connect() {
+  source?.close();
+  heardAt = Date.now();
+  source = new EventSource("/live");
+  source.onmessage = (event) => {
+    heardAt = Date.now();
+    setStatus("live", text("live"));
+    showSnapshot(JSON.parse(event.data));
+  };
+  source.onerror = () => {
+    setStatus("lost", text("connection_lost"));
+    // After an answer that is no stream the browser does not come back by itself.
+    if (source.readyState === EventSource.CLOSED) setTimeout(connectIfSilent, RETRY_MS);
+  };
+}
+
+function connectIfSilent() {
+  if (!document.hidden && source?.readyState === EventSource.CLOSED) connect();
+}
+
+function setStatus(state, shown) {
+  const status = element("status");
+  if (status.dataset.state === state) return;
+  status.dataset.state = state;
+  show("status-text", shown);
+}
+
+function showSnapshot(snapshot) {
+  const skew = Date.now() - snapshot.at;
+  measuredAt.live = Date.now();
+  if (snapshot.throughput) showThroughput(snapshot.throughput);
+  showLag(snapshot.lag, snapshot.throughput);
+  if (snapshot.totals) {
+    measuredAt.totals = snapshot.totals_at + skew;
+    showTotals(snapshot.totals);
+    showStart(snapshot);
+  }
+  showProblem("live", snapshot.problems.join(" · "));
+  showFreshness();
+}
+
+function showThroughput(throughput) {
+  show("throughput", formatRate(throughput.now));
+  const peak = Math.max(0, ...throughput.per_second);
+  show("note-throughput", text("peak", { value: formatRate(peak) }));
+  drawSpark(throughput.per_second, peak);
+  show("p50", formatDuration(throughput.p50_ms));
+  show("p99", formatDuration(throughput.p99_ms));
+  const isSlow = throughput.p99_ms !== null && throughput.p99_ms > MAX_LATENCY_MS;
+  warn("latency", isSlow, throughput.p99_ms === null, "over_five_seconds");
+  show("error-rate", formatShare(throughput.error_rate));
+  const isFaulty = throughput.error_rate !== null && throughput.error_rate > MAX_ERROR_RATE;
+  warn("error-rate", isFaulty, throughput.error_rate === null, "above_one_percent");
+}
+
+/** Says in words, not by colour alone, that a figure is out of bounds. */
+function warn(tile, isOut, isNone, key) {
+  element(`tile-${tile}`).classList.toggle("warn", isOut);
+  const period = text(isNone ? "nothing_in_last_minute" : "last_minute");
+  show(`note-${tile}`, isOut ? `${text(key)} · ${period}` : period);
+}
+
+function showLag(lag, throughput) {
+  show("lag", formatCount(lag));
+  if (lag === null) show("note-lag", "");
+  else if (lag === 0) show("note-lag", text("caught_up"));
+  else if (throughput && throughput.now > 0) {
+    show("note-lag", text("behind", { duration: formatDuration((lag / throughput.now) * 1_000) }));
+  } else show("note-lag", text("waiting"));
+}
+
+function drawSpark(values, peak) {
+  const [width, height, top] = [300, 48, 3];
+  const spark = element("spark");
+  if (!spark.firstChild) {
+    for (const name of ["area", "curve"]) {
+      const path = document.createElementNS(SVG, "path");
+      path.setAttribute("class", name);
+      spark.append(path);
+    }
+  }
+  const x = (index) => ((index / Math.max(1, values.length - 1)) * width).toFixed(1);
+  const y = (value) => (height - 1 - (peak > 0 ? (value / peak) * (height - top - 1) : 0)).toFixed(1);
+  const curve = values.map((value, index) => `${index ? "L" : "M"}${x(index)} ${y(value)}`).join("");
+  const [area, line] = spark.children;
+  line.setAttribute("d", curve);
+  area.setAttribute("d", curve && `${curve}L${width} ${height}L0 ${height}Z`);
+}
+
+function showTotals(totals) {
+  show("total-events", formatCount(totals.valid));
+  show("total-clicks", formatCount(totals.clicks));
+  show("total-ctr", formatShare(totals.ctr));
+  show("total-duplicates", formatCount(totals.duplicates));
+  show("total-invalid", formatCount(totals.invalid));
+  show("total-late", formatCount(totals.late));
+  const types = totals.invalid_by_type.filter(([, count]) => count > 0);
+  const listed = types.map(([name, count]) => `${name} ${formatCount(count)}`).join(" · ");
+  show("invalid-by-type", listed ? `${text("invalid_by_type")} ${listed}` : "");
+}
+
+function showStart(snapshot) {
+  const wasEmpty = isEmpty;
+  isEmpty = snapshot.totals.records === 0 && !snapshot.lag;
+  element("start").hidden = !isEmpty;
+  // The first events have come: do not wait for the next round.
+  if (wasEmpty && !isEmpty) loadOverview();
+}
+
+function sampleCommand() {
+  const event = {
+    id: "1", click: 0, hour: new Date().toISOString(), banner_pos: 0, device_type: 1, device_conn_type: 0,
+    site_id: "s1", site_domain: "example.com", site_category: "news", app_id: "a1", app_domain: "example.com",
+    app_category: "none", device_id: "d1", device_ip: "192.0.2.1", device_model: "m1",
+  };
+  return `curl ${location.origin}/v1/events --data-binary '${JSON.stringify(event)}'`;
+}
+
+// --- overview -------------------------------------------------------------------------------
+
+let overviewTimer = null;
+let overviewRequest = 0;
+
+async function loadOverview() {
+  clearTimeout(overviewTimer);
+  overviewRequest += 1;
+  const request = overviewRequest;
+  try {
+    const response = await fetch(`/api/overview?range=${encodeURIComponent(range)}`);
+    const report = await response.json();
+    if (request !== overviewRequest) return;
+    if (!response.ok) throw new Error(report.error);
+    measuredAt.overview = Date.now();
+    showProblem("overview", "");
+    showSpan(report);
+    showErrors(report.errors, report.errors_problem);
+    draw(report).then(() => showProblem("charts", ""), () => showProblem("charts", text("charts_failed")));
+  } catch (error) {
+    if (request !== overviewRequest) return;
+    // A console that is gone is already told by the status line.
+    const reason = error instanceof TypeError ? "" : text("overview_failed", { reason: error.message });
+    showProblem("overview", reason);
+  } finally {
+    if (request === overviewRequest) {
+      showFreshness();
+      overviewTimer = setTimeout(() => !document.hidden && loadOverview(), OVERVIEW_EVERY_MS);
+    }
+  }
+}
+
+function showSpan(report) {
+  const span = { from: formatTime(report.from), to: formatTime(report.to) };
+  show("span", report.to === null ? "" : text("span", span));
+}
+
+function showErrors(errors, problem) {
+  showProblem("errors", problem ?? "");
+  element("errors-empty").hidden = errors.length > 0 || Boolean(problem);
+  element("errors-scroll").hidden = errors.length === 0;
+  element("errors").replaceChildren(...errors.map(errorRow));
+}
+
+function errorRow(error) {
+  const row = document.createElement("tr");
+  const cell = (shown, name) => {
+    const place = document.createElement("td");
+    place.textContent = shown;
+    place.className = name;
+    row.append(place);
+    return place;
+  };
+  cell(formatExactTime(error.at), "when");
+  cell(error.error_type, "kind");
+  cell(error.field ?? NONE, "field");
+  cell(error.message, "what");
+  cell(`${error.topic} / ${error.partition} / ${error.offset}`, "where");
+  cell(error.payload, "payload").title = text("bytes", { count: formatCount(error.payload_bytes) });
+  return row;
+}
+
+function selectRange(name) {
+  range = name;
+  for (const link of document.querySelectorAll(".ranges a")) {
+    if (link.dataset.range === name) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+  keepRangeInLanguageLinks();
+  loadOverview();
+}
+
+function keepRangeInLanguageLinks() {
+  for (const link of document.querySelectorAll(".languages a")) {
+    link.search = new URLSearchParams({ lang: link.lang, range }).toString();
+  }
+}
+
+// --- both -----------------------------------------------------------------------------------
+
+const problems = new Map();
+
+function showProblem(kind, problem) {
+  problems.set(kind, problem);
+  // Log and warehouse down are told twice: once is enough.
+  const shown = [...new Set([...problems.values()].filter(Boolean))].join(" · ");
+  element("problem").hidden = shown === "";
+  show("problem", shown);
+}
+
+function showFreshness() {
+  const now = Date.now();
+  for (const place of document.querySelectorAll("[data-fresh]")) {
+    const at = measuredAt[place.dataset.fresh];
+    if (at !== null) place.textContent = text("updated", { ago: formatAgo(now - at) });
+  }
+}
+
+setInterval(() => {
+  showFreshness();
+  if (!document.hidden && Date.now() - heardAt > SILENCE_MS) {
+    setStatus("lost", text("connection_lost"));
+    connect();
+  }
+}, 1_000);
+
+document.querySelector(".ranges").addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  history.pushState(null, "", `?range=${link.dataset.range}`);
+  selectRange(link.dataset.range);
+});
+
+addEventListener("popstate", () => {
+  const named = new URLSearchParams(location.search).get("range") ?? "24h";
+  if (document.querySelector(`.ranges [data-range="${CSS.escape(named)}"]`)) selectRange(named);
+});
+
+// A page that nobody sees asks for nothing.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    source?.close();
+    return;
+  }
+  connect();
+  loadOverview();
+});
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw().catch(() => {}));
+
+show("start-curl", sampleCommand());
+keepRangeInLanguageLinks();
+connect();
+loadOverview();

@@ -1,0 +1,58 @@
+// Numbers, times and texts in the page's language.
+
+const language = document.documentElement.lang || "en";
+const texts = JSON.parse(document.getElementById("texts").textContent);
+
+const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+const oneDigit = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+const rate = new Intl.NumberFormat(language, {
+  style: "percent",
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
+});
+const ago = new Intl.RelativeTimeFormat(language, { numeric: "always", style: "short" });
+const unit = (name) =>
+  new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 1 });
+const milliseconds = unit("millisecond");
+const seconds = unit("second");
+const minutes = unit("minute");
+const hours = unit("hour");
+const utc = { timeZone: "UTC", hourCycle: "h23" };
+const day = { year: "numeric", month: "2-digit", day: "2-digit" };
+const time = new Intl.DateTimeFormat(language, { ...utc, ...day, hour: "2-digit", minute: "2-digit" });
+const exactTime = new Intl.DateTimeFormat(language, {
+  ...utc, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
+});
+
+/** What is shown where there is no figure. */
+export const NONE = "–";
+
+const orNone = (value, show) => (value === null || value === undefined ? NONE : show(value));
+
+/** The text of a key, with its {places} filled. */
+export function text(key, places = {}) {
+  return (texts[key] ?? key).replace(/\{(\w+)\}/g, (place, name) => places[name] ?? place);
+}
+
+export const formatCount = (value) => orNone(value, (count) => whole.format(count));
+/** Few events a second are worth a digit behind the point. */
+export const formatRate = (value) => orNone(value, (rate) => (rate < 100 ? oneDigit : whole).format(rate));
+export const formatShare = (value) => orNone(value, (share) => rate.format(share));
+export const formatTime = (ms) => orNone(ms, (at) => time.format(at));
+export const formatExactTime = (ms) => orNone(ms, (at) => exactTime.format(at));
+
+/** A time span in the unit that suits it. */
+export function formatDuration(ms) {
+  return orNone(ms, (span) => {
+    if (span < 1_000) return milliseconds.format(Math.round(span));
+    if (span < 100_000) return seconds.format(span / 1_000);
+    if (span < 6_000_000) return minutes.format(span / 60_000);
+    return hours.format(span / 3_600_000);
+  });
+}
+
+/** "1 sec. ago", by the page's own clock. */
+export function formatAgo(elapsedMs) {
+  const elapsed = Math.max(0, Math.round(elapsedMs / 1_000));
+  return elapsed < 90 ? ago.format(-elapsed, "second") : ago.format(-Math.round(elapsed / 60), "minute");
+}

@@ -1,0 +1,281 @@
+//! The proof that nothing was lost or counted twice: everything is counted again.
+
+use std::collections::{BTreeMap, HashSet};
+
+use adpipe_event::{EventBatch, Millis, Parser, Rules};
+use adpipe_log::{EventLog, Offset, Topic, header};
+use adpipe_warehouse::audit::{self, CommitRow, Pair};
+use adpipe_warehouse::{PartitionOffset, Warehouse};
+
+use crate::StreamError;
+use crate::micro_batch::Parsing;
+
+/// Bytes read from the log at once.
+const READ_BYTES: usize = 4 << 20;
+
+/// One line of the proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What must hold.
+    pub name: &'static str,
+    /// Whether it does.
+    pub holds: bool,
+    /// The figures, or the gap.
+    pub detail: String,
+}
+
+/// The whole proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Its lines.
+    pub checks: Vec<Check>,
+    /// True when somebody wrote while we counted: a gap may then be none.
+    pub was_disturbed: bool,
+}
+
+impl Verdict {
+    /// Whether every line holds.
+    pub fn holds(&self) -> bool {
+        self.checks.iter().all(|check| check.holds)
+    }
+}
+
+/// Recounts log and warehouse against each other.
+///
+/// # Errors
+/// When log or warehouse cannot be read.
+pub fn verify(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Verdict, StreamError> {
+    let offsets = warehouse.offsets(Topic::Raw.name())?;
+    let commits = audit::commits(warehouse)?;
+    let errors = errors_by_partition(log)?;
+    let mut checks = vec![
+        account_is_whole(&offsets, &commits),
+        nothing_is_missing(log, warehouse, &offsets, &commits, &errors)?,
+        errors_are_in_their_topic(&offsets, &commits, &errors),
+        events_are_the_account(warehouse, &commits)?,
+    ];
+    for (pair, name) in [
+        (Pair::EventsAndHours, "hourly figures = events, by every dimension"),
+        (Pair::MinutesAndHours, "minute figures = hourly figures"),
+        (Pair::FiveMinutesAndMinutes, "5-minute figures = minute figures"),
+    ] {
+        checks.push(tables_agree(warehouse, pair, name)?);
+    }
+    let was_disturbed = warehouse.offsets(Topic::Raw.name())? != offsets;
+    Ok(Verdict { checks, was_disturbed })
+}
+
+type ErrorOffsets = BTreeMap<u32, HashSet<u64>>;
+
+/// Offsets of raw records that the error topic names, by partition; repeats count once.
+fn errors_by_partition(log: &dyn EventLog) -> Result<ErrorOffsets, StreamError> {
+    let mut errors = ErrorOffsets::new();
+    for range in log.ranges(Topic::Error)? {
+        let mut next = range.first;
+        while next < range.next {
+            let batches = log.read(Topic::Error, range.partition, next, READ_BYTES)?;
+            let Some(last) = batches.last() else { break };
+            next = last.next_offset();
+            for record in batches.iter().flat_map(|batch| batch.iter()) {
+                let number = |name| record.headers.text(name).and_then(|text| text.parse::<u64>().ok());
+                let is_raw = record.headers.text(header::ERROR_TOPIC) == Some(Topic::Raw.name());
+                if let (true, Some(partition), Some(offset)) =
+                    (is_raw, number(header::ERROR_PARTITION), number(header::ERROR_OFFSET))
+                {
+                    errors.entry(partition as u32).or_default().insert(offset);
+                }
+            }
+        }
+    }
+    Ok(errors)
+}
+
+fn check(name: &'static str, gaps: Vec<String>, detail: String) -> Check {
+    match gaps.is_empty() {
+        true => Check { name, holds: true, detail },
+        false => Check { name, holds: false, detail: gaps.join("; ") },
+    }
+}
+
+/// Every offset up to the stored one is in exactly one commit.
+fn account_is_whole(offsets: &[PartitionOffset], commits: &[CommitRow]) -> Check {
+    let mut gaps = Vec::new();
+    let mut records = 0;
+    for offset in offsets {
+        let mut expected = 0;
+        for commit in commits.iter().filter(|commit| commit.partition == offset.partition) {
+            if commit.first_offset != expected {
+                gaps.push(format!(
+                    "partition {}: commits go from {expected} to {}",
+                    offset.partition, commit.first_offset
+                ));
+            }
+            if commit.records != commit.valid + commit.duplicates + commit.invalid {
+                gaps.push(format!("partition {}: commit at {} does not add up", offset.partition, expected));
+            }
+            expected = commit.next_offset;
+            records += commit.records;
+        }
+        if expected != offset.next_offset {
+            gaps.push(format!(
+                "partition {}: commits end at {expected}, the offset is {}",
+                offset.partition, offset.next_offset
+            ));
+        }
+    }
+    check("input = valid + duplicate + invalid, for every offset", gaps, format!("{records} records"))
+}
+
+/// Every record that the log still holds is an event of the warehouse or an error.
+fn nothing_is_missing(
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+    offsets: &[PartitionOffset],
+    commits: &[CommitRow],
+    errors: &ErrorOffsets,
+) -> Result<Check, StreamError> {
+    let mut gaps = Vec::new();
+    let mut recounted = 0;
+    let none = HashSet::new();
+    for range in log.ranges(Topic::Raw)? {
+        let committed = offsets.iter().find(|offset| offset.partition == range.partition);
+        let committed = committed.map_or(0, |offset| offset.next_offset);
+        let errors = errors.get(&range.partition).unwrap_or(&none);
+        let found = recount(log, warehouse, range.partition, range.first, Offset(committed), errors)?;
+        recounted += found.events + found.errors;
+        if let Some(offset) = found.first_missing {
+            gaps.push(format!(
+                "partition {} offset {offset}: neither an event nor an error",
+                range.partition
+            ));
+        }
+        // Commits that begin before the log does cannot be compared record by record.
+        let whole =
+            commits.iter().filter(|c| c.partition == range.partition && c.first_offset >= range.first.0);
+        let (mut events, mut invalid, mut first) = (0, 0, committed);
+        for commit in whole {
+            events += commit.valid + commit.duplicates;
+            invalid += commit.invalid;
+            first = first.min(commit.first_offset);
+        }
+        if first == range.first.0 && (events, invalid) != (found.events, found.errors) {
+            gaps.push(format!(
+                "partition {}: the log has {} events and {} errors, the account {events} and {invalid}",
+                range.partition, found.events, found.errors
+            ));
+        }
+    }
+    Ok(check(
+        "every record of the log is an event or an error",
+        gaps,
+        format!("{recounted} records recounted"),
+    ))
+}
+
+#[derive(Default)]
+struct Recount {
+    events: u64,
+    errors: u64,
+    first_missing: Option<u64>,
+}
+
+fn recount(
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+    partition: u32,
+    from: Offset,
+    to: Offset,
+    errors: &HashSet<u64>,
+) -> Result<Recount, StreamError> {
+    // Whether an event's time was ahead of the clock was decided then; the error topic remembers.
+    let mut parsing = Parsing::new(Parser::new(Rules { max_future_ms: i64::MAX }));
+    let mut found = Recount::default();
+    let mut next = from;
+    while next < to {
+        let batches = log.read(Topic::Raw, partition, next, READ_BYTES)?;
+        let Some(last) = batches.last() else { break };
+        next = last.next_offset();
+        for batch in &batches {
+            let mut events = EventBatch::new();
+            let mut event_offsets = Vec::new();
+            parsing.start_run();
+            for record in batch.iter().filter(|record| record.offset < to) {
+                if errors.contains(&record.offset.0) {
+                    found.errors += 1;
+                    continue;
+                }
+                match parsing.parse(record.payload, record.headers, record.header_set, Millis(0)) {
+                    Ok(parsed) => {
+                        events.push(&parsed.event);
+                        event_offsets.push(record.offset.0);
+                    }
+                    Err(_) => found.first_missing = found.first_missing.or(Some(record.offset.0)),
+                }
+            }
+            found.events += events.len() as u64;
+            let is_there = warehouse.contains(&events)?;
+            let missing = is_there.iter().position(|is_there| !is_there);
+            found.first_missing = found.first_missing.or(missing.map(|index| event_offsets[index]));
+        }
+    }
+    Ok(found)
+}
+
+fn errors_are_in_their_topic(
+    offsets: &[PartitionOffset],
+    commits: &[CommitRow],
+    errors: &ErrorOffsets,
+) -> Check {
+    let mut gaps = Vec::new();
+    let mut total = 0;
+    for offset in offsets {
+        let recorded: u64 =
+            commits.iter().filter(|c| c.partition == offset.partition).map(|c| c.invalid).sum();
+        let named = errors
+            .get(&offset.partition)
+            .map_or(0, |named| named.iter().filter(|named| **named < offset.next_offset).count() as u64);
+        total += named;
+        if recorded != named {
+            gaps.push(format!(
+                "partition {}: {recorded} errors were recorded, the error topic names {named}",
+                offset.partition
+            ));
+        }
+    }
+    check("every error is in ad_events_error", gaps, format!("{total} errors"))
+}
+
+fn events_are_the_account(warehouse: &dyn Warehouse, commits: &[CommitRow]) -> Result<Check, StreamError> {
+    let valid: u64 = commits.iter().map(|commit| commit.valid).sum();
+    let events = audit::events_total(warehouse)?;
+    let hourly = audit::hourly_total(warehouse)?;
+    let mut gaps = Vec::new();
+    if valid != events.impressions {
+        gaps.push(format!("{valid} events were recorded, {} are there", events.impressions));
+    }
+    if hourly != events {
+        gaps.push(format!(
+            "events: {} with {} clicks, hourly figures: {} with {}",
+            events.impressions, events.clicks, hourly.impressions, hourly.clicks
+        ));
+    }
+    let detail = format!("{} events, {} clicks", events.impressions, events.clicks);
+    Ok(check("events = recorded = hourly figures", gaps, detail))
+}
+
+fn tables_agree(warehouse: &dyn Warehouse, pair: Pair, name: &'static str) -> Result<Check, StreamError> {
+    let gaps = audit::disagreements(warehouse, pair)?
+        .iter()
+        .map(|gap| {
+            format!(
+                "{}: {} events and {} clicks against {} and {}",
+                gap.window_start,
+                gap.left.impressions,
+                gap.left.clicks,
+                gap.right.impressions,
+                gap.right.clicks
+            )
+        })
+        .collect();
+    Ok(check(name, gaps, "no residue".to_owned()))
+}

@@ -1,0 +1,72 @@
+-- Every table against the others. Each statement gives the places that do not agree; none is good.
+
+-- name: commits
+select topic, partition, first_offset, next_offset, records, valid, duplicates,
+       parse + schema + validation + future + sink as invalid
+from realtime.commits
+order by topic, partition, first_offset;
+
+-- name: account_between
+select sum(records), sum(valid), sum(clicks), sum(duplicates), sum(parse), sum(schema), sum(validation),
+       sum(future), sum(sink), sum(late), sum(float_ids), sum(unknown_fields)
+from realtime.commits
+where topic = $1 and partition = $2 and next_offset > $3 and first_offset < $4;
+
+-- name: events_total
+select count(*), coalesce(sum(click), 0) from realtime.events;
+
+-- name: hourly_total
+select coalesce(sum(impressions), 0), coalesce(sum(clicks), 0) from realtime.metrics_hourly;
+
+-- name: events_against_hours
+select coalesce(e.window_start, m.window_start) as window_start, coalesce(e.impressions, 0), coalesce(m.impressions, 0),
+       coalesce(e.clicks, 0), coalesce(m.clicks, 0)
+from (
+    select event_hour as window_start, banner_pos, device_type, device_conn_type, site_category, app_category,
+           count(*) as impressions, sum(click) as clicks
+    from realtime.events
+    group by 1, 2, 3, 4, 5, 6
+) e
+full join realtime.metrics_hourly m
+    on m.window_start = e.window_start and m.banner_pos = e.banner_pos and m.device_type = e.device_type
+    and m.device_conn_type = e.device_conn_type and m.site_category = e.site_category
+    and m.app_category = e.app_category
+where coalesce(e.impressions, 0) <> coalesce(m.impressions, 0) or coalesce(e.clicks, 0) <> coalesce(m.clicks, 0)
+order by 1
+limit 20;
+
+-- name: minutes_against_hours
+-- Hours whose first minutes retention has removed already cannot be compared.
+select h.window_start, coalesce(m.impressions, 0), h.impressions, coalesce(m.clicks, 0), h.clicks
+from (
+    select window_start, sum(impressions) as impressions, sum(clicks) as clicks
+    from realtime.metrics_hourly
+    group by window_start
+) h
+left join (
+    select substr(window_start, 1, 13) || ':00:00' as window_start,
+           sum(impressions) as impressions, sum(clicks) as clicks
+    from realtime.metrics
+    group by 1
+) m on m.window_start = h.window_start
+where h.window_start > (select min(window_start) from realtime.metrics)
+  and (coalesce(m.impressions, 0) <> h.impressions or coalesce(m.clicks, 0) <> h.clicks)
+order by 1
+limit 20;
+
+-- name: five_minutes_against_minutes
+select f.window_start, f.impressions, coalesce(m.impressions, 0), f.clicks, coalesce(m.clicks, 0)
+from (
+    select window_start, sum(impressions) as impressions, sum(clicks) as clicks
+    from realtime.metrics_5m
+    group by window_start
+) f
+left join (
+    select strftime('%Y-%m-%d %H:%M:00', unixepoch(window_start) / 300 * 300, 'unixepoch') as window_start,
+           sum(impressions) as impressions, sum(clicks) as clicks
+    from realtime.metrics
+    group by 1
+) m on m.window_start = f.window_start
+where f.impressions <> coalesce(m.impressions, 0) or f.clicks <> coalesce(m.clicks, 0)
+order by 1
+limit 20;

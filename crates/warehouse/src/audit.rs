@@ -1,0 +1,120 @@
+//! What `adpipe verify` asks the warehouse: every table against the others.
+
+use adpipe_sql::section;
+
+use crate::report::{Ctr, count, counts};
+use crate::{Counts, Value, Warehouse, WarehouseError, query_table};
+
+const AUDIT_SQL: &str = include_str!("../sql/report/audit.sql");
+const COMMITS: &str = section(AUDIT_SQL, "commits");
+const ACCOUNT_BETWEEN: &str = section(AUDIT_SQL, "account_between");
+const EVENTS_TOTAL: &str = section(AUDIT_SQL, "events_total");
+const HOURLY_TOTAL: &str = section(AUDIT_SQL, "hourly_total");
+const EVENTS_AGAINST_HOURS: &str = section(AUDIT_SQL, "events_against_hours");
+const MINUTES_AGAINST_HOURS: &str = section(AUDIT_SQL, "minutes_against_hours");
+const FIVE_MINUTES_AGAINST_MINUTES: &str = section(AUDIT_SQL, "five_minutes_against_minutes");
+
+/// One row of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitRow {
+    /// Topic name.
+    pub topic: String,
+    /// Partition number.
+    pub partition: u32,
+    /// First offset.
+    pub first_offset: u64,
+    /// Offset behind the last.
+    pub next_offset: u64,
+    /// Records, as recorded.
+    pub records: u64,
+    /// Events counted.
+    pub valid: u64,
+    /// Events counted before.
+    pub duplicates: u64,
+    /// Records in error.
+    pub invalid: u64,
+}
+
+/// A place where two tables do not agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// Start of the window.
+    pub window_start: String,
+    /// Figures of the one table.
+    pub left: Ctr,
+    /// Figures of the other.
+    pub right: Ctr,
+}
+
+/// Two tables that must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pair {
+    /// `realtime.events` and `realtime.metrics_hourly`, by every dimension.
+    EventsAndHours,
+    /// `realtime.metrics` and `realtime.metrics_hourly`, by hour.
+    MinutesAndHours,
+    /// `realtime.metrics_5m` and `realtime.metrics`, by five minutes.
+    FiveMinutesAndMinutes,
+}
+
+/// The whole account, by topic, partition and offset.
+pub fn commits(warehouse: &dyn Warehouse) -> Result<Vec<CommitRow>, WarehouseError> {
+    let table = query_table(warehouse, COMMITS, &[])?;
+    let row = |row: &Vec<Value>| CommitRow {
+        topic: row[0].to_string(),
+        partition: count(&row[1]) as u32,
+        first_offset: count(&row[2]),
+        next_offset: count(&row[3]),
+        records: count(&row[4]),
+        valid: count(&row[5]),
+        duplicates: count(&row[6]),
+        invalid: count(&row[7]),
+    };
+    Ok(table.rows.iter().map(row).collect())
+}
+
+/// The account of the commits that touch the offsets `first..next` of a partition.
+pub fn account_between(
+    warehouse: &dyn Warehouse,
+    topic: &str,
+    partition: u32,
+    first: u64,
+    next: u64,
+) -> Result<Counts, WarehouseError> {
+    let parameters: [Value; 4] =
+        [topic.into(), i64::from(partition).into(), (first as i64).into(), (next as i64).into()];
+    let table = query_table(warehouse, ACCOUNT_BETWEEN, &parameters)?;
+    Ok(table.rows.first().map_or(Counts::default(), |row| counts(row)))
+}
+
+/// All of `realtime.events`.
+pub fn events_total(warehouse: &dyn Warehouse) -> Result<Ctr, WarehouseError> {
+    total(warehouse, EVENTS_TOTAL)
+}
+
+/// All of `realtime.metrics_hourly`.
+pub fn hourly_total(warehouse: &dyn Warehouse) -> Result<Ctr, WarehouseError> {
+    total(warehouse, HOURLY_TOTAL)
+}
+
+fn total(warehouse: &dyn Warehouse, sql: &str) -> Result<Ctr, WarehouseError> {
+    let table = query_table(warehouse, sql, &[])?;
+    let row = table.rows.first();
+    Ok(row.map_or(Ctr::default(), |row| Ctr { impressions: count(&row[0]), clicks: count(&row[1]) }))
+}
+
+/// The first twenty places where two tables do not agree.
+pub fn disagreements(warehouse: &dyn Warehouse, pair: Pair) -> Result<Vec<Disagreement>, WarehouseError> {
+    let sql = match pair {
+        Pair::EventsAndHours => EVENTS_AGAINST_HOURS,
+        Pair::MinutesAndHours => MINUTES_AGAINST_HOURS,
+        Pair::FiveMinutesAndMinutes => FIVE_MINUTES_AGAINST_MINUTES,
+    };
+    let table = query_table(warehouse, sql, &[])?;
+    let row = |row: &Vec<Value>| Disagreement {
+        window_start: row[0].to_string(),
+        left: Ctr { impressions: count(&row[1]), clicks: count(&row[3]) },
+        right: Ctr { impressions: count(&row[2]), clicks: count(&row[4]) },
+    };
+    Ok(table.rows.iter().map(row).collect())
+}
