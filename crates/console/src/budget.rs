@@ -12,7 +12,7 @@ pub(crate) struct Budget(Arc<Semaphore>);
 
 /// Bytes that are given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Reservation(#[allow(dead_code)] OwnedSemaphorePermit);
+pub(crate) struct Reservation(OwnedSemaphorePermit);
 
 impl Budget {
     pub fn new(bytes: usize) -> Budget {

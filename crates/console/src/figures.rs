@@ -119,7 +119,8 @@ pub(crate) fn ctr_report(warehouse: &dyn Warehouse, range: Range) -> Result<CtrR
         by_banner: Vec::new(),
     };
     let Some(newest) = newest else { return Ok(ctr_report) };
-    let since = Millis(newest - span);
+    // The first point is a whole one, so that it does not look like a change.
+    let since = Millis((newest - span).div_euclid(step) * step);
     ctr_report.from = Some(since.0);
     ctr_report.trend = in_steps(&report::trend(warehouse, grain, since)?, step);
     ctr_report.by_device = bars(report::by_device(warehouse, grain, since)?);

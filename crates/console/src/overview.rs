@@ -36,8 +36,11 @@ struct Overview {
     errors_problem: Option<String>,
 }
 
+/// An answer and when it was made.
+type Answer = Option<(Instant, Bytes)>;
+
 /// The newest answer for each range.
-pub(crate) struct Overviews(Vec<(Range, Mutex<Option<(Instant, Bytes)>>)>);
+pub(crate) struct Overviews(Vec<(Range, Mutex<Answer>)>);
 
 impl Overviews {
     pub fn new() -> Overviews {

@@ -105,11 +105,8 @@ pub(crate) async fn get_overview_page(
     let language = language(&query, &headers);
     let range = query.get("range").and_then(|name| Range::from_name(name)).unwrap_or(Range::Day);
     let ranges: Vec<&str> = Range::ALL.into_iter().map(Range::name).collect();
-    let page = app.pages.render(
-        "overview.html",
-        language,
-        context! { range => range.name(), ranges => ranges },
-    )?;
+    let page =
+        app.pages.render("overview.html", language, context! { range => range.name(), ranges => ranges })?;
     let mut response = page.into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if query.contains_key("lang") {

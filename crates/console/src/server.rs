@@ -33,9 +33,11 @@ const WRITE_STALL: Duration = Duration::from_secs(30);
 /// How long open connections may go on when the console ends.
 const LAST_CALL: Duration = Duration::from_millis(800);
 
-/// What a client still sends after its answer is read and dropped, this long and this much.
+/// What a client still sends after its answer is read and dropped, this long (less when the
+/// console ends) and this much.
 /// Closing at once would reset the connection, and a reset can overtake the answer.
 const LINGER: Duration = Duration::from_millis(500);
+const LAST_LINGER: Duration = Duration::from_millis(200);
 const LINGER_BYTES: usize = 4 << 20;
 
 type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -118,11 +120,12 @@ async fn serve_connection(
         tracing::debug!(%error, "a connection ended early");
     }
     let stream = connection.into_parts().io.into_inner().into_stream();
-    linger(stream).await;
+    let patience = if *closing.borrow() { LAST_LINGER } else { LINGER };
+    linger(stream, patience).await;
 }
 
 /// Says that nothing more comes, and waits a little for the other side to say the same.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: TcpStream, patience: Duration) {
     if stream.shutdown().await.is_err() {
         return;
     }
@@ -137,5 +140,5 @@ async fn linger(mut stream: TcpStream) {
         }
     };
     // In time or not: the connection is over.
-    let _ = timeout(LINGER, drain).await;
+    let _ = timeout(patience, drain).await;
 }

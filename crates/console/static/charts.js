@@ -103,7 +103,7 @@ function barTraces(rows, name, colours) {
     type: "bar",
     x: rows.map((row) => String(row.code)),
     y: rows.map((row) => row.ctr),
-    width: Math.min(0.6, 0.12 * rows.length + 0.1),
+    width: Math.min(0.5, 0.1 * rows.length + 0.1),
     marker: { color: colours.accent },
     error_y: {
       type: "data", symmetric: false, color: colours.text, thickness: 1.5, width: 5,

@@ -73,7 +73,7 @@ function showSnapshot(snapshot) {
 function showThroughput(throughput) {
   show("throughput", formatRate(throughput.now));
   const peak = Math.max(0, ...throughput.per_second);
-  show("note-throughput", text("peak", { value: formatRate(peak) }));
+  show("note-throughput", peak > 0 ? text("peak", { value: formatRate(peak) }) : text("nothing_in_five_minutes"));
   drawSpark(throughput.per_second, peak);
   show("p50", formatDuration(throughput.p50_ms));
   show("p99", formatDuration(throughput.p99_ms));
@@ -115,6 +115,8 @@ function drawSpark(values, peak) {
   const curve = values.map((value, index) => `${index ? "L" : "M"}${x(index)} ${y(value)}`).join("");
   const [area, line] = spark.children;
   line.setAttribute("d", curve);
+  // A flat line at the bottom would say that there is a measurement worth a look.
+  spark.style.visibility = peak > 0 ? "visible" : "hidden";
   area.setAttribute("d", curve && `${curve}L${width} ${height}L0 ${height}Z`);
 }
 
@@ -205,7 +207,10 @@ function errorRow(error) {
   cell(error.field ?? NONE, "field");
   cell(error.message, "what");
   cell(`${error.topic} / ${error.partition} / ${error.offset}`, "where");
-  cell(error.payload, "payload").title = text("bytes", { count: formatCount(error.payload_bytes) });
+  const payload = document.createElement("div");
+  payload.textContent = error.payload;
+  payload.title = text("bytes", { count: formatCount(error.payload_bytes) });
+  cell("", "payload").append(payload);
   return row;
 }
 

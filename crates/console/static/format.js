@@ -10,19 +10,17 @@ const rate = new Intl.NumberFormat(language, {
   minimumFractionDigits: 2,
   maximumFractionDigits: 2,
 });
-const ago = new Intl.RelativeTimeFormat(language, { numeric: "always", style: "short" });
+const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
 const unit = (name) =>
   new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 1 });
 const milliseconds = unit("millisecond");
 const seconds = unit("second");
 const minutes = unit("minute");
 const hours = unit("hour");
-const utc = { timeZone: "UTC", hourCycle: "h23" };
-const day = { year: "numeric", month: "2-digit", day: "2-digit" };
-const time = new Intl.DateTimeFormat(language, { ...utc, ...day, hour: "2-digit", minute: "2-digit" });
-const exactTime = new Intl.DateTimeFormat(language, {
-  ...utc, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
-});
+// Dates as in the data and on the charts' axes, the same in every language: Swedish writes ISO 8601.
+const day = { timeZone: "UTC", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" };
+const time = new Intl.DateTimeFormat("sv-SE", day);
+const exactTime = new Intl.DateTimeFormat("sv-SE", { ...day, second: "2-digit" });
 
 /** What is shown where there is no figure. */
 export const NONE = "–";

@@ -31,12 +31,25 @@ pub fn open(path: &Path, durability: Durability) -> rusqlite::Result<Connection>
             | OpenFlags::SQLITE_OPEN_URI,
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Only counts for a new file: freed pages can be given back to the disk later.
-    connection.pragma_update(None, "auto_vacuum", "incremental")?;
+    shape_new_file(&connection, "main", DEFAULT_PAGE_BYTES)?;
     set_wal(&connection, "main")?;
     set_durability(&connection, "main", durability)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// SQLite's own choice.
+const DEFAULT_PAGE_BYTES: u32 = 4_096;
+
+/// Sets what only a new file can be given: its page size, and that freed pages can be handed back
+/// to the disk. An existing file is left alone; even asking it would need the write lock.
+pub fn shape_new_file(connection: &Connection, schema: &str, page_bytes: u32) -> rusqlite::Result<()> {
+    let pages: i64 = connection.pragma_query_value(Some(schema), "page_count", |row| row.get(0))?;
+    if pages == 0 {
+        connection.pragma_update(Some(schema), "page_size", page_bytes)?;
+        connection.pragma_update(Some(schema), "auto_vacuum", "incremental")?;
+    }
+    Ok(())
 }
 
 /// Puts one schema of a connection into WAL mode. Switching needs the file for
@@ -113,6 +126,11 @@ pub fn migrate(connection: &mut Connection, schema: &str, steps: &[Migration]) -
     let fail = |step: Migration| {
         move |source| MigrateError::Sqlite { version: step.version, name: step.name, source }
     };
+    // Looked at before anything is locked: a database that is up to date and that somebody is
+    // writing to is no reason to wait.
+    if is_at(connection, schema, known) {
+        return Ok(());
+    }
     connection
         .execute_batch(&format!(
             "create table if not exists {schema}.schema_migrations (
@@ -148,6 +166,12 @@ pub fn migrate(connection: &mut Connection, schema: &str, steps: &[Migration]) -
         transaction.commit().map_err(fail(*step))?;
     }
     Ok(())
+}
+
+fn is_at(connection: &Connection, schema: &str, version: u32) -> bool {
+    let newest = format!("select max(version) from {schema}.schema_migrations");
+    let found = connection.query_row(&newest, [], |row| row.get::<_, Option<u32>>(0));
+    found.is_ok_and(|found| found == Some(version))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub fn run(config: Config, args: &SqlArgs) -> anyhow::Result<()> {
 
 fn explain(error: WarehouseError) -> anyhow::Error {
     match error {
-        WarehouseError::Statement(reason) if reason.contains("not authorized") => {
+        WarehouseError::Statement(reason) if reason.contains("authoriz") => {
             anyhow!("adpipe sql only reads; this statement would change something ({reason})")
         }
         WarehouseError::Statement(reason) => anyhow!("the statement is wrong: {reason}"),

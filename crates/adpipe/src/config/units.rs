@@ -93,8 +93,9 @@ impl Size {
 
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let unit = UNITS.iter().find(|(_, unit)| self.0 >= *unit && self.0.is_multiple_of(*unit));
-        let (name, unit) = unit.copied().unwrap_or(("B", 1));
+        // The unit that leaves the shortest whole number: 1TB and not 976562500KiB.
+        let whole = UNITS.iter().filter(|(_, unit)| self.0.is_multiple_of(*unit));
+        let (name, unit) = whole.min_by_key(|(_, unit)| self.0 / unit).copied().unwrap_or(("B", 1));
         write!(f, "{}{name}", self.0 / unit)
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
 use adpipe_sql::sqlite::{
-    BUSY_TIMEOUT, Durability, MigrateError, Migration, migrate, set_durability, set_wal,
+    BUSY_TIMEOUT, Durability, MigrateError, Migration, migrate, set_durability, set_wal, shape_new_file,
 };
 use adpipe_sql::trouble::Trouble;
 use rusqlite::{Connection, params};
@@ -125,8 +125,7 @@ impl SqliteWarehouse {
             let path = self.path(schema.name);
             connection.execute(&format!("attach ?1 as {}", schema.name), params![path.to_string_lossy()])?;
             let name = Some(schema.name);
-            connection.pragma_update(name, "page_size", PAGE_BYTES)?;
-            connection.pragma_update(name, "auto_vacuum", "incremental")?;
+            shape_new_file(&connection, schema.name, PAGE_BYTES)?;
             set_wal(&connection, schema.name)?;
             set_durability(&connection, schema.name, Durability::Consistent)?;
             connection.pragma_update(name, "cache_size", -i64::from(cache_kib))?;

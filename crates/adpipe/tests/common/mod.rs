@@ -1,0 +1,167 @@
+//! Runs the real binary on folders of its own.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub const ADPIPE: &str = env!("CARGO_BIN_EXE_adpipe");
+
+/// A folder that goes away with the test.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The binary, with its data in this folder and no configuration from around it.
+    pub fn adpipe(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(ADPIPE);
+        command.current_dir(self.path()).env_remove("RUST_LOG").env("ADPIPE_CONSOLE__PORT", "0");
+        command.arg("--data").arg(self.join("data")).args(arguments);
+        command
+    }
+
+    /// Runs to the end and must succeed; gives what it printed.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = self.adpipe(arguments).output().unwrap();
+        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs to the end and must fail with this code; gives its last words.
+    pub fn fail(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.adpipe(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "adpipe {arguments:?}: {}", shown(&output));
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(!words.contains("panicked"), "{words}");
+        words
+    }
+
+    /// The first row of a query.
+    pub fn row(&self, sql: &str) -> serde_json::Value {
+        let rows: serde_json::Value = serde_json::from_str(&self.run(&["sql", "--json", sql])).unwrap();
+        rows[0].clone()
+    }
+
+    /// Makes events and gives the generator's own account of them.
+    pub fn generate(&self, file: &str, arguments: &[&str]) -> serde_json::Value {
+        let out = self.join(file);
+        let account = self.join(&format!("{file}.account"));
+        let mut all =
+            vec!["generate", "--out", out.to_str().unwrap(), "--account", account.to_str().unwrap()];
+        all.extend(arguments);
+        self.run(&all);
+        serde_json::from_slice(&std::fs::read(account).unwrap()).unwrap()
+    }
+
+    /// What was counted, by kind, in the words of the generator's account.
+    pub fn account(&self) -> serde_json::Value {
+        self.row(
+            "select sum(records) as records, sum(valid) as valid, sum(clicks) as clicks,
+                    sum(duplicates) as duplicates, sum(parse) as parse, sum(schema) as schema,
+                    sum(validation) as validation, sum(future) as future
+             from realtime.commits",
+        )
+    }
+}
+
+pub fn shown(output: &Output) -> String {
+    format!(
+        "{}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// A running `adpipe up` or `adpipe demo`. Killed with -9 when it goes out of scope.
+pub struct Running {
+    pub child: Child,
+    pub address: String,
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next().expect("a first line").unwrap();
+        let address =
+            line.split("http://").nth(1).expect("an address").trim().trim_end_matches('/').to_owned();
+        std::thread::spawn(move || lines.for_each(drop));
+        Running { child, address }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Resident memory in MB.
+    pub fn memory_mb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1_024
+    }
+
+    /// Sends a request with a whole body and gives status and answer.
+    pub fn request(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
+        let mut connection = TcpStream::connect(&self.address).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        connection.write_all(head.as_bytes()).unwrap();
+        connection.write_all(body).unwrap();
+        read_answer(&mut connection)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Status and everything behind it, up to the end of the connection.
+pub fn read_answer(connection: &mut TcpStream) -> (u16, String) {
+    let mut answer = Vec::new();
+    let _ = connection.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    (status, answer)
+}
+
+/// Waits until something holds.
+pub fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < limit, "{what} did not come true within {limit:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Reproducible "random" numbers (Knuth's MMIX generator); print the seed with a failure.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}

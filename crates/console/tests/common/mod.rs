@@ -1,0 +1,231 @@
+//! A console on a real socket over a real log and warehouse, and a client made of one socket.
+// Each test file uses a part of this; clippy takes only functions marked as tests for tests.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use adpipe_console::{Console, ConsoleConfig, Services};
+use adpipe_generate::{Config, Format, Generator};
+use adpipe_log::sqlite::SqliteLog;
+use adpipe_log::{EventLog, Headers, Topic};
+use adpipe_monitor::Metrics;
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_stream::{StreamConfig, backlog, processor};
+use adpipe_warehouse::sqlite::SqliteWarehouse;
+
+pub struct Harness {
+    pub folder: tempfile::TempDir,
+    pub log: Arc<SqliteLog>,
+    pub warehouse: Arc<SqliteWarehouse>,
+    pub address: SocketAddr,
+    pub shutdown: Shutdown,
+    serving: Option<JoinHandle<()>>,
+}
+
+pub fn config() -> ConsoleConfig {
+    ConsoleConfig { port: 0, ..ConsoleConfig::default() }
+}
+
+pub fn services(folder: &std::path::Path) -> (Arc<SqliteLog>, Arc<SqliteWarehouse>, Services) {
+    let log = Arc::new(SqliteLog::open(folder).unwrap());
+    let warehouse = Arc::new(SqliteWarehouse::open(folder).unwrap());
+    let services = Services {
+        log: Arc::clone(&log) as _,
+        warehouse: Arc::clone(&warehouse) as _,
+        metrics: Metrics::new("1.2.3").unwrap(),
+        version: "1.2.3",
+    };
+    (log, warehouse, services)
+}
+
+impl Harness {
+    pub fn start(config: ConsoleConfig) -> Harness {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, warehouse, services) = services(folder.path());
+        let shutdown = Shutdown::new();
+        let for_console = shutdown.clone();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let serving = std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().unwrap().block_on(async {
+                let console = Console::bind(config, services).await.unwrap();
+                sender.send(console.address()).unwrap();
+                console.serve(for_console).await.unwrap();
+            });
+        });
+        let address = receiver.recv().unwrap();
+        Harness { folder, log, warehouse, address, shutdown, serving: Some(serving) }
+    }
+
+    /// Ends the console and says how long that took.
+    pub fn stop(&mut self) -> Duration {
+        let started = Instant::now();
+        self.shutdown.trigger();
+        if let Some(serving) = self.serving.take() {
+            serving.join().unwrap();
+        }
+        started.elapsed()
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Sends a request and reads the answer to its end.
+    pub fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut stream = self.connect();
+        let mut request = head(method, target, headers);
+        if !body.is_empty() {
+            request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        request.push_str("Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        Answer::read(&mut stream)
+    }
+
+    pub fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, &[], b"")
+    }
+
+    pub fn post(&self, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.send("POST", "/v1/events", headers, body)
+    }
+
+    /// Every record of a topic: key, payload, headers. In order of partition and offset.
+    pub fn records(&self, topic: Topic) -> Vec<(Vec<u8>, Vec<u8>, Headers)> {
+        let mut records = Vec::new();
+        for range in self.log.ranges(topic).unwrap() {
+            let mut from = range.first;
+            while from < range.next {
+                for batch in self.log.read(topic, range.partition, from, 1 << 20).unwrap() {
+                    from = batch.next_offset();
+                    records.extend(batch.iter().map(|record| {
+                        (record.key.to_vec(), record.payload.to_vec(), record.headers.clone())
+                    }));
+                }
+            }
+        }
+        records
+    }
+
+    /// Payloads of a topic, sorted.
+    pub fn payloads(&self, topic: Topic) -> Vec<Vec<u8>> {
+        let mut payloads: Vec<_> = self.records(topic).into_iter().map(|(_, payload, _)| payload).collect();
+        payloads.sort();
+        payloads
+    }
+
+    /// Counts everything in the log into the warehouse.
+    pub fn process(&self) {
+        let metrics = Metrics::new("test").unwrap();
+        let shutdown = Shutdown::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (log, warehouse) = (self.log.as_ref(), self.warehouse.as_ref());
+                processor::run(&StreamConfig::default(), log, warehouse, &metrics, &shutdown).unwrap();
+            });
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while backlog::lag(self.log.as_ref(), self.warehouse.as_ref())
+                .unwrap()
+                .iter()
+                .any(|lag| lag.records > 0)
+            {
+                assert!(Instant::now() < deadline, "the processor did not catch up");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            shutdown.trigger();
+        });
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        self.shutdown.trigger();
+        if let Some(serving) = self.serving.take() {
+            let _ = serving.join();
+        }
+    }
+}
+
+pub fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
+    let mut head = format!("{method} {target} HTTP/1.1\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str("Host: localhost\r\n");
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn read(stream: &mut TcpStream) -> Answer {
+        let mut bytes = Vec::new();
+        // A reset behind the answer does not matter.
+        let _ = stream.read_to_end(&mut bytes);
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let end = end.unwrap_or_else(|| panic!("no answer: {}", String::from_utf8_lossy(&bytes)));
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head, body: bytes[end + 4..].to_vec() }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn error(&self) -> String {
+        self.json()["error"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Events as lines, with the CSV header first where there is one.
+pub fn events(rows: u64, format: Format) -> Vec<u8> {
+    let config = Config { rows: Some(rows), format, bad: 0.05, duplicates: 0.02, ..Config::default() };
+    let mut bytes = Vec::new();
+    Generator::new(config).unwrap().write_all(&mut bytes).unwrap();
+    bytes
+}
+
+/// The lines of a text, sorted.
+pub fn sorted_lines(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> =
+        bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+    lines.sort();
+    lines
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(bytes, 1).unwrap()
+}
