@@ -56,11 +56,13 @@ pub(crate) struct CtrFigures {
 
 impl From<Ctr> for CtrFigures {
     fn from(ctr: Ctr) -> CtrFigures {
-        let interval = ctr.wilson_95();
+        let rate = ctr.rate();
+        // Rounding can push an end of the interval past a rate of exactly 0 or 1.
+        let interval = rate.zip(ctr.wilson_95()).map(|(rate, (low, high))| (low.min(rate), high.max(rate)));
         CtrFigures {
             impressions: ctr.impressions,
             clicks: ctr.clicks,
-            ctr: ctr.rate(),
+            ctr: rate,
             low: interval.map(|(low, _)| low),
             high: interval.map(|(_, high)| high),
         }

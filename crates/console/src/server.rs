@@ -33,12 +33,13 @@ const WRITE_STALL: Duration = Duration::from_secs(30);
 /// How long open connections may go on when the console ends.
 const LAST_CALL: Duration = Duration::from_millis(800);
 
-/// What a client still sends after its answer is read and dropped, this long (less when the
-/// console ends) and this much.
-/// Closing at once would reset the connection, and a reset can overtake the answer.
-const LINGER: Duration = Duration::from_millis(500);
-const LAST_LINGER: Duration = Duration::from_millis(200);
-const LINGER_BYTES: usize = 4 << 20;
+/// What a client still sends after its answer is read and dropped, until it pauses for this long
+/// (less when the console ends) or has had this time or sent this much. Closing at once would
+/// reset the connection, and a reset can overtake the answer.
+const LINGER_PAUSE: Duration = Duration::from_millis(500);
+const LAST_LINGER_PAUSE: Duration = Duration::from_millis(200);
+const LINGER_TIME: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 64 << 20;
 
 type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -120,25 +121,23 @@ async fn serve_connection(
         tracing::debug!(%error, "a connection ended early");
     }
     let stream = connection.into_parts().io.into_inner().into_stream();
-    let patience = if *closing.borrow() { LAST_LINGER } else { LINGER };
-    linger(stream, patience).await;
+    let pause = if *closing.borrow() { LAST_LINGER_PAUSE } else { LINGER_PAUSE };
+    linger(stream, pause).await;
 }
 
 /// Says that nothing more comes, and waits a little for the other side to say the same.
-async fn linger(mut stream: TcpStream, patience: Duration) {
+async fn linger(mut stream: TcpStream, pause: Duration) {
     if stream.shutdown().await.is_err() {
         return;
     }
-    let drain = async {
-        let mut dropped = 0;
-        let mut bytes = [0; 4 << 10];
-        while let Ok(count @ 1..) = stream.read(&mut bytes).await {
-            dropped += count;
-            if dropped > LINGER_BYTES {
-                return;
-            }
+    let deadline = Instant::now() + LINGER_TIME;
+    let mut dropped = 0;
+    // On the heap: within the future it would be part of every connection from its start.
+    let mut bytes = vec![0; 16 << 10];
+    while Instant::now() < deadline && dropped < LINGER_BYTES {
+        match timeout(pause, stream.read(&mut bytes)).await {
+            Ok(Ok(count @ 1..)) => dropped += count,
+            _ => return,
         }
-    };
-    // In time or not: the connection is over.
-    let _ = timeout(patience, drain).await;
+    }
 }

@@ -1,4 +1,5 @@
 //! Who may come in.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 mod common;
 

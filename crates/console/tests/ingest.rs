@@ -123,6 +123,10 @@ fn too_large_is_said_before_the_body_is_read() {
     assert_eq!(answer.status, 413);
     assert!(answer.error().contains("100000 bytes"));
 
+    // Who sends all the same is heard out for a while, so that the answer is not lost to a reset.
+    let answer = harness.post(&[], &vec![b'x'; 20 << 20]);
+    assert_eq!(answer.status, 413);
+
     // Unannounced, it is noticed on the way; the answer comes although more is being sent.
     let mut stream = harness.connect();
     let chunked = head("POST", "/v1/events", &[("Transfer-Encoding", "chunked")]);

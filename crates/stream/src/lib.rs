@@ -55,7 +55,7 @@ impl Default for StreamConfig {
     fn default() -> StreamConfig {
         StreamConfig {
             batch_records: 50_000,
-            batch_bytes: 12 << 20,
+            batch_bytes: 8 << 20,
             linger: Duration::from_millis(100),
             max_future: Duration::from_secs(3_600),
             allowed_lateness: Duration::from_secs(300),

@@ -100,7 +100,7 @@ impl Default for StreamSettings {
     fn default() -> StreamSettings {
         StreamSettings {
             batch_records: 50_000,
-            batch_size: Size::mib(12),
+            batch_size: Size::mib(8),
             linger: Span::milliseconds(100),
             max_future: Span::hours(1),
             allowed_lateness: Span::minutes(5),

@@ -19,7 +19,7 @@ const SAVE_POSITION: &str = section(APPEND_SQL, "save_position");
 const FORGET_SOURCE: &str = section(APPEND_SQL, "forget_source");
 
 /// Bytes that may wait for the disk before appends are refused with [`LogError::Busy`].
-const MAX_QUEUED_BYTES: usize = 32 << 20;
+const MAX_QUEUED_BYTES: usize = 16 << 20;
 
 /// A chunk is closed at this size: large enough to compress well, small enough to read alone.
 const CHUNK_BYTES: usize = 512 << 10;

@@ -45,7 +45,7 @@ const SCHEMAS: &[Schema] = &[Schema {
 const PAGE_BYTES: u32 = 16_384;
 
 /// Page cache of a connection that writes, in KiB.
-const WRITER_CACHE_KIB: u32 = 48 * 1024;
+const WRITER_CACHE_KIB: u32 = 32 * 1024;
 
 /// Page cache of a connection that reads, in KiB.
 const READER_CACHE_KIB: u32 = 8 * 1024;
