@@ -52,7 +52,8 @@ fn the_overview_tells_what_was_counted() {
     );
 
     harness.post(&[], &events(15_000, Format::Ndjson));
-    harness.post(&[], b"<script>alert(1)</script>\n");
+    let ndjson = [("Content-Type", "application/x-ndjson")];
+    assert_eq!(harness.post(&ndjson, b"<script>alert(1)</script>\n").status, 202);
     harness.process();
     std::thread::sleep(std::time::Duration::from_millis(1_100));
     for range in ["1h", "24h", "7d", "30d"] {

@@ -1,5 +1,6 @@
 //! Makes each micro-batch one warehouse transaction.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ pub fn run(
             shutdown,
             generation: &generation,
             writer: None,
-            newest_event: None,
+            newest_events: HashMap::new(),
             breaker: Breaker::new("the warehouse"),
         };
         let written = processor.run(&receiver);
@@ -69,8 +70,9 @@ struct Processor<'a> {
     shutdown: &'a Shutdown,
     generation: &'a AtomicU64,
     writer: Option<Box<dyn StreamWriter>>,
-    /// The newest event time committed: what "late" is measured by.
-    newest_event: Option<Millis>,
+    /// The newest event time committed in each partition: what "late" is measured by. Partitions are
+    /// read in turn, so that in a backlog one may be hours of event time ahead of another.
+    newest_events: HashMap<u32, Millis>,
     breaker: Breaker,
 }
 
@@ -139,9 +141,6 @@ impl Processor<'_> {
             Some(writer) => writer,
             None => self.warehouse.stream_writer()?,
         };
-        if self.newest_event.is_none() {
-            self.newest_event = self.warehouse.newest_minute()?;
-        }
         let mut transaction = writer.begin()?;
         for share in &batch.shares {
             transaction.claim(Topic::Raw.name(), share.partition, share.first.0, share.next.0)?;
@@ -186,16 +185,22 @@ impl Processor<'_> {
     /// What became of the records of each partition.
     fn account(&self, batch: &MicroBatch, inserted: &Inserted) -> Vec<Commit> {
         let mut all_counts: Vec<Counts> = batch.shares.iter().map(|share| share.counts).collect();
-        let late_before = self
-            .newest_event
-            .map(|newest| newest.0 - self.config.allowed_lateness.as_millis() as i64 - 60_000);
+        let lateness_ms = self.config.allowed_lateness.as_millis() as i64;
+        let late_before: Vec<Option<i64>> = batch
+            .shares
+            .iter()
+            .map(|share| {
+                self.newest_events.get(&share.partition).map(|newest| newest.0 - lateness_ms - 60_000)
+            })
+            .collect();
         for (index, origin) in batch.origins.iter().enumerate() {
-            let counts = &mut all_counts[batch.share_index(*origin)];
+            let share = batch.share_index(*origin);
+            let counts = &mut all_counts[share];
             if inserted.is_new[index] {
                 let minute = batch.events.event_time(index).floor_minute();
                 counts.valid += 1;
                 counts.clicks += u64::from(batch.events.click(index));
-                counts.late += u64::from(late_before.is_some_and(|limit| minute.0 < limit));
+                counts.late += u64::from(late_before[share].is_some_and(|limit| minute.0 < limit));
             } else {
                 counts.duplicates += 1;
             }
@@ -243,8 +248,12 @@ impl Processor<'_> {
             let seconds = (now.0 - run.appended_at_ms).max(0) as f64 / 1_000.0;
             self.metrics.observe_latency(seconds, run.len() as u64);
         }
-        let newest = (0..batch.events.len()).map(|index| batch.events.event_time(index)).max();
-        self.newest_event = self.newest_event.max(newest);
+        for (index, origin) in batch.origins.iter().enumerate() {
+            let partition = batch.shares[batch.share_index(*origin)].partition;
+            let event_time = batch.events.event_time(index);
+            let newest = self.newest_events.entry(partition).or_insert(event_time);
+            *newest = event_time.max(*newest);
+        }
     }
 }
 
