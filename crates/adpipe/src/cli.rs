@@ -9,26 +9,26 @@ Examples:
   adpipe demo                             try it: made-up events, everything running
   adpipe up                               run the pipeline and its console on your data
   adpipe ingest --wait clicks.csv.gz      count the events of a file
-  curl -d @events.ndjson localhost:8088/v1/events
+  curl --data-binary @events.ndjson localhost:8088/v1/events
   adpipe sql 'select count(*) from realtime.events'
   adpipe verify                           prove that nothing was lost or counted twice
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped by Ctrl-C.";
 
 /// The ad-click pipeline in one binary: raw ad events in, trusted click-through rates out.
 #[derive(Parser)]
 #[command(version, about, after_help = ROOT_EXAMPLES, propagate_version = true)]
 pub struct Cli {
     /// Configuration file [default: adpipe.toml here, if there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub config: Option<PathBuf>,
 
     /// Keep the log and the warehouse in this folder, whatever the configuration says
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(long, global = true, value_name = "FOLDER", help_heading = "Everywhere")]
     pub data: Option<PathBuf>,
 
     /// Say more on stderr (-v: what happens, -vv: in detail)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Everywhere")]
     pub verbose: u8,
 
     #[command(subcommand)]
@@ -87,8 +87,8 @@ Examples:
     /// Prove that nothing was lost or counted twice
     #[command(after_help = "\
 Recounts every record that the log still holds against the warehouse, and every table against
-the others. Exit code 1 when something does not add up. Run it while nothing else writes, or
-expect the newest records to be left out.
+the others, as they stand at one moment: events may keep coming in. Exit code 1 when something
+does not add up.
 
 Examples:
   adpipe verify
@@ -96,6 +96,12 @@ Examples:
     Verify(JsonArgs),
 
     /// Check every configured part and say what to do
+    #[command(after_help = "\
+Exit code 1 when a part is bad. The whole log is read, so that every checksum is looked at.
+
+Examples:
+  adpipe doctor
+  adpipe doctor --json")]
     Doctor(JsonArgs),
 
     /// Show the configuration
@@ -225,7 +231,8 @@ pub enum GenerateFormat {
 
 #[derive(Args)]
 pub struct SqlArgs {
-    /// The statement
+    /// The statement, or - to read it from standard input
+    #[arg(allow_hyphen_values = true)]
     pub statement: String,
 
     /// How to print the result

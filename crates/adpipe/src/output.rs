@@ -64,6 +64,11 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number and its noun: `1 record`, `2 records`.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// Rows under a header, columns as wide as they need; numbers (by `right`) to the right.
 pub fn table(header: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();

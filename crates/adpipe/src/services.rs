@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adpipe_log::EventLog;
 use adpipe_log::sqlite::SqliteLog;
+use adpipe_log::{EventLog, Offset, Topic};
 use adpipe_monitor::Metrics;
 use adpipe_stream::housekeeping::Retention;
 use adpipe_stream::role_lock::RoleLock;
@@ -43,8 +43,10 @@ impl Services {
     pub fn open(config: Config) -> anyhow::Result<Services> {
         let log_folder = embedded_folder("log.url", &config.log.url)?;
         let warehouse_folder = embedded_folder("warehouse.url", &config.warehouse.url)?;
-        let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(&log_folder)?);
+        let log = SqliteLog::open(&log_folder)?;
         let warehouse: Arc<dyn Warehouse> = Arc::new(SqliteWarehouse::open(&warehouse_folder)?);
+        adopt_offsets(&log, warehouse.as_ref())?;
+        let log: Arc<dyn EventLog> = Arc::new(log);
         Ok(Services { config, log, warehouse, metrics: Metrics::new(VERSION)? })
     }
 
@@ -52,8 +54,10 @@ impl Services {
     pub fn open_existing(config: Config) -> anyhow::Result<Services> {
         let folder = embedded_folder("warehouse.url", &config.warehouse.url)?;
         if !folder.join("realtime.db").exists() {
+            let demo = std::path::Path::new("data/demo/realtime.db").exists();
+            let hint = if demo { " (the demo's is there: add --data data/demo)" } else { "" };
             bail!(
-                "there is no data in {} yet; send some with `adpipe ingest FILE`, or try `adpipe demo`",
+                "there is no data in {} yet{hint}; send some with `adpipe ingest FILE`, or try `adpipe demo`",
                 folder.display()
             );
         }
@@ -120,8 +124,29 @@ impl Services {
     }
 }
 
+/// A log that is new, or was restored from a copy, goes on behind what the warehouse has counted:
+/// else its next records would get offsets that are taken for done.
+fn adopt_offsets(log: &SqliteLog, warehouse: &dyn Warehouse) -> anyhow::Result<()> {
+    for topic in Topic::ALL {
+        for offset in warehouse.offsets(topic.name())? {
+            let raised = log.begin_at_least(topic, offset.partition, Offset(offset.next_offset))?;
+            if let Some(before) = raised {
+                tracing::warn!(
+                    topic = topic.name(),
+                    partition = offset.partition,
+                    log_ended_at = before.0,
+                    goes_on_at = offset.next_offset,
+                    "the log is older than the warehouse; it goes on behind what was counted"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Takes a role on an embedded folder.
 pub fn take_role(folder: &Path, role: &str) -> anyhow::Result<Option<RoleLock>> {
-    RoleLock::take(folder, role)
-        .with_context(|| format!("cannot make {}; make the folder writable", folder.join(role).display()))
+    RoleLock::take(folder, role).with_context(|| {
+        format!("cannot make {}; make the folder writable", folder.join(format!("{role}.lock")).display())
+    })
 }

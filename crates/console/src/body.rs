@@ -17,6 +17,9 @@ use crate::refusal::Refusal;
 const FIRST_SEGMENT_BYTES: usize = 4 << 10;
 const LARGEST_SEGMENT_BYTES: usize = 256 << 10;
 
+/// Bodies up to this size may use the last of the budget.
+const SMALL_BODY_BYTES: usize = 64 << 10;
+
 /// A body still arriving when the console ends has this long to be complete.
 const LAST_CALL: Duration = Duration::from_millis(400);
 
@@ -107,7 +110,9 @@ impl ReceivedBody {
         let doubled = (self.bytes + chunk_bytes).clamp(FIRST_SEGMENT_BYTES, LARGEST_SEGMENT_BYTES);
         let missing = expected.map_or(doubled, |bytes| bytes.saturating_sub(self.bytes));
         let capacity = doubled.min(missing).max(1);
-        let Some(reservation) = budget.reserve(capacity) else {
+        let is_small = self.bytes + capacity <= SMALL_BODY_BYTES;
+        let reserved = if is_small { budget.reserve(capacity) } else { budget.reserve_for_large(capacity) };
+        let Some(reservation) = reserved else {
             return Err(Refusal::busy("too many bodies are arriving at once; try again shortly"));
         };
         match &mut self.reserved {
@@ -208,7 +213,7 @@ mod tests {
         let budget = Budget::new(64 << 10);
         let mut body = ReceivedBody::default();
         body.add(b"x", Some(8 << 20), &budget).unwrap();
-        assert!(budget.reserve(60 << 10).is_some());
+        assert!(budget.reserve(56 << 10).is_some());
         assert!(body.add(&[0; 100_000], None, &budget).is_err());
     }
 }

@@ -22,7 +22,7 @@ use crate::stall::StallGuard;
 
 /// Bytes read ahead for a connection. hyper's own limit is 400 KiB, which a thousand slow
 /// connections would turn into 400 MiB.
-const READ_AHEAD_BYTES: usize = 64 << 10;
+const READ_AHEAD_BYTES: usize = 32 << 10;
 
 /// After a failed accept (mostly: too many open files) this long nothing is accepted.
 const ACCEPT_REST: Duration = Duration::from_millis(200);

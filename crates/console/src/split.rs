@@ -136,15 +136,19 @@ impl<'b> Splitter<'b> {
     fn open(body: &'b ReceivedBody, reading: &'b Reading) -> Result<Splitter<'b>, Refusal> {
         let mut bytes = decompressed(body, reading)?;
         let format = match reading.format {
-            Some(format) => format,
-            None => {
+            Some(format @ (Format::Ndjson | Format::Csv)) => format,
+            // Many clients say application/json and send a line an object: the bytes decide.
+            Some(Format::JsonArray) | None => {
                 let mut start = Vec::new();
                 bytes
                     .by_ref()
                     .take(SNIFFED_BYTES as u64)
                     .read_to_end(&mut start)
                     .map_err(|error| io_refusal(&error, reading))?;
-                let format = sniff_format(&start).unwrap_or(Format::Ndjson);
+                let format = match (reading.format, sniff_format(&start)) {
+                    (Some(_), Some(Format::Csv)) | (_, None) => Format::Ndjson,
+                    (_, Some(format)) => format,
+                };
                 bytes = Box::new(std::io::Cursor::new(start).chain(bytes));
                 format
             }

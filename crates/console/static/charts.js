@@ -4,7 +4,6 @@ import { formatCount, formatShare, formatTime, text } from "./format.js";
 
 const CONFIG = { displayModeBar: false, displaylogo: false, responsive: true };
 const TIME_FORMATS = { "1h": "%H:%M", "24h": "%m-%d %H:%M", "7d": "%m-%d", "30d": "%m-%d" };
-const SHORT_CHART = 280;
 
 let plotly;
 let newest = null;
@@ -32,22 +31,25 @@ function theme() {
   return {
     text: colour("text"), muted: colour("muted"), line: colour("line"), surface: colour("surface"),
     accent: colour("accent"), band: colour("band"), font: getComputedStyle(document.body).fontFamily,
+    size: Math.round(parseFloat(style.fontSize) * 0.86),
   };
 }
 
 function layout(colours, more) {
   const axis = {
     gridcolor: colours.line, linecolor: colours.line, zerolinecolor: colours.line,
-    tickfont: { color: colours.muted, size: 12 }, automargin: true, fixedrange: true,
+    tickfont: { color: colours.muted, size: colours.size }, automargin: true, fixedrange: true,
   };
   return {
-    height: SHORT_CHART,
+    height: colours.size * 24,
     margin: { l: 8, r: 12, t: 8, b: 8 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: colours.font, color: colours.text, size: 12 },
+    font: { family: colours.font, color: colours.text, size: colours.size },
     showlegend: false,
     hoverlabel: { bgcolor: colours.surface, bordercolor: colours.line, font: { color: colours.text, family: colours.font } },
+    // The nearest point or bar wherever in the chart the pointer is.
+    hovermode: "x",
     dragmode: false,
     ...more,
     xaxis: { ...axis, showgrid: false, ...more.xaxis },
@@ -181,7 +183,7 @@ export async function draw(report) {
   const drawn = CHARTS.filter(({ rows }) => rows(report).length > 0).map(({ id, rows, heading }) => {
     const isTrend = id === "trend";
     const traces = isTrend ? trendTraces(rows(report), colours) : barTraces(rows(report), text(heading), colours);
-    const xaxis = isTrend ? time : { type: "category", title: { text: text(heading), font: { size: 12, color: colours.muted } } };
+    const xaxis = isTrend ? time : { type: "category", title: { text: text(heading), font: { size: colours.size, color: colours.muted } } };
     return Plotly.react(`chart-${id}`, traces, layout(colours, { xaxis }), CONFIG);
   });
   await Promise.all(drawn);

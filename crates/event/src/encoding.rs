@@ -7,7 +7,7 @@ use std::io::Read;
 pub enum Format {
     /// One JSON object a line.
     Ndjson,
-    /// A JSON array of objects, or a single object.
+    /// A JSON array of objects, or objects that go over several lines each.
     JsonArray,
     /// A header line and one row a line.
     Csv,
@@ -41,9 +41,17 @@ pub fn sniff_format(start: &[u8]) -> Option<Format> {
     let first = start.iter().find(|byte| !byte.is_ascii_whitespace())?;
     Some(match first {
         b'[' => Format::JsonArray,
+        b'{' if opens_over_lines(start) => Format::JsonArray,
         b'{' => Format::Ndjson,
         _ => Format::Csv,
     })
+}
+
+/// Whether the first line is a brace and nothing else, as in JSON that was printed for people.
+fn opens_over_lines(start: &[u8]) -> bool {
+    let text = start.trim_ascii_start();
+    let first_line = text.split(|byte| *byte == b'\n').next();
+    first_line.is_some_and(|line| line.trim_ascii() == b"{" && line.len() < text.len())
 }
 
 /// A reader of the uncompressed bytes.

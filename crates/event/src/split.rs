@@ -55,6 +55,8 @@ enum ArrayState {
     Start,
     /// Between elements.
     Inside,
+    /// No array but objects one behind the other, each over any number of lines.
+    Objects,
     /// Behind the closing bracket.
     Behind,
 }
@@ -142,12 +144,12 @@ impl<R: Read> RecordReader<R> {
                         self.array = ArrayState::Behind;
                     }
                 }
-                // A single object, over any number of lines.
+                Some(b'{') => self.array = ArrayState::Objects,
                 Some(_) => self.array = ArrayState::Behind,
             }
         }
         if self.input.skip_space()?.is_none() {
-            if self.array == ArrayState::Behind {
+            if self.array != ArrayState::Inside {
                 return Ok(None);
             }
             // The array was cut off between two elements: an empty record tells.
@@ -158,13 +160,19 @@ impl<R: Read> RecordReader<R> {
         }
         self.row += 1;
         let mut scanner = ElementScanner::default();
-        let is_behind = self.array == ArrayState::Behind;
-        let mut found = self.input.take(self.max_record_bytes, |byte| match is_behind {
-            true => None,
-            false => scanner.is_end(byte),
+        let state = self.array;
+        let mut found = self.input.take(self.max_record_bytes, |byte| match state {
+            ArrayState::Behind | ArrayState::Start => None,
+            ArrayState::Inside => scanner.is_end(byte),
+            ArrayState::Objects => scanner.is_close(byte),
         })?;
-        if found.ended_by != Some(b',') {
-            self.array = ArrayState::Behind;
+        match (state, found.ended_by) {
+            (ArrayState::Inside, Some(b',')) => {}
+            (ArrayState::Objects, Some(_)) => {
+                // The closing brace belongs to the object, and may be the one byte too many.
+                found.range.end += usize::from(found.truncated_from.is_none());
+            }
+            _ => self.array = ArrayState::Behind,
         }
         if found.truncated_from.is_none() {
             let element = &self.input.buffer[found.range.clone()];
@@ -183,6 +191,13 @@ struct ElementScanner {
 }
 
 impl ElementScanner {
+    /// The byte itself when it is the bracket that closes what the first byte opened.
+    fn is_close(&mut self, byte: u8) -> Option<u8> {
+        let depth_before = self.depth;
+        let _ = self.is_end(byte);
+        (depth_before == 1 && self.depth == 0).then_some(byte)
+    }
+
     /// The byte itself when it is the comma or bracket that ends the element.
     fn is_end(&mut self, byte: u8) -> Option<u8> {
         if self.in_string {

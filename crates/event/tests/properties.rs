@@ -249,7 +249,7 @@ proptest! {
             let start = offset as usize;
             prop_assert_eq!(&text.as_bytes()[start..start + payload.len()], &payload[..]);
             prop_assert!(truncated_from.is_none_or(|length| length > max as u64));
-            prop_assert!(payload.len() <= max);
+            prop_assert!(payload.len() <= max + usize::from(format == Format::JsonArray));
         }
     }
 

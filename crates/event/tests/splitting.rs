@@ -79,7 +79,9 @@ fn nothing_of_a_broken_array_is_lost() {
     assert_eq!(of("[{\"a\":1},"), ["{\"a\":1}", ""]);
     assert_eq!(of("[1,,2,]"), ["1", "", "2", ""]);
     assert_eq!(of("[1] [2]\n x "), ["1", "[2]\n x"]);
-    assert_eq!(of("{\"a\":1}{\"b\":2}"), ["{\"a\":1}{\"b\":2}"]);
+    assert_eq!(of("{\"a\":1}{\"b\":2}"), ["{\"a\":1}", "{\"b\":2}"]);
+    assert_eq!(of("{\n\"a\":{}}\n{\n\"b\":\"}\"\n}\n"), ["{\n\"a\":{}}", "{\n\"b\":\"}\"\n}"]);
+    assert_eq!(of("{\"a\":1}\n{\"b\":"), ["{\"a\":1}", "{\"b\":"]);
     assert_eq!(of("id,click\n1,2"), ["id,click\n1,2"]);
     // Wrong brackets and an open string spoil one element.
     assert_eq!(of("[{\"a\":1],{\"b\":2}]"), ["{\"a\":1]", "{\"b\":2}"]);
@@ -136,6 +138,7 @@ fn a_failed_stream_is_never_taken_for_its_end() {
 fn sniffing() {
     assert_eq!(sniff_format(b"\xef\xbb\xbf\r\n ["), Some(Format::JsonArray));
     assert_eq!(sniff_format(b"\t{"), Some(Format::Ndjson));
+    assert_eq!(sniff_format(b" {\r\n  \"id\": 1"), Some(Format::JsonArray));
     assert_eq!(sniff_format(b"id,click"), Some(Format::Csv));
     assert_eq!(sniff_format(b"\xef\xbb\xbf \n"), None);
     assert_eq!(sniff_encoding(b"{"), Encoding::Identity);

@@ -24,15 +24,20 @@ pub enum LogError {
         advice: &'static str,
     },
     /// Stored bytes are not what was written. Waiting will not help.
-    #[error("event log {path}: {reason}; restore the file from a copy, or move it away to start an empty log", path = path.display())]
+    #[error("event log {path}: {reason}; {advice}", path = path.display())]
     Corrupt {
         /// The file concerned.
         path: PathBuf,
         /// What was found, and at which offset.
         reason: String,
+        /// What a person can do about it.
+        advice: &'static str,
     },
     /// The records asked for are older than what is kept.
-    #[error("{topic} partition {partition}: offset {wanted} is no longer kept, the oldest is {oldest}")]
+    #[error(
+        "{topic} partition {partition}: offset {wanted} is no longer kept, the oldest is {oldest}; \
+         restore a copy of the log or of the warehouse that fit together"
+    )]
     OutOfRange {
         /// Topic name.
         topic: &'static str,
@@ -59,7 +64,7 @@ impl LogError {
         let trouble = Trouble::of(error);
         let (path, reason) = (path.to_path_buf(), error.to_string());
         match trouble {
-            Trouble::Corrupt => LogError::Corrupt { path, reason },
+            Trouble::Corrupt => LogError::Corrupt { path, reason, advice: trouble.advice() },
             _ => LogError::Unavailable { path, reason, advice: trouble.advice() },
         }
     }

@@ -106,9 +106,7 @@ pub enum MigrateError {
         source: rusqlite::Error,
     },
     /// A newer adpipe wrote this database.
-    #[error(
-        "it was written by a newer adpipe (schema version {found}, this one knows {known}); update adpipe"
-    )]
+    #[error("it was written by a newer adpipe (schema version {found}, this one knows {known})")]
     TooNew {
         /// Version in the file.
         found: u32,
@@ -207,6 +205,6 @@ mod tests {
         let mut connection = open(&folder.path().join("x.db"), Durability::Consistent).unwrap();
         migrate(&mut connection, "main", &STEPS).unwrap();
         let error = migrate(&mut connection, "main", &STEPS[..1]).unwrap_err();
-        assert!(error.to_string().contains("update adpipe"), "{error}");
+        assert!(error.to_string().contains("newer adpipe"), "{error}");
     }
 }

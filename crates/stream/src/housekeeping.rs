@@ -65,6 +65,8 @@ pub fn retire(
         .iter()
         .map(|offset| (Topic::Raw, offset.partition, Offset(offset.next_offset)))
         .collect();
+    // The offsets must be safe from a power failure before the records they vouch for go.
+    warehouse.sync()?;
     let from_log = log.retire(retention.log, &floors)?;
     let from_warehouse = warehouse.retire(retention.warehouse)?;
     if from_log.records > 0 || from_warehouse.minute_rows > 0 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::{Millis, Parser, Rules};
 use adpipe_log::{Consumer, EventLog, Offset, Polled, Topic};
-use adpipe_warehouse::{Warehouse, WarehouseError};
+use adpipe_warehouse::Warehouse;
 
 use crate::breaker::Breaker;
 use crate::micro_batch::{MicroBatch, Parsing};
@@ -96,11 +96,15 @@ impl Intake<'_> {
         }
     }
 
-    fn seek_all(&self, consumer: &mut dyn Consumer, partitions: &[u32]) -> Result<(), WarehouseError> {
+    fn seek_all(&self, consumer: &mut dyn Consumer, partitions: &[u32]) -> Result<(), StreamError> {
         let stored = self.warehouse.offsets(Topic::Raw.name())?;
+        let ranges = self.log.ranges(Topic::Raw)?;
         for partition in partitions {
             let known = stored.iter().find(|offset| offset.partition == *partition);
-            consumer.seek(*partition, Offset(known.map_or(0, |offset| offset.next_offset)));
+            let oldest = ranges.iter().find(|range| range.partition == *partition);
+            // A warehouse that has seen nothing yet begins with the oldest record there is.
+            let start = known.map(|offset| Offset(offset.next_offset)).or(oldest.map(|range| range.first));
+            consumer.seek(*partition, start.unwrap_or_default());
         }
         Ok(())
     }

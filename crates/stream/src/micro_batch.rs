@@ -152,7 +152,13 @@ impl Parsing {
         header_set: usize,
         now: Millis,
     ) -> Result<adpipe_event::Parsed<'a>, EventError> {
-        if headers.0.is_empty() || headers.text(header::FORMAT) != Some("csv") {
+        if headers.0.is_empty() {
+            return self.parser.parse_json(payload, now);
+        }
+        if let Some(length) = headers.text(header::TRUNCATED_FROM) {
+            return Err(unreadable(format!("the record has {length} bytes, more than a record may have")));
+        }
+        if headers.text(header::FORMAT) != Some("csv") {
             return self.parser.parse_json(payload, now);
         }
         if self.columns.as_ref().is_none_or(|(index, _)| *index != header_set) {
@@ -170,13 +176,13 @@ impl Parsing {
         if let Some(columns) = self.known_columns.as_ref().filter(|_| self.known_header == line) {
             return Ok(columns.clone());
         }
-        let columns = CsvColumns::parse(line).map_err(|error| EventError {
-            error_type: adpipe_event::ErrorType::Parse,
-            field: None,
-            message: format!("csv header: {error}"),
-        })?;
+        let columns = CsvColumns::parse(line).map_err(|error| unreadable(format!("csv header: {error}")))?;
         self.known_header = line.to_vec();
         self.known_columns = Some(columns.clone());
         Ok(columns)
     }
+}
+
+fn unreadable(message: String) -> EventError {
+    EventError { error_type: adpipe_event::ErrorType::Parse, field: None, message }
 }

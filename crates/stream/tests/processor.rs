@@ -42,7 +42,9 @@ impl Pipeline {
         let config = StreamConfig { linger: Duration::from_millis(5), ..StreamConfig::default() };
         std::thread::scope(|scope| {
             for _ in 0..processors {
-                scope.spawn(|| processor::run(&config, &self.log, &self.warehouse, &self.metrics, &stop).unwrap());
+                scope.spawn(|| {
+                    processor::run(&config, &self.log, &self.warehouse, &self.metrics, &stop).unwrap()
+                });
             }
             let started = Instant::now();
             while backlog::lag(&self.log, &self.warehouse).unwrap().iter().any(|lag| lag.records > 0) {
@@ -54,7 +56,7 @@ impl Pipeline {
     }
 
     fn assert_proved(&self) {
-        let verdict = verify::verify(&self.log, &self.warehouse).unwrap();
+        let verdict = verify::verify(&self.log, &self.warehouse, Duration::from_secs(7 * 86_400)).unwrap();
         assert!(verdict.holds(), "{:#?}", verdict.checks);
     }
 }
@@ -115,7 +117,9 @@ fn late_events_are_counted_in_their_window_and_as_late() {
         scope.spawn(|| {
             processor::run(&config, &pipeline.log, &pipeline.warehouse, &pipeline.metrics, &stop).unwrap();
         });
-        for (id, time) in [("2", "2014-10-21T06:00:00Z"), ("3", "2014-10-21T05:58:00Z"), ("4", "2014-10-21T05:00:30Z")] {
+        for (id, time) in
+            [("2", "2014-10-21T06:00:00Z"), ("3", "2014-10-21T05:58:00Z"), ("4", "2014-10-21T05:00:30Z")]
+        {
             let before = report::totals(&pipeline.warehouse).unwrap().valid;
             pipeline.append(&[event(id, time)]);
             while report::totals(&pipeline.warehouse).unwrap().valid == before {

@@ -1,5 +1,6 @@
 //! What `adpipe verify` asks the warehouse: every table against the others.
 
+use adpipe_event::Millis;
 use adpipe_sql::section;
 
 use crate::report::{Ctr, count, counts};
@@ -44,17 +45,6 @@ pub struct Disagreement {
     pub left: Ctr,
     /// Figures of the other.
     pub right: Ctr,
-}
-
-/// Two tables that must agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pair {
-    /// `realtime.events` and `realtime.metrics_hourly`, by every dimension.
-    EventsAndHours,
-    /// `realtime.metrics` and `realtime.metrics_hourly`, by hour.
-    MinutesAndHours,
-    /// `realtime.metrics_5m` and `realtime.metrics`, by five minutes.
-    FiveMinutesAndMinutes,
 }
 
 /// The whole account, by topic, partition and offset.
@@ -103,14 +93,32 @@ fn total(warehouse: &dyn Warehouse, sql: &str) -> Result<Ctr, WarehouseError> {
     Ok(row.map_or(Ctr::default(), |row| Ctr { impressions: count(&row[0]), clicks: count(&row[1]) }))
 }
 
-/// The first twenty places where two tables do not agree.
-pub fn disagreements(warehouse: &dyn Warehouse, pair: Pair) -> Result<Vec<Disagreement>, WarehouseError> {
-    let sql = match pair {
-        Pair::EventsAndHours => EVENTS_AGAINST_HOURS,
-        Pair::MinutesAndHours => MINUTES_AGAINST_HOURS,
-        Pair::FiveMinutesAndMinutes => FIVE_MINUTES_AGAINST_MINUTES,
-    };
-    let table = query_table(warehouse, sql, &[])?;
+/// The first twenty places where `realtime.events` and `realtime.metrics_hourly` do not agree, by
+/// every dimension.
+pub fn events_against_hours(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+    disagreements(warehouse, EVENTS_AGAINST_HOURS, &[])
+}
+
+/// The first twenty hours that begin at or after `since` and where `realtime.metrics` and
+/// `realtime.metrics_hourly` do not agree.
+pub fn minutes_against_hours(
+    warehouse: &dyn Warehouse,
+    since: Millis,
+) -> Result<Vec<Disagreement>, WarehouseError> {
+    disagreements(warehouse, MINUTES_AGAINST_HOURS, &[since.to_string().into()])
+}
+
+/// The first twenty 5-minute windows where `realtime.metrics_5m` and `realtime.metrics` do not agree.
+pub fn five_minutes_against_minutes(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+    disagreements(warehouse, FIVE_MINUTES_AGAINST_MINUTES, &[])
+}
+
+fn disagreements(
+    warehouse: &dyn Warehouse,
+    sql: &str,
+    params: &[Value],
+) -> Result<Vec<Disagreement>, WarehouseError> {
+    let table = query_table(warehouse, sql, params)?;
     let row = |row: &Vec<Value>| Disagreement {
         window_start: row[0].to_string(),
         left: Ctr { impressions: count(&row[1]), clicks: count(&row[3]) },

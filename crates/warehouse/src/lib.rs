@@ -77,7 +77,19 @@ pub trait Warehouse: Send + Sync {
     fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError>;
 
     /// Runs one reading statement; `$1`, `$2` … stand for `params`. Nothing can be changed by it.
-    fn query(&self, sql: &str, params: &[Value], on_row: &mut OnRow<'_>) -> Result<(), WarehouseError>;
+    /// Gives the names of the columns, of a result without rows too.
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Value],
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError>;
+
+    /// A view of this moment for several reads that must fit together. It only reads.
+    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError>;
+
+    /// Makes what is committed safe from a power failure.
+    fn sync(&self) -> Result<(), WarehouseError>;
 
     /// Removes what the policy no longer keeps.
     fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError>;
@@ -88,15 +100,12 @@ pub trait Warehouse: Send + Sync {
 
 /// The whole result of a query in memory. For results known to be small.
 pub fn query_table(warehouse: &dyn Warehouse, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
-    let mut table = Table::default();
-    warehouse.query(sql, params, &mut |columns, row| {
-        if table.columns.is_empty() {
-            table.columns = columns.to_vec();
-        }
-        table.rows.push(row.to_vec());
+    let mut rows = Vec::new();
+    let columns = warehouse.query(sql, params, &mut |_, row| {
+        rows.push(row.to_vec());
         true
     })?;
-    Ok(table)
+    Ok(Table { columns, rows })
 }
 
 /// One connection that writes the effects of micro-batches.

@@ -72,7 +72,7 @@ fn make_history(
         duplicates: DUPLICATES,
         ..GeneratorConfig::default()
     })?;
-    eprintln!("making {days} days of history: {} events", output::grouped(rows));
+    eprintln!("making history: {}, {}", output::counted(days.into(), "day"), output::counted(rows, "event"));
     let started = Instant::now();
     let mut line = Vec::new();
     loop {
@@ -87,7 +87,10 @@ fn make_history(
         if batch.records.is_empty() || shutdown.is_triggered() {
             break;
         }
-        batch.append(services)?;
+        match batch.append(services) {
+            Err(error) if error.is_transient() => tracing::warn!(%error, "some of the history is left out"),
+            other => other?,
+        }
     }
     eprintln!("history is in the log after {:.1} s", started.elapsed().as_secs_f64());
     Ok(())
@@ -122,9 +125,8 @@ fn make_live_traffic(services: &Services, rate: u32, shutdown: &Shutdown) -> any
         }
         match batch.append(services) {
             Ok(()) => {}
-            Err(LogError::Busy { .. }) => {
-                tracing::debug!("the log is busy; this tenth of a second is left out")
-            }
+            // Made-up traffic need not be kept: what the log cannot take now is left out.
+            Err(error) if error.is_transient() => tracing::warn!(%error, "some live events are left out"),
             Err(error) => return Err(error.into()),
         }
     }

@@ -9,6 +9,7 @@ use adpipe_generate::{Account, Config, Format, Generator, TimeFormat};
 use anyhow::{Context, bail};
 
 use crate::cli::{GenerateArgs, GenerateFormat};
+use crate::config::ConfigError;
 use crate::output;
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -16,7 +17,7 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// Writes events and says what they were.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     if args.rows.is_none() && args.rate.is_none() {
-        bail!("say how many with --rows N, or how fast with --rate R");
+        bail!(ConfigError::Flag("say how many with --rows N, or how fast with --rate R".to_owned()));
     }
     let now = Millis::now();
     let end = args.end.as_deref().map_or(Ok(now), |text| parse_time("--end", text))?;
@@ -34,7 +35,10 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         time_format: if args.avazu_hours { TimeFormat::AvazuHour } else { TimeFormat::Iso },
         ..Config::default()
     };
-    let mut generator = Generator::new(config)?;
+    if start >= end {
+        bail!(ConfigError::Flag(format!("--start {start} must be before --end {end}")));
+    }
+    let mut generator = Generator::new(config).map_err(|error| ConfigError::Flag(error.to_string()))?;
     let mut out: Box<dyn Write> = match &args.out {
         Some(path) => {
             let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -102,8 +106,8 @@ fn report(account: &Account, args: &GenerateArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn parse_time(flag: &str, text: &str) -> anyhow::Result<Millis> {
-    Millis::parse_sql(text)
-        .or_else(|| Millis::parse_sql(&format!("{text} 00:00:00")))
-        .with_context(|| format!("{flag} {text:?} is not a time like 2026-11-20 or 2026-11-20T13:05:00"))
+fn parse_time(flag: &str, text: &str) -> Result<Millis, ConfigError> {
+    Millis::parse_sql(text).or_else(|| Millis::parse_sql(&format!("{text} 00:00:00"))).ok_or_else(|| {
+        ConfigError::Flag(format!("{flag} {text:?} is not a time like 2026-11-20 or 2026-11-20T13:05:00"))
+    })
 }

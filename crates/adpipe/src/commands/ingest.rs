@@ -47,12 +47,16 @@ pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
     signal_thread(runtime, &shutdown)?;
 
-    let before = wait::ends(&services)?;
+    let mut before = wait::ends(&services)?;
+    if args.wait {
+        // What waited already is counted first, so that the account below is of these files alone.
+        wait::until_counted(&services, &before, &before, &shutdown)?;
+        before = wait::ends(&services)?;
+    }
     let mut ingested = Ingested::default();
     for source in sources {
         let name = source.name.clone();
-        ingest(&services, source, args.format, &shutdown, &mut ingested)
-            .with_context(|| format!("{name} (the records before this are in the log)"))?;
+        ingest(&services, source, args.format, &shutdown, &mut ingested).with_context(|| name)?;
         if ingested.interrupted {
             eprintln!("stopped; start the same command again to go on");
             return Ok(ExitCode::from(130));
@@ -88,7 +92,7 @@ fn report_appended(ingested: &Ingested, services: &Services, json: bool) -> anyh
             "appended": ingested.records, "resumed_from": ingested.resumed_from,
         }));
     }
-    output::line(&format!("{} records are durable in the log", output::grouped(ingested.records)))?;
+    output::line(&format!("{} durable in the log", output::counted(ingested.records, "record")))?;
     if services.take_stream_role()?.is_some() {
         eprintln!("nobody counts them yet: run `adpipe up`, or use --wait");
     }
@@ -105,7 +109,7 @@ fn ingest(
     shutdown: &Shutdown,
     ingested: &mut Ingested,
 ) -> anyhow::Result<()> {
-    let resume_from = match &source.identity {
+    let resume_from: u64 = match &source.identity {
         Some(identity) => services.log.source_position(identity)?.unwrap_or(0),
         None => 0,
     };
@@ -130,9 +134,19 @@ fn ingest(
             // Nothing came for a moment on a live input: what is here goes to the log now.
             Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => true,
             Err(error) => {
-                appender.finish()?;
                 let row = taken + batch.records.len() as u64;
-                return Err(error).with_context(|| format!("cannot be read on behind record {row}"));
+                if row > resume_from && !batch.records.is_empty() {
+                    batch.keep_last((row - resume_from.max(taken)) as usize);
+                    let position = identity.map(|source| SourcePosition { source, position: Some(row) });
+                    appender.append(batch.take_records(), position)?;
+                }
+                appender.finish()?;
+                return Err(error).with_context(|| match row {
+                    0 => "nothing of it was taken".to_owned(),
+                    _ => format!(
+                        "cannot be read on behind record {row}; the records before that are in the log"
+                    ),
+                });
             }
         };
         if shutdown.is_triggered() && more {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use adpipe_warehouse::{Value, WarehouseError};
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::cli::{SqlArgs, TableFormat};
 use crate::config::Config;
@@ -16,11 +16,15 @@ const TABLE_ROWS: usize = 10_000;
 /// Runs the statement and prints its rows as they come.
 pub fn run(config: Config, args: &SqlArgs) -> anyhow::Result<()> {
     let format = if args.json { TableFormat::Json } else { args.format };
+    let statement = match args.statement.as_str() {
+        "-" => std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?,
+        statement => statement.to_owned(),
+    };
     let services = Services::open_existing(config)?;
     match format {
-        TableFormat::Table => print_table(&services, &args.statement),
-        TableFormat::Csv => stream_rows(&services, &args.statement, false),
-        TableFormat::Json => stream_rows(&services, &args.statement, true),
+        TableFormat::Table => print_table(&services, &statement),
+        TableFormat::Csv => stream_rows(&services, &statement, false),
+        TableFormat::Json => stream_rows(&services, &statement, true),
     }
 }
 
@@ -35,13 +39,11 @@ fn explain(error: WarehouseError) -> anyhow::Error {
 }
 
 fn print_table(services: &Services, statement: &str) -> anyhow::Result<()> {
-    let mut columns: Vec<String> = Vec::new();
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut is_number: Vec<bool> = Vec::new();
     let mut more = false;
-    let result = services.warehouse.query(statement, &[], &mut |names, values| {
-        if columns.is_empty() {
-            columns = names.to_vec();
+    let result = services.warehouse.query(statement, &[], &mut |_, values| {
+        if rows.is_empty() {
             is_number = values.iter().map(|value| value.as_f64().is_some()).collect();
         }
         if rows.len() == TABLE_ROWS {
@@ -51,7 +53,7 @@ fn print_table(services: &Services, statement: &str) -> anyhow::Result<()> {
         rows.push(values.iter().map(Value::to_string).collect());
         true
     });
-    result.map_err(explain)?;
+    let columns = result.map_err(explain)?;
     if rows.is_empty() {
         return output::line("(no rows)");
     }
@@ -76,9 +78,12 @@ fn stream_rows(services: &Services, statement: &str, json: bool) -> anyhow::Resu
         failure = outcome.err();
         failure.is_none()
     });
-    result.map_err(explain)?;
+    let columns = result.map_err(explain)?;
     if let Some(error) = failure {
         bail!(error);
+    }
+    if !json && written == 0 {
+        write_csv_header(&mut out, &columns)?;
     }
     if json {
         writeln!(out, "{}", if written == 0 { "[]" } else { "\n]" })?;
@@ -94,11 +99,15 @@ fn write_csv_row(
     is_first: bool,
 ) -> std::io::Result<()> {
     if is_first {
-        let names: Vec<String> = columns.iter().map(|name| csv_cell(name)).collect();
-        writeln!(out, "{}", names.join(","))?;
+        write_csv_header(out, columns)?;
     }
     let cells: Vec<String> = values.iter().map(|value| csv_cell(&value.to_string())).collect();
     writeln!(out, "{}", cells.join(","))
+}
+
+fn write_csv_header(out: &mut impl Write, columns: &[String]) -> std::io::Result<()> {
+    let names: Vec<String> = columns.iter().map(|name| csv_cell(name)).collect();
+    writeln!(out, "{}", names.join(","))
 }
 
 fn csv_cell(text: &str) -> String {

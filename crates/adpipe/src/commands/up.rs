@@ -9,7 +9,7 @@ use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::output;
 use crate::services::{Services, VERSION};
 use crate::signals;
@@ -131,12 +131,18 @@ fn console_token(config: &Config) -> anyhow::Result<Option<String>> {
     let token = match (from_environment, config.console.token_file.as_str()) {
         (Some(token), _) => token,
         (None, "") => return Ok(None),
-        (None, file) => std::fs::read_to_string(file)
-            .with_context(|| format!("console.token_file: cannot read {file}"))?,
+        (None, file) => std::fs::read_to_string(file).map_err(|error| ConfigError::Key {
+            key: "console.token_file",
+            message: format!("{file} cannot be read: {error}"),
+        })?,
     };
     let token = token.trim().to_owned();
     if token.is_empty() {
-        bail!("the console's token is empty; put one line into ADPIPE_CONSOLE__TOKEN or console.token_file");
+        bail!(ConfigError::Key {
+            key: "console.token_file",
+            message: "the token is empty; put one line into the file or into ADPIPE_CONSOLE__TOKEN"
+                .to_owned(),
+        });
     }
     Ok(Some(token))
 }

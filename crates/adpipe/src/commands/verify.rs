@@ -8,19 +8,11 @@ use crate::config::Config;
 use crate::output;
 use crate::services::Services;
 
-/// How often to count again when somebody wrote meanwhile.
-const TRIES: usize = 3;
-
 /// Prints the proof; exit code 1 when something does not add up.
 pub fn run(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     let services = Services::open_existing(config)?;
-    let mut verdict = verify(services.log.as_ref(), services.warehouse.as_ref())?;
-    for _ in 1..TRIES {
-        if verdict.holds() || !verdict.was_disturbed {
-            break;
-        }
-        verdict = verify(services.log.as_ref(), services.warehouse.as_ref())?;
-    }
+    let minutes_kept = services.config.retention.minutes.0;
+    let verdict = verify(services.log.as_ref(), services.warehouse.as_ref(), minutes_kept)?;
     print(&verdict, json)?;
     Ok(if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -33,19 +25,21 @@ fn print(verdict: &Verdict, json: bool) -> anyhow::Result<()> {
             .map(|check| serde_json::json!({"check": check.name, "holds": check.holds, "detail": check.detail}))
             .collect();
         return output::json(&serde_json::json!({
-            "holds": verdict.holds(), "disturbed": verdict.was_disturbed, "checks": checks,
+            "holds": verdict.holds(), "waiting": verdict.waiting, "checks": checks,
         }));
     }
     for check in &verdict.checks {
         let mark = if check.holds { "ok  " } else { "GAP " };
         output::line(&format!("{mark} {}: {}", check.name, check.detail))?;
     }
-    match (verdict.holds(), verdict.was_disturbed) {
-        (true, _) => output::line("zero residue: nothing was lost, nothing was counted twice"),
-        (false, true) => {
-            eprintln!("events kept coming in while this counted; run it again when the input is quiet");
-            Ok(())
-        }
-        (false, false) => Ok(()),
+    if verdict.waiting > 0 {
+        let waiting = output::grouped(verdict.waiting);
+        output::line(&format!(
+            "note  {waiting} records of the log wait for the processor and are not part of this"
+        ))?;
     }
+    if verdict.holds() {
+        output::line("zero residue: nothing was lost, nothing was counted twice")?;
+    }
+    Ok(())
 }

@@ -14,17 +14,20 @@ const SECRETS: [&str; 1] = ["ADPIPE_CONSOLE__TOKEN"];
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{path}: cannot be read: {source}", path = path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{path} cannot be read: {reason}", path = path.display())]
+    Unreadable { path: PathBuf, reason: String },
     /// A line of the file is wrong.
     #[error("{path}:{line}:{column}: {message}", path = path.display())]
     File { path: PathBuf, line: usize, column: usize, message: String },
     /// A variable is wrong.
     #[error("environment variable {name}: {message}")]
     Variable { name: String, message: String },
-    /// A key has a value that does not go together with the rest.
+    /// A key has a value that cannot work.
     #[error("{key}: {message}")]
     Key { key: &'static str, message: String },
+    /// A flag has a value that cannot work.
+    #[error("{0}")]
+    Flag(String),
 }
 
 /// Reads the file (`explicit`, or `adpipe.toml` here if there is one) and the variables.
@@ -33,7 +36,9 @@ pub fn load(explicit: Option<&Path>) -> Result<Config, ConfigError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if explicit.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(source) => return Err(ConfigError::Unreadable { path: path.to_path_buf(), source }),
+        Err(error) => {
+            return Err(ConfigError::Unreadable { path: path.to_path_buf(), reason: error.to_string() });
+        }
     };
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
@@ -57,7 +62,21 @@ fn assemble(
         config = with_variable(&config, &name, &value)
             .map_err(|message| ConfigError::Variable { name: name.clone(), message })?;
     }
+    check(&config)?;
     Ok(config)
+}
+
+/// Values that are readable but cannot work.
+fn check(config: &Config) -> Result<(), ConfigError> {
+    let not_zero = |key, is_zero: bool| match is_zero {
+        true => Err(ConfigError::Key { key, message: "must be more than zero".to_owned() }),
+        false => Ok(()),
+    };
+    not_zero("stream.batch_records", config.stream.batch_records == 0)?;
+    not_zero("stream.batch_size", config.stream.batch_size.0 == 0)?;
+    not_zero("ingest.max_lag_records", config.ingest.max_lag_records == 0)?;
+    not_zero("ingest.max_record_size", config.ingest.max_record_size.0 == 0)?;
+    not_zero("console.max_body_size", config.console.max_body_size.0 == 0)
 }
 
 /// The configuration with one key replaced.

@@ -5,6 +5,9 @@ select next_offset from partitions where topic = ?1 and partition = ?2;
 insert into chunks (topic, partition, base_offset, records, raw_bytes, stored_bytes, crc32, appended_at, data)
 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
 
+-- name: begin_at_least
+update partitions set next_offset = ?3 where topic = ?1 and partition = ?2 and next_offset < ?3;
+
 -- name: advance
 update partitions set next_offset = ?3 where topic = ?1 and partition = ?2;
 

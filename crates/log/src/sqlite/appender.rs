@@ -11,7 +11,7 @@ use super::{Shared, lock};
 use crate::chunk::{ChunkBuilder, Encoded};
 use crate::{AppendReply, AppendTicket, LogError, Records, SourcePosition, Topic, partition_of};
 
-const APPEND_SQL: &str = include_str!("../../sql/sqlite/append.sql");
+pub(super) const APPEND_SQL: &str = include_str!("../../sql/sqlite/append.sql");
 const NEXT_OFFSET: &str = section(APPEND_SQL, "next_offset");
 const INSERT_CHUNK: &str = section(APPEND_SQL, "insert_chunk");
 const ADVANCE: &str = section(APPEND_SQL, "advance");

@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use adpipe_sql::section;
 use adpipe_sql::sqlite::{Durability, Migration, migrate, open};
+use adpipe_sql::trouble::Trouble;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::chunk;
@@ -26,6 +27,7 @@ const READ_SQL: &str = include_str!("../../sql/sqlite/read.sql");
 const CHUNKS_FROM: &str = section(READ_SQL, "chunks_from");
 const RANGES: &str = section(READ_SQL, "ranges");
 const POSITION: &str = section(READ_SQL, "position");
+const BEGIN_AT_LEAST: &str = section(appender::APPEND_SQL, "begin_at_least");
 
 const MIGRATIONS: &[Migration] =
     &[Migration { version: 1, name: "log", sql: include_str!("../../sql/sqlite/0001_log.sql") }];
@@ -90,7 +92,9 @@ impl SqliteLog {
         let mut connection = open(&path, Durability::EveryCommit).map_err(sqlite_error)?;
         migrate(&mut connection, "main", MIGRATIONS).map_err(|error| match error {
             adpipe_sql::sqlite::MigrateError::Sqlite { source, .. } => LogError::from_sqlite(&path, &source),
-            too_new => LogError::Corrupt { path: path.clone(), reason: too_new.to_string() },
+            too_new => {
+                LogError::Corrupt { path: path.clone(), reason: too_new.to_string(), advice: "update adpipe" }
+            }
         })?;
         make_partitions(&mut connection).map_err(sqlite_error)?;
 
@@ -110,6 +114,28 @@ impl SqliteLog {
                 advice: "raise the limit on threads for this user",
             })?;
         Ok(SqliteLog { shared, appender: Some(appender) })
+    }
+}
+
+impl SqliteLog {
+    /// Gives the next record of a partition this offset, if it would get a smaller one; then gives
+    /// the offset it would have got.
+    ///
+    /// # Errors
+    /// [`LogError`] when the file cannot be read or written.
+    pub fn begin_at_least(
+        &self,
+        topic: Topic,
+        partition: u32,
+        offset: Offset,
+    ) -> Result<Option<Offset>, LogError> {
+        let ranges = self.shared.ranges(topic)?;
+        let range = ranges.iter().find(|range| range.partition == partition && range.next < offset);
+        let Some(range) = range else { return Ok(None) };
+        self.shared.with_reader(|connection| {
+            connection.execute(BEGIN_AT_LEAST, params![topic.name(), partition, offset.0 as i64])
+        })?;
+        Ok(Some(range.next))
     }
 }
 
@@ -233,6 +259,7 @@ impl Shared {
             Some((offset, reason)) if batches.is_empty() => Err(LogError::Corrupt {
                 path: self.path.clone(),
                 reason: format!("{} partition {partition} offset {offset}: {reason}", topic.name()),
+                advice: Trouble::Corrupt.advice(),
             }),
             _ => self.check_start(topic, partition, from, batches),
         }

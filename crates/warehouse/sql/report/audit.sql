@@ -36,7 +36,7 @@ order by 1
 limit 20;
 
 -- name: minutes_against_hours
--- Hours whose first minutes retention has removed already cannot be compared.
+-- Hours whose first minutes retention may have removed cannot be compared: those before $1.
 select h.window_start, coalesce(m.impressions, 0), h.impressions, coalesce(m.clicks, 0), h.clicks
 from (
     select window_start, sum(impressions) as impressions, sum(clicks) as clicks
@@ -49,7 +49,7 @@ left join (
     from realtime.metrics
     group by 1
 ) m on m.window_start = h.window_start
-where h.window_start > (select min(window_start) from realtime.metrics)
+where h.window_start >= $1
   and (coalesce(m.impressions, 0) <> h.impressions or coalesce(m.clicks, 0) <> h.clicks)
 order by 1
 limit 20;

@@ -2,14 +2,15 @@
 //! so that `realtime.metrics` means the same as on PostgreSQL.
 
 mod query;
+mod read;
 mod retention;
+mod snapshot;
 mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use adpipe_event::{EventBatch, Millis};
-use adpipe_sql::section;
 use adpipe_sql::sqlite::{
     BUSY_TIMEOUT, Durability, MigrateError, Migration, migrate, set_durability, set_wal, shape_new_file,
 };
@@ -21,9 +22,6 @@ use crate::{
 };
 
 const STREAM_SQL: &str = include_str!("../../sql/sqlite/stream.sql");
-const OFFSETS: &str = section(STREAM_SQL, "offsets");
-const HAS_EVENT: &str = section(STREAM_SQL, "has_event");
-const NEWEST_MINUTE: &str = section(STREAM_SQL, "newest_minute");
 
 /// A schema and its history.
 struct Schema {
@@ -170,20 +168,7 @@ fn sqlite_failure(folder: &Path, error: &rusqlite::Error) -> WarehouseError {
 
 impl Warehouse for SqliteWarehouse {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
-        self.with_reader(|connection| {
-            let read = |connection: &Connection| {
-                connection
-                    .prepare_cached(OFFSETS)?
-                    .query_map(params![topic], |row| {
-                        Ok(PartitionOffset {
-                            partition: row.get(0)?,
-                            next_offset: row.get::<_, i64>(1)? as u64,
-                        })
-                    })?
-                    .collect::<rusqlite::Result<Vec<_>>>()
-            };
-            read(connection).map_err(|error| self.failure(&error))
-        })
+        self.with_reader(|connection| read::offsets(&self.folder, connection, topic))
     }
 
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
@@ -192,30 +177,36 @@ impl Warehouse for SqliteWarehouse {
     }
 
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
-        self.with_reader(|connection| {
-            let newest: Option<String> = connection
-                .query_row(NEWEST_MINUTE, [], |row| row.get(0))
-                .map_err(|error| self.failure(&error))?;
-            Ok(newest.and_then(|text| Millis::parse_sql(&text)))
-        })
+        self.with_reader(|connection| read::newest_minute(&self.folder, connection))
     }
 
     fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
-        self.with_reader(|connection| {
-            let look = |connection: &Connection| {
-                let mut has_event = connection.prepare_cached(HAS_EVENT)?;
-                let is_there = |event: adpipe_event::Event<'_>| {
-                    let hour = event.event_time.floor_hour().to_string();
-                    has_event.exists(params![hour, event.id])
-                };
-                events.iter().map(is_there).collect::<rusqlite::Result<Vec<bool>>>()
-            };
-            look(connection).map_err(|error| self.failure(&error))
-        })
+        self.with_reader(|connection| read::contains(&self.folder, connection, events))
     }
 
-    fn query(&self, sql: &str, params: &[Value], on_row: &mut OnRow<'_>) -> Result<(), WarehouseError> {
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Value],
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
         self.with_reader(|connection| query::run(&self.folder, connection, sql, params, on_row))
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
+        let connection = self.connect(READER_CACHE_KIB)?;
+        Ok(Box::new(snapshot::SqliteSnapshot::begin(connection, self.folder.clone())?))
+    }
+
+    fn sync(&self) -> Result<(), WarehouseError> {
+        self.with_reader(|connection| {
+            for schema in SCHEMAS {
+                // A checkpoint syncs the log of changes before it copies it into the file.
+                let pragma = format!("pragma {}.wal_checkpoint(full)", schema.name);
+                connection.query_row(&pragma, [], |_| Ok(())).map_err(|error| self.failure(&error))?;
+            }
+            Ok(())
+        })
     }
 
     fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError> {

@@ -16,7 +16,7 @@ pub(super) fn run(
     sql: &str,
     params: &[Value],
     on_row: &mut OnRow<'_>,
-) -> Result<(), WarehouseError> {
+) -> Result<Vec<String>, WarehouseError> {
     let fail = |error: rusqlite::Error| match error {
         rusqlite::Error::MultipleStatement => {
             WarehouseError::Statement("one statement at a time, please; found several".to_owned())
@@ -26,7 +26,7 @@ pub(super) fn run(
     connection.authorizer(Some(only_reading)).map_err(fail)?;
     let result = read(connection, sql, params, on_row);
     let freed = connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
-    result.and(freed).map_err(fail)
+    freed.and(result).map_err(fail)
 }
 
 fn only_reading(context: AuthContext<'_>) -> Authorization {
@@ -50,7 +50,7 @@ fn read(
     sql: &str,
     params: &[Value],
     on_row: &mut OnRow<'_>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(sql)?;
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query(params_from_iter(params.iter().map(to_sqlite)))?;
@@ -64,7 +64,7 @@ fn read(
             break;
         }
     }
-    Ok(())
+    Ok(columns)
 }
 
 fn to_sqlite(value: &Value) -> rusqlite::types::Value {

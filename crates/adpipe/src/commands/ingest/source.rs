@@ -65,6 +65,9 @@ impl Source {
     ) -> anyhow::Result<Option<(Input, Format)>> {
         let counted = progress.count(self.input);
         let (start, rest) = peek(Box::new(counted))?;
+        if start.starts_with(b"PK\x03\x04") {
+            bail!("zip files are not supported; unpack it, or compress with gzip or zstd");
+        }
         let decoded = decode(Box::new(Cursor::new(start.clone()).chain(rest)), sniff_encoding(&start))?;
         let (start, rest) = peek(decoded).context("cannot be decompressed")?;
         let Some(format) = format.or_else(|| sniff_format(&start)) else { return Ok(None) };

@@ -103,16 +103,16 @@ pub fn report(counted: &Counts, appended: u64, json: bool) -> anyhow::Result<()>
         events => format!(" (CTR {:.2} %)", counted.clicks as f64 * 100.0 / events as f64),
     };
     output::line(&format!(
-        "{} records: {} events with {} clicks{rate}, {} duplicates, {} in error",
-        number(counted.records),
-        number(counted.valid),
-        number(counted.clicks),
-        number(counted.duplicates),
+        "{}: {} with {}{rate}, {}, {} in error",
+        output::counted(counted.records, "record"),
+        output::counted(counted.valid, "event"),
+        output::counted(counted.clicks, "click"),
+        output::counted(counted.duplicates, "duplicate"),
         number(counted.invalid()),
     ))?;
     if counted.records != appended {
         eprintln!(
-            "note: {} of these came from other senders at the same time",
+            "note: {} of these came from other senders at the same time; they were counted together",
             number(counted.records.saturating_sub(appended))
         );
     }
@@ -123,9 +123,9 @@ pub fn report(counted: &Counts, appended: u64, json: bool) -> anyhow::Result<()>
     }
     if counted.float_ids > 0 {
         eprintln!(
-            "warning: {} ids are in float notation (like 1.4e+19): they may have lost digits before they came here, \
+            "warning: {} in float notation (like 1.4e+19): they may have lost digits before they came here, \
              and different events may share one",
-            number(counted.float_ids)
+            output::counted(counted.float_ids, "id")
         );
     }
     if counted.unknown_fields > 0 {

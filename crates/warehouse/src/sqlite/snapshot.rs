@@ -1,0 +1,80 @@
+//! Several reads of one moment.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use adpipe_event::{EventBatch, Millis};
+use rusqlite::Connection;
+
+use super::{SCHEMAS, query, read, sqlite_failure};
+use crate::{
+    OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+};
+
+/// A reading transaction: what others commit meanwhile is not seen.
+pub(super) struct SqliteSnapshot {
+    connection: Mutex<Connection>,
+    folder: PathBuf,
+}
+
+impl SqliteSnapshot {
+    pub fn begin(connection: Connection, folder: PathBuf) -> Result<SqliteSnapshot, WarehouseError> {
+        // SQLite takes the view of a file at the first read of it.
+        let first_reads =
+            SCHEMAS.iter().map(|schema| format!("select 1 from {}.schema_migrations;", schema.name));
+        let begin = format!("begin; {}", first_reads.collect::<String>());
+        connection.execute_batch(&begin).map_err(|error| sqlite_failure(&folder, &error))?;
+        Ok(SqliteSnapshot { connection: Mutex::new(connection), folder })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn only_reads() -> WarehouseError {
+        WarehouseError::Statement("a snapshot only reads".to_owned())
+    }
+}
+
+impl Warehouse for SqliteSnapshot {
+    fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
+        read::offsets(&self.folder, &self.connection(), topic)
+    }
+
+    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
+        Err(SqliteSnapshot::only_reads())
+    }
+
+    fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
+        read::newest_minute(&self.folder, &self.connection())
+    }
+
+    fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
+        read::contains(&self.folder, &self.connection(), events)
+    }
+
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Value],
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        query::run(&self.folder, &mut self.connection(), sql, params, on_row)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
+        Err(SqliteSnapshot::only_reads())
+    }
+
+    fn sync(&self) -> Result<(), WarehouseError> {
+        Err(SqliteSnapshot::only_reads())
+    }
+
+    fn retire(&self, _policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
+        Err(SqliteSnapshot::only_reads())
+    }
+
+    fn location(&self) -> String {
+        self.folder.display().to_string()
+    }
+}
