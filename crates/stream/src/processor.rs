@@ -20,6 +20,10 @@ use crate::{StreamConfig, StreamError, windows};
 /// Micro-batches between the two threads: one being filled, one waiting, one being written.
 const QUEUED_BATCHES: usize = 1;
 
+/// Errors appended at once: each carries headers of its own, which in memory are larger than most
+/// records.
+const ERRORS_AN_APPEND: usize = 2_000;
+
 /// How long an order to end may go unnoticed.
 const NOTICE: Duration = Duration::from_millis(50);
 
@@ -121,11 +125,13 @@ impl Processor<'_> {
     fn try_write(&mut self, batch: &MicroBatch, errors_sent: &mut bool) -> Result<(), StreamError> {
         if !*errors_sent {
             let now = Millis::now();
-            let mut records = Records::new();
-            for failed in &batch.failed {
-                push_error(&mut records, batch, failed.origin, &failed.error, now)?;
+            for failed in batch.failed.chunks(ERRORS_AN_APPEND) {
+                let mut records = Records::new();
+                for failed in failed {
+                    push_error(&mut records, batch, failed.origin, &failed.error, now)?;
+                }
+                self.send_errors(records)?;
             }
-            self.send_errors(records)?;
             *errors_sent = true;
         }
         let started = Instant::now();

@@ -187,28 +187,26 @@ fn nothing_is_missing(
         let committed = offsets.iter().find(|offset| offset.partition == range.partition);
         let committed = committed.map_or(0, |offset| offset.next_offset);
         let errors = errors.get(&range.partition).unwrap_or(&none);
-        let found = recount(log, warehouse, range.partition, range.first, Offset(committed), errors)?;
-        recounted += found.events + found.errors;
+        let of_partition: Vec<&CommitRow> =
+            commits.iter().filter(|commit| commit.partition == range.partition).collect();
+        let found =
+            recount(log, warehouse, &of_partition, range.partition, range.first, Offset(committed), errors)?;
         if let Some(offset) = found.first_missing {
             gaps.push(format!(
                 "partition {} offset {offset}: neither an event nor an error",
                 range.partition
             ));
         }
-        // Commits that begin before the log does cannot be compared record by record.
-        let whole =
-            commits.iter().filter(|c| c.partition == range.partition && c.first_offset >= range.first.0);
-        let (mut events, mut invalid, mut first) = (0, 0, committed);
-        for commit in whole {
-            events += commit.valid + commit.duplicates;
-            invalid += commit.invalid;
-            first = first.min(commit.first_offset);
-        }
-        if first == range.first.0 && (events, invalid) != (found.events, found.errors) {
-            gaps.push(format!(
-                "partition {}: the log has {} events and {} errors, the account {events} and {invalid}",
-                range.partition, found.events, found.errors
-            ));
+        for (commit, counted) in of_partition.iter().zip(&found.by_commit) {
+            recounted += counted.events + counted.errors;
+            // Of a commit that the log holds only in part, only its records could be looked at.
+            let is_whole = counted.events + counted.errors == commit.records;
+            if is_whole && counted.errors != commit.invalid {
+                gaps.push(format!(
+                    "partition {} offsets {} to {}: the log has {} errors, the account {}",
+                    range.partition, commit.first_offset, commit.next_offset, counted.errors, commit.invalid
+                ));
+            }
         }
     }
     Ok(check(
@@ -218,16 +216,23 @@ fn nothing_is_missing(
     ))
 }
 
-#[derive(Default)]
+/// What the log's records of one partition are.
 struct Recount {
+    /// By commit, in the order of the commits.
+    by_commit: Vec<Counted>,
+    first_missing: Option<u64>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Counted {
     events: u64,
     errors: u64,
-    first_missing: Option<u64>,
 }
 
 fn recount(
     log: &dyn EventLog,
     warehouse: &dyn Warehouse,
+    commits: &[&CommitRow],
     partition: u32,
     from: Offset,
     to: Offset,
@@ -235,7 +240,8 @@ fn recount(
 ) -> Result<Recount, StreamError> {
     // Whether an event's time was ahead of the clock was decided then; the error topic remembers.
     let mut parsing = Parsing::new(Parser::new(Rules { max_future_ms: i64::MAX }));
-    let mut found = Recount::default();
+    let mut found = Recount { by_commit: vec![Counted::default(); commits.len()], first_missing: None };
+    let mut commit = 0;
     let mut next = from;
     while next < to {
         let batches = match log.read(Topic::Raw, partition, next, READ_BYTES) {
@@ -253,8 +259,15 @@ fn recount(
             let mut event_offsets = Vec::new();
             parsing.start_run();
             for record in batch.iter().filter(|record| record.offset < to) {
-                if errors.contains(&record.offset.0) {
-                    found.errors += 1;
+                while commits.get(commit).is_some_and(|commit| commit.next_offset <= record.offset.0) {
+                    commit += 1;
+                }
+                let is_error = errors.contains(&record.offset.0);
+                if let Some(counted) = found.by_commit.get_mut(commit) {
+                    counted.errors += u64::from(is_error);
+                    counted.events += u64::from(!is_error);
+                }
+                if is_error {
                     continue;
                 }
                 match parsing.parse(record.payload, record.headers, record.header_set, Millis(0)) {
@@ -265,7 +278,6 @@ fn recount(
                     Err(_) => found.first_missing = found.first_missing.or(Some(record.offset.0)),
                 }
             }
-            found.events += events.len() as u64;
             let is_there = warehouse.contains(&events)?;
             let missing = is_there.iter().position(|is_there| !is_there);
             found.first_missing = found.first_missing.or(missing.map(|index| event_offsets[index]));
