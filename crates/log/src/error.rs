@@ -1,5 +1,6 @@
 //! What can go wrong with the log, by what the caller does about it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use adpipe_sql::trouble::Trouble;
@@ -14,14 +15,25 @@ pub enum LogError {
         queued_bytes: usize,
     },
     /// The log cannot be reached or written now, but may be later: locked, full, read-only, i/o error.
-    #[error("event log {path}: {reason}; {advice}", path = path.display())]
+    #[error("event log {place}: {reason}; {advice}")]
     Unavailable {
-        /// The file concerned.
-        path: PathBuf,
+        /// The file or the brokers concerned.
+        place: String,
         /// What happened.
         reason: String,
         /// What a person can do about it.
-        advice: &'static str,
+        advice: Cow<'static, str>,
+    },
+    /// The log will not have it until somebody changes something: a missing topic, right or
+    /// password, a setting it does not know. Waiting will not help.
+    #[error("event log {place}: {reason}; {advice}")]
+    Refused {
+        /// The brokers concerned.
+        place: String,
+        /// What happened.
+        reason: String,
+        /// What to change.
+        advice: Cow<'static, str>,
     },
     /// Stored bytes are not what was written. Waiting will not help.
     #[error("event log {path}: {reason}; {advice}", path = path.display())]
@@ -33,7 +45,8 @@ pub enum LogError {
         /// What a person can do about it.
         advice: &'static str,
     },
-    /// The records asked for are older than what is kept.
+    /// The records asked for are older than what is kept, or, where somebody made the topic anew,
+    /// beyond its end.
     #[error(
         "{topic} partition {partition}: offset {wanted} is no longer kept, the oldest is {oldest}; \
          restore a copy of the log or of the warehouse that fit together"
@@ -62,10 +75,17 @@ impl LogError {
     /// Sorts a SQLite failure by what the caller can do, with advice for a person.
     pub(crate) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> LogError {
         let trouble = Trouble::of(error);
-        let (path, reason) = (path.to_path_buf(), error.to_string());
+        let reason = error.to_string();
         match trouble {
-            Trouble::Corrupt => LogError::Corrupt { path, reason, advice: trouble.advice() },
-            _ => LogError::Unavailable { path, reason, advice: trouble.advice() },
+            Trouble::Corrupt => {
+                LogError::Corrupt { path: path.to_path_buf(), reason, advice: trouble.advice() }
+            }
+            _ => LogError::unavailable(path, reason, trouble.advice()),
         }
+    }
+
+    /// A file that cannot be used now.
+    pub(crate) fn unavailable(path: &Path, reason: String, advice: &'static str) -> LogError {
+        LogError::Unavailable { place: path.display().to_string(), reason, advice: Cow::Borrowed(advice) }
     }
 }

@@ -1,14 +1,17 @@
 //! The event log: where records are durable before anybody is told "accepted".
 //!
-//! [`EventLog`] is the one trait; [`sqlite::SqliteLog`] keeps everything in one file.
+//! [`EventLog`] is the one trait; [`sqlite::SqliteLog`] keeps everything in one file,
+//! [`kafka::KafkaLog`] talks to Apache Kafka.
 //! Producers fill [`Records`] and [`append`](EventLog::append) them; a [`Consumer`] reads
 //! [`RecordBatch`]es from offsets that *the reader* keeps (the stream processor keeps them in
 //! the warehouse, in the transaction that holds their effects).
 //!
-//! Open `record.rs` first, then `sqlite/mod.rs`.
+//! Open `record.rs` first, then `sqlite/mod.rs` or `kafka/mod.rs`.
 
 mod chunk;
 mod error;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod record;
 pub mod sqlite;
 mod ticket;
@@ -95,6 +98,15 @@ pub trait EventLog: Send + Sync {
     /// Starts to consume a topic: see [`Consumer`].
     fn consume(&self, topic: Topic) -> Result<Box<dyn Consumer>, LogError>;
 
+    /// How many processes consume a topic now, where the log itself shares its partitions among
+    /// them; none where it leaves that to its owner.
+    ///
+    /// # Errors
+    /// When the log cannot be asked.
+    fn consumers(&self, _topic: Topic) -> Result<Option<usize>, LogError> {
+        Ok(None)
+    }
+
     /// Where an unfinished source stopped.
     fn source_position(&self, source: &str) -> Result<Option<u64>, LogError>;
 
@@ -122,8 +134,13 @@ pub trait Consumer: Send {
     /// The next thing to know, waiting for it up to `timeout`. The first is always an assignment.
     fn poll(&mut self, max_bytes: usize, timeout: Duration) -> Result<Polled, LogError>;
 
-    /// Goes on from `offset` in a partition.
+    /// Goes on from `offset` in a partition. Kafka takes offset 0 as its oldest record, whatever
+    /// that one's offset: who has processed nothing cannot miss what others dropped before.
     fn seek(&mut self, partition: u32, offset: Offset);
+
+    /// Tells that everything before `offset` is processed. The reader's own offsets are what
+    /// counts; this is for tools that look at the log's.
+    fn committed(&mut self, _partition: u32, _offset: Offset) {}
 }
 
 /// Appends and waits until the records are durable, slowing down while the log is busy.

@@ -4,7 +4,8 @@ use std::hash::BuildHasher;
 
 use crate::Topic;
 
-/// The position of a record in its partition. Dense: the first is 0, each next one is 1 more.
+/// The position of a record in its partition, from 0, growing. Dense in the embedded log; Kafka
+/// leaves gaps where it compacted a topic or noted the end of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Offset(pub u64);
 
@@ -164,7 +165,10 @@ pub struct RecordBatch {
     pub topic: Topic,
     /// Partition it was read from.
     pub partition: u32,
-    /// Offset of the first record.
+    /// Every offset from here to [`next_offset`](RecordBatch::next_offset) is accounted for by
+    /// this batch. Smaller than `base_offset` where a gap without records comes first.
+    pub covered_from: Offset,
+    /// Offset of the first record; of a batch without records, the offset behind a gap.
     pub base_offset: Offset,
     /// When the records became durable, milliseconds since the Unix epoch.
     pub appended_at_ms: i64,
@@ -233,5 +237,6 @@ impl RecordBatch {
         let skip = first.0.saturating_sub(self.base_offset.0).min(self.spans.len() as u64);
         self.spans.drain(..skip as usize);
         self.base_offset = Offset(self.base_offset.0 + skip);
+        self.covered_from = self.covered_from.max(first).min(self.base_offset);
     }
 }

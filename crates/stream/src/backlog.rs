@@ -57,7 +57,8 @@ pub fn lag(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<Partitio
         .iter()
         .map(|range| PartitionLag {
             partition: range.partition,
-            records: range.next.0.saturating_sub(committed(range.partition)),
+            // What the log no longer keeps is nothing to wait for.
+            records: range.next.0.saturating_sub(committed(range.partition).max(range.first.0)),
         })
         .collect())
 }

@@ -100,7 +100,7 @@ impl MicroBatch {
             self.shares[index].next = next;
             return index;
         }
-        let (partition, first) = (run.partition, run.base_offset);
+        let (partition, first) = (run.partition, run.covered_from);
         self.shares.push(Share { partition, first, next, counts: Counts::default() });
         self.shares.len() - 1
     }

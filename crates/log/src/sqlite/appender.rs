@@ -104,10 +104,9 @@ pub(super) fn run(shared: &Shared, mut connection: Connection) {
 
 fn append_all(shared: &Shared, connection: &mut Connection, requests: &[Request]) -> Result<(), LogError> {
     // Compression comes before the transaction: other processes wait for its lock.
-    let chunks = encode(requests).map_err(|error| LogError::Unavailable {
-        path: shared.path.clone(),
-        reason: format!("cannot compress records: {error}"),
-        advice: "check the memory that this process may use",
+    let chunks = encode(requests).map_err(|error| {
+        let reason = format!("cannot compress records: {error}");
+        LogError::unavailable(&shared.path, reason, "check the memory that this process may use")
     })?;
     store(connection, &chunks, requests).map_err(|error| shared.failure(&error))
 }

@@ -83,10 +83,9 @@ impl SqliteLog {
     /// [`LogError::Unavailable`] or [`LogError::Corrupt`], with what to do.
     pub fn open(folder: &Path) -> Result<SqliteLog, LogError> {
         let path = folder.join("log.db");
-        std::fs::create_dir_all(folder).map_err(|error| LogError::Unavailable {
-            path: folder.to_path_buf(),
-            reason: format!("cannot make the folder: {error}"),
-            advice: "make it by hand, or name another folder",
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let reason = format!("cannot make the folder: {error}");
+            LogError::unavailable(folder, reason, "make it by hand, or name another folder")
         })?;
         let sqlite_error = |error: rusqlite::Error| LogError::from_sqlite(&path, &error);
         let mut connection = open(&path, Durability::EveryCommit).map_err(sqlite_error)?;
@@ -108,10 +107,9 @@ impl SqliteLog {
         let appender = std::thread::Builder::new()
             .name("log-append".to_owned())
             .spawn(move || appender::run(&for_thread, connection))
-            .map_err(|error| LogError::Unavailable {
-                path: shared.path.clone(),
-                reason: format!("cannot start the append thread: {error}"),
-                advice: "raise the limit on threads for this user",
+            .map_err(|error| {
+                let reason = format!("cannot start the append thread: {error}");
+                LogError::unavailable(&shared.path, reason, "raise the limit on threads for this user")
             })?;
         Ok(SqliteLog { shared, appender: Some(appender) })
     }
@@ -239,6 +237,7 @@ impl Shared {
                 let mut batch = RecordBatch {
                     topic,
                     partition,
+                    covered_from: base_offset,
                     base_offset,
                     appended_at_ms: row.get(4)?,
                     data: decoded.data,

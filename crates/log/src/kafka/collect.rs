@@ -1,0 +1,134 @@
+//! Kafka's single messages into batches of consecutive records.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers as _};
+
+use crate::record::Span;
+use crate::{Headers, Offset, RecordBatch, Topic};
+
+/// A batch is closed at this many bytes, far below what its 32-bit positions could hold.
+const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// Collects what one partition gives, from an offset on.
+#[derive(Debug)]
+pub(super) struct Collector {
+    topic: Topic,
+    partition: u32,
+    /// Behind the last record taken: what comes next is this or, behind a gap, more.
+    next: Offset,
+    open: Option<RecordBatch>,
+}
+
+impl Collector {
+    pub fn new(topic: Topic, partition: u32, from: Offset) -> Collector {
+        Collector { topic, partition, next: from, open: None }
+    }
+
+    pub fn partition(&self) -> u32 {
+        self.partition
+    }
+
+    /// Offset behind the last record taken.
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// Starts anew at an offset.
+    pub fn seek(&mut self, offset: Offset) {
+        self.open = None;
+        self.next = offset;
+    }
+
+    /// Takes a message. A batch comes back when this one does not fit it any more: behind a gap,
+    /// or when it is large. A message from before the offset wanted is dropped.
+    pub fn take(&mut self, message: &BorrowedMessage<'_>) -> Option<RecordBatch> {
+        let offset = Offset(u64::try_from(message.offset()).ok()?);
+        if offset < self.next {
+            return None;
+        }
+        let continues = self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.next_offset() == offset && open.data.len() < MAX_BATCH_BYTES);
+        let closed = if continues { None } else { self.open.take() };
+        let (topic, partition, covered_from) = (self.topic, self.partition, self.next);
+        let batch = self.open.get_or_insert_with(|| RecordBatch {
+            topic,
+            partition,
+            covered_from,
+            base_offset: offset,
+            appended_at_ms: appended_at_ms(message),
+            data: Vec::new(),
+            spans: Vec::new(),
+            header_sets: Vec::new(),
+        });
+        push(batch, message);
+        self.next = Offset(offset.0 + 1);
+        closed
+    }
+
+    /// The records taken since the last batch.
+    pub fn close(&mut self) -> Option<RecordBatch> {
+        self.open.take()
+    }
+
+    /// A batch without records, for the offsets up to `end` that hold none.
+    pub fn cover(&mut self, end: Offset) -> RecordBatch {
+        let covered_from = std::mem::replace(&mut self.next, end);
+        RecordBatch {
+            topic: self.topic,
+            partition: self.partition,
+            covered_from,
+            base_offset: end,
+            appended_at_ms: now_ms(),
+            data: Vec::new(),
+            spans: Vec::new(),
+            header_sets: Vec::new(),
+        }
+    }
+}
+
+fn push(batch: &mut RecordBatch, message: &BorrowedMessage<'_>) {
+    let (key, payload) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
+    if !batch.header_sets.last().is_some_and(|newest| are_equal(newest, message)) {
+        batch.header_sets.push(to_ours(message));
+    }
+    batch.spans.push(Span {
+        start: batch.data.len() as u32,
+        key_len: key.len() as u32,
+        payload_len: payload.len() as u32,
+        header_set: (batch.header_sets.len() - 1) as u32,
+    });
+    batch.data.extend_from_slice(key);
+    batch.data.extend_from_slice(payload);
+}
+
+fn are_equal(ours: &Headers, message: &BorrowedMessage<'_>) -> bool {
+    let Some(theirs) = message.headers() else { return ours.0.is_empty() };
+    theirs.count() == ours.0.len()
+        && theirs.iter().zip(&ours.0).all(|(theirs, (name, value))| {
+            theirs.key == name && theirs.value.unwrap_or_default() == value.as_slice()
+        })
+}
+
+fn to_ours(message: &BorrowedMessage<'_>) -> Headers {
+    let Some(theirs) = message.headers() else { return Headers::default() };
+    Headers(
+        theirs
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+            .collect(),
+    )
+}
+
+/// The time that the message carries; a sender may have set it ahead of our clock.
+fn appended_at_ms(message: &BorrowedMessage<'_>) -> i64 {
+    let now = now_ms();
+    message.timestamp().to_millis().map_or(now, |time| time.min(now))
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64)
+}
