@@ -1,7 +1,9 @@
 //! Reads the log and fills micro-batches.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use adpipe_event::{Millis, Parser, Rules};
@@ -26,7 +28,23 @@ pub(crate) struct Intake<'a> {
     pub shutdown: &'a Shutdown,
     /// Raised by the processor when it was fenced: what was read under an older one is void.
     pub generation: &'a AtomicU64,
+    /// What the processor has committed since the consumer was told last.
+    pub committed: &'a Committed,
     pub batches: SyncSender<MicroBatch>,
+}
+
+/// Offsets behind what was committed, by partition, on their way from the processor to the intake.
+#[derive(Default)]
+pub(crate) struct Committed(Mutex<BTreeMap<u32, Offset>>);
+
+impl Committed {
+    pub fn note(&self, partition: u32, next: Offset) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, next);
+    }
+
+    fn take(&self) -> BTreeMap<u32, Offset> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Intake<'_> {
@@ -65,12 +83,18 @@ impl Intake<'_> {
                 batch = MicroBatch { generation, ..MicroBatch::default() };
                 self.seek_all(consumer.as_mut(), &assigned)?;
             }
+            for (partition, next) in self.committed.take() {
+                consumer.committed(partition, next);
+            }
             let timeout = match batch.is_empty() {
                 true => IDLE,
                 false => self.config.linger.saturating_sub(started.elapsed()).min(IDLE),
             };
             match consumer.poll(READ_BYTES, timeout)? {
                 Polled::Assigned(partitions) => {
+                    // What was read of a partition that is no longer ours is its new reader's to
+                    // write. What is on its way to the warehouse is fenced there: whoever claims
+                    // a partition's offsets second is told, and starts from the stored ones.
                     batch = MicroBatch { generation, ..MicroBatch::default() };
                     self.seek_all(consumer.as_mut(), &partitions)?;
                     assigned = partitions;

@@ -12,7 +12,7 @@ use adpipe_warehouse::{Commit, Counts, Inserted, StreamWriter, Warehouse, Wareho
 
 use crate::breaker::Breaker;
 use crate::error_record;
-use crate::intake::Intake;
+use crate::intake::{Committed, Intake};
 use crate::micro_batch::MicroBatch;
 use crate::shutdown::Shutdown;
 use crate::{StreamConfig, StreamError, windows};
@@ -41,7 +41,16 @@ pub fn run(
 ) -> Result<(), StreamError> {
     let generation = AtomicU64::new(0);
     let (sender, receiver) = sync_channel(QUEUED_BATCHES);
-    let intake = Intake { config, log, warehouse, shutdown, generation: &generation, batches: sender };
+    let committed = Committed::default();
+    let intake = Intake {
+        config,
+        log,
+        warehouse,
+        shutdown,
+        generation: &generation,
+        committed: &committed,
+        batches: sender,
+    };
     std::thread::scope(|scope| {
         let intake = std::thread::Builder::new()
             .name("stream-intake".to_owned())
@@ -54,6 +63,7 @@ pub fn run(
             metrics,
             shutdown,
             generation: &generation,
+            committed: &committed,
             writer: None,
             newest_events: HashMap::new(),
             breaker: Breaker::new("the warehouse"),
@@ -73,6 +83,7 @@ struct Processor<'a> {
     metrics: &'a Metrics,
     shutdown: &'a Shutdown,
     generation: &'a AtomicU64,
+    committed: &'a Committed,
     writer: Option<Box<dyn StreamWriter>>,
     /// The newest event time committed in each partition: what "late" is measured by. Partitions are
     /// read in turn, so that in a backlog one may be hours of event time ahead of another.
@@ -138,6 +149,9 @@ impl Processor<'_> {
         let commits = self.apply(batch)?;
         self.metrics.sink_commit_duration.observe(started.elapsed().as_secs_f64());
         self.count(batch, &commits);
+        for share in &batch.shares {
+            self.committed.note(share.partition, share.next);
+        }
         Ok(())
     }
 
