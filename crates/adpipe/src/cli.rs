@@ -53,6 +53,17 @@ Examples:
   ADPIPE_CONSOLE__PORT=9000 adpipe up")]
     Up,
 
+    /// Run one role in this process
+    #[command(after_help = "\
+On Kafka any number of `adpipe run stream` share the partitions of ad_events_raw; one that dies
+is replaced by the others, and no event is lost or counted twice.
+
+Examples:
+  adpipe run stream
+  adpipe run console
+  ADPIPE_LOG__URL=kafka://broker:9092 adpipe run stream")]
+    Run(RunArgs),
+
     /// Append the events of files, or of standard input, to the log
     #[command(after_help = "\
 Formats: NDJSON, a JSON array, CSV with a header; plain, gzip or zstd; found out by themselves.
@@ -97,12 +108,14 @@ Examples:
 
     /// Check every configured part and say what to do
     #[command(after_help = "\
-Exit code 1 when a part is bad. The whole log is read, so that every checksum is looked at.
+Exit code 1 when a part is bad. The whole log is read, so that every checksum is looked at; on
+Kafka its topics are, whose records are the brokers' to check.
 
 Examples:
   adpipe doctor
-  adpipe doctor --json")]
-    Doctor(JsonArgs),
+  adpipe doctor --json
+  adpipe doctor --fix    also make the Kafka topics that are missing")]
+    Doctor(DoctorArgs),
 
     /// Show the configuration
     Config(ConfigArgs),
@@ -262,6 +275,32 @@ pub struct JsonArgs {
 }
 
 #[derive(Args)]
+pub struct RunArgs {
+    /// The role
+    #[arg(value_enum)]
+    pub role: Role,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Count the events of the log
+    Stream,
+    /// Serve the console and take events over HTTP
+    Console,
+}
+
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// Make what is missing
+    #[arg(long)]
+    pub fix: bool,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
 pub struct ConfigArgs {
     #[command(subcommand)]
     pub action: ConfigAction,
@@ -282,6 +321,11 @@ pub struct BenchArgs {
     /// Events to work on
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     pub rows: u64,
+
+    /// Measure with this log instead of an embedded one: kafka://HOST:PORT. Makes topics of its
+    /// own there and removes them
+    #[arg(long, value_name = "URL")]
+    pub log: Option<String>,
 
     /// Events per second of the latency measurement
     #[arg(long, default_value_t = 20_000, value_name = "N")]

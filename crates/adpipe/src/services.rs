@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "kafka")]
+use adpipe_log::kafka::{KafkaLog, KafkaOptions};
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Offset, Topic};
 use adpipe_monitor::Metrics;
@@ -38,15 +40,70 @@ pub fn embedded_folder(key: &'static str, url: &str) -> Result<PathBuf, ConfigEr
     }
 }
 
+/// Where the configuration has the event log.
+pub enum LogPlace {
+    /// In a folder of this machine.
+    Embedded(PathBuf),
+    /// On a Kafka cluster.
+    #[cfg(feature = "kafka")]
+    Kafka(KafkaOptions),
+}
+
+impl LogPlace {
+    /// Reads `log.url` and what belongs to it.
+    pub fn of(config: &Config) -> Result<LogPlace, ConfigError> {
+        let wrong = |key, message| Err(ConfigError::Key { key, message });
+        let url = &config.log.url;
+        if !url.starts_with("kafka:") {
+            return match embedded_folder("log.url", url) {
+                Ok(folder) => Ok(LogPlace::Embedded(folder)),
+                Err(_) => wrong(
+                    "log.url",
+                    format!("{url:?} is not understood; write \"sqlite:FOLDER\" or \"kafka://HOST:PORT[,HOST:PORT]\""),
+                ),
+            };
+        }
+        #[cfg(not(feature = "kafka"))]
+        return wrong("log.url", "this adpipe is built without Kafka; build it with `--features kafka`".to_owned());
+        #[cfg(feature = "kafka")]
+        {
+            let positions_file = PathBuf::from(&config.ingest.positions_file);
+            let Some(mut options) = KafkaOptions::from_url(url, positions_file) else {
+                let message = "write \"kafka://HOST:PORT[,HOST:PORT]\"; users and passwords belong into [log.kafka]";
+                return wrong("log.url", message.to_owned());
+            };
+            options.topic_prefix = config.log.topic_prefix.clone();
+            options.max_record_bytes = config.ingest.max_record_size.bytes();
+            options.settings = match config.log.kafka.resolved() {
+                Ok(settings) => settings,
+                Err(message) => return wrong("log.kafka", message),
+            };
+            Ok(LogPlace::Kafka(options))
+        }
+    }
+}
+
+/// Held by who processes the log.
+#[derive(Debug)]
+pub struct StreamRole {
+    _lock: Option<RoleLock>,
+}
+
 impl Services {
     /// Opens log and warehouse, making them when they are not there.
     pub fn open(config: Config) -> anyhow::Result<Services> {
-        let log_folder = embedded_folder("log.url", &config.log.url)?;
         let warehouse_folder = embedded_folder("warehouse.url", &config.warehouse.url)?;
-        let log = SqliteLog::open(&log_folder)?;
+        let place = LogPlace::of(&config)?;
         let warehouse: Arc<dyn Warehouse> = Arc::new(SqliteWarehouse::open(&warehouse_folder)?);
-        adopt_offsets(&log, warehouse.as_ref())?;
-        let log: Arc<dyn EventLog> = Arc::new(log);
+        let log: Arc<dyn EventLog> = match place {
+            LogPlace::Embedded(folder) => {
+                let log = SqliteLog::open(&folder)?;
+                adopt_offsets(&log, warehouse.as_ref())?;
+                Arc::new(log)
+            }
+            #[cfg(feature = "kafka")]
+            LogPlace::Kafka(options) => Arc::new(KafkaLog::open(options)?),
+        };
         Ok(Services { config, log, warehouse, metrics: Metrics::new(VERSION)? })
     }
 
@@ -69,9 +126,24 @@ impl Services {
         Ok(embedded_folder("warehouse.url", &self.config.warehouse.url)?)
     }
 
-    /// Takes the stream processor's role on this data, unless another process has it.
-    pub fn take_stream_role(&self) -> anyhow::Result<Option<RoleLock>> {
-        take_role(&self.lock_folder()?, "stream")
+    /// Takes the stream processor's role on this data, unless another process has it. On Kafka
+    /// any number of processes may: they share the partitions.
+    pub fn take_stream_role(&self) -> anyhow::Result<Option<StreamRole>> {
+        match LogPlace::of(&self.config)? {
+            LogPlace::Embedded(_) => {
+                Ok(take_role(&self.lock_folder()?, "stream")?.map(|lock| StreamRole { _lock: Some(lock) }))
+            }
+            #[cfg(feature = "kafka")]
+            LogPlace::Kafka(_) => Ok(Some(StreamRole { _lock: None })),
+        }
+    }
+
+    /// Takes the stream processor's role only when nobody else has it, or shares in it.
+    pub fn take_vacant_stream_role(&self) -> anyhow::Result<Option<StreamRole>> {
+        match self.log.consumers(Topic::Raw)? {
+            Some(consumers) if consumers > 0 => Ok(None),
+            _ => self.take_stream_role(),
+        }
     }
 
     /// How the stream processor is to work.

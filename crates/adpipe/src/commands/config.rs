@@ -3,12 +3,13 @@
 use crate::config::Config;
 use crate::output;
 
-/// Prints what is in force. Secrets are not part of it: they come from the environment or a file.
+/// Prints what is in force, secrets hidden.
 pub fn show(config: &Config, json: bool) -> anyhow::Result<()> {
+    let shown = config.redacted();
     if json {
-        return output::json(&serde_json::to_value(config)?);
+        return output::json(&serde_json::to_value(shown)?);
     }
-    output::line(toml::to_string_pretty(config)?.trim_end())?;
+    output::line(toml::to_string_pretty(&shown)?.trim_end())?;
     let token = match std::env::var_os("ADPIPE_CONSOLE__TOKEN") {
         Some(_) => "# console token: set by ADPIPE_CONSOLE__TOKEN (hidden)",
         None if config.console.token_file.is_empty() => "# console token: none",

@@ -8,7 +8,7 @@ use adpipe_generate::{Config as GeneratorConfig, Generator};
 use adpipe_log::{Headers, LogError, Records, SourcePosition, Topic};
 use adpipe_stream::shutdown::Shutdown;
 
-use super::up::Up;
+use super::up::{Roles, Up};
 use crate::cli::DemoArgs;
 use crate::config::Config;
 use crate::output;
@@ -24,7 +24,7 @@ const LIVE_STEP: Duration = Duration::from_millis(100);
 
 /// Makes history at the first start, then live traffic until Ctrl-C.
 pub fn run(config: Config, args: &DemoArgs) -> anyhow::Result<()> {
-    let up = Up::start(config)?;
+    let up = Up::start(config, Roles::ALL)?;
     output::line(&format!("console: {}", up.url()))?;
     output::line(&format!(
         "data:    {}   Ctrl-C ends the demo, nothing is lost",

@@ -1,17 +1,18 @@
 //! `adpipe doctor`: every configured part, and what to do about it.
 
+mod log;
+
 use std::path::Path;
 use std::process::ExitCode;
 
-use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, LogError, Offset, Topic};
+use adpipe_log::EventLog;
 use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, DoctorArgs};
 use crate::config::Config;
 use crate::output;
-use crate::services::{embedded_folder, take_role};
+use crate::services::{LogPlace, embedded_folder, take_role};
 
 /// Free space below this is worth a warning.
 const LITTLE_SPACE_BYTES: u64 = 1 << 30;
@@ -31,16 +32,16 @@ struct Finding {
 }
 
 /// Checks every part; exit code 1 when one is bad.
-pub fn run(cli: &Cli, json: bool) -> anyhow::Result<ExitCode> {
+pub fn run(cli: &Cli, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut findings = Vec::new();
     match super::configuration(cli, None) {
         Ok(config) => {
             add(&mut findings, "configuration", State::Good, "is valid".to_owned());
-            check_parts(&config, &mut findings);
+            check_parts(&config, args.fix, &mut findings);
         }
         Err(error) => add(&mut findings, "configuration", State::Bad, error.to_string()),
     }
-    print(&findings, json)?;
+    print(&findings, args.json)?;
     let bad = findings.iter().any(|finding| finding.state == State::Bad);
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -49,9 +50,10 @@ fn add(findings: &mut Vec<Finding>, part: &'static str, state: State, text: Stri
     findings.push(Finding { part, state, text });
 }
 
-fn check_parts(config: &Config, findings: &mut Vec<Finding>) {
-    let log = match embedded_folder("log.url", &config.log.url) {
-        Ok(folder) => check_log(&folder, findings),
+fn check_parts(config: &Config, fix: bool, findings: &mut Vec<Finding>) {
+    let place = LogPlace::of(config);
+    let log = match &place {
+        Ok(place) => log::check(place, config, fix, findings),
         Err(error) => {
             add(findings, "event log", State::Bad, error.to_string());
             None
@@ -61,54 +63,19 @@ fn check_parts(config: &Config, findings: &mut Vec<Finding>) {
         Ok(folder) => {
             let warehouse = check_warehouse(&folder, findings);
             if let (Some(log), Some(warehouse)) = (&log, &warehouse) {
-                check_lag(log, warehouse, findings);
+                check_lag(log.as_ref(), warehouse, findings);
             }
-            check_processor(&folder, findings);
+            match &place {
+                Ok(LogPlace::Embedded(_)) => check_processor(&folder, findings),
+                #[cfg(feature = "kafka")]
+                Ok(LogPlace::Kafka(_)) => log::check_group(log.as_deref(), findings),
+                Err(_) => {}
+            }
             check_space(&folder, findings);
         }
         Err(error) => add(findings, "warehouse", State::Bad, error.to_string()),
     }
     check_port(config, findings);
-}
-
-/// Opens the log and reads all of it: every checksum is looked at.
-fn check_log(folder: &Path, findings: &mut Vec<Finding>) -> Option<SqliteLog> {
-    if !folder.join("log.db").exists() {
-        let text = format!("{} has none yet; it is made at the first event", folder.display());
-        add(findings, "event log", State::Notice, text);
-        return None;
-    }
-    let log = match SqliteLog::open(folder) {
-        Ok(log) => log,
-        Err(error) => {
-            add(findings, "event log", State::Bad, error.to_string());
-            return None;
-        }
-    };
-    match read_everything(&log) {
-        Ok(records) => {
-            let text = format!("{}: {} records, all sound", log.location(), output::grouped(records));
-            add(findings, "event log", State::Good, text);
-        }
-        Err(error) => add(findings, "event log", State::Bad, error.to_string()),
-    }
-    Some(log)
-}
-
-fn read_everything(log: &SqliteLog) -> Result<u64, LogError> {
-    let mut records = 0;
-    for topic in Topic::ALL {
-        for range in log.ranges(topic)? {
-            let mut next: Offset = range.first;
-            while next < range.next {
-                let batches = log.read(topic, range.partition, next, 4 << 20)?;
-                let Some(last) = batches.last() else { break };
-                next = last.next_offset();
-                records += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
-            }
-        }
-    }
-    Ok(records)
 }
 
 fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<SqliteWarehouse> {
@@ -154,7 +121,7 @@ fn check_processor(folder: &Path, findings: &mut Vec<Finding>) {
         return;
     }
     let (state, text) = match take_role(folder, "stream") {
-        Ok(Some(_)) => (State::Notice, "is not running; start it with `adpipe up`".to_owned()),
+        Ok(Some(_)) => (State::Notice, "is not running; start it with `adpipe up` or `adpipe run stream`".to_owned()),
         Ok(None) => (State::Good, "is running".to_owned()),
         Err(error) => (State::Bad, format!("{error:#}")),
     };

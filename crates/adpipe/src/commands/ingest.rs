@@ -93,8 +93,8 @@ fn report_appended(ingested: &Ingested, services: &Services, json: bool) -> anyh
         }));
     }
     output::line(&format!("{} durable in the log", output::counted(ingested.records, "record")))?;
-    if services.take_stream_role()?.is_some() {
-        eprintln!("nobody counts them yet: run `adpipe up`, or use --wait");
+    if services.take_vacant_stream_role()?.is_some() {
+        eprintln!("nobody counts them yet: run `adpipe up` or `adpipe run stream`, or use --wait");
     }
     Ok(())
 }
@@ -215,7 +215,7 @@ impl Appender<'_> {
             if lag < self.services.config.ingest.max_lag_records || self.shutdown.is_triggered() {
                 return Ok(());
             }
-            if self.services.take_stream_role()?.is_some() {
+            if self.services.take_vacant_stream_role()?.is_some() {
                 return Ok(());
             }
             if !told {

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod generate;
 mod ingest;
+mod run;
 mod sql;
 mod up;
 mod verify;
@@ -32,10 +33,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Demo(args) => demo::run(configuration(&cli, Some("data/demo"))?, args).map(done),
         Command::Up => up::run(configuration(&cli, None)?).map(done),
+        Command::Run(args) => run::run(configuration(&cli, None)?, args.role).map(done),
         Command::Ingest(args) => ingest::run(configuration(&cli, None)?, args),
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
-        Command::Doctor(args) => doctor::run(&cli, args.json),
+        Command::Doctor(args) => doctor::run(&cli, args),
         Command::Config(args) => {
             let ConfigAction::Show(json) = &args.action;
             config::show(&configuration(&cli, None)?, json.json).map(done)

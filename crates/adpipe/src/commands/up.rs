@@ -1,64 +1,61 @@
-//! `adpipe up`: all roles in one process.
+//! `adpipe up`: all roles in one process; `adpipe run`: one of them.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use adpipe_console::{Console, ConsoleConfig};
 use adpipe_stream::StreamError;
-use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
 use crate::config::{Config, ConfigError};
 use crate::output;
-use crate::services::{Services, VERSION};
+use crate::services::{Services, StreamRole, VERSION};
 use crate::signals;
 
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let up = Up::start(config)?;
+    let up = Up::start(config, Roles::ALL)?;
     output::line(&format!("adpipe {VERSION} is up: {}", up.url()))?;
     output::line(&format!("events: {}   Ctrl-C ends it", up.services().warehouse.location()))?;
     up.wait()
 }
 
-/// Every role, running.
+/// Which roles a process plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// Counts the events, and keeps house beside it.
+    pub stream: bool,
+    /// Serves the console and takes events over HTTP.
+    pub console: bool,
+}
+
+impl Roles {
+    /// Everything in one process.
+    pub const ALL: Roles = Roles { stream: true, console: true };
+}
+
+/// The roles of this process, running.
 pub struct Up {
     services: Arc<Services>,
     runtime: tokio::runtime::Runtime,
     shutdown: Shutdown,
     url: String,
-    console: tokio::task::JoinHandle<Result<(), adpipe_console::ConsoleError>>,
-    stream: JoinHandle<Result<(), StreamError>>,
-    housekeeping: JoinHandle<()>,
-    _role: RoleLock,
+    console: Option<tokio::task::JoinHandle<Result<(), adpipe_console::ConsoleError>>>,
+    stream: Option<Stream>,
 }
 
-impl Up {
-    /// Opens the back ends and starts every role; nothing is left running when one cannot start.
-    pub fn start(config: Config) -> anyhow::Result<Up> {
-        let services = Arc::new(Services::open(config)?);
-        let Some(role) = services.take_stream_role()? else {
-            bail!(
-                "another adpipe already processes {}; end it first, or name another folder with --data",
-                services.warehouse.location()
-            );
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .context("cannot start the server threads")?;
-        let shutdown = Shutdown::new();
-        signals::end_on_signal(&runtime, &shutdown)?;
+/// The threads of the stream role.
+struct Stream {
+    processor: JoinHandle<Result<(), StreamError>>,
+    housekeeping: JoinHandle<()>,
+    _role: StreamRole,
+}
 
-        let console = runtime
-            .block_on(Console::bind(console_config(&services.config)?, console_services(&services)))?;
-        let url = console.url();
-        let console = runtime.spawn(console.serve(shutdown.clone()));
-
-        let stream = {
-            let (services, shutdown) = (Arc::clone(&services), shutdown.clone());
+impl Stream {
+    fn start(services: &Arc<Services>, role: StreamRole, shutdown: &Shutdown) -> anyhow::Result<Stream> {
+        let processor = {
+            let (services, shutdown) = (Arc::clone(services), shutdown.clone());
             std::thread::Builder::new().name("stream".to_owned()).spawn(move || {
                 let outcome = services.run_stream(&shutdown);
                 if outcome.is_err() {
@@ -68,15 +65,50 @@ impl Up {
             })?
         };
         let housekeeping = {
-            let (services, shutdown) = (Arc::clone(&services), shutdown.clone());
+            let (services, shutdown) = (Arc::clone(services), shutdown.clone());
             std::thread::Builder::new()
                 .name("housekeeping".to_owned())
                 .spawn(move || services.run_housekeeping(&shutdown))?
         };
-        Ok(Up { services, runtime, shutdown, url, console, stream, housekeeping, _role: role })
+        Ok(Stream { processor, housekeeping, _role: role })
     }
 
-    /// The console's address.
+    fn wait(self) -> anyhow::Result<()> {
+        let streamed = self.processor.join();
+        let kept_house = self.housekeeping.join();
+        streamed.map_err(|_| anyhow::anyhow!("the stream processor panicked; please report this"))??;
+        kept_house.map_err(|_| anyhow::anyhow!("housekeeping panicked; please report this"))
+    }
+}
+
+impl Up {
+    /// Opens the back ends and starts the roles; nothing is left running when one cannot start.
+    pub fn start(config: Config, roles: Roles) -> anyhow::Result<Up> {
+        let services = Arc::new(Services::open(config)?);
+        let role = match roles.stream {
+            true => Some(take_stream_role(&services)?),
+            false => None,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(if roles.console { 2 } else { 1 })
+            .enable_all()
+            .build()
+            .context("cannot start the server threads")?;
+        let shutdown = Shutdown::new();
+        signals::end_on_signal(&runtime, &shutdown)?;
+
+        let (mut url, mut console) = (String::new(), None);
+        if roles.console {
+            let bound = runtime
+                .block_on(Console::bind(console_config(&services.config)?, console_services(&services)))?;
+            url = bound.url();
+            console = Some(runtime.spawn(bound.serve(shutdown.clone())));
+        }
+        let stream = role.map(|role| Stream::start(&services, role, &shutdown)).transpose()?;
+        Ok(Up { services, runtime, shutdown, url, console, stream })
+    }
+
+    /// The console's address; empty without a console.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -93,15 +125,27 @@ impl Up {
 
     /// Waits until asked to end, then for every role to have ended.
     pub fn wait(self) -> anyhow::Result<()> {
-        let served = self.runtime.block_on(self.console);
-        // The console also ends by a failure of its own: then the others have to end, too.
-        self.shutdown.trigger();
-        let streamed = self.stream.join();
-        let kept_house = self.housekeeping.join();
-        served.context("the console panicked; please report this")??;
-        streamed.map_err(|_| anyhow::anyhow!("the stream processor panicked; please report this"))??;
-        kept_house.map_err(|_| anyhow::anyhow!("housekeeping panicked; please report this"))
+        let served = self.console.map(|console| self.runtime.block_on(console));
+        if served.is_some() {
+            // The console also ends by a failure of its own: then the others have to end, too.
+            self.shutdown.trigger();
+        }
+        let streamed = self.stream.map_or(Ok(()), Stream::wait);
+        if let Some(served) = served {
+            served.context("the console panicked; please report this")??;
+        }
+        streamed
     }
+}
+
+fn take_stream_role(services: &Services) -> anyhow::Result<StreamRole> {
+    let Some(role) = services.take_stream_role()? else {
+        bail!(
+            "another adpipe already processes {}; end it first, or name another folder with --data",
+            services.warehouse.location()
+        );
+    };
+    Ok(role)
 }
 
 fn console_services(services: &Services) -> adpipe_console::Services {

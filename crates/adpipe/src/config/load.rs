@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Config;
+use super::kafka::name_from_variable;
 
 const FILE_NAME: &str = "adpipe.toml";
 const PREFIX: &str = "ADPIPE_";
@@ -55,6 +56,15 @@ fn assemble(
         ConfigError::File { path: path.to_path_buf(), line, column, message: error.message().to_owned() }
     };
     let mut config: Config = toml::from_str(text).map_err(in_file)?;
+    if let Some(secret) = config.log.kafka.plain_secret() {
+        let (line, column) = position(text, text.find(secret).unwrap_or(0));
+        let message = format!(
+            "a secret does not belong into this file: name a file that holds it, \"{secret}_file\" = \"…\", \
+             or set ADPIPE_LOG__KAFKA__{}",
+            secret.replace('.', "_").to_uppercase()
+        );
+        return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
+    }
     let mut variables: Vec<(String, String)> =
         variables.filter(|(name, _)| name.starts_with(PREFIX) && !SECRETS.contains(&name.as_str())).collect();
     variables.sort();
@@ -88,6 +98,15 @@ fn with_variable(config: &Config, name: &str, value: &str) -> Result<Config, Str
         .get_mut(section)
         .and_then(toml::Value::as_table_mut)
         .ok_or_else(|| format!("there is no section [{section}]"))?;
+    // [log.kafka] takes any setting of librdkafka's: which of them there are is for it to say.
+    if let Some((table_name, setting)) = key.split_once("__") {
+        let settings = entry
+            .get_mut(table_name)
+            .and_then(toml::Value::as_table_mut)
+            .ok_or_else(|| format!("there is no table [{section}.{table_name}]"))?;
+        settings.insert(name_from_variable(setting), toml::Value::String(value.to_owned()));
+        return table.try_into().map_err(|error: toml::de::Error| error.message().to_owned());
+    }
     let old = entry.get(key).ok_or_else(|| format!("there is no key {key} in section [{section}]"))?;
     let new = match old {
         toml::Value::Integer(_) => {
@@ -125,6 +144,17 @@ mod tests {
         assert_eq!(config.console.port, 9001);
         let config = load("[console]\nport = 9000", &[("ADPIPE_STREAM__LINGER", "1s")]).unwrap();
         assert_eq!((config.console.port, config.stream.linger.to_string()), (9000, "1s".to_owned()));
+    }
+
+    #[test]
+    fn a_variable_sets_a_setting_of_kafka() {
+        let config = load("[log.kafka]\n\"sasl.username\" = \"me\"", &[("ADPIPE_LOG__KAFKA__SASL_PASSWORD", "x")]);
+        let settings = config.unwrap().log.kafka.resolved().unwrap();
+        assert_eq!((settings["sasl.username"].as_str(), settings["sasl.password"].as_str()), ("me", "x"));
+        let error = load("[log.kafka]\n\"sasl.password\" = \"hunter2\"", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:2:2: a secret") && !error.contains("hunter2"), "{error}");
+        let error = load("", &[("ADPIPE_LOG__KAFKAS__SASL_PASSWORD", "x")]).unwrap_err();
+        assert!(error.contains("there is no table [log.kafkas]"), "{error}");
     }
 
     #[test]

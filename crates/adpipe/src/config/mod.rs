@@ -3,11 +3,13 @@
 //! Defaults, then `adpipe.toml`, then `ADPIPE_*` variables, then flags. What is wrong is refused
 //! with its file and line, or with its variable.
 
+mod kafka;
 mod load;
 mod units;
 
 use serde::{Deserialize, Serialize};
 
+pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
 pub use units::{Size, Span};
 
@@ -29,6 +31,15 @@ pub struct Config {
     pub console: ConsoleSettings,
 }
 
+impl Config {
+    /// The same with every secret hidden, for people to look at.
+    pub fn redacted(&self) -> Config {
+        let mut shown = self.clone();
+        shown.log.kafka = self.log.kafka.redacted();
+        shown
+    }
+}
+
 /// Section `[log]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -36,11 +47,19 @@ pub struct LogConfig {
     pub url: String,
     pub max_age: Span,
     pub max_size: Size,
+    pub topic_prefix: String,
+    pub kafka: KafkaSettings,
 }
 
 impl Default for LogConfig {
     fn default() -> LogConfig {
-        LogConfig { url: "sqlite:data".to_owned(), max_age: Span::days(7), max_size: Size::gib(10) }
+        LogConfig {
+            url: "sqlite:data".to_owned(),
+            max_age: Span::days(7),
+            max_size: Size::gib(10),
+            topic_prefix: String::new(),
+            kafka: KafkaSettings::default(),
+        }
     }
 }
 
@@ -77,11 +96,16 @@ impl Default for RetentionConfig {
 pub struct IngestConfig {
     pub max_lag_records: u64,
     pub max_record_size: Size,
+    pub positions_file: String,
 }
 
 impl Default for IngestConfig {
     fn default() -> IngestConfig {
-        IngestConfig { max_lag_records: 1_000_000, max_record_size: Size::mib(1) }
+        IngestConfig {
+            max_lag_records: 1_000_000,
+            max_record_size: Size::mib(1),
+            positions_file: "data/ingest.positions".to_owned(),
+        }
     }
 }
 

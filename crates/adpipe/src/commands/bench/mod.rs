@@ -1,6 +1,7 @@
 //! `adpipe bench`: the figures of this machine, with a plain loop beside them.
 
 mod measure;
+mod scratch;
 mod stages;
 
 use crate::cli::{BenchArgs, BenchKind};
@@ -9,7 +10,10 @@ use crate::output;
 use measure::Figure;
 
 /// Runs what is asked for and prints one table.
-pub fn run(config: Config, args: &BenchArgs) -> anyhow::Result<()> {
+pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
+    if let Some(url) = &args.log {
+        config.log.url.clone_from(url);
+    }
     const ALL: [BenchKind; 5] =
         [BenchKind::Parse, BenchKind::Ingest, BenchKind::Http, BenchKind::Stream, BenchKind::Latency];
     let wanted = if args.what.is_empty() { &ALL[..] } else { &args.what };

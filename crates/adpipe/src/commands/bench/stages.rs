@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use adpipe_event::{EventBatch, Format, Millis, Parser, RecordReader, Rules, record_id};
@@ -10,10 +10,11 @@ use adpipe_generate::{Config as GeneratorConfig, Generator};
 use adpipe_log::{Headers, Records, Topic};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{LatencyCounts, Value};
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::measure::{Figure, measure};
-use crate::commands::up::Up;
+use super::scratch::Scratch;
+use crate::commands::up::{Roles, Up};
 use crate::config::Config;
 use crate::services::Services;
 
@@ -26,32 +27,6 @@ const APPEND_RECORDS: usize = 10_000;
 const HTTP_BODY_EVENTS: usize = 2_000;
 const HTTP_CLIENTS: usize = 4;
 const LATENCY_SECONDS: u64 = 10;
-
-/// A folder that goes away with the measurement.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> anyhow::Result<Scratch> {
-        let folder = std::env::temp_dir().join(format!("adpipe-bench-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Scratch(folder))
-    }
-
-    fn config(&self, config: &Config) -> Config {
-        let mut config = config.clone();
-        config.log.url = format!("sqlite:{}", self.0.display());
-        config.warehouse.url = config.log.url.clone();
-        config.console.port = 0;
-        config.ingest.max_lag_records = u64::MAX;
-        config
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Events at the density of the data set, ending now.
 fn generator(rows: u64, format: adpipe_generate::Format) -> anyhow::Result<Generator> {
@@ -119,10 +94,13 @@ fn parse_all(bytes: &[u8], format: Format) -> anyhow::Result<u64> {
 
 /// Records into the log, each append durable before the next.
 pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
-    let scratch = Scratch::new("ingest")?;
-    let services = Services::open(scratch.config(config))?;
+    let scratch = Scratch::new("ingest", config)?;
+    let services = Services::open(scratch.config())?;
     let mut figure = measure("ingest NDJSON → log, durable", || fill_log(&services, rows))?;
-    figure.note = format!("{:.0} MB on disk", folder_mb(&scratch.0));
+    figure.note = match scratch.is_embedded() {
+        true => format!("{:.0} MB on disk", folder_mb(scratch.folder())),
+        false => services.log.location(),
+    };
     Ok(figure)
 }
 
@@ -152,8 +130,8 @@ fn fill_log(services: &Services, rows: u64) -> anyhow::Result<u64> {
 
 /// The log's records into the warehouse, all committed.
 pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
-    let scratch = Scratch::new("stream")?;
-    let services = Services::open(scratch.config(config))?;
+    let scratch = Scratch::new("stream", config)?;
+    let services = Services::open(scratch.config())?;
     fill_log(&services, rows)?;
     let mut figure = measure("stream: log → committed", || {
         let stop = Shutdown::new();
@@ -165,7 +143,7 @@ pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
             waited.map(|()| rows)
         })
     })?;
-    figure.note = format!("{:.0} MB of warehouse", folder_mb(&scratch.0.join("realtime.db")));
+    figure.note = format!("{:.0} MB of warehouse", folder_mb(&scratch.folder().join("realtime.db")));
     Ok(figure)
 }
 
@@ -183,8 +161,8 @@ fn wait_until_committed(services: &Services, limit: Duration) -> anyhow::Result<
 
 /// Bodies of NDJSON over loopback into a whole `adpipe up`, answered once durable.
 pub fn http(config: &Config, rows: u64) -> anyhow::Result<Figure> {
-    let scratch = Scratch::new("http")?;
-    let up = Up::start(scratch.config(config))?;
+    let scratch = Scratch::new("http", config)?;
+    let up = Up::start(scratch.config(), Roles::ALL)?;
     let address = up.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
     let json = generated(rows, adpipe_generate::Format::Ndjson)?;
     let bodies = bodies_of(&json);
@@ -271,8 +249,8 @@ fn read_status(connection: &mut TcpStream) -> anyhow::Result<u16> {
 
 /// From append to commit, at a fixed rate, as the account in the warehouse has it.
 pub fn latency(config: &Config, rate: u32) -> anyhow::Result<Figure> {
-    let scratch = Scratch::new("latency")?;
-    let services = Services::open(scratch.config(config))?;
+    let scratch = Scratch::new("latency", config)?;
+    let services = Services::open(scratch.config())?;
     let rows = u64::from(rate) * LATENCY_SECONDS;
     let mut figure = measure(&format!("latency at {rate} events/s"), || {
         let stop = Shutdown::new();

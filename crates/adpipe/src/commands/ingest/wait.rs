@@ -31,7 +31,7 @@ pub fn until_counted(
         if shutdown.is_triggered() {
             return Ok(None);
         }
-        match services.take_stream_role()? {
+        match services.take_vacant_stream_role()? {
             Some(_role) => process_until_committed(services, after, shutdown)?,
             None => drop(shutdown.sleep(LOOK_EVERY)),
         }

@@ -1,0 +1,82 @@
+//! Places that go away with the measurement.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::services::LogPlace;
+
+/// A folder of its own; on Kafka also topics of its own.
+pub struct Scratch {
+    folder: PathBuf,
+    config: Config,
+    place: LogPlace,
+}
+
+impl Scratch {
+    /// Makes the places.
+    pub fn new(name: &str, config: &Config) -> anyhow::Result<Scratch> {
+        let folder = std::env::temp_dir().join(format!("adpipe-bench-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut config = config.clone();
+        let embedded = format!("sqlite:{}", folder.display());
+        if !config.log.url.starts_with("kafka:") {
+            config.log.url.clone_from(&embedded);
+        }
+        config.log.topic_prefix = format!("adpipe-bench-{name}-{}-", std::process::id());
+        config.warehouse.url = embedded;
+        config.console.port = 0;
+        config.ingest.max_lag_records = u64::MAX;
+        let place = LogPlace::of(&config)?;
+        let mut scratch = Scratch { folder, config, place };
+        scratch.make_topics()?;
+        Ok(scratch)
+    }
+
+    #[cfg(feature = "kafka")]
+    fn make_topics(&mut self) -> anyhow::Result<()> {
+        if let LogPlace::Kafka(options) = &mut self.place {
+            // Not the group of those who process the real topics.
+            let group = format!("{}group", options.topic_prefix);
+            options.settings.insert("group.id".to_owned(), group.clone());
+            self.config.log.kafka.set("group.id", &group);
+            adpipe_log::kafka::KafkaLog::connect(options.clone())?.create_topics(self.config.log.max_age.0)?;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "kafka"))]
+    fn make_topics(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// The configuration that works there.
+    pub fn config(&self) -> Config {
+        self.config.clone()
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the log lies in the folder, too.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.place, LogPlace::Embedded(_))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+        #[cfg(feature = "kafka")]
+        if let LogPlace::Kafka(options) = &self.place {
+            let removed = adpipe_log::kafka::KafkaLog::connect(options.clone())
+                .and_then(|log| log.delete_topics());
+            if let Err(error) = removed {
+                eprintln!("warning: the topics {}* are still there: {error}", options.topic_prefix);
+            }
+        }
+    }
+}

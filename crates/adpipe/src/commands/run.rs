@@ -1,0 +1,25 @@
+//! `adpipe run`: one role in this process.
+
+use crate::cli::Role;
+use crate::commands::up::{Roles, Up};
+use crate::config::Config;
+use crate::output;
+use crate::services::VERSION;
+
+/// Runs until Ctrl-C or SIGTERM.
+pub fn run(config: Config, role: Role) -> anyhow::Result<()> {
+    let roles = match role {
+        Role::Stream => Roles { stream: true, console: false },
+        Role::Console => Roles { stream: false, console: true },
+    };
+    let up = Up::start(config, roles)?;
+    match role {
+        Role::Stream => output::line(&format!(
+            "adpipe {VERSION} processes {} into {}   Ctrl-C ends it",
+            up.services().log.location(),
+            up.services().warehouse.location()
+        ))?,
+        Role::Console => output::line(&format!("adpipe {VERSION} console: {}   Ctrl-C ends it", up.url()))?,
+    }
+    up.wait()
+}
