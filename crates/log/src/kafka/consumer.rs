@@ -17,7 +17,7 @@ use rdkafka::{ClientContext, Message as _, TopicPartitionList};
 
 use super::cluster::Cluster;
 use super::collect::Collector;
-use super::context::{Troubles, log};
+use super::context::Troubles;
 use super::failure::failure;
 use super::options::KafkaOptions;
 use super::reader::Readers;
@@ -300,7 +300,7 @@ impl GroupContext {
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.troubles.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -36,7 +36,30 @@ impl Troubles {
             return;
         }
         tracing::debug!(?code, reason, "kafka");
-        let trouble = Trouble { code, reason: shortened(reason) };
+        self.set(Trouble { code, reason: shortened(reason).to_owned() });
+    }
+
+    /// Takes librdkafka's log: a client that was connected before reports why it cannot connect
+    /// again only there. Whatever a person has to know comes from us, so the rest is for `-vv`.
+    pub fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(?level, facility, message, "librdkafka");
+        if facility != "FAIL" || (level as i32) > (RDKafkaLogLevel::Error as i32) {
+            return;
+        }
+        let reason = shortened(message);
+        let code = match reason {
+            _ if reason.contains("resolve") => RDKafkaErrorCode::Resolve,
+            _ if reason.contains("authentication") => RDKafkaErrorCode::Authentication,
+            _ if reason.contains("SSL handshake") => RDKafkaErrorCode::SSL,
+            _ => RDKafkaErrorCode::BrokerTransportFailure,
+        };
+        // An error event with the same words knows its code.
+        if self.newest().is_none_or(|newest| newest.reason != reason) {
+            self.set(Trouble { code, reason: reason.to_owned() });
+        }
+    }
+
+    fn set(&self, trouble: Trouble) {
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
     }
 }
@@ -49,7 +72,7 @@ pub(super) struct PlainContext {
 
 impl ClientContext for PlainContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.troubles.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -59,24 +82,24 @@ impl ClientContext for PlainContext {
 
 impl rdkafka::consumer::ConsumerContext for PlainContext {}
 
-/// librdkafka's own log: whatever a person has to know comes from us, so it is only for `-vv`.
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    tracing::debug!(?level, facility, message, "librdkafka");
-}
-
 /// The code of an answer; rdkafka gives it as the C library does.
 pub(super) fn code_of(error: RDKafkaRespErr) -> RDKafkaErrorCode {
     error.into()
 }
 
-/// `127.0.0.1:9/bootstrap: Connect to … failed: Connection refused (after 0ms in state CONNECT)`
+/// `[thrd:…]: 127.0.0.1:9/1: Connect to … failed: Connection refused (after 0ms in state CONNECT)`
 /// without what helps nobody.
-fn shortened(reason: &str) -> String {
-    let reason = reason.split(" (after ").next().unwrap_or(reason);
-    match reason.split_once("/bootstrap: ") {
-        Some((_, rest)) => rest.to_owned(),
-        None => reason.to_owned(),
+fn shortened(reason: &str) -> &str {
+    let mut rest = reason.split(" (after ").next().unwrap_or(reason);
+    while let Some((before, behind)) = rest.split_once(": ") {
+        let names_thread = before.starts_with("[thrd:");
+        let names_broker = before.contains('/') && before.contains(':') && !before.contains(' ');
+        if !names_thread && !names_broker {
+            break;
+        }
+        rest = behind;
     }
+    rest
 }
 
 #[cfg(test)]
@@ -86,6 +109,9 @@ mod tests {
     #[test]
     fn reasons_lose_what_helps_nobody() {
         let reason = "127.0.0.1:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused (after 0ms in state CONNECT)";
-        assert_eq!(shortened(reason), "Connect to ipv4#127.0.0.1:9 failed: Connection refused");
+        let short = "Connect to ipv4#127.0.0.1:9 failed: Connection refused";
+        assert_eq!(shortened(reason), short);
+        let log = format!("[thrd:127.0.0.1:9/1]: 127.0.0.1:9/1: {short} (after 0ms in state CONNECT, 1 identical)");
+        assert_eq!(shortened(&log), short);
     }
 }

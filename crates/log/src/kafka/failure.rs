@@ -8,6 +8,9 @@ use super::context::Trouble;
 use super::options::KafkaOptions;
 use crate::{LogError, Topic};
 
+/// What a connection says whose other end wants TLS or a password, and hangs up without them.
+const HUNG_UP: [&str; 4] = ["isconnected", "Broken pipe", "onnection reset", "SSL"];
+
 /// What an error means. `trouble` is what the client met before: a call that timed out says
 /// nothing itself.
 pub(super) fn failure(
@@ -94,7 +97,7 @@ pub(super) fn by_code(
         Code::BrokerTransportFailure if reason.contains("refused") => {
             unavailable(options, reason, "start the broker, or correct host and port in log.url")
         }
-        Code::BrokerTransportFailure if reason.contains("isconnected") || reason.contains("SSL") => unavailable(
+        Code::BrokerTransportFailure if HUNG_UP.iter().any(|words| reason.contains(words)) => unavailable(
             options,
             reason,
             "if the broker wants TLS or a password, set \"security.protocol\" in [log.kafka]",

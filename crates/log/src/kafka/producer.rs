@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 
-use super::context::{Troubles, log};
+use super::context::Troubles;
 use super::failure::failure;
 use super::options::{KafkaOptions, PATIENCE};
 use super::positions::Positions;
@@ -180,7 +180,7 @@ struct DeliveryContext {
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.troubles.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

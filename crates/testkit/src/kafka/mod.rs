@@ -30,8 +30,8 @@ impl Kafka {
         Kafka::start_with(test, "")
     }
 
-    /// Starts a broker with further lines of `server.properties`. `{port}` in them becomes the
-    /// broker's port.
+    /// Starts a broker with further lines of `server.properties`, which win over ours. `{port}`
+    /// and `{controller}` in them become the ports.
     ///
     /// # Panics
     /// As [`Kafka::start`].
@@ -215,7 +215,9 @@ fn write_properties(folder: &Path, port: u16, controller_port: u16, further: &st
          group.min.session.timeout.ms=1000\n\
          {}\n",
         data.display(),
-        further.replace("{port}", &port.to_string()),
+        further
+            .replace("{port}", &port.to_string())
+            .replace("{controller}", &controller_port.to_string()),
     );
     std::fs::write(folder.join("server.properties"), properties).unwrap();
 }
