@@ -307,3 +307,61 @@ fn a_wrong_password_and_a_missing_right_are_told_apart() {
     println!("{error}");
     assert!(error.to_string().contains("security.protocol"), "{error}");
 }
+
+#[test]
+fn what_transactions_leave_between_records_is_accounted_for() {
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+    let Some(kafka) = Kafka::start("what_transactions_leave_between_records_is_accounted_for") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&kafka, folder.path());
+    let foreign: BaseProducer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", kafka.address())
+        .set("transactional.id", "foreign")
+        .create()
+        .unwrap();
+    let patience = Duration::from_secs(30);
+    foreign.init_transactions(patience).unwrap();
+    for (number, is_kept) in [(0, true), (100, false), (200, true), (300, false)] {
+        foreign.begin_transaction().unwrap();
+        for number in number..number + 50 {
+            let (key, payload) = (number.to_string(), format!("payload {number}"));
+            foreign.send(BaseRecord::to("ad_events_raw").key(&key).payload(&payload)).ok().unwrap();
+        }
+        foreign.flush(patience).unwrap();
+        match is_kept {
+            true => foreign.commit_transaction(patience).unwrap(),
+            false => foreign.abort_transaction(patience).unwrap(),
+        }
+    }
+    let kept: Vec<u32> = (0..50).chain(200..250).collect();
+    assert_eq!(all_keys(&log), kept);
+    // A consumer accounts for every offset up to the end, too.
+    let ranges = log.ranges(Topic::Raw).unwrap();
+    let mut consumer = log.consume(Topic::Raw).unwrap();
+    wait_for_assignment(consumer.as_mut(), 3..=3);
+    (0..3).for_each(|partition| consumer.seek(partition, Offset(0)));
+    let mut next = [Offset(0); 3];
+    let mut keys = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while ranges.iter().any(|range| next[range.partition as usize] < range.next) {
+        assert!(Instant::now() < deadline, "{next:?} of {ranges:?}");
+        if let Polled::Batch(batch) = consumer.poll(1 << 20, Duration::from_millis(50)).unwrap() {
+            assert_eq!(batch.covered_from, next[batch.partition as usize]);
+            next[batch.partition as usize] = batch.next_offset();
+            keys.extend(keys_of(&[batch]));
+        }
+    }
+    keys.sort_unstable();
+    assert_eq!(keys, kept);
+    // And goes on behind the gap.
+    append(&log, 900..910);
+    let mut newer = BTreeSet::new();
+    while newer.len() < 10 {
+        assert!(Instant::now() < deadline, "{newer:?}");
+        if let Polled::Batch(batch) = consumer.poll(1 << 20, Duration::from_millis(50)).unwrap() {
+            newer.extend(keys_of(&[batch]));
+        }
+    }
+    assert_eq!(newer, (900..910).collect());
+}

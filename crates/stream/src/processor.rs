@@ -67,6 +67,7 @@ pub fn run(
             writer: None,
             newest_events: HashMap::new(),
             breaker: Breaker::new("the warehouse"),
+            log_breaker: Breaker::new("the event log (for errors)"),
         };
         let written = processor.run(&receiver);
         // An intake that waits for room in the queue notices that nobody reads it any more.
@@ -89,6 +90,7 @@ struct Processor<'a> {
     /// read in turn, so that in a backlog one may be hours of event time ahead of another.
     newest_events: HashMap<u32, Millis>,
     breaker: Breaker,
+    log_breaker: Breaker,
 }
 
 impl Processor<'_> {
@@ -113,6 +115,7 @@ impl Processor<'_> {
             match self.try_write(batch, &mut errors_sent) {
                 Ok(()) => {
                     self.breaker.succeeded();
+                    self.log_breaker.succeeded();
                     return Ok(());
                 }
                 Err(StreamError::Warehouse(WarehouseError::Fenced { topic, partition, expected })) => {
@@ -125,7 +128,7 @@ impl Processor<'_> {
                     self.breaker.failed(&error, self.shutdown);
                 }
                 Err(StreamError::Log(error)) if error.is_transient() => {
-                    self.breaker.failed(&error, self.shutdown);
+                    self.log_breaker.failed(&error, self.shutdown);
                 }
                 Err(error) => return Err(error),
             }
