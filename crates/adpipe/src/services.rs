@@ -59,17 +59,23 @@ impl LogPlace {
                 Ok(folder) => Ok(LogPlace::Embedded(folder)),
                 Err(_) => wrong(
                     "log.url",
-                    format!("{url:?} is not understood; write \"sqlite:FOLDER\" or \"kafka://HOST:PORT[,HOST:PORT]\""),
+                    format!(
+                        "{url:?} is not understood; write \"sqlite:FOLDER\" or \"kafka://HOST:PORT[,HOST:PORT]\""
+                    ),
                 ),
             };
         }
         #[cfg(not(feature = "kafka"))]
-        return wrong("log.url", "this adpipe is built without Kafka; build it with `--features kafka`".to_owned());
+        return wrong(
+            "log.url",
+            "this adpipe is built without Kafka; build it with `--features kafka`".to_owned(),
+        );
         #[cfg(feature = "kafka")]
         {
             let positions_file = PathBuf::from(&config.ingest.positions_file);
             let Some(mut options) = KafkaOptions::from_url(url, positions_file) else {
-                let message = "write \"kafka://HOST:PORT[,HOST:PORT]\"; users and passwords belong into [log.kafka]";
+                let message =
+                    "write \"kafka://HOST:PORT[,HOST:PORT]\"; users and passwords belong into [log.kafka]";
                 return wrong("log.url", message.to_owned());
             };
             options.topic_prefix = config.log.topic_prefix.clone();

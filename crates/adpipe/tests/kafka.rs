@@ -126,7 +126,8 @@ impl Drop for Processor {
 fn foreign_clients_send_and_read() {
     let test = "foreign_clients_send_and_read";
     let Some(pipeline) = Pipeline::start(test) else { return };
-    let truth = pipeline.generate("events.ndjson", &["--rows", "20000", "--bad", "0.02", "--duplicates", "0.01"]);
+    let truth =
+        pipeline.generate("events.ndjson", &["--rows", "20000", "--bad", "0.02", "--duplicates", "0.01"]);
     let events = std::fs::read(pipeline.folder.join("events.ndjson")).unwrap();
     let Some(sent) = pipeline.kcat(&["-P", "-t", "ad_events_raw"], &events) else {
         return skip(test, "kcat is missing; apt-get install kcat");
@@ -145,11 +146,17 @@ fn foreign_clients_send_and_read() {
     // What adpipe sends, others read: payload and headers as they are.
     std::fs::write(pipeline.folder.join("one.ndjson"), b"{\"id\":\"from adpipe\"}\n").unwrap();
     let told = pipeline.output(&["ingest", "one.ndjson"]);
-    assert!(told.status.success() && String::from_utf8_lossy(&told.stderr).contains("nobody counts them yet"));
-    let read = pipeline.kcat(&["-C", "-t", "ad_events_raw", "-o", "beginning", "-e", "-q", "-f", "%k %s\n"], b"").unwrap();
+    assert!(
+        told.status.success() && String::from_utf8_lossy(&told.stderr).contains("nobody counts them yet")
+    );
+    let read = pipeline
+        .kcat(&["-C", "-t", "ad_events_raw", "-o", "beginning", "-e", "-q", "-f", "%k %s\n"], b"")
+        .unwrap();
     let read = String::from_utf8_lossy(&read.stdout).into_owned();
     assert!(read.lines().any(|line| line == "from adpipe {\"id\":\"from adpipe\"}"));
-    let errors = pipeline.kcat(&["-C", "-t", "ad_events_error", "-o", "beginning", "-e", "-q", "-f", "%h\n"], b"").unwrap();
+    let errors = pipeline
+        .kcat(&["-C", "-t", "ad_events_error", "-o", "beginning", "-e", "-q", "-f", "%h\n"], b"")
+        .unwrap();
     let errors = String::from_utf8_lossy(&errors.stdout).into_owned();
     assert!(errors.lines().all(|line| line.contains("adpipe-error-topic=ad_events_raw")), "{errors}");
     // Nobody else processes: `--wait` does.
@@ -168,7 +175,10 @@ fn processors_are_killed_stopped_and_woken_and_the_broker_restarts() {
     let mut records = 0;
     let mut valid = 0;
     let mut ingest = |pipeline: &Pipeline, seed: &str| {
-        let truth = pipeline.generate("events.ndjson", &["--rows", "60000", "--seed", seed, "--bad", "0.01", "--duplicates", "0.02"]);
+        let truth = pipeline.generate(
+            "events.ndjson",
+            &["--rows", "60000", "--seed", seed, "--bad", "0.01", "--duplicates", "0.02"],
+        );
         pipeline.run(&["ingest", "events.ndjson"]);
         records += truth["records"].as_u64().unwrap();
         valid += truth["valid"].as_u64().unwrap();
@@ -177,7 +187,9 @@ fn processors_are_killed_stopped_and_woken_and_the_broker_restarts() {
     let mut processors = [pipeline.processor(), pipeline.processor(), pipeline.processor()];
     let total = ingest(&pipeline, "1");
     pipeline.wait_until_processed(total);
-    eventually("three share", Duration::from_secs(30), || pipeline.run(&["doctor"]).contains("3 are running"));
+    eventually("three share", Duration::from_secs(30), || {
+        pipeline.run(&["doctor"]).contains("3 are running")
+    });
 
     // One dies in the middle of its work.
     let total = ingest(&pipeline, "2");
@@ -218,10 +230,18 @@ fn what_is_missing_is_said_with_the_command_that_makes_it() {
     let pipeline = Pipeline { folder: Folder::new(), kafka };
     let output = pipeline.output(&["run", "stream"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(shown(&output).contains("there is no topic ad_events_raw; run `adpipe doctor --fix`"), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("there is no topic ad_events_raw; run `adpipe doctor --fix`"),
+        "{}",
+        shown(&output)
+    );
     let output = pipeline.output(&["doctor"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(shown(&output).contains("--create --topic ad_events_raw --partitions 3 --replication-factor 1"), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("--create --topic ad_events_raw --partitions 3 --replication-factor 1"),
+        "{}",
+        shown(&output)
+    );
     let mut command = pipeline.adpipe(&["config", "show"]);
     let output = command.env("ADPIPE_LOG__KAFKA__SASL_PASSWORD", "hunter2").output().unwrap();
     assert!(output.status.success());

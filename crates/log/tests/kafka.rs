@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use adpipe_log::kafka::{KafkaLog, KafkaOptions};
 use adpipe_log::{
-    Consumer, EventLog, Headers, LogError, Offset, Polled, RecordBatch, Records, SourcePosition, Topic, header,
+    Consumer, EventLog, Headers, LogError, Offset, Polled, RecordBatch, Records, SourcePosition, Topic,
+    header,
 };
 use adpipe_testkit::kafka::{Kafka, kcat};
 use adpipe_testkit::skip;
@@ -34,7 +35,7 @@ fn records(range: std::ops::Range<u32>) -> Records {
     let plain = records.add_headers(Headers::default());
     let csv = records.add_headers(Headers::default().with(header::FORMAT, "csv"));
     for number in range {
-        let headers = if number % 10 == 0 { csv } else { plain };
+        let headers = if number.is_multiple_of(10) { csv } else { plain };
         assert!(records.push(number.to_string().as_bytes(), format!("payload {number}").as_bytes(), headers));
     }
     records
@@ -96,7 +97,7 @@ fn what_was_acknowledged_is_read_back_with_its_headers() {
         for record in batch.iter() {
             let number: u32 = String::from_utf8_lossy(record.key).parse().unwrap();
             assert_eq!(record.payload, format!("payload {number}").as_bytes());
-            assert_eq!(record.headers.text(header::FORMAT), (number % 10 == 0).then_some("csv"));
+            assert_eq!(record.headers.text(header::FORMAT), number.is_multiple_of(10).then_some("csv"));
         }
         assert!(batch.appended_at_ms > 1_700_000_000_000);
     }
@@ -240,10 +241,16 @@ fn what_is_wrong_is_said_in_time_and_with_advice() {
     };
     let error = failure(options(&kafka.url(), folder.path()));
     assert!(matches!(error, LogError::Refused { .. }), "{error}");
-    assert!(error.to_string().contains("there is no topic ad_events_raw; run `adpipe doctor --fix`"), "{error}");
+    assert!(
+        error.to_string().contains("there is no topic ad_events_raw; run `adpipe doctor --fix`"),
+        "{error}"
+    );
 
     let error = failure(options("kafka://127.0.0.1:9", folder.path()));
-    assert!(error.is_transient() && error.to_string().contains("onnection refused; start the broker"), "{error}");
+    assert!(
+        error.is_transient() && error.to_string().contains("onnection refused; start the broker"),
+        "{error}"
+    );
 
     let error = failure(options("kafka://no-such-host.invalid:9092", folder.path()));
     assert!(error.to_string().contains("resolve") && error.to_string().contains("log.url"), "{error}");
@@ -312,7 +319,9 @@ fn a_wrong_password_and_a_missing_right_are_told_apart() {
 fn what_transactions_leave_between_records_is_accounted_for() {
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-    let Some(kafka) = Kafka::start("what_transactions_leave_between_records_is_accounted_for") else { return };
+    let Some(kafka) = Kafka::start("what_transactions_leave_between_records_is_accounted_for") else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let log = open(&kafka, folder.path());
     let foreign: BaseProducer = rdkafka::ClientConfig::new()

@@ -121,7 +121,9 @@ fn check_processor(folder: &Path, findings: &mut Vec<Finding>) {
         return;
     }
     let (state, text) = match take_role(folder, "stream") {
-        Ok(Some(_)) => (State::Notice, "is not running; start it with `adpipe up` or `adpipe run stream`".to_owned()),
+        Ok(Some(_)) => {
+            (State::Notice, "is not running; start it with `adpipe up` or `adpipe run stream`".to_owned())
+        }
         Ok(None) => (State::Good, "is running".to_owned()),
         Err(error) => (State::Bad, format!("{error:#}")),
     };

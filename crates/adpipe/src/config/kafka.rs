@@ -98,7 +98,11 @@ impl<'de> Deserialize<'de> for KafkaSettings {
                         "put the whole name of the setting in quotes: \"{key}.…\" = \"…\""
                     )));
                 }
-                _ => return Err(serde::de::Error::custom(format!("{key} is not a text, a number or true/false"))),
+                _ => {
+                    return Err(serde::de::Error::custom(format!(
+                        "{key} is not a text, a number or true/false"
+                    )));
+                }
             };
             settings.insert(key, text);
         }

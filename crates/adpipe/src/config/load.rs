@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_variable_sets_a_setting_of_kafka() {
-        let config = load("[log.kafka]\n\"sasl.username\" = \"me\"", &[("ADPIPE_LOG__KAFKA__SASL_PASSWORD", "x")]);
+        let config =
+            load("[log.kafka]\n\"sasl.username\" = \"me\"", &[("ADPIPE_LOG__KAFKA__SASL_PASSWORD", "x")]);
         let settings = config.unwrap().log.kafka.resolved().unwrap();
         assert_eq!((settings["sasl.username"].as_str(), settings["sasl.password"].as_str()), ("me", "x"));
         let error = load("[log.kafka]\n\"sasl.password\" = \"hunter2\"", &[]).unwrap_err();

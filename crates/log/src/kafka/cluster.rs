@@ -88,8 +88,8 @@ impl Cluster {
     /// The offsets of one partition. Its end is where the last finished transaction ends.
     pub fn range(&self, topic: Topic, partition: u32) -> Result<PartitionRange, LogError> {
         let name = self.options.topic_name(topic);
-        let (low, high) = self
-            .ask(Some(topic), |client, wait| client.fetch_watermarks(&name, partition as i32, wait))?;
+        let (low, high) =
+            self.ask(Some(topic), |client, wait| client.fetch_watermarks(&name, partition as i32, wait))?;
         let first = Offset(u64::try_from(low).unwrap_or(0));
         Ok(PartitionRange { partition, first, next: Offset(u64::try_from(high).unwrap_or(0)).max(first) })
     }

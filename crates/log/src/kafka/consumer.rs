@@ -48,7 +48,11 @@ pub(super) struct KafkaConsumer {
 }
 
 impl KafkaConsumer {
-    pub fn join(cluster: Arc<Cluster>, readers: Arc<Readers>, topic: Topic) -> Result<KafkaConsumer, LogError> {
+    pub fn join(
+        cluster: Arc<Cluster>,
+        readers: Arc<Readers>,
+        topic: Topic,
+    ) -> Result<KafkaConsumer, LogError> {
         let options = Arc::clone(&cluster.options);
         let name = options.topic_name(topic);
         let consumer: BaseConsumer<GroupContext> = options
@@ -160,10 +164,7 @@ impl KafkaConsumer {
             return Ok(());
         }
         // A topic may look missing for a moment while a broker starts; `open` has seen it.
-        if matches!(
-            code,
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
-        ) {
+        if matches!(code, Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)) {
             tracing::warn!(%error, "the brokers do not know the topic now; waiting until they do");
             return Ok(());
         }

@@ -111,7 +111,8 @@ mod tests {
         let reason = "127.0.0.1:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused (after 0ms in state CONNECT)";
         let short = "Connect to ipv4#127.0.0.1:9 failed: Connection refused";
         assert_eq!(shortened(reason), short);
-        let log = format!("[thrd:127.0.0.1:9/1]: 127.0.0.1:9/1: {short} (after 0ms in state CONNECT, 1 identical)");
+        let log =
+            format!("[thrd:127.0.0.1:9/1]: 127.0.0.1:9/1: {short} (after 0ms in state CONNECT, 1 identical)");
         assert_eq!(shortened(&log), short);
     }
 }

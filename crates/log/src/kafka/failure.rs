@@ -20,14 +20,10 @@ pub(super) fn failure(
     trouble: Option<Trouble>,
 ) -> LogError {
     match error {
-        KafkaError::ClientConfig(_, description, key, _) => refused(
-            options,
-            format!("setting {key:?}: {description}"),
-            advice_on_setting(key, description),
-        ),
-        KafkaError::ClientCreation(reason) => {
-            refused(options, reason.clone(), advice_on_setting("", reason))
+        KafkaError::ClientConfig(_, description, key, _) => {
+            refused(options, format!("setting {key:?}: {description}"), advice_on_setting(key, description))
         }
+        KafkaError::ClientCreation(reason) => refused(options, reason.clone(), advice_on_setting("", reason)),
         _ => match error.rdkafka_error_code() {
             Some(code) => by_code(options, topic, code, trouble),
             None => unavailable(options, error.to_string(), "try again"),
@@ -58,7 +54,9 @@ pub(super) fn by_code(
     let name = topic.map_or_else(|| "the topics".to_owned(), |topic| options.topic_name(topic));
     match code {
         Code::Resolve => unavailable(options, reason, "check the host names in log.url"),
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => missing_topic(options, topic),
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+            missing_topic(options, topic)
+        }
         Code::Authentication | Code::SaslAuthenticationFailed => refused(
             options,
             format!("the broker does not accept this user: {reason}"),
@@ -67,23 +65,26 @@ pub(super) fn by_code(
         Code::TopicAuthorizationFailed => refused(
             options,
             format!("this user has no right to {name}"),
-            format!("give it Read, Write and Describe: `kafka-acls --add --allow-principal User:NAME --operation All --topic {name} …`"),
+            format!(
+                "give it Read, Write and Describe: `kafka-acls --add --allow-principal User:NAME --operation All --topic {name} …`"
+            ),
         ),
         Code::GroupAuthorizationFailed => refused(
             options,
             format!("this user has no right to the consumer group {}", options.group()),
-            format!("give it Read: `kafka-acls --add --allow-principal User:NAME --operation Read --group {} …`", options.group()),
+            format!(
+                "give it Read: `kafka-acls --add --allow-principal User:NAME --operation Read --group {} …`",
+                options.group()
+            ),
         ),
         Code::ClusterAuthorizationFailed => refused(
             options,
             "this user has no right to do that on the cluster".to_owned(),
             "give it Create (for new topics) and IdempotentWrite with kafka-acls",
         ),
-        Code::UnsupportedFeature | Code::UnsupportedVersion => refused(
-            options,
-            format!("the broker is too old ({reason})"),
-            "adpipe needs Kafka 0.11 or newer",
-        ),
+        Code::UnsupportedFeature | Code::UnsupportedVersion => {
+            refused(options, format!("the broker is too old ({reason})"), "adpipe needs Kafka 0.11 or newer")
+        }
         Code::SSL => refused(options, reason, "check the ssl.* settings in [log.kafka]"),
         Code::MessageSizeTooLarge => refused(
             options,
@@ -91,9 +92,11 @@ pub(super) fn by_code(
             "raise max.message.bytes of the topic, or lower ingest.max_record_size",
         ),
         Code::InvalidTopic => refused(options, reason, "check log.kafka's topic prefix"),
-        Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend => {
-            unavailable(options, reason, "start the brokers that are down: too few replicas of the topic are in sync")
-        }
+        Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend => unavailable(
+            options,
+            reason,
+            "start the brokers that are down: too few replicas of the topic are in sync",
+        ),
         Code::BrokerTransportFailure if reason.contains("refused") => {
             unavailable(options, reason, "start the broker, or correct host and port in log.url")
         }

@@ -149,7 +149,11 @@ impl EventLog for KafkaLog {
     }
 
     /// Nothing: how long a topic keeps its records is a setting of the topic (`retention.ms`).
-    fn retire(&self, _policy: RetentionPolicy, _floors: &[(Topic, u32, Offset)]) -> Result<Retired, LogError> {
+    fn retire(
+        &self,
+        _policy: RetentionPolicy,
+        _floors: &[(Topic, u32, Offset)],
+    ) -> Result<Retired, LogError> {
         Ok(Retired::default())
     }
 

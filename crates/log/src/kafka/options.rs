@@ -68,9 +68,9 @@ impl KafkaOptions {
     pub fn from_url(url: &str, positions_file: PathBuf) -> Option<KafkaOptions> {
         let brokers = url.strip_prefix("kafka://")?.trim_end_matches('/');
         let is_broker = |broker: &str| {
-            broker
-                .rsplit_once(':')
-                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+            broker.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+            })
         };
         // Neither users and passwords nor paths belong here: they would show up in messages.
         let is_plain = !brokers.contains(['@', '/', '?']);
@@ -218,9 +218,15 @@ mod tests {
     #[test]
     fn urls_name_brokers_and_nothing_else() {
         assert_eq!(options("kafka://a:9092,b:9093/").unwrap().brokers, "a:9092,b:9093");
-        for wrong in
-            ["sqlite:data", "kafka://", "kafka://a", "kafka://a:b", "kafka://u:p@a:1", "kafka://a:9/t", "kafka://a:0"]
-        {
+        for wrong in [
+            "sqlite:data",
+            "kafka://",
+            "kafka://a",
+            "kafka://a:b",
+            "kafka://u:p@a:1",
+            "kafka://a:9/t",
+            "kafka://a:0",
+        ] {
             assert!(options(wrong).is_none(), "{wrong}");
         }
     }

@@ -215,9 +215,7 @@ fn write_properties(folder: &Path, port: u16, controller_port: u16, further: &st
          group.min.session.timeout.ms=1000\n\
          {}\n",
         data.display(),
-        further
-            .replace("{port}", &port.to_string())
-            .replace("{controller}", &controller_port.to_string()),
+        further.replace("{port}", &port.to_string()).replace("{controller}", &controller_port.to_string()),
     );
     std::fs::write(folder.join("server.properties"), properties).unwrap();
 }

@@ -41,7 +41,8 @@ impl Scratch {
             let group = format!("{}group", options.topic_prefix);
             options.settings.insert("group.id".to_owned(), group.clone());
             self.config.log.kafka.set("group.id", &group);
-            adpipe_log::kafka::KafkaLog::connect(options.clone())?.create_topics(self.config.log.max_age.0)?;
+            adpipe_log::kafka::KafkaLog::connect(options.clone())?
+                .create_topics(self.config.log.max_age.0)?;
         }
         Ok(())
     }
@@ -72,8 +73,8 @@ impl Drop for Scratch {
         let _ = std::fs::remove_dir_all(&self.folder);
         #[cfg(feature = "kafka")]
         if let LogPlace::Kafka(options) = &self.place {
-            let removed = adpipe_log::kafka::KafkaLog::connect(options.clone())
-                .and_then(|log| log.delete_topics());
+            let removed =
+                adpipe_log::kafka::KafkaLog::connect(options.clone()).and_then(|log| log.delete_topics());
             if let Err(error) = removed {
                 eprintln!("warning: the topics {}* are still there: {error}", options.topic_prefix);
             }

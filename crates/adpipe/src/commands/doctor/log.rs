@@ -36,10 +36,7 @@ pub fn check(
 }
 
 /// Opens the log and reads all of it: every checksum is looked at.
-fn check_embedded(
-    folder: &Path,
-    findings: &mut Vec<Finding>,
-) -> Result<Option<Box<dyn EventLog>>, LogError> {
+fn check_embedded(folder: &Path, findings: &mut Vec<Finding>) -> Result<Option<Box<dyn EventLog>>, LogError> {
     if !folder.join("log.db").exists() {
         let text = format!("{} has none yet; it is made at the first event", folder.display());
         add(findings, "event log", State::Notice, text);
