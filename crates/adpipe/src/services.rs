@@ -11,10 +11,10 @@ use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, StreamError};
 use adpipe_warehouse::Warehouse;
-use adpipe_warehouse::sqlite::SqliteWarehouse;
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::config::{Config, ConfigError};
+use crate::warehouse_place::WarehousePlace;
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,7 +33,13 @@ pub fn embedded_folder(key: &'static str, url: &str) -> Result<PathBuf, ConfigEr
         Some(("sqlite", folder)) if !folder.is_empty() => Ok(PathBuf::from(folder)),
         _ => Err(ConfigError::Key {
             key,
-            message: format!("{url:?} is not understood; this adpipe knows \"sqlite:FOLDER\""),
+            message: match key {
+                "warehouse.url" => format!(
+                    "{:?} is not understood; this adpipe knows \"sqlite:FOLDER\" and \"postgres://USER@HOST:5432/DATABASE\"",
+                    adpipe_warehouse::postgres::masked(url)
+                ),
+                _ => format!("{url:?} is not understood; this adpipe knows \"sqlite:FOLDER\""),
+            },
         }),
     }
 }
@@ -42,9 +48,8 @@ impl Services {
     /// Opens log and warehouse, making them when they are not there.
     pub fn open(config: Config) -> anyhow::Result<Services> {
         let log_folder = embedded_folder("log.url", &config.log.url)?;
-        let warehouse_folder = embedded_folder("warehouse.url", &config.warehouse.url)?;
         let log = SqliteLog::open(&log_folder)?;
-        let warehouse: Arc<dyn Warehouse> = Arc::new(SqliteWarehouse::open(&warehouse_folder)?);
+        let warehouse = WarehousePlace::of(&config)?.open()?;
         adopt_offsets(&log, warehouse.as_ref())?;
         let log: Arc<dyn EventLog> = Arc::new(log);
         Ok(Services { config, log, warehouse, metrics: Metrics::new(VERSION)? })
@@ -52,26 +57,16 @@ impl Services {
 
     /// Opens what is there already; says what to do when nothing is.
     pub fn open_existing(config: Config) -> anyhow::Result<Services> {
-        let folder = embedded_folder("warehouse.url", &config.warehouse.url)?;
-        if !folder.join("realtime.db").exists() {
-            let demo = std::path::Path::new("data/demo/realtime.db").exists();
-            let hint = if demo { " (the demo's is there: add --data data/demo)" } else { "" };
-            bail!(
-                "there is no data in {} yet{hint}; send some with `adpipe ingest FILE`, or try `adpipe demo`",
-                folder.display()
-            );
-        }
+        WarehousePlace::of(&config)?.must_have_data()?;
         Services::open(config)
     }
 
-    /// The folder where role locks lie.
-    pub fn lock_folder(&self) -> anyhow::Result<PathBuf> {
-        Ok(embedded_folder("warehouse.url", &self.config.warehouse.url)?)
-    }
-
     /// Takes the stream processor's role on this data, unless another process has it.
-    pub fn take_stream_role(&self) -> anyhow::Result<Option<RoleLock>> {
-        take_role(&self.lock_folder()?, "stream")
+    pub fn take_stream_role(&self) -> anyhow::Result<Option<StreamRole>> {
+        match role_folder(&self.config)? {
+            Some(folder) => Ok(take_role(&folder, "stream")?.map(|lock| StreamRole { _lock: Some(lock) })),
+            None => Ok(Some(StreamRole { _lock: None })),
+        }
     }
 
     /// How the stream processor is to work.
@@ -142,6 +137,22 @@ fn adopt_offsets(log: &SqliteLog, warehouse: &dyn Warehouse) -> anyhow::Result<(
         }
     }
     Ok(())
+}
+
+/// The right to process, for as long as it is held.
+#[derive(Debug)]
+pub struct StreamRole {
+    _lock: Option<RoleLock>,
+}
+
+/// The folder where role locks lie: the embedded warehouse's, or else the embedded log's, as two
+/// processors of one log would do the same work. With neither there is none, and none is needed:
+/// the log's own consumer group shares the work, and commits fence each other in any case.
+pub fn role_folder(config: &Config) -> anyhow::Result<Option<PathBuf>> {
+    match WarehousePlace::of(config)?.folder() {
+        Some(folder) => Ok(Some(folder.to_path_buf())),
+        None => Ok(embedded_folder("log.url", &config.log.url).ok()),
+    }
 }
 
 /// Takes a role on an embedded folder.

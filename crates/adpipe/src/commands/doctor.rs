@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, LogError, Offset, Topic};
 use adpipe_warehouse::Warehouse;
+use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 
 use crate::cli::Cli;
 use crate::config::Config;
 use crate::output;
-use crate::services::{embedded_folder, take_role};
+use crate::services::{embedded_folder, role_folder, take_role};
+use crate::warehouse_place::WarehousePlace;
 
 /// Free space below this is worth a warning.
 const LITTLE_SPACE_BYTES: u64 = 1 << 30;
@@ -57,16 +59,20 @@ fn check_parts(config: &Config, findings: &mut Vec<Finding>) {
             None
         }
     };
-    match embedded_folder("warehouse.url", &config.warehouse.url) {
-        Ok(folder) => {
-            let warehouse = check_warehouse(&folder, findings);
-            if let (Some(log), Some(warehouse)) = (&log, &warehouse) {
-                check_lag(log, warehouse, findings);
-            }
-            check_processor(&folder, findings);
-            check_space(&folder, findings);
+    let warehouse = match WarehousePlace::of(config) {
+        Ok(WarehousePlace::Folder(folder)) => check_warehouse(&folder, findings),
+        Ok(WarehousePlace::Postgres(settings)) => check_postgres(settings, findings),
+        Err(error) => {
+            add(findings, "warehouse", State::Bad, format!("{error:#}"));
+            None
         }
-        Err(error) => add(findings, "warehouse", State::Bad, error.to_string()),
+    };
+    if let (Some(log), Some(warehouse)) = (&log, &warehouse) {
+        check_lag(log, warehouse.as_ref(), findings);
+    }
+    if let Ok(Some(folder)) = role_folder(config) {
+        check_processor(&folder, findings);
+        check_space(&folder, findings);
     }
     check_port(config, findings);
 }
@@ -111,7 +117,7 @@ fn read_everything(log: &SqliteLog) -> Result<u64, LogError> {
     Ok(records)
 }
 
-fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<SqliteWarehouse> {
+fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<Box<dyn Warehouse>> {
     if !folder.join("realtime.db").exists() {
         let text = format!("{} has none yet; it is made at the first start", folder.display());
         add(findings, "warehouse", State::Notice, text);
@@ -121,13 +127,30 @@ fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<SqliteW
         Ok(warehouse) => match warehouse.check() {
             Ok(()) => {
                 add(findings, "warehouse", State::Good, format!("{} is sound", warehouse.location()));
-                Some(warehouse)
+                Some(Box::new(warehouse))
             }
             Err(error) => {
                 add(findings, "warehouse", State::Bad, error.to_string());
                 None
             }
         },
+        Err(error) => {
+            add(findings, "warehouse", State::Bad, error.to_string());
+            None
+        }
+    }
+}
+
+/// Connects, brings the schemas up to date and looks whether a processor could work.
+fn check_postgres(settings: PostgresSettings, findings: &mut Vec<Finding>) -> Option<Box<dyn Warehouse>> {
+    let opened = PostgresWarehouse::open(settings)
+        .and_then(|warehouse| warehouse.check().map(|version| (warehouse, version)));
+    match opened {
+        Ok((warehouse, version)) => {
+            let text = format!("{}: PostgreSQL {version}, can be written", warehouse.location());
+            add(findings, "warehouse", State::Good, text);
+            Some(Box::new(warehouse))
+        }
         Err(error) => {
             add(findings, "warehouse", State::Bad, error.to_string());
             None

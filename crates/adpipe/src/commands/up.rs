@@ -5,13 +5,12 @@ use std::thread::JoinHandle;
 
 use adpipe_console::{Console, ConsoleConfig};
 use adpipe_stream::StreamError;
-use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
 use crate::config::{Config, ConfigError};
 use crate::output;
-use crate::services::{Services, VERSION};
+use crate::services::{Services, StreamRole, VERSION};
 use crate::signals;
 
 /// Runs until Ctrl-C or SIGTERM.
@@ -31,7 +30,7 @@ pub struct Up {
     console: tokio::task::JoinHandle<Result<(), adpipe_console::ConsoleError>>,
     stream: JoinHandle<Result<(), StreamError>>,
     housekeeping: JoinHandle<()>,
-    _role: RoleLock,
+    _role: StreamRole,
 }
 
 impl Up {

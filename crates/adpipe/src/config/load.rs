@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use adpipe_warehouse::postgres::has_password;
+
 use super::Config;
 
 const FILE_NAME: &str = "adpipe.toml";
 const PREFIX: &str = "ADPIPE_";
 
 /// Variables that are secrets, and no keys of the file.
-const SECRETS: [&str; 1] = ["ADPIPE_CONSOLE__TOKEN"];
+const SECRETS: [&str; 2] = ["ADPIPE_CONSOLE__TOKEN", "ADPIPE_WAREHOUSE__PASSWORD"];
 
 /// What is wrong with the configuration, and where.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,17 @@ fn assemble(
         ConfigError::File { path: path.to_path_buf(), line, column, message: error.message().to_owned() }
     };
     let mut config: Config = toml::from_str(text).map_err(in_file)?;
+    if has_password(&config.warehouse.url) {
+        let (line, column) = position(text, text.find(&config.warehouse.url).unwrap_or(0));
+        return Err(ConfigError::File {
+            path: path.to_path_buf(),
+            line,
+            column,
+            message: "a password does not belong in this file; set ADPIPE_WAREHOUSE__PASSWORD or PGPASSWORD, or \
+                      name a warehouse.password_file"
+                .to_owned(),
+        });
+    }
     let mut variables: Vec<(String, String)> =
         variables.filter(|(name, _)| name.starts_with(PREFIX) && !SECRETS.contains(&name.as_str())).collect();
     variables.sort();
@@ -125,6 +138,14 @@ mod tests {
         assert_eq!(config.console.port, 9001);
         let config = load("[console]\nport = 9000", &[("ADPIPE_STREAM__LINGER", "1s")]).unwrap();
         assert_eq!((config.console.port, config.stream.linger.to_string()), (9000, "1s".to_owned()));
+    }
+
+    #[test]
+    fn a_password_in_the_file_is_refused_and_not_repeated() {
+        let error = load("[warehouse]\nurl = \"postgres://ann:secret@db/x\"", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:2:8: a password") && !error.contains("secret"), "{error}");
+        let url = "postgres://ann:secret@db/x";
+        assert_eq!(load("", &[("ADPIPE_WAREHOUSE__URL", url)]).unwrap().warehouse.url, url);
     }
 
     #[test]

@@ -49,11 +49,17 @@ impl Default for LogConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct WarehouseConfig {
     pub url: String,
+    pub password_file: String,
+    pub synchronous_commit: bool,
 }
 
 impl Default for WarehouseConfig {
     fn default() -> WarehouseConfig {
-        WarehouseConfig { url: "sqlite:data".to_owned() }
+        WarehouseConfig {
+            url: "sqlite:data".to_owned(),
+            password_file: String::new(),
+            synchronous_commit: true,
+        }
     }
 }
 

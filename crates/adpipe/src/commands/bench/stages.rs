@@ -9,6 +9,7 @@ use adpipe_event::{EventBatch, Format, Millis, Parser, RecordReader, Rules, reco
 use adpipe_generate::{Config as GeneratorConfig, Generator};
 use adpipe_log::{Headers, Records, Topic};
 use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::postgres::is_postgres;
 use adpipe_warehouse::{LatencyCounts, Value};
 use anyhow::{Context, bail};
 
@@ -40,7 +41,9 @@ impl Scratch {
     fn config(&self, config: &Config) -> Config {
         let mut config = config.clone();
         config.log.url = format!("sqlite:{}", self.0.display());
-        config.warehouse.url = config.log.url.clone();
+        if !is_postgres(&config.warehouse.url) {
+            config.warehouse.url = config.log.url.clone();
+        }
         config.console.port = 0;
         config.ingest.max_lag_records = u64::MAX;
         config
@@ -51,6 +54,15 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// Opens what is to be measured. Offsets of another log would be taken for those of the new one.
+fn open_empty(config: Config) -> anyhow::Result<Services> {
+    let services = Services::open(config)?;
+    if !services.warehouse.offsets(Topic::Raw.name())?.is_empty() {
+        bail!("{} is in use; make an empty database to measure with", services.warehouse.location());
+    }
+    Ok(services)
 }
 
 /// Events at the density of the data set, ending now.
@@ -120,7 +132,7 @@ fn parse_all(bytes: &[u8], format: Format) -> anyhow::Result<u64> {
 /// Records into the log, each append durable before the next.
 pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("ingest")?;
-    let services = Services::open(scratch.config(config))?;
+    let services = open_empty(scratch.config(config))?;
     let mut figure = measure("ingest NDJSON → log, durable", || fill_log(&services, rows))?;
     figure.note = format!("{:.0} MB on disk", folder_mb(&scratch.0));
     Ok(figure)
@@ -153,7 +165,7 @@ fn fill_log(services: &Services, rows: u64) -> anyhow::Result<u64> {
 /// The log's records into the warehouse, all committed.
 pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("stream")?;
-    let services = Services::open(scratch.config(config))?;
+    let services = open_empty(scratch.config(config))?;
     fill_log(&services, rows)?;
     let mut figure = measure("stream: log → committed", || {
         let stop = Shutdown::new();
@@ -165,7 +177,10 @@ pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
             waited.map(|()| rows)
         })
     })?;
-    figure.note = format!("{:.0} MB of warehouse", folder_mb(&scratch.0.join("realtime.db")));
+    figure.note = match is_postgres(&services.config.warehouse.url) {
+        true => services.warehouse.location(),
+        false => format!("{:.0} MB of warehouse", folder_mb(&scratch.0.join("realtime.db"))),
+    };
     Ok(figure)
 }
 
@@ -272,7 +287,7 @@ fn read_status(connection: &mut TcpStream) -> anyhow::Result<u16> {
 /// From append to commit, at a fixed rate, as the account in the warehouse has it.
 pub fn latency(config: &Config, rate: u32) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("latency")?;
-    let services = Services::open(scratch.config(config))?;
+    let services = open_empty(scratch.config(config))?;
     let rows = u64::from(rate) * LATENCY_SECONDS;
     let mut figure = measure(&format!("latency at {rate} events/s"), || {
         let stop = Shutdown::new();
