@@ -58,7 +58,7 @@ impl Default for WarehouseConfig {
         WarehouseConfig {
             url: "sqlite:data".to_owned(),
             password_file: String::new(),
-            synchronous_commit: true,
+            synchronous_commit: false,
         }
     }
 }
