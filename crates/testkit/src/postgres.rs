@@ -195,16 +195,21 @@ fn is_root() -> bool {
     output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
+/// Everything that is run from there; some systems link only a part of it into the path.
+fn has_all(folder: &Path) -> bool {
+    ["initdb", "pg_ctl", "postgres", "psql"].iter().all(|program| folder.join(program).exists())
+}
+
 /// The newest server's folder of binaries.
 fn binaries() -> Option<PathBuf> {
     let on_path = std::env::var_os("PATH")
-        .and_then(|path| std::env::split_paths(&path).find(|folder| folder.join("initdb").exists()));
+        .and_then(|path| std::env::split_paths(&path).find(|folder| has_all(folder)));
     let versions = PLACES.iter().flat_map(|place| {
         let place = Path::new(place);
         let inside = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
         inside.chain([place.join("bin")]).collect::<Vec<_>>()
     });
-    let mut found: Vec<PathBuf> = versions.filter(|folder| folder.join("initdb").exists()).collect();
+    let mut found: Vec<PathBuf> = versions.filter(|folder| has_all(folder)).collect();
     found.sort();
     on_path.or_else(|| found.pop())
 }

@@ -100,7 +100,7 @@ pub trait Warehouse: Send + Sync {
     /// A view of this moment for several reads that must fit together. It only reads.
     fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError>;
 
-    /// Makes what is committed safe from a power failure.
+    /// Makes what is committed safe from a power failure: of the log, nothing may be dropped before.
     fn sync(&self) -> Result<(), WarehouseError>;
 
     /// Removes what the policy no longer keeps.

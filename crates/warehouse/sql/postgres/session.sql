@@ -15,6 +15,21 @@ set lock_timeout = '5s';
 set idle_in_transaction_session_timeout = '60s';
 set default_transaction_read_only = on;
 
+-- name: snapshot
+-- Several reads of one moment, which may be long and far apart: `adpipe verify` counts everything.
+set timezone = 'UTC';
+set statement_timeout = '30min';
+set lock_timeout = '5s';
+set idle_in_transaction_session_timeout = '30min';
+begin transaction isolation level repeatable read read only;
+-- The moment is that of the first statement.
+select 1;
+
+-- name: sync
+-- A commit waits for everything written before it. It must write something itself to wait at all.
+set synchronous_commit = on;
+select pg_logical_emit_message(true, 'adpipe', 'sync');
+
 -- name: commit_without_sync
 -- The server may then lose the last commits when it (not adpipe) crashes. Nothing is counted
 -- twice or missed by that: the offsets are lost with the events they belong to, and the records

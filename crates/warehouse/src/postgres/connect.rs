@@ -13,6 +13,7 @@ use crate::WarehouseError;
 const SESSION_SQL: &str = include_str!("../../sql/postgres/session.sql");
 const WRITER: &str = section(SESSION_SQL, "writer");
 const READER: &str = section(SESSION_SQL, "reader");
+const SNAPSHOT: &str = section(SESSION_SQL, "snapshot");
 const COMMIT_WITHOUT_SYNC: &str = section(SESSION_SQL, "commit_without_sync");
 const SERVER: &str = section(SESSION_SQL, "server");
 
@@ -28,6 +29,8 @@ const OLDEST_VERSION: i32 = 150_000;
 pub(super) enum Purpose {
     Writing,
     Reading,
+    /// Reading, all of it as of one moment.
+    Snapshot,
 }
 
 /// What kind of server answers.
@@ -44,6 +47,7 @@ pub(super) fn connect(settings: &PostgresSettings, purpose: Purpose) -> Result<C
     let session = match purpose {
         Purpose::Writing => WRITER,
         Purpose::Reading => READER,
+        Purpose::Snapshot => SNAPSHOT,
     };
     let settled = client.batch_execute(session).and_then(|()| {
         match purpose == Purpose::Writing && !settings.synchronous_commit {

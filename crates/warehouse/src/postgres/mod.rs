@@ -3,7 +3,7 @@
 //! `settings` says where it is, `connect` opens connections, `migrate` brings the schemas up to
 //! date. `stream` is the processor's transaction; `insert` how its events get in, by way of
 //! `copy`; `id_sets` the hint that keeps COPY from meeting conflicts; `partitions` the days of
-//! `realtime.events`. `pool` and `query` are for readers. `failure` turns the server's words
+//! `realtime.events`. `pool`, `query`, `read` and `snapshot` are for readers. `failure` turns the server's words
 //! into what a person can do.
 //!
 //! The driver is the blocking one: callers are threads, as on SQLite. It must not be called from
@@ -18,8 +18,10 @@ mod migrate;
 mod partitions;
 mod pool;
 mod query;
+mod read;
 mod retention;
 mod settings;
+mod snapshot;
 mod statements;
 mod stream;
 #[cfg(feature = "postgres-tls")]
@@ -33,16 +35,14 @@ use postgres::Client;
 use self::connect::{Purpose, connect, inspect, refuse_standby};
 use self::failure::failure;
 use self::pool::Pool;
-use self::wire::Time;
 use crate::{
     Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
 };
 
 pub use self::settings::{PostgresSettings, has_password, is_postgres, masked};
 
-const STREAM_SQL: &str = include_str!("../../sql/postgres/stream.sql");
-const OFFSETS: &str = section(STREAM_SQL, "offsets");
-const NEWEST_MINUTE: &str = section(STREAM_SQL, "newest_minute");
+const SESSION_SQL: &str = include_str!("../../sql/postgres/session.sql");
+const SYNC: &str = section(SESSION_SQL, "sync");
 
 /// A PostgreSQL database with adpipe's schemas.
 pub struct PostgresWarehouse {
@@ -123,15 +123,7 @@ impl stream::PostgresWriter {
 
 impl Warehouse for PostgresWarehouse {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
-        self.read(|client| {
-            let offset = |row: &postgres::Row| {
-                Ok(PartitionOffset {
-                    partition: row.try_get::<_, i32>(0)? as u32,
-                    next_offset: row.try_get::<_, i64>(1)? as u64,
-                })
-            };
-            client.query(OFFSETS, &[&topic])?.iter().map(offset).collect()
-        })
+        self.read(|client| read::offsets(client, topic))
     }
 
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
@@ -142,18 +134,29 @@ impl Warehouse for PostgresWarehouse {
     }
 
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
-        self.read(|client| {
-            let newest: Option<Time> = client.query_one(NEWEST_MINUTE, &[])?.try_get(0)?;
-            Ok(newest.map(|time| time.0))
-        })
+        self.read(read::newest_minute)
     }
 
     fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
-        self.read(|client| query::contains(client, events))
+        self.read(|client| read::contains(client, events))
     }
 
-    fn query(&self, sql: &str, params: &[Value], on_row: &mut OnRow<'_>) -> Result<(), WarehouseError> {
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Value],
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
         self.readers.with(|client| query::run(self.settings.location(), client, sql, params, on_row))
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
+        Ok(Box::new(snapshot::PostgresSnapshot::begin(&self.settings)?))
+    }
+
+    fn sync(&self) -> Result<(), WarehouseError> {
+        let mut client = connect(&self.settings, Purpose::Writing)?;
+        client.batch_execute(SYNC).map_err(|error| failure(self.settings.location(), &error))
     }
 
     fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError> {

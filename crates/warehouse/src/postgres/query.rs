@@ -1,15 +1,12 @@
 //! Reading statements, the user's among them: nothing can be changed by one.
 
-use adpipe_sql::section;
 use postgres::types::ToSql;
-use postgres::{Client, Error, Row};
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::{Client, Error, GenericClient, Row, Statement};
 
 use super::failure::{failure, server_message};
 use super::wire::{Decoded, Parameter};
 use crate::{OnRow, Value, WarehouseError};
-
-const STREAM_SQL: &str = include_str!("../../sql/postgres/stream.sql");
-const WHICH_EXIST: &str = section(STREAM_SQL, "which_exist");
 
 /// Rows fetched at once: a reader that stops early has waited for no more than these, and memory
 /// is bounded whatever the result's size.
@@ -22,10 +19,60 @@ pub(super) fn run(
     sql: &str,
     params: &[Value],
     on_row: &mut OnRow<'_>,
-) -> Result<(), WarehouseError> {
+) -> Result<Vec<String>, WarehouseError> {
     let fail = |error: Error| explain(location, &error);
     let mut transaction = client.build_transaction().read_only(true).start().map_err(fail)?;
-    let statement = transaction.prepare(sql).map_err(fail)?;
+    let (statement, columns) = prepare(location, &mut transaction, sql, params)?;
+    let parameters: Vec<Parameter<'_>> = params[..statement.params().len()].iter().map(Parameter).collect();
+    let parameters: Vec<&(dyn ToSql + Sync)> =
+        parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
+    let portal = transaction.bind(&statement, &parameters).map_err(fail)?;
+    let mut values = Vec::with_capacity(columns.len());
+    loop {
+        let rows = transaction.query_portal(&portal, FETCH_ROWS).map_err(fail)?;
+        for row in &rows {
+            read(row, &mut values).map_err(fail)?;
+            if !on_row(&columns, &values) {
+                return Ok(columns);
+            }
+        }
+        if rows.len() < FETCH_ROWS as usize {
+            return Ok(columns);
+        }
+    }
+}
+
+/// Runs one statement in the reading transaction that the connection is in already. Who stops
+/// early waits for the rest of the rows nevertheless.
+pub(super) fn run_within(
+    location: &str,
+    client: &mut Client,
+    sql: &str,
+    params: &[Value],
+    on_row: &mut OnRow<'_>,
+) -> Result<Vec<String>, WarehouseError> {
+    let fail = |error: Error| explain(location, &error);
+    let (statement, columns) = prepare(location, client, sql, params)?;
+    let parameters = params[..statement.params().len()].iter().map(Parameter);
+    let mut rows = client.query_raw(&statement, parameters).map_err(fail)?;
+    let mut values = Vec::with_capacity(columns.len());
+    while let Some(row) = rows.next().map_err(fail)? {
+        read(&row, &mut values).map_err(fail)?;
+        if !on_row(&columns, &values) {
+            break;
+        }
+    }
+    Ok(columns)
+}
+
+/// Has the server read the statement, without running it, and refuses what gives no rows.
+fn prepare(
+    location: &str,
+    client: &mut impl GenericClient,
+    sql: &str,
+    params: &[Value],
+) -> Result<(Statement, Vec<String>), WarehouseError> {
+    let statement = client.prepare(sql).map_err(|error| explain(location, &error))?;
     let columns: Vec<String> = statement.columns().iter().map(|column| column.name().to_owned()).collect();
     // What gives no columns does something: `copy … to program` would run even in a transaction
     // that only reads.
@@ -41,23 +88,7 @@ pub(super) fn run(
             params.len()
         )));
     }
-    let parameters: Vec<Parameter<'_>> = params[..wanted].iter().map(Parameter).collect();
-    let parameters: Vec<&(dyn ToSql + Sync)> =
-        parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
-    let portal = transaction.bind(&statement, &parameters).map_err(fail)?;
-    let mut values = Vec::with_capacity(columns.len());
-    loop {
-        let rows = transaction.query_portal(&portal, FETCH_ROWS).map_err(fail)?;
-        for row in &rows {
-            read(row, &mut values).map_err(fail)?;
-            if !on_row(&columns, &values) {
-                return Ok(());
-            }
-        }
-        if rows.len() < FETCH_ROWS as usize {
-            return Ok(());
-        }
-    }
+    Ok((statement, columns))
 }
 
 fn read(row: &Row, values: &mut Vec<Value>) -> Result<(), Error> {
@@ -84,19 +115,4 @@ fn explain(location: &str, error: &Error) -> WarehouseError {
         }
         None => failure(location, error),
     }
-}
-
-/// Which of these keys are in `realtime.events`, by index.
-pub(super) fn contains(client: &mut Client, events: &adpipe_event::EventBatch) -> Result<Vec<bool>, Error> {
-    let mut is_there = vec![false; events.len()];
-    let hours: Vec<super::wire::Time> =
-        events.event_times().iter().map(|time| super::wire::Time(time.floor_hour())).collect();
-    let ids: Vec<&str> = (0..events.len()).map(|index| events.id(index)).collect();
-    for row in client.query(WHICH_EXIST, &[&hours, &ids])? {
-        let number: i64 = row.try_get(0)?;
-        if let Some(slot) = usize::try_from(number - 1).ok().and_then(|index| is_there.get_mut(index)) {
-            *slot = true;
-        }
-    }
-    Ok(is_there)
 }
