@@ -2,7 +2,12 @@
 //!
 //! A server that is not installed skips the test with a word on stderr, and fails it where the
 //! environment says `CI=true`: there a skipped test is a lie.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code: a panic is the report")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a panic is the report"
+)]
 
 pub mod postgres;
 

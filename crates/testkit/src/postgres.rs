@@ -37,7 +37,8 @@ impl Postgres {
             crate::skip(test, "PostgreSQL");
             return None;
         };
-        let folder = tempfile::Builder::new().prefix("adpipe-postgres-").tempdir().expect("a temporary folder");
+        let folder =
+            tempfile::Builder::new().prefix("adpipe-postgres-").tempdir().expect("a temporary folder");
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()));
         }
@@ -48,7 +49,10 @@ impl Postgres {
             options: settings.iter().map(|setting| format!("-c {setting}")).collect(),
             databases: AtomicU32::new(0),
         };
-        run(server.command("initdb").args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N", "-D"]).arg(server.data()));
+        run(server
+            .command("initdb")
+            .args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N", "-D"])
+            .arg(server.data()));
         server.start_again();
         Some(server)
     }
@@ -142,7 +146,12 @@ impl Postgres {
             command.args(["start", "-w", "-t", "60", "-D"]).arg(self.data());
             command.arg("-l").arg(self.folder.path().join("log")).args(["-o", &options]);
             // A server that was killed leaves children, which hold the data for a moment.
-            if command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            if command
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+            {
                 return;
             }
             assert!(Instant::now() < deadline, "PostgreSQL does not start:\n{}", self.log());
@@ -202,11 +211,12 @@ fn has_all(folder: &Path) -> bool {
 
 /// The newest server's folder of binaries.
 fn binaries() -> Option<PathBuf> {
-    let on_path = std::env::var_os("PATH")
-        .and_then(|path| std::env::split_paths(&path).find(|folder| has_all(folder)));
+    let on_path =
+        std::env::var_os("PATH").and_then(|path| std::env::split_paths(&path).find(|folder| has_all(folder)));
     let versions = PLACES.iter().flat_map(|place| {
         let place = Path::new(place);
-        let inside = std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+        let inside =
+            std::fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
         inside.chain([place.join("bin")]).collect::<Vec<_>>()
     });
     let mut found: Vec<PathBuf> = versions.filter(|folder| has_all(folder)).collect();

@@ -318,6 +318,9 @@ fn roles_have_the_rights_they_need_and_no_others() {
     let reader = open(&as_user("adpipe_reader"));
     assert_eq!(counted(&reader), (10, 10, 10));
     let error = reader.stream_writer().map(drop).unwrap_err();
-    assert!(matches!(error, WarehouseError::Unusable { .. } | WarehouseError::Unavailable { .. }), "{error:?}");
+    assert!(
+        matches!(error, WarehouseError::Unusable { .. } | WarehouseError::Unavailable { .. }),
+        "{error:?}"
+    );
     server.psql(database, "set role adpipe_monitor; select version from ops.schema_migrations");
 }

@@ -63,9 +63,10 @@ fn assemble(
             path: path.to_path_buf(),
             line,
             column,
-            message: "a password does not belong in this file; set ADPIPE_WAREHOUSE__PASSWORD or PGPASSWORD, or \
+            message:
+                "a password does not belong in this file; set ADPIPE_WAREHOUSE__PASSWORD or PGPASSWORD, or \
                       name a warehouse.password_file"
-                .to_owned(),
+                    .to_owned(),
         });
     }
     let mut variables: Vec<(String, String)> =

@@ -32,17 +32,19 @@ begin
 end
 $$;
 
--- The reader sees figures and nothing else: payloads in schema errors may hold anything.
-grant usage on schema realtime, analytics to adpipe_reader;
-grant select on all tables in schema realtime, analytics to adpipe_reader;
+-- The reader sees figures and runs, and no payloads: those in schema errors may hold anything.
+-- `adpipe sql` works as this user, too.
+grant usage on schema realtime, analytics, ops to adpipe_reader;
+grant select on all tables in schema realtime, analytics, ops to adpipe_reader;
 alter default privileges for role adpipe_writer in schema realtime grant select on tables to adpipe_reader;
 alter default privileges for role adpipe_writer in schema analytics grant select on tables to adpipe_reader;
+alter default privileges for role adpipe_writer in schema ops grant select on tables to adpipe_reader;
 alter role adpipe_reader set default_transaction_read_only = on;
 alter role adpipe_reader set statement_timeout = '60s';
 
--- The monitor sees the server's statistics, adpipe's runs and where the processor stands.
+-- The monitor sees the server's statistics and adpipe's runs.
 grant pg_monitor to adpipe_monitor;
-grant usage on schema ops, realtime to adpipe_monitor;
+grant usage on schema ops to adpipe_monitor;
 grant select on all tables in schema ops to adpipe_monitor;
 alter default privileges for role adpipe_writer in schema ops grant select on tables to adpipe_monitor;
 alter role adpipe_monitor set default_transaction_read_only = on;

@@ -73,7 +73,9 @@ fn connect_in_time(settings: &PostgresSettings) -> Result<Client, WarehouseError
         .map_err(|error| unavailable(error.to_string()))?;
     match receiver.recv_timeout(PATIENCE) {
         Ok(result) => result,
-        Err(RecvTimeoutError::Timeout) => Err(unavailable(format!("no answer within {} s", PATIENCE.as_secs()))),
+        Err(RecvTimeoutError::Timeout) => {
+            Err(unavailable(format!("no answer within {} s", PATIENCE.as_secs())))
+        }
         Err(RecvTimeoutError::Disconnected) => Err(unavailable("the driver panicked".to_owned())),
     }
 }
@@ -128,7 +130,11 @@ pub(super) fn refuse_standby(settings: &PostgresSettings, server: &Server) -> Re
 
 fn too_old(version: i32) -> Option<String> {
     (version < OLDEST_VERSION).then(|| {
-        format!("PostgreSQL {} is too old, adpipe wants {} or newer", version / 10_000, OLDEST_VERSION / 10_000)
+        format!(
+            "PostgreSQL {} is too old, adpipe wants {} or newer",
+            version / 10_000,
+            OLDEST_VERSION / 10_000
+        )
     })
 }
 

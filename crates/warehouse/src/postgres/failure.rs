@@ -29,16 +29,23 @@ pub(super) fn failure(location: &str, error: &Error) -> WarehouseError {
     };
     let reason = server_message(error);
     if is_missing_partition(error) {
-        return unavailable(reason, "a day was dropped while it was written to; the batch is done again and makes it");
+        return unavailable(
+            reason,
+            "a day was dropped while it was written to; the batch is done again and makes it",
+        );
     }
     match state.code() {
         "28P01" | "28000" => unusable(reason, GET_IN),
         "3D000" => unusable(reason, "make it with `createdb`, or correct the name in warehouse.url"),
         "42501" => unusable(reason, GRANT),
         "25006" => unavailable(reason, PRIMARY),
-        "53100" => unavailable(reason, "free some disk space on the server; nothing that was acknowledged is lost"),
+        "53100" => {
+            unavailable(reason, "free some disk space on the server; nothing that was acknowledged is lost")
+        }
         "53300" => unavailable(reason, "raise max_connections, or end clients that do nothing"),
-        "57014" => unavailable(reason, "look for a lock in pg_stat_activity, or a server with too much to do"),
+        "57014" => {
+            unavailable(reason, "look for a lock in pg_stat_activity, or a server with too much to do")
+        }
         "55P03" | "40001" | "40P01" => unavailable(reason, "this passes by itself; if not, look at pg_locks"),
         "XX001" | "XX002" => unusable(reason, "the server's files are damaged: restore them from a backup"),
         code if ["08", "53", "57", "58", "25"].iter().any(|class| code.starts_with(class)) => {
@@ -55,7 +62,11 @@ fn without_code(location: &str, error: &Error) -> WarehouseError {
     let reason = source.map_or_else(|| error.to_string(), |source| source.to_string());
     let io_kind = source.and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
     if error.is_closed() {
-        return WarehouseError::Unavailable { location, reason: "the connection was lost".to_owned(), advice: WAIT };
+        return WarehouseError::Unavailable {
+            location,
+            reason: "the connection was lost".to_owned(),
+            advice: WAIT,
+        };
     }
     if error.to_string().contains("TLS") {
         let advice = "have the server use TLS, name its authority by ?sslrootcert=FILE in warehouse.url, or, on a \
@@ -63,15 +74,21 @@ fn without_code(location: &str, error: &Error) -> WarehouseError {
         return WarehouseError::Unusable { location, reason: format!("TLS: {reason}"), advice };
     }
     if reason.contains("password missing") {
-        return WarehouseError::Unusable { location, reason: "it wants a password".to_owned(), advice: GET_IN };
+        return WarehouseError::Unusable {
+            location,
+            reason: "it wants a password".to_owned(),
+            advice: GET_IN,
+        };
     }
     match io_kind {
         Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut) => {
             WarehouseError::Unavailable { location, reason, advice: REACH }
         }
-        Some(_) if reason.contains("lookup") || reason.contains("resolve") => {
-            WarehouseError::Unavailable { location, reason, advice: "correct the host in warehouse.url, or mend the name service" }
-        }
+        Some(_) if reason.contains("lookup") || reason.contains("resolve") => WarehouseError::Unavailable {
+            location,
+            reason,
+            advice: "correct the host in warehouse.url, or mend the name service",
+        },
         Some(_) => WarehouseError::Unavailable { location, reason, advice: WAIT },
         None if error.to_string().contains("connect") => {
             WarehouseError::Unavailable { location, reason, advice: REACH }
@@ -107,7 +124,7 @@ fn is_missing_partition(error: &Error) -> bool {
 pub(super) fn is_fault_of_a_row(error: &Error) -> bool {
     !is_missing_partition(error)
         && error.code().is_some_and(|state| {
-        let code = state.code();
-        code.starts_with("22") || code.starts_with("23") || code.starts_with("44") || code == "P0001"
-    })
+            let code = state.code();
+            code.starts_with("22") || code.starts_with("23") || code.starts_with("44") || code == "P0001"
+        })
 }

@@ -98,7 +98,10 @@ impl PostgresWarehouse {
         partitions::drop_day(&self.settings, partitions::Day::of(day), archived_rows)
     }
 
-    fn read<T>(&self, work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>) -> Result<T, WarehouseError> {
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
+    ) -> Result<T, WarehouseError> {
         self.readers.with(|client| work(client).map_err(|error| failure(self.settings.location(), &error)))
     }
 }

@@ -115,10 +115,8 @@ pub(super) fn drop_day(
         return Ok(false);
     }
     transaction.batch_execute(&day.fill(LOCK_DAY)).map_err(fail)?;
-    let rows: i64 = transaction
-        .query_one(&day.fill(COUNT_DAY), &[])
-        .and_then(|row| row.try_get(0))
-        .map_err(fail)?;
+    let rows: i64 =
+        transaction.query_one(&day.fill(COUNT_DAY), &[]).and_then(|row| row.try_get(0)).map_err(fail)?;
     if rows as u64 != archived_rows {
         return Err(WarehouseError::Statement(format!(
             "realtime.{} has {rows} rows and {archived_rows} of them are archived; archive the others first",

@@ -1,7 +1,7 @@
 //! Reading statements, the user's among them: nothing can be changed by one.
 
-use postgres::types::ToSql;
 use postgres::fallible_iterator::FallibleIterator;
+use postgres::types::ToSql;
 use postgres::{Client, Error, GenericClient, Row, Statement};
 
 use super::failure::{failure, server_message};
@@ -107,7 +107,8 @@ fn explain(location: &str, error: &Error) -> WarehouseError {
         Some("42601") if server_message(error).contains("multiple commands") => {
             WarehouseError::Statement("one statement at a time, please; found several".to_owned())
         }
-        Some("42501") => WarehouseError::Statement(server_message(error)),
+        // Words about transactions, by a statement that tried to change its own.
+        Some("25001" | "42501") => WarehouseError::Statement(server_message(error)),
         Some(_) => failure(location, error),
         None if std::error::Error::source(error).is_some_and(|source| !source.is::<std::io::Error>()) => {
             let source = std::error::Error::source(error).map_or(String::new(), ToString::to_string);

@@ -52,7 +52,8 @@ impl PostgresSettings {
             false => format!("{url}?{}", rest.join("&")),
         };
         let mut config = Config::from_str(&plain).map_err(|error| {
-            let source = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
+            let source =
+                std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
             format!("is not a PostgreSQL address{source}; write postgres://user@host:5432/database")
         })?;
         if config.get_hosts().is_empty() || config.get_dbname().is_none() || config.get_user().is_none() {
@@ -66,7 +67,9 @@ impl PostgresSettings {
             Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
             None if is_here => SslMode::Disable,
             None => SslMode::Require,
-            Some(other) => return Err(format!("has sslmode={other}; disable, require or verify-full, please")),
+            Some(other) => {
+                return Err(format!("has sslmode={other}; disable, require or verify-full, please"));
+            }
         });
         config
             .application_name("adpipe")
@@ -162,7 +165,10 @@ mod tests {
         for (url, shown) in [
             ("postgres://ann@db:5432/x", "postgres://ann@db:5432/x"),
             ("postgres://ann:p@ss@db/x", "postgres://ann:***@db/x"),
-            ("postgres://ann@db/x?password=p&sslmode=disable", "postgres://ann@db/x?password=***&sslmode=disable"),
+            (
+                "postgres://ann@db/x?password=p&sslmode=disable",
+                "postgres://ann@db/x?password=***&sslmode=disable",
+            ),
             ("sqlite:data", "sqlite:data"),
         ] {
             assert_eq!(masked(url), shown);
@@ -183,9 +189,14 @@ mod tests {
 
     #[test]
     fn a_wrong_url_is_explained_without_repeating_it() {
-        for url in ["postgres://ann:secret@db/x?color=red", "postgres://db", "postgres://ann@db/x?sslmode=prefer"] {
+        for url in
+            ["postgres://ann:secret@db/x?color=red", "postgres://db", "postgres://ann@db/x?sslmode=prefer"]
+        {
             let error = PostgresSettings::from_url(url).unwrap_err();
-            assert!(!error.contains("secret") && error.contains("please") | error.contains("write"), "{error}");
+            assert!(
+                !error.contains("secret") && error.contains("please") | error.contains("write"),
+                "{error}"
+            );
         }
     }
 }

@@ -28,8 +28,7 @@ pub(super) struct PostgresWriter {
 impl StreamWriter for PostgresWriter {
     fn begin(&mut self) -> Result<Box<dyn StreamTransaction + '_>, WarehouseError> {
         let settings = &self.settings;
-        let transaction =
-            self.client.transaction().map_err(|error| failure(settings.location(), &error))?;
+        let transaction = self.client.transaction().map_err(|error| failure(settings.location(), &error))?;
         Ok(Box::new(PostgresTransaction {
             transaction: Some(transaction),
             statements: &self.statements,
@@ -65,9 +64,9 @@ impl<'w> PostgresTransaction<'w> {
     }
 
     fn open(&mut self) -> Result<&mut Transaction<'w>, WarehouseError> {
-        self.transaction
-            .as_mut()
-            .ok_or_else(|| WarehouseError::Statement("the transaction is over; please report this".to_owned()))
+        self.transaction.as_mut().ok_or_else(|| {
+            WarehouseError::Statement("the transaction is over; please report this".to_owned())
+        })
     }
 
     fn execute(

@@ -68,7 +68,10 @@ impl ToSql for Parameter<'_> {
                 let time = Millis::parse_sql(text).ok_or_else(|| format!("{text:?} is not a time"))?;
                 out.put_i64(to_postgres_micros(time));
             }
-            (Value::Text(text), &Type::TEXT | &Type::VARCHAR | &Type::BPCHAR | &Type::NAME | &Type::UNKNOWN) => {
+            (
+                Value::Text(text),
+                &Type::TEXT | &Type::VARCHAR | &Type::BPCHAR | &Type::NAME | &Type::UNKNOWN,
+            ) => {
                 out.put_slice(text.as_bytes());
             }
             (Value::Blob(bytes), &Type::BYTEA) => out.put_slice(bytes),
@@ -124,7 +127,9 @@ fn decode(ty: &Type, raw: &[u8]) -> Result<Value, BoxError> {
             Value::Text(midnight.split(' ').next().unwrap_or_default().to_owned())
         }
         Type::BYTEA => Value::Blob(raw.to_vec()),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::CHAR | Type::JSON | Type::UNKNOWN => text(raw),
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::CHAR | Type::JSON | Type::UNKNOWN => {
+            text(raw)
+        }
         // The first byte is the format's version.
         Type::JSONB => text(raw.get(1..).unwrap_or_default()),
         Type::UUID => {
@@ -134,7 +139,9 @@ fn decode(ty: &Type, raw: &[u8]) -> Result<Value, BoxError> {
             Value::Text(parts.join("-"))
         }
         Type::VOID => Value::Null,
-        ref other => return Err(format!("a value of type {other} cannot be shown; cast it: (…)::text").into()),
+        ref other => {
+            return Err(format!("a value of type {other} cannot be shown; cast it: (…)::text").into());
+        }
     })
 }
 
