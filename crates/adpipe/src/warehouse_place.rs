@@ -16,7 +16,7 @@ pub enum WarehousePlace {
     /// SQLite files in this folder.
     Folder(PathBuf),
     /// A PostgreSQL server.
-    Postgres(PostgresSettings),
+    Postgres(Box<PostgresSettings>),
 }
 
 impl WarehousePlace {
@@ -29,17 +29,18 @@ impl WarehousePlace {
         let settings = PostgresSettings::from_url(&warehouse.url)
             .map_err(|message| ConfigError::Key { key: "warehouse.url", message })?
             .synchronous_commit(warehouse.synchronous_commit);
-        Ok(WarehousePlace::Postgres(match password(&warehouse.password_file)? {
+        let settings = match password(&warehouse.password_file)? {
             Some(password) => settings.password(&password),
             None => settings,
-        }))
+        };
+        Ok(WarehousePlace::Postgres(Box::new(settings)))
     }
 
     /// Opens it, making what is missing.
     pub fn open(&self) -> anyhow::Result<Arc<dyn Warehouse>> {
         Ok(match self {
             WarehousePlace::Folder(folder) => Arc::new(SqliteWarehouse::open(folder)?),
-            WarehousePlace::Postgres(settings) => Arc::new(PostgresWarehouse::open(settings.clone())?),
+            WarehousePlace::Postgres(settings) => Arc::new(PostgresWarehouse::open(settings.as_ref().clone())?),
         })
     }
 

@@ -61,7 +61,7 @@ fn check_parts(config: &Config, findings: &mut Vec<Finding>) {
     };
     let warehouse = match WarehousePlace::of(config) {
         Ok(WarehousePlace::Folder(folder)) => check_warehouse(&folder, findings),
-        Ok(WarehousePlace::Postgres(settings)) => check_postgres(settings, findings),
+        Ok(WarehousePlace::Postgres(settings)) => check_postgres(*settings, findings),
         Err(error) => {
             add(findings, "warehouse", State::Bad, format!("{error:#}"));
             None
