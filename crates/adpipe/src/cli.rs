@@ -127,7 +127,8 @@ Makes its own events in a temporary folder and removes them.
 Examples:
   adpipe bench                  all of it, about a minute
   adpipe bench --rows 4000000   more rows
-  adpipe bench parse stream     only these")]
+  adpipe bench parse stream     only these
+  adpipe bench stream --warehouse postgres://me@localhost/empty")]
     Bench(BenchArgs),
 
     /// Print a completion script for your shell
@@ -330,6 +331,11 @@ pub struct BenchArgs {
     /// Events per second of the latency measurement
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub rate: u32,
+
+    /// Measure stream and latency with this PostgreSQL database, which must be empty and keeps
+    /// what is written
+    #[arg(long, value_name = "URL")]
+    pub warehouse: Option<String>,
 
     /// Print the result as JSON
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! adpipe: the ad-click pipeline in one binary. Command line and wiring only.
 //!
 //! `cli.rs` says which commands there are, `commands/` has one file for each, `services.rs` opens
-//! the back ends, `config/` reads `adpipe.toml`.
+//! the back ends (`warehouse_place.rs` finds the warehouse), `config/` reads `adpipe.toml`.
 
 mod cli;
 mod commands;
@@ -9,6 +9,7 @@ mod config;
 mod output;
 mod services;
 mod signals;
+mod warehouse_place;
 
 use std::process::ExitCode;
 

@@ -13,10 +13,10 @@ use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, StreamError};
 use adpipe_warehouse::Warehouse;
-use adpipe_warehouse::sqlite::SqliteWarehouse;
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::config::{Config, ConfigError};
+use crate::warehouse_place::WarehousePlace;
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -35,7 +35,13 @@ pub fn embedded_folder(key: &'static str, url: &str) -> Result<PathBuf, ConfigEr
         Some(("sqlite", folder)) if !folder.is_empty() => Ok(PathBuf::from(folder)),
         _ => Err(ConfigError::Key {
             key,
-            message: format!("{url:?} is not understood; this adpipe knows \"sqlite:FOLDER\""),
+            message: match key {
+                "warehouse.url" => format!(
+                    "{:?} is not understood; this adpipe knows \"sqlite:FOLDER\" and \"postgres://USER@HOST:5432/DATABASE\"",
+                    adpipe_warehouse::postgres::masked(url)
+                ),
+                _ => format!("{url:?} is not understood; this adpipe knows \"sqlite:FOLDER\""),
+            },
         }),
     }
 }
@@ -98,9 +104,8 @@ pub struct StreamRole {
 impl Services {
     /// Opens log and warehouse, making them when they are not there.
     pub fn open(config: Config) -> anyhow::Result<Services> {
-        let warehouse_folder = embedded_folder("warehouse.url", &config.warehouse.url)?;
         let place = LogPlace::of(&config)?;
-        let warehouse: Arc<dyn Warehouse> = Arc::new(SqliteWarehouse::open(&warehouse_folder)?);
+        let warehouse = WarehousePlace::of(&config)?.open()?;
         let log: Arc<dyn EventLog> = match place {
             LogPlace::Embedded(folder) => {
                 let log = SqliteLog::open(&folder)?;
@@ -115,32 +120,16 @@ impl Services {
 
     /// Opens what is there already; says what to do when nothing is.
     pub fn open_existing(config: Config) -> anyhow::Result<Services> {
-        let folder = embedded_folder("warehouse.url", &config.warehouse.url)?;
-        if !folder.join("realtime.db").exists() {
-            let demo = std::path::Path::new("data/demo/realtime.db").exists();
-            let hint = if demo { " (the demo's is there: add --data data/demo)" } else { "" };
-            bail!(
-                "there is no data in {} yet{hint}; send some with `adpipe ingest FILE`, or try `adpipe demo`",
-                folder.display()
-            );
-        }
+        WarehousePlace::of(&config)?.must_have_data()?;
         Services::open(config)
     }
 
-    /// The folder where role locks lie.
-    pub fn lock_folder(&self) -> anyhow::Result<PathBuf> {
-        Ok(embedded_folder("warehouse.url", &self.config.warehouse.url)?)
-    }
-
-    /// Takes the stream processor's role on this data, unless another process has it. On Kafka
-    /// any number of processes may: they share the partitions.
+    /// Takes the stream processor's role on this data, unless another process has it. On Kafka any
+    /// number of processes may: they share the partitions.
     pub fn take_stream_role(&self) -> anyhow::Result<Option<StreamRole>> {
-        match LogPlace::of(&self.config)? {
-            LogPlace::Embedded(_) => {
-                Ok(take_role(&self.lock_folder()?, "stream")?.map(|lock| StreamRole { _lock: Some(lock) }))
-            }
-            #[cfg(feature = "kafka")]
-            LogPlace::Kafka(_) => Ok(Some(StreamRole { _lock: None })),
+        match role_folder(&self.config)? {
+            Some(folder) => Ok(take_role(&folder, "stream")?.map(|lock| StreamRole { _lock: Some(lock) })),
+            None => Ok(Some(StreamRole { _lock: None })),
         }
     }
 
@@ -220,6 +209,18 @@ fn adopt_offsets(log: &SqliteLog, warehouse: &dyn Warehouse) -> anyhow::Result<(
         }
     }
     Ok(())
+}
+
+/// The folder where role locks lie: the embedded log's, or the embedded warehouse's beside it, as
+/// two processors of one such log would do the same work. On Kafka there is none, and none is
+/// needed: the consumer group shares the work, and commits fence each other in any case.
+pub fn role_folder(config: &Config) -> anyhow::Result<Option<PathBuf>> {
+    let warehouse = WarehousePlace::of(config)?;
+    Ok(match LogPlace::of(config)? {
+        LogPlace::Embedded(folder) => Some(warehouse.folder().map_or(folder, Path::to_path_buf)),
+        #[cfg(feature = "kafka")]
+        LogPlace::Kafka(_) => None,
+    })
 }
 
 /// Takes a role on an embedded folder.

@@ -1,10 +1,19 @@
-//! Real servers for tests, started on free ports in folders of their own and gone with the test.
+//! Real servers for tests, started on free loopback ports in folders of their own and gone with
+//! the test.
 //!
 //! What a server needs that is not there makes the test print `SKIPPED` and pass, so that a
 //! checkout can be tested anywhere; with `CI=true` it fails instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 pub mod kafka;
+pub mod postgres;
+pub mod proxy;
 mod skip;
 
 pub use skip::skip;
+
+/// A loopback port that nobody listened on a moment ago.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}

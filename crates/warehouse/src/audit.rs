@@ -4,7 +4,7 @@ use adpipe_event::Millis;
 use adpipe_sql::section;
 
 use crate::report::{Ctr, count, counts};
-use crate::{Counts, Value, Warehouse, WarehouseError, query_table};
+use crate::{Counts, Dialect, Value, Warehouse, WarehouseError, query_table};
 
 const AUDIT_SQL: &str = include_str!("../sql/report/audit.sql");
 const COMMITS: &str = section(AUDIT_SQL, "commits");
@@ -12,8 +12,14 @@ const ACCOUNT_BETWEEN: &str = section(AUDIT_SQL, "account_between");
 const EVENTS_TOTAL: &str = section(AUDIT_SQL, "events_total");
 const HOURLY_TOTAL: &str = section(AUDIT_SQL, "hourly_total");
 const EVENTS_AGAINST_HOURS: &str = section(AUDIT_SQL, "events_against_hours");
-const MINUTES_AGAINST_HOURS: &str = section(AUDIT_SQL, "minutes_against_hours");
-const FIVE_MINUTES_AGAINST_MINUTES: &str = section(AUDIT_SQL, "five_minutes_against_minutes");
+
+const SQLITE_AUDIT_SQL: &str = include_str!("../sql/sqlite/audit.sql");
+const SQLITE_MINUTES: &str = section(SQLITE_AUDIT_SQL, "minutes_against_hours");
+const SQLITE_FIVE_MINUTES: &str = section(SQLITE_AUDIT_SQL, "five_minutes_against_minutes");
+
+const POSTGRES_AUDIT_SQL: &str = include_str!("../sql/postgres/audit.sql");
+const POSTGRES_MINUTES: &str = section(POSTGRES_AUDIT_SQL, "minutes_against_hours");
+const POSTGRES_FIVE_MINUTES: &str = section(POSTGRES_AUDIT_SQL, "five_minutes_against_minutes");
 
 /// One row of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,12 +111,20 @@ pub fn minutes_against_hours(
     warehouse: &dyn Warehouse,
     since: Millis,
 ) -> Result<Vec<Disagreement>, WarehouseError> {
-    disagreements(warehouse, MINUTES_AGAINST_HOURS, &[since.to_string().into()])
+    let sql = match warehouse.dialect() {
+        Dialect::Sqlite => SQLITE_MINUTES,
+        Dialect::Postgres => POSTGRES_MINUTES,
+    };
+    disagreements(warehouse, sql, &[since.to_string().into()])
 }
 
 /// The first twenty 5-minute windows where `realtime.metrics_5m` and `realtime.metrics` do not agree.
 pub fn five_minutes_against_minutes(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
-    disagreements(warehouse, FIVE_MINUTES_AGAINST_MINUTES, &[])
+    let sql = match warehouse.dialect() {
+        Dialect::Sqlite => SQLITE_FIVE_MINUTES,
+        Dialect::Postgres => POSTGRES_FIVE_MINUTES,
+    };
+    disagreements(warehouse, sql, &[])
 }
 
 fn disagreements(

@@ -1,6 +1,7 @@
 //! The warehouse: events, metrics, the account of what was counted, and where to go on.
 //!
-//! [`Warehouse`] is the one trait; [`sqlite::SqliteWarehouse`] keeps one file a schema.
+//! [`Warehouse`] is the one trait; [`sqlite::SqliteWarehouse`] keeps one file a schema,
+//! [`postgres::PostgresWarehouse`] uses a PostgreSQL server.
 //! The stream processor takes a [`StreamWriter`] and, for each micro-batch, one
 //! [`StreamTransaction`]: claim the offsets, insert the events (the database says which were
 //! there already), add the metrics, record the commit; all of it becomes visible at once.
@@ -11,6 +12,8 @@
 pub mod audit;
 mod commit;
 mod error;
+mod order;
+pub mod postgres;
 pub mod report;
 pub mod sqlite;
 mod value;
@@ -59,6 +62,15 @@ pub struct RetentionPolicy {
     pub commits: Duration,
 }
 
+/// Which SQL a warehouse understands, for the few statements where the two truly differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// The embedded database's.
+    Sqlite,
+    /// PostgreSQL's.
+    Postgres,
+}
+
 /// Called with the column names and each row; false ends the query.
 pub type OnRow<'a> = dyn FnMut(&[String], &[Value]) -> bool + 'a;
 
@@ -88,11 +100,14 @@ pub trait Warehouse: Send + Sync {
     /// A view of this moment for several reads that must fit together. It only reads.
     fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError>;
 
-    /// Makes what is committed safe from a power failure.
+    /// Makes what is committed safe from a power failure: of the log, nothing may be dropped before.
     fn sync(&self) -> Result<(), WarehouseError>;
 
     /// Removes what the policy no longer keeps.
     fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError>;
+
+    /// Which SQL it understands.
+    fn dialect(&self) -> Dialect;
 
     /// Where the warehouse is, for people; without secrets.
     fn location(&self) -> String;

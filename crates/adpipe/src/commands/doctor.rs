@@ -7,12 +7,14 @@ use std::process::ExitCode;
 
 use adpipe_log::EventLog;
 use adpipe_warehouse::Warehouse;
+use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 
 use crate::cli::{Cli, DoctorArgs};
 use crate::config::Config;
 use crate::output;
-use crate::services::{LogPlace, embedded_folder, take_role};
+use crate::services::{LogPlace, role_folder, take_role};
+use crate::warehouse_place::WarehousePlace;
 
 /// Free space below this is worth a warning.
 const LITTLE_SPACE_BYTES: u64 = 1 << 30;
@@ -59,26 +61,29 @@ fn check_parts(config: &Config, fix: bool, findings: &mut Vec<Finding>) {
             None
         }
     };
-    match embedded_folder("warehouse.url", &config.warehouse.url) {
-        Ok(folder) => {
-            let warehouse = check_warehouse(&folder, findings);
-            if let (Some(log), Some(warehouse)) = (&log, &warehouse) {
-                check_lag(log.as_ref(), warehouse, findings);
-            }
-            match &place {
-                Ok(LogPlace::Embedded(_)) => check_processor(&folder, findings),
-                #[cfg(feature = "kafka")]
-                Ok(LogPlace::Kafka(_)) => log::check_group(log.as_deref(), findings),
-                Err(_) => {}
-            }
-            check_space(&folder, findings);
+    let warehouse = match WarehousePlace::of(config) {
+        Ok(WarehousePlace::Folder(folder)) => check_warehouse(&folder, findings),
+        Ok(WarehousePlace::Postgres(settings)) => check_postgres(*settings, findings),
+        Err(error) => {
+            add(findings, "warehouse", State::Bad, format!("{error:#}"));
+            None
         }
-        Err(error) => add(findings, "warehouse", State::Bad, error.to_string()),
+    };
+    if let (Some(log), Some(warehouse)) = (&log, &warehouse) {
+        check_lag(log.as_ref(), warehouse.as_ref(), findings);
+    }
+    #[cfg(feature = "kafka")]
+    if let Ok(LogPlace::Kafka(_)) = &place {
+        log::check_group(log.as_deref(), findings);
+    }
+    if let Ok(Some(folder)) = role_folder(config) {
+        check_processor(&folder, findings);
+        check_space(&folder, findings);
     }
     check_port(config, findings);
 }
 
-fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<SqliteWarehouse> {
+fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<Box<dyn Warehouse>> {
     if !folder.join("realtime.db").exists() {
         let text = format!("{} has none yet; it is made at the first start", folder.display());
         add(findings, "warehouse", State::Notice, text);
@@ -88,13 +93,30 @@ fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<SqliteW
         Ok(warehouse) => match warehouse.check() {
             Ok(()) => {
                 add(findings, "warehouse", State::Good, format!("{} is sound", warehouse.location()));
-                Some(warehouse)
+                Some(Box::new(warehouse))
             }
             Err(error) => {
                 add(findings, "warehouse", State::Bad, error.to_string());
                 None
             }
         },
+        Err(error) => {
+            add(findings, "warehouse", State::Bad, error.to_string());
+            None
+        }
+    }
+}
+
+/// Connects, brings the schemas up to date and looks whether a processor could work.
+fn check_postgres(settings: PostgresSettings, findings: &mut Vec<Finding>) -> Option<Box<dyn Warehouse>> {
+    let opened = PostgresWarehouse::open(settings)
+        .and_then(|warehouse| warehouse.check().map(|version| (warehouse, version)));
+    match opened {
+        Ok((warehouse, version)) => {
+            let text = format!("{}: PostgreSQL {version}, can be written", warehouse.location());
+            add(findings, "warehouse", State::Good, text);
+            Some(Box::new(warehouse))
+        }
         Err(error) => {
             add(findings, "warehouse", State::Bad, error.to_string());
             None

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use adpipe_warehouse::postgres::has_password;
+
 use super::Config;
 use super::kafka::name_from_variable;
 
@@ -9,7 +11,7 @@ const FILE_NAME: &str = "adpipe.toml";
 const PREFIX: &str = "ADPIPE_";
 
 /// Variables that are secrets, and no keys of the file.
-const SECRETS: [&str; 1] = ["ADPIPE_CONSOLE__TOKEN"];
+const SECRETS: [&str; 2] = ["ADPIPE_CONSOLE__TOKEN", "ADPIPE_WAREHOUSE__PASSWORD"];
 
 /// What is wrong with the configuration, and where.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,14 @@ fn assemble(
              or set ADPIPE_LOG__KAFKA__{}",
             secret.replace('.', "_").to_uppercase()
         );
+        return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
+    }
+    if has_password(&config.warehouse.url) {
+        let (line, column) = position(text, text.find(&config.warehouse.url).unwrap_or(0));
+        let message =
+            "a password does not belong into this file: set ADPIPE_WAREHOUSE__PASSWORD or PGPASSWORD, \
+                       or name a warehouse.password_file"
+                .to_owned();
         return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
     }
     let mut variables: Vec<(String, String)> =
@@ -156,6 +166,14 @@ mod tests {
         assert!(error.starts_with("adpipe.toml:2:2: a secret") && !error.contains("hunter2"), "{error}");
         let error = load("", &[("ADPIPE_LOG__KAFKAS__SASL_PASSWORD", "x")]).unwrap_err();
         assert!(error.contains("there is no table [log.kafkas]"), "{error}");
+    }
+
+    #[test]
+    fn a_password_in_the_file_is_refused_and_not_repeated() {
+        let error = load("[warehouse]\nurl = \"postgres://ann:secret@db/x\"", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:2:8: a password") && !error.contains("secret"), "{error}");
+        let url = "postgres://ann:secret@db/x";
+        assert_eq!(load("", &[("ADPIPE_WAREHOUSE__URL", url)]).unwrap().warehouse.url, url);
     }
 
     #[test]

@@ -36,6 +36,8 @@ impl Config {
     pub fn redacted(&self) -> Config {
         let mut shown = self.clone();
         shown.log.kafka = self.log.kafka.redacted();
+        // A URL from the environment may hold a password.
+        shown.warehouse.url = adpipe_warehouse::postgres::masked(&self.warehouse.url);
         shown
     }
 }
@@ -68,11 +70,17 @@ impl Default for LogConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct WarehouseConfig {
     pub url: String,
+    pub password_file: String,
+    pub synchronous_commit: bool,
 }
 
 impl Default for WarehouseConfig {
     fn default() -> WarehouseConfig {
-        WarehouseConfig { url: "sqlite:data".to_owned() }
+        WarehouseConfig {
+            url: "sqlite:data".to_owned(),
+            password_file: String::new(),
+            synchronous_commit: false,
+        }
     }
 }
 

@@ -1,4 +1,6 @@
 -- Every table against the others. Each statement gives the places that do not agree; none is good.
+-- Two more of them cut times, which each database does its own way: ../sqlite/audit.sql and
+-- ../postgres/audit.sql.
 
 -- name: commits
 select topic, partition, first_offset, next_offset, records, valid, duplicates,
@@ -32,41 +34,5 @@ full join realtime.metrics_hourly m
     and m.device_conn_type = e.device_conn_type and m.site_category = e.site_category
     and m.app_category = e.app_category
 where coalesce(e.impressions, 0) <> coalesce(m.impressions, 0) or coalesce(e.clicks, 0) <> coalesce(m.clicks, 0)
-order by 1
-limit 20;
-
--- name: minutes_against_hours
--- Hours whose first minutes retention may have removed cannot be compared: those before $1.
-select h.window_start, coalesce(m.impressions, 0), h.impressions, coalesce(m.clicks, 0), h.clicks
-from (
-    select window_start, sum(impressions) as impressions, sum(clicks) as clicks
-    from realtime.metrics_hourly
-    group by window_start
-) h
-left join (
-    select substr(window_start, 1, 13) || ':00:00' as window_start,
-           sum(impressions) as impressions, sum(clicks) as clicks
-    from realtime.metrics
-    group by 1
-) m on m.window_start = h.window_start
-where h.window_start >= $1
-  and (coalesce(m.impressions, 0) <> h.impressions or coalesce(m.clicks, 0) <> h.clicks)
-order by 1
-limit 20;
-
--- name: five_minutes_against_minutes
-select f.window_start, f.impressions, coalesce(m.impressions, 0), f.clicks, coalesce(m.clicks, 0)
-from (
-    select window_start, sum(impressions) as impressions, sum(clicks) as clicks
-    from realtime.metrics_5m
-    group by window_start
-) f
-left join (
-    select strftime('%Y-%m-%d %H:%M:00', unixepoch(window_start) / 300 * 300, 'unixepoch') as window_start,
-           sum(impressions) as impressions, sum(clicks) as clicks
-    from realtime.metrics
-    group by 1
-) m on m.window_start = f.window_start
-where f.impressions <> coalesce(m.impressions, 0) or f.clicks <> coalesce(m.clicks, 0)
 order by 1
 limit 20;

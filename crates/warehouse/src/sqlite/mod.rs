@@ -18,7 +18,7 @@ use adpipe_sql::trouble::Trouble;
 use rusqlite::{Connection, params};
 
 use crate::{
-    OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
 };
 
 const STREAM_SQL: &str = include_str!("../../sql/sqlite/stream.sql");
@@ -214,6 +214,10 @@ impl Warehouse for SqliteWarehouse {
         self.with_reader(|connection| {
             retention::retire(connection, policy, newest).map_err(|error| self.failure(&error))
         })
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
     }
 
     fn location(&self) -> String {

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::{SCHEMAS, query, read, sqlite_failure};
 use crate::{
-    OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
 };
 
 /// A reading transaction: what others commit meanwhile is not seen.
@@ -72,6 +72,10 @@ impl Warehouse for SqliteSnapshot {
 
     fn retire(&self, _policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
         Err(SqliteSnapshot::only_reads())
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
     }
 
     fn location(&self) -> String {

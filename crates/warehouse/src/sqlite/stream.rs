@@ -8,6 +8,7 @@ use adpipe_sql::trouble::Trouble;
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
 use super::{STREAM_SQL, sqlite_failure};
+use crate::order::sorted_by_key;
 use crate::{Commit, Inserted, MetricRow, StreamTransaction, StreamWriter, WarehouseError};
 
 const CLAIM: &str = section(STREAM_SQL, "claim");
@@ -146,17 +147,6 @@ impl StreamTransaction for SqliteTransaction<'_> {
         let folder = self.folder;
         self.transaction.commit().map_err(|error| sqlite_failure(folder, &error))
     }
-}
-
-/// Indexes of the events in the order of the primary key, so that neighbours in the key are
-/// written one after the other. Stable: of two events with one key, the first one wins.
-fn sorted_by_key(events: &EventBatch) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..events.len()).collect();
-    order.sort_by(|a, b| {
-        let hours = events.event_time(*a).floor_hour().cmp(&events.event_time(*b).floor_hour());
-        hours.then_with(|| events.id(*a).cmp(events.id(*b)))
-    });
-    order
 }
 
 /// Remembers the text of the last time, as neighbours often share it.

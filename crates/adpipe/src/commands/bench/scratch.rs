@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use adpipe_warehouse::postgres::is_postgres;
 use anyhow::Context;
 
 use crate::config::Config;
@@ -25,7 +26,10 @@ impl Scratch {
             config.log.url.clone_from(&embedded);
         }
         config.log.topic_prefix = format!("adpipe-bench-{name}-{}-", std::process::id());
-        config.warehouse.url = embedded;
+        // A database cannot be made and dropped from here: the user names an empty one.
+        if !is_postgres(&config.warehouse.url) {
+            config.warehouse.url = embedded;
+        }
         config.console.port = 0;
         config.ingest.max_lag_records = u64::MAX;
         let place = LogPlace::of(&config)?;

@@ -9,6 +9,7 @@ use adpipe_event::{EventBatch, Format, Millis, Parser, RecordReader, Rules, reco
 use adpipe_generate::{Config as GeneratorConfig, Generator};
 use adpipe_log::{Headers, Records, Topic};
 use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::postgres::is_postgres;
 use adpipe_warehouse::{LatencyCounts, Value};
 use anyhow::bail;
 
@@ -27,6 +28,15 @@ const APPEND_RECORDS: usize = 10_000;
 const HTTP_BODY_EVENTS: usize = 2_000;
 const HTTP_CLIENTS: usize = 4;
 const LATENCY_SECONDS: u64 = 10;
+
+/// Opens what is to be measured. Offsets of another log would be taken for those of the new one.
+fn open_empty(config: Config) -> anyhow::Result<Services> {
+    let services = Services::open(config)?;
+    if !services.warehouse.offsets(Topic::Raw.name())?.is_empty() {
+        bail!("{} is in use; make an empty database to measure with", services.warehouse.location());
+    }
+    Ok(services)
+}
 
 /// Events at the density of the data set, ending now.
 fn generator(rows: u64, format: adpipe_generate::Format) -> anyhow::Result<Generator> {
@@ -95,7 +105,7 @@ fn parse_all(bytes: &[u8], format: Format) -> anyhow::Result<u64> {
 /// Records into the log, each append durable before the next.
 pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("ingest", config)?;
-    let services = Services::open(scratch.config())?;
+    let services = open_empty(scratch.config())?;
     let mut figure = measure("ingest NDJSON → log, durable", || fill_log(&services, rows))?;
     figure.note = match scratch.is_embedded() {
         true => format!("{:.0} MB on disk", folder_mb(scratch.folder())),
@@ -131,7 +141,7 @@ fn fill_log(services: &Services, rows: u64) -> anyhow::Result<u64> {
 /// The log's records into the warehouse, all committed.
 pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("stream", config)?;
-    let services = Services::open(scratch.config())?;
+    let services = open_empty(scratch.config())?;
     fill_log(&services, rows)?;
     let mut figure = measure("stream: log → committed", || {
         let stop = Shutdown::new();
@@ -143,7 +153,10 @@ pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
             waited.map(|()| rows)
         })
     })?;
-    figure.note = format!("{:.0} MB of warehouse", folder_mb(&scratch.folder().join("realtime.db")));
+    figure.note = match is_postgres(&services.config.warehouse.url) {
+        true => services.warehouse.location(),
+        false => format!("{:.0} MB of warehouse", folder_mb(&scratch.folder().join("realtime.db"))),
+    };
     Ok(figure)
 }
 
@@ -250,7 +263,7 @@ fn read_status(connection: &mut TcpStream) -> anyhow::Result<u16> {
 /// From append to commit, at a fixed rate, as the account in the warehouse has it.
 pub fn latency(config: &Config, rate: u32) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("latency", config)?;
-    let services = Services::open(scratch.config())?;
+    let services = open_empty(scratch.config())?;
     let rows = u64::from(rate) * LATENCY_SECONDS;
     let mut figure = measure(&format!("latency at {rate} events/s"), || {
         let stop = Shutdown::new();

@@ -1,0 +1,93 @@
+//! Where the warehouse is, as the configuration names it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use adpipe_warehouse::Warehouse;
+use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse, is_postgres};
+use adpipe_warehouse::sqlite::SqliteWarehouse;
+use anyhow::{Context, bail};
+
+use crate::config::{Config, ConfigError};
+use crate::services::embedded_folder;
+
+/// Either of the two back ends.
+pub enum WarehousePlace {
+    /// SQLite files in this folder.
+    Folder(PathBuf),
+    /// A PostgreSQL server.
+    Postgres(Box<PostgresSettings>),
+}
+
+impl WarehousePlace {
+    /// Reads `warehouse.*`, the password included.
+    pub fn of(config: &Config) -> anyhow::Result<WarehousePlace> {
+        let warehouse = &config.warehouse;
+        if !is_postgres(&warehouse.url) {
+            return Ok(WarehousePlace::Folder(embedded_folder("warehouse.url", &warehouse.url)?));
+        }
+        let settings = PostgresSettings::from_url(&warehouse.url)
+            .map_err(|message| ConfigError::Key { key: "warehouse.url", message })?
+            .synchronous_commit(warehouse.synchronous_commit);
+        let settings = match password(&warehouse.password_file)? {
+            Some(password) => settings.password(&password),
+            None => settings,
+        };
+        Ok(WarehousePlace::Postgres(Box::new(settings)))
+    }
+
+    /// Opens it, making what is missing.
+    pub fn open(&self) -> anyhow::Result<Arc<dyn Warehouse>> {
+        Ok(match self {
+            WarehousePlace::Folder(folder) => Arc::new(SqliteWarehouse::open(folder)?),
+            WarehousePlace::Postgres(settings) => {
+                Arc::new(PostgresWarehouse::open(settings.as_ref().clone())?)
+            }
+        })
+    }
+
+    /// Fails when there is no data yet, with what to do.
+    pub fn must_have_data(&self) -> anyhow::Result<()> {
+        let (has_data, place) = match self {
+            WarehousePlace::Folder(folder) => {
+                (folder.join("realtime.db").exists(), folder.display().to_string())
+            }
+            WarehousePlace::Postgres(settings) => {
+                (PostgresWarehouse::is_prepared(settings)?, settings.location().to_owned())
+            }
+        };
+        if !has_data {
+            let demo = Path::new("data/demo/realtime.db").exists();
+            let hint = if demo { " (the demo's is there: add --data data/demo)" } else { "" };
+            bail!(
+                "there is no data in {place} yet{hint}; send some with `adpipe ingest FILE`, or try `adpipe demo`"
+            );
+        }
+        Ok(())
+    }
+
+    /// The folder of an embedded warehouse.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            WarehousePlace::Folder(folder) => Some(folder),
+            WarehousePlace::Postgres(_) => None,
+        }
+    }
+}
+
+/// PostgreSQL's password, from the environment or from its file.
+fn password(file: &str) -> anyhow::Result<Option<String>> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|password| !password.is_empty());
+    if let Some(password) = variable("ADPIPE_WAREHOUSE__PASSWORD") {
+        return Ok(Some(password));
+    }
+    if file.is_empty() {
+        return Ok(variable("PGPASSWORD"));
+    }
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("warehouse.password_file: cannot read {file}"))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => bail!("warehouse.password_file: {file} is empty; put the password into its first line"),
+        password => Ok(Some(password.to_owned())),
+    }
+}

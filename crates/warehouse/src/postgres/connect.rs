@@ -1,0 +1,150 @@
+//! Opening connections: within a bounded time, with the session's settings.
+
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use adpipe_sql::section;
+use postgres::Client;
+
+use super::failure::failure;
+use super::settings::PostgresSettings;
+use crate::WarehouseError;
+
+const SESSION_SQL: &str = include_str!("../../sql/postgres/session.sql");
+const WRITER: &str = section(SESSION_SQL, "writer");
+const READER: &str = section(SESSION_SQL, "reader");
+const SNAPSHOT: &str = section(SESSION_SQL, "snapshot");
+const COMMIT_WITHOUT_SYNC: &str = section(SESSION_SQL, "commit_without_sync");
+const SERVER: &str = section(SESSION_SQL, "server");
+
+/// The driver bounds the TCP handshake only. A name service or a server that accepts and then
+/// says nothing must not hold anybody up longer than this either.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// PostgreSQL 15.
+const OLDEST_VERSION: i32 = 150_000;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Writing,
+    Reading,
+    /// Reading, all of it as of one moment.
+    Snapshot,
+}
+
+/// What kind of server answers.
+pub(super) struct Server {
+    /// As `server_version_num`: 150004 is 15.4.
+    pub version: i32,
+    /// A standby: it only reads.
+    pub is_standby: bool,
+}
+
+/// Connects and settles the session.
+pub(super) fn connect(settings: &PostgresSettings, purpose: Purpose) -> Result<Client, WarehouseError> {
+    let mut client = connect_in_time(settings)?;
+    let session = match purpose {
+        Purpose::Writing => WRITER,
+        Purpose::Reading => READER,
+        Purpose::Snapshot => SNAPSHOT,
+    };
+    let settled = client.batch_execute(session).and_then(|()| {
+        match purpose == Purpose::Writing && !settings.synchronous_commit {
+            true => client.batch_execute(COMMIT_WITHOUT_SYNC),
+            false => Ok(()),
+        }
+    });
+    settled.map_err(|error| failure(settings.location(), &error))?;
+    Ok(client)
+}
+
+fn connect_in_time(settings: &PostgresSettings) -> Result<Client, WarehouseError> {
+    let (sender, receiver) = sync_channel(1);
+    let attempt = settings.clone();
+    let unavailable = |reason: String| WarehouseError::Unavailable {
+        location: settings.location().to_owned(),
+        reason,
+        advice: "check that the server is alive and that host and port in warehouse.url are right",
+    };
+    std::thread::Builder::new()
+        .name("postgres-connect".to_owned())
+        .spawn(move || drop(sender.send(open(&attempt))))
+        .map_err(|error| unavailable(error.to_string()))?;
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(result) => result,
+        Err(RecvTimeoutError::Timeout) => {
+            Err(unavailable(format!("no answer within {} s", PATIENCE.as_secs())))
+        }
+        Err(RecvTimeoutError::Disconnected) => Err(unavailable("the driver panicked".to_owned())),
+    }
+}
+
+#[cfg(feature = "postgres-tls")]
+fn open(settings: &PostgresSettings) -> Result<Client, WarehouseError> {
+    let result = match settings.config().get_ssl_mode() {
+        postgres::config::SslMode::Disable => settings.config().connect(postgres::NoTls),
+        _ => settings.config().connect(super::tls::connector(settings)?),
+    };
+    result.map_err(|error| failure(settings.location(), &error))
+}
+
+#[cfg(not(feature = "postgres-tls"))]
+fn open(settings: &PostgresSettings) -> Result<Client, WarehouseError> {
+    if settings.config().get_ssl_mode() != postgres::config::SslMode::Disable {
+        return Err(WarehouseError::Unusable {
+            location: settings.location().to_owned(),
+            reason: "this adpipe was built without TLS".to_owned(),
+            advice: "build it with the feature postgres-tls, or, on a network that is trusted, add ?sslmode=disable \
+                     to warehouse.url",
+        });
+    }
+    settings.config().connect(postgres::NoTls).map_err(|error| failure(settings.location(), &error))
+}
+
+/// Asks what the server is, and refuses one that is too old.
+pub(super) fn inspect(settings: &PostgresSettings, client: &mut Client) -> Result<Server, WarehouseError> {
+    let row = client.query_one(SERVER, &[]).map_err(|error| failure(settings.location(), &error))?;
+    let server = Server { version: row.get(0), is_standby: row.get(1) };
+    match too_old(server.version) {
+        None => Ok(server),
+        Some(reason) => Err(WarehouseError::Unusable {
+            location: settings.location().to_owned(),
+            reason,
+            advice: "update the server",
+        }),
+    }
+}
+
+/// The refusal of a server that only reads.
+pub(super) fn refuse_standby(settings: &PostgresSettings, server: &Server) -> Result<(), WarehouseError> {
+    match server.is_standby {
+        false => Ok(()),
+        true => Err(WarehouseError::Unavailable {
+            location: settings.location().to_owned(),
+            reason: "this server is a standby and only reads".to_owned(),
+            advice: "name the primary server in warehouse.url, or promote this one",
+        }),
+    }
+}
+
+fn too_old(version: i32) -> Option<String> {
+    (version < OLDEST_VERSION).then(|| {
+        format!(
+            "PostgreSQL {} is too old, adpipe wants {} or newer",
+            version / 10_000,
+            OLDEST_VERSION / 10_000
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_old;
+
+    #[test]
+    fn fifteen_is_new_enough() {
+        assert_eq!(too_old(150_000), None);
+        assert_eq!(too_old(140_019).unwrap(), "PostgreSQL 14 is too old, adpipe wants 15 or newer");
+    }
+}

@@ -1,0 +1,68 @@
+//! Bringing the schemas up to date.
+
+use adpipe_sql::section;
+use postgres::{Client, Error};
+
+use super::failure::failure;
+use super::settings::PostgresSettings;
+use crate::WarehouseError;
+
+const MIGRATE_SQL: &str = include_str!("../../sql/postgres/migrate.sql");
+const HAS_HISTORY: &str = section(MIGRATE_SQL, "version");
+const NEWEST: &str = section(MIGRATE_SQL, "newest");
+const LOCK: &str = section(MIGRATE_SQL, "lock");
+const MAKE_HISTORY: &str = section(MIGRATE_SQL, "make_history");
+const NOTE: &str = section(MIGRATE_SQL, "note");
+
+/// One step of the history. Never edited once released; a change is a new step.
+struct Step {
+    version: i32,
+    name: &'static str,
+    sql: &'static str,
+}
+
+const STEPS: &[Step] = &[Step {
+    version: 1,
+    name: "events, metrics, offsets, commits",
+    sql: include_str!("../../sql/postgres/0001_schemas.sql"),
+}];
+
+/// The newest step that is applied; 0 for none.
+pub(super) fn version(client: &mut Client) -> Result<i32, Error> {
+    let has_history: bool = client.query_one(HAS_HISTORY, &[])?.try_get(0)?;
+    match has_history {
+        true => client.query_one(NEWEST, &[])?.try_get(0),
+        false => Ok(0),
+    }
+}
+
+/// True when there is nothing to be done; refuses what a newer adpipe wrote. A user who only
+/// reads gets past this with no right to write.
+pub(super) fn is_current(settings: &PostgresSettings, client: &mut Client) -> Result<bool, WarehouseError> {
+    let known = STEPS.last().map_or(0, |step| step.version);
+    let found = version(client).map_err(|error| failure(settings.location(), &error))?;
+    if found > known {
+        return Err(WarehouseError::Unusable {
+            location: settings.location().to_owned(),
+            reason: format!(
+                "it was written by a newer adpipe (schema version {found}, this one knows {known})"
+            ),
+            advice: "update adpipe",
+        });
+    }
+    Ok(found == known)
+}
+
+/// Applies the steps that are missing, all in one transaction: of several processes that start at
+/// once the first one works, the others wait for it and find it done.
+pub(super) fn migrate(client: &mut Client) -> Result<(), Error> {
+    let mut transaction = client.transaction()?;
+    transaction.execute(LOCK, &[])?;
+    transaction.batch_execute(MAKE_HISTORY)?;
+    let found: i32 = transaction.query_one(NEWEST, &[])?.try_get(0)?;
+    for step in STEPS.iter().filter(|step| step.version > found) {
+        transaction.batch_execute(step.sql)?;
+        transaction.execute(NOTE, &[&step.version, &step.name])?;
+    }
+    transaction.commit()
+}

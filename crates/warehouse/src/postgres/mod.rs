@@ -1,0 +1,180 @@
+//! The production warehouse: PostgreSQL 15 or newer.
+//!
+//! `settings` says where it is, `connect` opens connections, `migrate` brings the schemas up to
+//! date. `stream` is the processor's transaction; `insert` how its events get in, by way of
+//! `copy`; `id_sets` the hint that keeps COPY from meeting conflicts; `partitions` the days of
+//! `realtime.events`. `pool`, `query`, `read` and `snapshot` are for readers. `failure` turns the server's words
+//! into what a person can do.
+//!
+//! The driver is the blocking one: callers are threads, as on SQLite. It must not be called from
+//! async code.
+
+mod connect;
+mod copy;
+mod failure;
+mod id_sets;
+mod insert;
+mod migrate;
+mod partitions;
+mod pool;
+mod query;
+mod read;
+mod retention;
+mod settings;
+mod snapshot;
+mod statements;
+mod stream;
+#[cfg(feature = "postgres-tls")]
+mod tls;
+mod wire;
+
+use adpipe_event::{EventBatch, Millis};
+use adpipe_sql::section;
+use postgres::Client;
+
+use self::connect::{Purpose, connect, inspect, refuse_standby};
+use self::failure::failure;
+use self::pool::Pool;
+use crate::{
+    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+};
+
+pub use self::settings::{PostgresSettings, has_password, is_postgres, masked};
+
+const SESSION_SQL: &str = include_str!("../../sql/postgres/session.sql");
+const SYNC: &str = section(SESSION_SQL, "sync");
+
+/// A PostgreSQL database with adpipe's schemas.
+pub struct PostgresWarehouse {
+    settings: PostgresSettings,
+    readers: Pool,
+}
+
+impl PostgresWarehouse {
+    /// Connects, makes what is missing and brings it up to date. A standby will do for reading,
+    /// and so will a user who may only read, once the schemas are there.
+    ///
+    /// # Errors
+    /// [`WarehouseError::Unavailable`] or [`WarehouseError::Unusable`], with what to do, within
+    /// ten seconds or so.
+    pub fn open(settings: PostgresSettings) -> Result<PostgresWarehouse, WarehouseError> {
+        let mut client = connect(&settings, Purpose::Writing)?;
+        let server = inspect(&settings, &mut client)?;
+        if !migrate::is_current(&settings, &mut client)? {
+            refuse_standby(&settings, &server)?;
+            migrate::migrate(&mut client).map_err(|error| failure(settings.location(), &error))?;
+        }
+        Ok(PostgresWarehouse { readers: Pool::new(settings.clone()), settings })
+    }
+
+    /// True when adpipe's schemas are there.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn is_prepared(settings: &PostgresSettings) -> Result<bool, WarehouseError> {
+        let mut client = connect(settings, Purpose::Reading)?;
+        let version = migrate::version(&mut client);
+        version.map(|version| version > 0).map_err(|error| failure(settings.location(), &error))
+    }
+
+    /// Whether the processor could work here; gives the server's version, as `15.4`.
+    ///
+    /// # Errors
+    /// What stands in its way, with what to do.
+    pub fn check(&self) -> Result<String, WarehouseError> {
+        let mut client = connect(&self.settings, Purpose::Writing)?;
+        let server = inspect(&self.settings, &mut client)?;
+        refuse_standby(&self.settings, &server)?;
+        stream::PostgresWriter::prepare(client, &self.settings)?;
+        Ok(format!("{}.{}", server.version / 10_000, server.version % 10_000))
+    }
+
+    /// Drops the day of event time that holds `day`, when its rows number `archived_rows`: the
+    /// caller has that many of them in the archive. False when there is no such day.
+    ///
+    /// # Errors
+    /// [`WarehouseError::Statement`] when it has other rows, which are then kept.
+    pub fn drop_archived_day(&self, day: Millis, archived_rows: u64) -> Result<bool, WarehouseError> {
+        partitions::drop_day(&self.settings, partitions::Day::of(day), archived_rows)
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
+    ) -> Result<T, WarehouseError> {
+        self.readers.with(|client| work(client).map_err(|error| failure(self.settings.location(), &error)))
+    }
+}
+
+impl stream::PostgresWriter {
+    fn prepare(
+        mut client: Client,
+        settings: &PostgresSettings,
+    ) -> Result<stream::PostgresWriter, WarehouseError> {
+        let fail = |error: postgres::Error| failure(settings.location(), &error);
+        partitions::make_ahead(&mut client).map_err(fail)?;
+        let statements = statements::Statements::prepare(&mut client).map_err(fail)?;
+        Ok(stream::PostgresWriter {
+            client,
+            statements,
+            settings: settings.clone(),
+            ids: id_sets::IdSets::new(id_sets::MAX_IDS),
+            days: partitions::KnownDays::default(),
+        })
+    }
+}
+
+impl Warehouse for PostgresWarehouse {
+    fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
+        self.read(|client| read::offsets(client, topic))
+    }
+
+    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
+        let mut client = connect(&self.settings, Purpose::Writing)?;
+        let server = inspect(&self.settings, &mut client)?;
+        refuse_standby(&self.settings, &server)?;
+        Ok(Box::new(stream::PostgresWriter::prepare(client, &self.settings)?))
+    }
+
+    fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
+        self.read(read::newest_minute)
+    }
+
+    fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
+        self.read(|client| read::contains(client, events))
+    }
+
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Value],
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        self.readers.with(|client| query::run(self.settings.location(), client, sql, params, on_row))
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
+        Ok(Box::new(snapshot::PostgresSnapshot::begin(&self.settings)?))
+    }
+
+    fn sync(&self) -> Result<(), WarehouseError> {
+        let mut client = connect(&self.settings, Purpose::Writing)?;
+        client.batch_execute(SYNC).map_err(|error| failure(self.settings.location(), &error))
+    }
+
+    fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
+        let newest = self.newest_minute()?;
+        let mut client = connect(&self.settings, Purpose::Writing)?;
+        partitions::make_ahead(&mut client)
+            .and_then(|()| retention::retire(&mut client, policy, newest))
+            .map_err(|error| failure(self.settings.location(), &error))
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    fn location(&self) -> String {
+        self.settings.location().to_owned()
+    }
+}

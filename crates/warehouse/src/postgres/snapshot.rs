@@ -1,0 +1,86 @@
+//! Several reads of one moment.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use adpipe_event::{EventBatch, Millis};
+use postgres::{Client, Error};
+
+use super::connect::{Purpose, connect};
+use super::failure::failure;
+use super::settings::PostgresSettings;
+use super::{query, read};
+use crate::{
+    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+};
+
+/// A reading transaction: what others commit meanwhile is not seen.
+pub(super) struct PostgresSnapshot<'s> {
+    client: Mutex<Client>,
+    settings: &'s PostgresSettings,
+}
+
+impl<'s> PostgresSnapshot<'s> {
+    pub fn begin(settings: &'s PostgresSettings) -> Result<PostgresSnapshot<'s>, WarehouseError> {
+        let client = connect(settings, Purpose::Snapshot)?;
+        Ok(PostgresSnapshot { client: Mutex::new(client), settings })
+    }
+
+    fn client(&self) -> MutexGuard<'_, Client> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&mut Client) -> Result<T, Error>) -> Result<T, WarehouseError> {
+        work(&mut self.client()).map_err(|error| failure(self.settings.location(), &error))
+    }
+
+    fn only_reads() -> WarehouseError {
+        WarehouseError::Statement("a snapshot only reads".to_owned())
+    }
+}
+
+impl Warehouse for PostgresSnapshot<'_> {
+    fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
+        self.read(|client| read::offsets(client, topic))
+    }
+
+    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
+        Err(PostgresSnapshot::only_reads())
+    }
+
+    fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
+        self.read(read::newest_minute)
+    }
+
+    fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
+        self.read(|client| read::contains(client, events))
+    }
+
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Value],
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        query::run_within(self.settings.location(), &mut self.client(), sql, params, on_row)
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
+        Err(PostgresSnapshot::only_reads())
+    }
+
+    fn sync(&self) -> Result<(), WarehouseError> {
+        Err(PostgresSnapshot::only_reads())
+    }
+
+    fn retire(&self, _policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
+        Err(PostgresSnapshot::only_reads())
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    fn location(&self) -> String {
+        self.settings.location().to_owned()
+    }
+}
