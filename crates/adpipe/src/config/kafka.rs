@@ -19,6 +19,7 @@ impl KafkaSettings {
     ///
     /// # Errors
     /// What cannot be read, in words.
+    #[cfg(feature = "kafka")]
     pub fn resolved(&self) -> Result<BTreeMap<String, String>, String> {
         let mut resolved = BTreeMap::new();
         for (key, value) in &self.0 {
@@ -114,6 +115,7 @@ impl<'de> Deserialize<'de> for KafkaSettings {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "kafka")]
     #[test]
     fn secrets_come_from_files_and_are_hidden() {
         let folder = tempfile::tempdir().unwrap();

@@ -156,6 +156,7 @@ mod tests {
         assert_eq!((config.console.port, config.stream.linger.to_string()), (9000, "1s".to_owned()));
     }
 
+    #[cfg(feature = "kafka")]
     #[test]
     fn a_variable_sets_a_setting_of_kafka() {
         let config =
