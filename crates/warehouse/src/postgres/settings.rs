@@ -12,6 +12,7 @@ use postgres::config::{Host, SslMode};
 pub struct PostgresSettings {
     config: Config,
     location: String,
+    #[cfg_attr(not(feature = "postgres-tls"), expect(dead_code, reason = "only TLS reads it"))]
     pub(super) ca_file: Option<PathBuf>,
     pub(super) synchronous_commit: bool,
 }
