@@ -244,6 +244,30 @@ fn old_commits_are_merged_and_the_account_stays_whole() {
 }
 
 #[test]
+fn commits_with_kafkas_gaps_are_merged_too() {
+    let Some(server) = Postgres::shared("commits_with_gaps") else { return };
+    let warehouse = open(&server.new_database());
+    let database = warehouse.location().rsplit('/').next().unwrap().to_owned();
+    // Partition 0: one offset of each commit is a transaction's mark and no record. Partition 1: a
+    // commit is missing between two, and those must not become one.
+    server.psql(
+        &database,
+        "insert into realtime.commits (
+             topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
+             parse, schema, validation, future, sink, late, float_ids, unknown_fields, latency_counts)
+         select 'ad_events_raw', partition, first, first + 11, date_trunc('hour', now()) - interval '3 days',
+                10, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ''
+         from (values (0, 0), (0, 11), (0, 22), (1, 0), (1, 22)) v (partition, first)",
+    );
+    let policy =
+        RetentionPolicy { minutes: Duration::from_secs(60), commits: Duration::from_secs(24 * 3_600) };
+    assert_eq!(warehouse.retire(policy).unwrap().commits, 2);
+    let merged = "select count(*) from realtime.commits where partition = 0 and next_offset = 33 and records = 30";
+    assert_eq!(number(&warehouse, merged), 1);
+    assert_eq!(number(&warehouse, "select count(*) from realtime.commits where partition = 1"), 2);
+}
+
+#[test]
 fn values_look_as_they_do_on_sqlite() {
     let Some(server) = Postgres::shared("values_look_as_they_do") else { return };
     let warehouse = open(&server.new_database());

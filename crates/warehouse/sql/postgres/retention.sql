@@ -13,6 +13,7 @@ select pg_try_advisory_xact_lock(27413493757142885);
 
 -- name: merge_commits
 -- Old commits become one row a partition and hour: the account stays whole, the table small.
+-- Only where they follow each other without a gap between them. Gaps within them are Kafka's.
 with merged as (
     select topic, partition, min(first_offset) as first_offset, max(next_offset) as next_offset,
            max(committed_at) as committed_at, sum(records) as records, sum(valid) as valid, sum(clicks) as clicks,
@@ -22,7 +23,7 @@ with merged as (
     from realtime.commits
     where committed_at < $1
     group by topic, partition, date_trunc('hour', committed_at, 'UTC')
-    having count(*) > 1 and sum(records) = max(next_offset) - min(first_offset)
+    having count(*) > 1 and sum(next_offset - first_offset) = max(next_offset) - min(first_offset)
 ), deleted as (
     delete from realtime.commits c
     using merged m

@@ -9,6 +9,7 @@ where window_start in (
 
 -- name: merge_commits
 -- Old commits become one row a partition and hour: the account stays whole, the table small.
+-- Only where they follow each other without a gap between them. Gaps within them are Kafka's.
 create temp table merged_commits as
 select topic, partition, min(first_offset) as first_offset, max(next_offset) as next_offset,
        max(committed_at) as committed_at, sum(records) as records, sum(valid) as valid, sum(clicks) as clicks,
@@ -18,7 +19,7 @@ select topic, partition, min(first_offset) as first_offset, max(next_offset) as 
 from realtime.commits
 where committed_at < ?1
 group by topic, partition, substr(committed_at, 1, 13)
-having count(*) > 1 and sum(records) = max(next_offset) - min(first_offset);
+having count(*) > 1 and sum(next_offset - first_offset) = max(next_offset) - min(first_offset);
 
 -- name: delete_merged
 delete from realtime.commits
