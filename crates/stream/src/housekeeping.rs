@@ -60,13 +60,18 @@ pub fn retire(
     warehouse: &dyn Warehouse,
 ) -> Result<(), StreamError> {
     // Only what is committed may go; the error topic has no reader yet and is kept whole.
-    let floors: Vec<(Topic, u32, Offset)> = warehouse
-        .offsets(Topic::Raw.name())?
-        .iter()
-        .map(|offset| (Topic::Raw, offset.partition, Offset(offset.next_offset)))
-        .collect();
-    // The offsets must be safe from a power failure before the records they vouch for go.
+    let before = warehouse.offsets(Topic::Raw.name())?;
+    // The offsets must be safe from a power failure before the records they vouch for go. A server
+    // that crashed before the sync has lost some of them: those that are still there are.
     warehouse.sync()?;
+    let after = warehouse.offsets(Topic::Raw.name())?;
+    let floors: Vec<(Topic, u32, Offset)> = before
+        .iter()
+        .filter_map(|offset| {
+            let still = after.iter().find(|after| after.partition == offset.partition)?;
+            Some((Topic::Raw, offset.partition, Offset(offset.next_offset.min(still.next_offset))))
+        })
+        .collect();
     let from_log = log.retire(retention.log, &floors)?;
     let from_warehouse = warehouse.retire(retention.warehouse)?;
     if from_log.records > 0 || from_warehouse.minute_rows > 0 {

@@ -125,10 +125,17 @@ impl Intake<'_> {
         let ranges = self.log.ranges(Topic::Raw)?;
         for partition in partitions {
             let known = stored.iter().find(|offset| offset.partition == *partition);
-            let oldest = ranges.iter().find(|range| range.partition == *partition);
-            // A warehouse that has seen nothing yet begins with the oldest record there is.
-            let start = known.map(|offset| Offset(offset.next_offset)).or(oldest.map(|range| range.first));
-            consumer.seek(*partition, start.unwrap_or_default());
+            let start = match known {
+                Some(offset) => Offset(offset.next_offset),
+                None => {
+                    // A warehouse that has seen nothing yet begins with the oldest record there is.
+                    let oldest = ranges.iter().find(|range| range.partition == *partition);
+                    let first = oldest.map(|range| range.first).unwrap_or_default();
+                    self.warehouse.begin_at(Topic::Raw.name(), *partition, first.0)?;
+                    first
+                }
+            };
+            consumer.seek(*partition, start);
         }
         Ok(())
     }

@@ -147,8 +147,10 @@ fn account_is_whole(offsets: &[PartitionOffset], commits: &[CommitRow]) -> Check
     let mut records = 0;
     for offset in offsets {
         let of_partition = || commits.iter().filter(|commit| commit.partition == offset.partition);
-        // A warehouse that was begun when the log had already retired records starts behind them.
-        let mut expected = of_partition().map(|commit| commit.first_offset).min().unwrap_or(0);
+        // A warehouse that was begun when the log had already retired records starts behind them;
+        // one that has only been begun has no commit yet.
+        let mut expected =
+            of_partition().map(|commit| commit.first_offset).min().unwrap_or(offset.next_offset);
         for commit in of_partition() {
             if commit.first_offset != expected {
                 gaps.push(format!(

@@ -79,6 +79,11 @@ pub trait Warehouse: Send + Sync {
     /// Where to go on in each partition of a topic that has been processed before.
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError>;
 
+    /// Notes that a partition of which nothing is stored begins at `first`; does nothing when
+    /// something is stored. Safe from a crash before it returns: a processor may only claim what
+    /// goes on from a stored offset, so that none is ever skipped by losing the first commits.
+    fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError>;
+
     /// A connection for a stream processor.
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError>;
 
@@ -134,8 +139,9 @@ pub trait StreamTransaction {
     /// Moves a partition's offset from `first` to `next`.
     ///
     /// # Errors
-    /// [`WarehouseError::Fenced`] when the stored offset is not `first`: somebody else has
-    /// processed these records, and this transaction must be dropped.
+    /// [`WarehouseError::Fenced`] when the stored offset is not `first`, or there is none (see
+    /// [`Warehouse::begin_at`]): somebody else has processed these records, or the database has
+    /// lost its newest commits. This transaction must be dropped and the stored offset gone on from.
     fn claim(&mut self, topic: &str, partition: u32, first: u64, next: u64) -> Result<(), WarehouseError>;
 
     /// Inserts events; the primary key decides which of them are new, within the batch too

@@ -18,8 +18,14 @@ const HOUR: i64 = 3_600_000;
 /// 2014-10-21 00:00 UTC.
 const START: Millis = Millis(1_413_849_600_000);
 
+/// A warehouse whose partitions 0 to 3 have begun.
 fn open(url: &str) -> PostgresWarehouse {
-    PostgresWarehouse::open(PostgresSettings::from_url(url).unwrap()).unwrap()
+    let warehouse = PostgresWarehouse::open(PostgresSettings::from_url(url).unwrap()).unwrap();
+    for partition in 0..4 {
+        // A reader may not, and need not.
+        let _ = warehouse.begin_at(TOPIC, partition, 0);
+    }
+    warehouse
 }
 
 fn event<'a>(id: &'a str, at: Millis, site_id: &'a str) -> Event<'a> {
@@ -136,6 +142,38 @@ fn who_went_on_from_the_same_offset_is_fenced_and_leaves_nothing() {
     drop(abandoned);
     assert_eq!(counted(&warehouse), (10, 10, 10));
     assert_eq!(write(two.as_mut(), 0, 10, &batch(10..20, START)).unwrap().is_new, [true; 10]);
+}
+
+#[test]
+fn a_processor_does_not_go_on_behind_commits_that_the_server_lost() {
+    let Some(server) = Postgres::start("commits_that_the_server_lost") else { return };
+    let url = server.new_database();
+    let database = url.rsplit('/').next().unwrap();
+    let warehouse = open(&url);
+    let mut writer = warehouse.stream_writer().unwrap();
+    write(writer.as_mut(), 0, 0, &batch(0..10, START)).unwrap();
+    // What a crash of the server undoes when commits do not wait for the disk: the first commit with
+    // its offset. What was stored by `begin_at` is never undone.
+    server.psql(database, "update realtime.offsets set next_offset = 0 where partition = 0");
+    let error = write(writer.as_mut(), 0, 10, &batch(10..20, START)).unwrap_err();
+    assert!(matches!(error, WarehouseError::Fenced { expected: 10, .. }), "{error}");
+    // Even a database that was restored empty does not let a processor skip what it counted.
+    server.psql(database, "delete from realtime.offsets");
+    let mut writer = warehouse.stream_writer().unwrap();
+    let error = write(writer.as_mut(), 0, 10, &batch(10..20, START)).unwrap_err();
+    assert!(matches!(error, WarehouseError::Fenced { expected: 10, .. }), "{error}");
+
+    // And `begin_at` is durable, whatever is configured.
+    let hasty = PostgresSettings::from_url(&url).unwrap().synchronous_commit(false);
+    let hasty = PostgresWarehouse::open(hasty).unwrap();
+    for partition in 100..110 {
+        hasty.begin_at(TOPIC, partition, 7).unwrap();
+        server.kill();
+        server.start_again();
+        let stored = PostgresWarehouse::open(PostgresSettings::from_url(&url).unwrap()).unwrap();
+        let stored = stored.offsets(TOPIC).unwrap();
+        assert!(stored.iter().any(|offset| offset.partition == partition && offset.next_offset == 7));
+    }
 }
 
 #[test]
@@ -262,7 +300,8 @@ fn commits_with_kafkas_gaps_are_merged_too() {
     let policy =
         RetentionPolicy { minutes: Duration::from_secs(60), commits: Duration::from_secs(24 * 3_600) };
     assert_eq!(warehouse.retire(policy).unwrap().commits, 2);
-    let merged = "select count(*) from realtime.commits where partition = 0 and next_offset = 33 and records = 30";
+    let merged =
+        "select count(*) from realtime.commits where partition = 0 and next_offset = 33 and records = 30";
     assert_eq!(number(&warehouse, merged), 1);
     assert_eq!(number(&warehouse, "select count(*) from realtime.commits where partition = 1"), 2);
 }

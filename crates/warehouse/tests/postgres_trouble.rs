@@ -108,13 +108,14 @@ fn a_full_disk_and_a_lost_connection_pass() {
     let url = server.new_database();
     let database = url.rsplit('/').next().unwrap();
     let warehouse = PostgresWarehouse::open(PostgresSettings::from_url(&url).unwrap()).unwrap();
+    warehouse.begin_at("ad_events_raw", 0, 0).unwrap();
     // A disk cannot be filled here; the server's word for it can be said.
     server.psql(
         database,
         "create function full_disk() returns trigger language plpgsql as $$ begin
              raise exception 'could not extend file' using errcode = '53100';
          end $$;
-         create trigger full_disk before insert on realtime.offsets execute function full_disk()",
+         create trigger full_disk before update on realtime.offsets execute function full_disk()",
     );
     let mut writer = warehouse.stream_writer().unwrap();
     let error = writer.begin().unwrap().claim("ad_events_raw", 0, 0, 1).unwrap_err();
@@ -130,10 +131,10 @@ fn a_full_disk_and_a_lost_connection_pass() {
     let error = warehouse.offsets("ad_events_raw").unwrap_err();
     assert!(error.is_transient(), "{error:?}");
     server.start_again();
-    assert_eq!(warehouse.offsets("ad_events_raw").unwrap(), []);
+    assert_eq!(warehouse.offsets("ad_events_raw").unwrap()[0].next_offset, 0);
     let mut writer = warehouse.stream_writer().unwrap();
     let mut transaction = writer.begin().unwrap();
     transaction.claim("ad_events_raw", 0, 0, 1).unwrap();
     transaction.commit().unwrap();
-    assert_eq!(warehouse.offsets("ad_events_raw").unwrap().len(), 1);
+    assert_eq!(warehouse.offsets("ad_events_raw").unwrap()[0].next_offset, 1);
 }

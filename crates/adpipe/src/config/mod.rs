@@ -79,7 +79,7 @@ impl Default for WarehouseConfig {
         WarehouseConfig {
             url: "sqlite:data".to_owned(),
             password_file: String::new(),
-            synchronous_commit: false,
+            synchronous_commit: true,
         }
     }
 }

@@ -25,6 +25,10 @@ begin transaction isolation level repeatable read read only;
 -- The moment is that of the first statement.
 select 1;
 
+-- name: durable
+-- Whatever the configuration says: this commit is on the disk before it is told of.
+set synchronous_commit = on;
+
 -- name: sync
 -- A commit waits for everything written before it. It must write something itself to wait at all.
 set synchronous_commit = on;

@@ -4,10 +4,14 @@ select partition, next_offset from realtime.offsets where topic = $1 order by pa
 -- name: claim
 -- Changes one row, or none when somebody else has already gone on from there. Two processors
 -- that claim the same offset at once wait for each other on the row; the second one finds it moved.
-insert into realtime.offsets (topic, partition, next_offset, updated_at) values ($1, $2, $4, $5)
-on conflict (topic, partition) do update
-set next_offset = excluded.next_offset, updated_at = excluded.updated_at
-where offsets.next_offset = $3;
+-- It never makes the row: when a crash of the server has undone a partition's first commits, its
+-- row is gone with them, and a processor that goes on behind them must be told.
+update realtime.offsets set next_offset = $4, updated_at = $5
+where topic = $1 and partition = $2 and next_offset = $3;
+
+-- name: begin_at
+insert into realtime.offsets (topic, partition, next_offset, updated_at) values ($1, $2, $3, $4)
+on conflict (topic, partition) do nothing;
 
 -- name: copy_events
 copy realtime.events (

@@ -2,11 +2,13 @@
 select partition, next_offset from realtime.offsets where topic = ?1 order by partition;
 
 -- name: claim
--- Changes one row, or none when somebody else has already gone on from there.
-insert into realtime.offsets (topic, partition, next_offset, updated_at) values (?1, ?2, ?4, ?5)
-on conflict (topic, partition) do update
-set next_offset = excluded.next_offset, updated_at = excluded.updated_at
-where offsets.next_offset = ?3;
+-- Changes one row, or none when somebody else has already gone on from there. Never makes one.
+update realtime.offsets set next_offset = ?4, updated_at = ?5
+where topic = ?1 and partition = ?2 and next_offset = ?3;
+
+-- name: begin_at
+insert into realtime.offsets (topic, partition, next_offset, updated_at) values (?1, ?2, ?3, ?4)
+on conflict (topic, partition) do nothing;
 
 -- name: insert_event
 insert into realtime.events (

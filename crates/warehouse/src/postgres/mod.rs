@@ -42,7 +42,11 @@ use crate::{
 pub use self::settings::{PostgresSettings, has_password, is_postgres, masked};
 
 const SESSION_SQL: &str = include_str!("../../sql/postgres/session.sql");
+const DURABLE: &str = section(SESSION_SQL, "durable");
 const SYNC: &str = section(SESSION_SQL, "sync");
+
+const STREAM_SQL: &str = include_str!("../../sql/postgres/stream.sql");
+const BEGIN_AT: &str = section(STREAM_SQL, "begin_at");
 
 /// A PostgreSQL database with adpipe's schemas.
 pub struct PostgresWarehouse {
@@ -127,6 +131,16 @@ impl stream::PostgresWriter {
 impl Warehouse for PostgresWarehouse {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
         self.read(|client| read::offsets(client, topic))
+    }
+
+    fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError> {
+        let mut client = connect(&self.settings, Purpose::Writing)?;
+        let now = wire::Time(Millis::now());
+        client
+            .batch_execute(DURABLE)
+            .and_then(|()| client.execute(BEGIN_AT, &[&topic, &(partition as i32), &(first as i64), &now]))
+            .map(drop)
+            .map_err(|error| failure(self.settings.location(), &error))
     }
 
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {

@@ -43,6 +43,10 @@ impl Warehouse for PostgresSnapshot<'_> {
         self.read(|client| read::offsets(client, topic))
     }
 
+    fn begin_at(&self, _topic: &str, _partition: u32, _first: u64) -> Result<(), WarehouseError> {
+        Err(PostgresSnapshot::only_reads())
+    }
+
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
         Err(PostgresSnapshot::only_reads())
     }

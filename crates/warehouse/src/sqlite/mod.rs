@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use adpipe_event::{EventBatch, Millis};
+use adpipe_sql::section;
 use adpipe_sql::sqlite::{
     BUSY_TIMEOUT, Durability, MigrateError, Migration, migrate, set_durability, set_wal, shape_new_file,
 };
@@ -22,6 +23,7 @@ use crate::{
 };
 
 const STREAM_SQL: &str = include_str!("../../sql/sqlite/stream.sql");
+const BEGIN_AT: &str = section(STREAM_SQL, "begin_at");
 
 /// A schema and its history.
 struct Schema {
@@ -169,6 +171,17 @@ fn sqlite_failure(folder: &Path, error: &rusqlite::Error) -> WarehouseError {
 impl Warehouse for SqliteWarehouse {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
         self.with_reader(|connection| read::offsets(&self.folder, connection, topic))
+    }
+
+    fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError> {
+        // A crash that could undo this takes the processor with it, which then begins anew.
+        self.with_reader(|connection| {
+            let now = Millis::now().to_string();
+            connection
+                .execute(BEGIN_AT, params![topic, partition, first as i64, now])
+                .map(drop)
+                .map_err(|error| self.failure(&error))
+        })
     }
 
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {

@@ -41,6 +41,10 @@ impl Warehouse for SqliteSnapshot {
         read::offsets(&self.folder, &self.connection(), topic)
     }
 
+    fn begin_at(&self, _topic: &str, _partition: u32, _first: u64) -> Result<(), WarehouseError> {
+        Err(SqliteSnapshot::only_reads())
+    }
+
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
         Err(SqliteSnapshot::only_reads())
     }
