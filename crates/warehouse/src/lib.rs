@@ -5,7 +5,8 @@
 //! The stream processor takes a [`StreamWriter`] and, for each micro-batch, one
 //! [`StreamTransaction`]: claim the offsets, insert the events (the database says which were
 //! there already), add the metrics, record the commit; all of it becomes visible at once.
-//! Everybody else reads: typed figures in [`report`], anything else by [`Warehouse::query`].
+//! Everybody else reads, typed figures in [`report`], anything else by [`Warehouse::query`]; or
+//! keeps small tables of its own (errors, runs, marts) by a [`Session`].
 //!
 //! SQL lies in `sql/`, by database; `sql/report/` holds what both understand.
 
@@ -15,6 +16,7 @@ mod error;
 mod order;
 pub mod postgres;
 pub mod report;
+mod session;
 pub mod sqlite;
 mod value;
 
@@ -24,6 +26,7 @@ use adpipe_event::{EventBatch, Millis};
 
 pub use commit::{Commit, Counts, LATENCY_BUCKETS_MS, LatencyCounts, MetricRow};
 pub use error::WarehouseError;
+pub use session::{Schema, Session, Transaction};
 pub use value::{Table, Value};
 
 /// Where the processor goes on in a partition.
@@ -86,6 +89,9 @@ pub trait Warehouse: Send + Sync {
 
     /// A connection for a stream processor.
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError>;
+
+    /// A connection for transactions on the tables of one schema; all the others can be read.
+    fn session(&self, writes: Schema) -> Result<Box<dyn Session>, WarehouseError>;
 
     /// The newest minute that has metrics.
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError>;

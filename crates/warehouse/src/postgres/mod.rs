@@ -20,6 +20,7 @@ mod pool;
 mod query;
 mod read;
 mod retention;
+mod session;
 mod settings;
 mod snapshot;
 mod statements;
@@ -36,7 +37,8 @@ use self::connect::{Purpose, connect, inspect, refuse_standby};
 use self::failure::failure;
 use self::pool::Pool;
 use crate::{
-    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, Schema, Session, StreamWriter, Value,
+    Warehouse, WarehouseError,
 };
 
 pub use self::settings::{PostgresSettings, has_password, is_postgres, masked};
@@ -148,6 +150,12 @@ impl Warehouse for PostgresWarehouse {
         let server = inspect(&self.settings, &mut client)?;
         refuse_standby(&self.settings, &server)?;
         Ok(Box::new(stream::PostgresWriter::prepare(client, &self.settings)?))
+    }
+
+    fn session(&self, _writes: Schema) -> Result<Box<dyn Session>, WarehouseError> {
+        let mut client = connect(&self.settings, Purpose::Writing)?;
+        client.batch_execute(DURABLE).map_err(|error| failure(self.settings.location(), &error))?;
+        Ok(Box::new(session::PostgresSession::new(client, self.settings.location())))
     }
 
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {

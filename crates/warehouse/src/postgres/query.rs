@@ -91,7 +91,7 @@ fn prepare(
     Ok((statement, columns))
 }
 
-fn read(row: &Row, values: &mut Vec<Value>) -> Result<(), Error> {
+pub(super) fn read(row: &Row, values: &mut Vec<Value>) -> Result<(), Error> {
     values.clear();
     for index in 0..row.len() {
         values.push(row.try_get::<_, Decoded>(index)?.0);

@@ -10,7 +10,8 @@ use super::failure::failure;
 use super::settings::PostgresSettings;
 use super::{query, read};
 use crate::{
-    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, Schema, Session, StreamWriter, Value,
+    Warehouse, WarehouseError,
 };
 
 /// A reading transaction: what others commit meanwhile is not seen.
@@ -48,6 +49,10 @@ impl Warehouse for PostgresSnapshot<'_> {
     }
 
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
+        Err(PostgresSnapshot::only_reads())
+    }
+
+    fn session(&self, _writes: Schema) -> Result<Box<dyn Session>, WarehouseError> {
         Err(PostgresSnapshot::only_reads())
     }
 

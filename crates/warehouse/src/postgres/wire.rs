@@ -75,6 +75,9 @@ impl ToSql for Parameter<'_> {
                 out.put_slice(text.as_bytes());
             }
             (Value::Blob(bytes), &Type::BYTEA) => out.put_slice(bytes),
+            (Value::Text(text), &Type::UUID) => out.put_slice(&uuid(text)?),
+            (Value::Text(text), &Type::JSON) => out.put_slice(text.as_bytes()),
+            (Value::Int(number), &Type::BOOL) => out.put_u8(u8::from(*number != 0)),
             (value, ty) => return Err(format!("{value} does not do as a {ty}").into()),
         }
         Ok(IsNull::No)
@@ -85,6 +88,16 @@ impl ToSql for Parameter<'_> {
     }
 
     to_sql_checked!();
+}
+
+/// The sixteen bytes of a UUID in text.
+fn uuid(text: &str) -> Result<[u8; 16], BoxError> {
+    let digits: String = text.chars().filter(|character| *character != '-').collect();
+    let wrong = || format!("{text:?} is not a UUID");
+    if digits.len() != 32 {
+        return Err(wrong().into());
+    }
+    Ok(u128::from_str_radix(&digits, 16).map_err(|_| wrong())?.to_be_bytes())
 }
 
 /// A value of a result.

@@ -4,6 +4,7 @@
 mod query;
 mod read;
 mod retention;
+mod session;
 mod snapshot;
 mod stream;
 
@@ -19,26 +20,24 @@ use adpipe_sql::trouble::Trouble;
 use rusqlite::{Connection, params};
 
 use crate::{
-    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, Schema, Session, StreamWriter, Value,
+    Warehouse, WarehouseError,
 };
 
 const STREAM_SQL: &str = include_str!("../../sql/sqlite/stream.sql");
 const BEGIN_AT: &str = section(STREAM_SQL, "begin_at");
 
-/// A schema and its history.
-struct Schema {
-    name: &'static str,
-    migrations: &'static [Migration],
+/// The history of each schema.
+fn migrations(schema: Schema) -> &'static [Migration] {
+    match schema {
+        Schema::Realtime => &[Migration {
+            version: 1,
+            name: "events, metrics, offsets, commits",
+            sql: include_str!("../../sql/sqlite/realtime_0001.sql"),
+        }],
+        Schema::Analytics | Schema::Errors | Schema::Ops => &[],
+    }
 }
-
-const SCHEMAS: &[Schema] = &[Schema {
-    name: "realtime",
-    migrations: &[Migration {
-        version: 1,
-        name: "events, metrics, offsets, commits",
-        sql: include_str!("../../sql/sqlite/realtime_0001.sql"),
-    }],
-}];
 
 /// Measured on a million events of one hour: 160,000 rows/s with pages of 16 KiB where 4 KiB
 /// gave 122,000, because a page of the key holds four times as many neighbours.
@@ -71,18 +70,23 @@ impl SqliteWarehouse {
             advice: "make it by hand, or name another folder",
         })?;
         let warehouse = SqliteWarehouse { folder: folder.to_path_buf(), readers: Mutex::new(Vec::new()) };
-        let mut connection = warehouse.connect(WRITER_CACHE_KIB)?;
-        for schema in SCHEMAS {
-            migrate(&mut connection, schema.name, schema.migrations).map_err(|error| match error {
-                MigrateError::Sqlite { source, .. } => warehouse.failure(&source),
-                too_new => WarehouseError::Unusable {
-                    location: warehouse.path(schema.name).display().to_string(),
-                    reason: too_new.to_string(),
-                    advice: "update adpipe",
-                },
-            })?;
+        for schema in Schema::ALL {
+            warehouse.bring_up_to_date(schema)?;
         }
         Ok(warehouse)
+    }
+
+    fn bring_up_to_date(&self, schema: Schema) -> Result<(), WarehouseError> {
+        let mut connection = self.checked(in_memory())?;
+        self.checked(self.attach_to_write(&connection, schema))?;
+        migrate(&mut connection, schema.name(), migrations(schema)).map_err(|error| match error {
+            MigrateError::Sqlite { source, .. } => self.failure(&source),
+            too_new => WarehouseError::Unusable {
+                location: self.path(schema).display().to_string(),
+                reason: too_new.to_string(),
+                advice: "update adpipe",
+            },
+        })
     }
 
     /// Looks at every page of every file.
@@ -91,14 +95,14 @@ impl SqliteWarehouse {
     /// [`WarehouseError::Unusable`] with the first damage found.
     pub fn check(&self) -> Result<(), WarehouseError> {
         self.with_reader(|connection| {
-            for schema in SCHEMAS {
-                let pragma = format!("pragma {}.quick_check(1)", schema.name);
+            for schema in Schema::ALL {
+                let pragma = format!("pragma {}.quick_check(1)", schema.name());
                 let verdict: String = connection
                     .query_row(&pragma, [], |row| row.get(0))
                     .map_err(|error| self.failure(&error))?;
                 if verdict != "ok" {
                     return Err(WarehouseError::Unusable {
-                        location: self.path(schema.name).display().to_string(),
+                        location: self.path(schema).display().to_string(),
                         reason: verdict,
                         advice: Trouble::Corrupt.advice(),
                     });
@@ -108,31 +112,44 @@ impl SqliteWarehouse {
         })
     }
 
-    fn path(&self, schema: &str) -> PathBuf {
-        self.folder.join(format!("{schema}.db"))
+    fn path(&self, schema: Schema) -> PathBuf {
+        self.folder.join(format!("{}.db", schema.name()))
     }
 
-    /// A new connection with every schema attached, ready to write.
-    fn connect(&self, cache_kib: u32) -> Result<Connection, WarehouseError> {
-        self.try_connect(cache_kib).map_err(|error| self.failure(&error))
+    /// A new connection that can write one schema and read the others.
+    ///
+    /// A transaction that writes takes the lock of every attached file that is not read-only, so
+    /// that the stream would wait for the dead-letter queue and the other way round.
+    fn connect(&self, writes: Schema, cache_kib: u32) -> Result<Connection, WarehouseError> {
+        self.checked(self.try_connect(writes, cache_kib))
     }
 
-    fn try_connect(&self, cache_kib: u32) -> rusqlite::Result<Connection> {
-        let connection = Connection::open_in_memory()?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "temp_store", "memory")?;
-        for schema in SCHEMAS {
-            let path = self.path(schema.name);
-            connection.execute(&format!("attach ?1 as {}", schema.name), params![path.to_string_lossy()])?;
-            let name = Some(schema.name);
-            shape_new_file(&connection, schema.name, PAGE_BYTES)?;
-            set_wal(&connection, schema.name)?;
-            set_durability(&connection, schema.name, Durability::Consistent)?;
-            connection.pragma_update(name, "cache_size", -i64::from(cache_kib))?;
+    fn try_connect(&self, writes: Schema, cache_kib: u32) -> rusqlite::Result<Connection> {
+        let connection = in_memory()?;
+        for schema in Schema::ALL {
+            if schema == writes {
+                self.attach_to_write(&connection, schema)?;
+            } else {
+                let address = read_only_address(&self.path(schema));
+                connection.execute(&format!("attach ?1 as {}", schema.name()), params![address])?;
+            }
+            connection.pragma_update(Some(schema.name()), "cache_size", -i64::from(cache_kib))?;
         }
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
+    }
+
+    fn attach_to_write(&self, connection: &Connection, schema: Schema) -> rusqlite::Result<()> {
+        let (name, path) = (schema.name(), self.path(schema));
+        connection.execute(&format!("attach ?1 as {name}"), params![path.to_string_lossy()])?;
+        shape_new_file(connection, name, PAGE_BYTES)?;
+        set_wal(connection, name)?;
+        set_durability(connection, name, Durability::Consistent)
+    }
+
+    fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, WarehouseError> {
+        result.map_err(|error| self.failure(&error))
     }
 
     fn failure(&self, error: &rusqlite::Error) -> WarehouseError {
@@ -147,7 +164,7 @@ impl SqliteWarehouse {
         let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => self.connect(READER_CACHE_KIB)?,
+            None => self.connect(Schema::Realtime, READER_CACHE_KIB)?,
         };
         let result = work(&mut connection);
         if !matches!(result, Err(WarehouseError::Unavailable { .. } | WarehouseError::Unusable { .. })) {
@@ -155,6 +172,29 @@ impl SqliteWarehouse {
         }
         result
     }
+}
+
+/// A connection that has no file yet.
+fn in_memory() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    Ok(connection)
+}
+
+/// A file's address as SQLite reads it, <https://www.sqlite.org/uri.html>.
+fn read_only_address(path: &Path) -> String {
+    let mut address = String::from("file:");
+    for character in path.to_string_lossy().chars() {
+        match character {
+            '%' => address.push_str("%25"),
+            '?' => address.push_str("%3f"),
+            '#' => address.push_str("%23"),
+            other => address.push(other),
+        }
+    }
+    address.push_str("?mode=ro");
+    address
 }
 
 /// Sorts a SQLite failure by what the caller can do.
@@ -185,8 +225,14 @@ impl Warehouse for SqliteWarehouse {
     }
 
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
-        let connection = self.connect(WRITER_CACHE_KIB)?;
+        let connection = self.connect(Schema::Realtime, WRITER_CACHE_KIB)?;
         Ok(Box::new(stream::SqliteWriter { connection, folder: self.folder.clone() }))
+    }
+
+    fn session(&self, writes: Schema) -> Result<Box<dyn Session>, WarehouseError> {
+        let connection = self.connect(writes, READER_CACHE_KIB)?;
+        self.checked(set_durability(&connection, writes.name(), Durability::EveryCommit))?;
+        Ok(Box::new(session::SqliteSession { connection, folder: self.folder.clone() }))
     }
 
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
@@ -207,18 +253,16 @@ impl Warehouse for SqliteWarehouse {
     }
 
     fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
-        let connection = self.connect(READER_CACHE_KIB)?;
+        let connection = self.connect(Schema::Realtime, READER_CACHE_KIB)?;
         Ok(Box::new(snapshot::SqliteSnapshot::begin(connection, self.folder.clone())?))
     }
 
     fn sync(&self) -> Result<(), WarehouseError> {
         self.with_reader(|connection| {
-            for schema in SCHEMAS {
-                // A checkpoint syncs the log of changes before it copies it into the file.
-                let pragma = format!("pragma {}.wal_checkpoint(full)", schema.name);
-                connection.query_row(&pragma, [], |_| Ok(())).map_err(|error| self.failure(&error))?;
-            }
-            Ok(())
+            // A checkpoint syncs the log of changes before it copies it into the file. Sessions
+            // sync each of their commits.
+            let pragma = format!("pragma {}.wal_checkpoint(full)", Schema::Realtime.name());
+            connection.query_row(&pragma, [], |_| Ok(())).map_err(|error| self.failure(&error))
         })
     }
 

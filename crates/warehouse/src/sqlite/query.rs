@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, Row, Statement};
 
 use super::sqlite_failure;
 use crate::{OnRow, Value, WarehouseError};
@@ -53,18 +53,41 @@ fn read(
 ) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(sql)?;
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let mut rows = statement.query(params_from_iter(params.iter().map(to_sqlite)))?;
+    bind(&mut statement, params)?;
+    let mut rows = statement.raw_query();
     let mut values = Vec::with_capacity(columns.len());
     while let Some(row) = rows.next()? {
-        values.clear();
-        for index in 0..columns.len() {
-            values.push(from_sqlite(row.get_ref(index)?));
-        }
+        read_values(row, columns.len(), &mut values)?;
         if !on_row(&columns, &values) {
             break;
         }
     }
     Ok(columns)
+}
+
+/// Gives each `$1`, `$2` … its parameter. To SQLite they are names, which it numbers by where they
+/// come first, so they are looked up one by one.
+pub(super) fn bind(statement: &mut Statement<'_>, params: &[Value]) -> rusqlite::Result<()> {
+    for index in 1..=statement.parameter_count() {
+        let number = statement
+            .parameter_name(index)
+            .and_then(|name| name.trim_start_matches(['$', '?']).parse::<usize>().ok())
+            .unwrap_or(index);
+        match params.get(number.wrapping_sub(1)) {
+            Some(value) => statement.raw_bind_parameter(index, to_sqlite(value))?,
+            None => return Err(rusqlite::Error::InvalidParameterCount(params.len(), number)),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a row's values, replacing what `values` held.
+pub(super) fn read_values(row: &Row<'_>, columns: usize, values: &mut Vec<Value>) -> rusqlite::Result<()> {
+    values.clear();
+    for index in 0..columns {
+        values.push(from_sqlite(row.get_ref(index)?));
+    }
+    Ok(())
 }
 
 fn to_sqlite(value: &Value) -> rusqlite::types::Value {

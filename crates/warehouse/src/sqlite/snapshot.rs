@@ -6,9 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use adpipe_event::{EventBatch, Millis};
 use rusqlite::Connection;
 
-use super::{SCHEMAS, query, read, sqlite_failure};
+use super::{query, read, sqlite_failure};
 use crate::{
-    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, StreamWriter, Value, Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, Schema, Session, StreamWriter, Value,
+    Warehouse, WarehouseError,
 };
 
 /// A reading transaction: what others commit meanwhile is not seen.
@@ -21,7 +22,7 @@ impl SqliteSnapshot {
     pub fn begin(connection: Connection, folder: PathBuf) -> Result<SqliteSnapshot, WarehouseError> {
         // SQLite takes the view of a file at the first read of it.
         let first_reads =
-            SCHEMAS.iter().map(|schema| format!("select 1 from {}.schema_migrations;", schema.name));
+            Schema::ALL.iter().map(|schema| format!("select 1 from {}.schema_migrations;", schema.name()));
         let begin = format!("begin; {}", first_reads.collect::<String>());
         connection.execute_batch(&begin).map_err(|error| sqlite_failure(&folder, &error))?;
         Ok(SqliteSnapshot { connection: Mutex::new(connection), folder })
@@ -46,6 +47,10 @@ impl Warehouse for SqliteSnapshot {
     }
 
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
+        Err(SqliteSnapshot::only_reads())
+    }
+
+    fn session(&self, _writes: Schema) -> Result<Box<dyn Session>, WarehouseError> {
         Err(SqliteSnapshot::only_reads())
     }
 

@@ -1,0 +1,107 @@
+//! Transactions on small tables of PostgreSQL.
+
+use std::collections::HashMap;
+
+use postgres::types::ToSql;
+use postgres::{Client, Error, Statement};
+
+use super::failure::failure;
+use super::query::read;
+use super::wire::Parameter;
+use crate::{Session, Table, Transaction, Value, WarehouseError};
+
+/// Statements that are kept prepared; a session runs a few over and over.
+const MAX_PREPARED: usize = 128;
+
+pub(super) struct PostgresSession {
+    client: Client,
+    location: String,
+    prepared: HashMap<String, Statement>,
+}
+
+impl PostgresSession {
+    pub fn new(client: Client, location: &str) -> PostgresSession {
+        PostgresSession { client, location: location.to_owned(), prepared: HashMap::new() }
+    }
+}
+
+impl Session for PostgresSession {
+    fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, WarehouseError> {
+        let location = self.location.as_str();
+        let transaction = self.client.transaction().map_err(|error| failure(location, &error))?;
+        Ok(Box::new(PostgresTransaction { transaction, location, prepared: &mut self.prepared }))
+    }
+}
+
+struct PostgresTransaction<'c> {
+    transaction: postgres::Transaction<'c>,
+    location: &'c str,
+    prepared: &'c mut HashMap<String, Statement>,
+}
+
+impl PostgresTransaction<'_> {
+    fn fail(&self, error: &Error) -> WarehouseError {
+        failure(self.location, error)
+    }
+
+    fn prepare(&mut self, sql: &str, given: usize) -> Result<Statement, WarehouseError> {
+        let statement = match self.prepared.get(sql) {
+            Some(statement) => statement.clone(),
+            None => {
+                let statement = self.transaction.prepare(sql).map_err(|error| self.fail(&error))?;
+                if self.prepared.len() >= MAX_PREPARED {
+                    self.prepared.clear();
+                }
+                self.prepared.insert(sql.to_owned(), statement.clone());
+                statement
+            }
+        };
+        let wanted = statement.params().len();
+        match given < wanted {
+            true => Err(WarehouseError::Statement(format!(
+                "the statement has {wanted} parameters and {given} were given"
+            ))),
+            false => Ok(statement),
+        }
+    }
+}
+
+/// As many of the parameters as the statement wants.
+fn parameters<'v>(statement: &Statement, params: &'v [Value]) -> Vec<Parameter<'v>> {
+    params[..statement.params().len()].iter().map(Parameter).collect()
+}
+
+impl Transaction for PostgresTransaction<'_> {
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, WarehouseError> {
+        let statement = self.prepare(sql, params.len())?;
+        let parameters = parameters(&statement, params);
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
+        self.transaction.execute(&statement, &parameters).map_err(|error| self.fail(&error))
+    }
+
+    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
+        let statement = self.prepare(sql, params.len())?;
+        let parameters = parameters(&statement, params);
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
+        let found = self.transaction.query(&statement, &parameters).map_err(|error| self.fail(&error))?;
+        let columns = statement.columns().iter().map(|column| column.name().to_owned()).collect();
+        let mut rows = Vec::with_capacity(found.len());
+        for row in &found {
+            let mut values = Vec::with_capacity(row.len());
+            read(row, &mut values).map_err(|error| self.fail(&error))?;
+            rows.push(values);
+        }
+        Ok(Table { columns, rows })
+    }
+
+    fn script(&mut self, sql: &str) -> Result<(), WarehouseError> {
+        self.transaction.batch_execute(sql).map_err(|error| self.fail(&error))
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), WarehouseError> {
+        let location = self.location;
+        self.transaction.commit().map_err(|error| failure(location, &error))
+    }
+}

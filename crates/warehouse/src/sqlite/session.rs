@@ -1,0 +1,75 @@
+//! Transactions on small tables of a SQLite file.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::query::{bind, read_values};
+use super::sqlite_failure;
+use crate::{Session, Table, Transaction, Value, WarehouseError};
+
+pub(super) struct SqliteSession {
+    pub connection: Connection,
+    pub folder: PathBuf,
+}
+
+impl Session for SqliteSession {
+    fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, WarehouseError> {
+        let folder = self.folder.as_path();
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| sqlite_failure(folder, &error))?;
+        Ok(Box::new(SqliteTransaction { transaction, folder }))
+    }
+}
+
+struct SqliteTransaction<'c> {
+    transaction: rusqlite::Transaction<'c>,
+    folder: &'c Path,
+}
+
+impl SqliteTransaction<'_> {
+    fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, WarehouseError> {
+        result.map_err(|error| sqlite_failure(self.folder, &error))
+    }
+
+    fn try_execute(&self, sql: &str, params: &[Value]) -> rusqlite::Result<usize> {
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        bind(&mut statement, params)?;
+        statement.raw_execute()
+    }
+
+    fn try_query(&self, sql: &str, params: &[Value]) -> rusqlite::Result<Table> {
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        bind(&mut statement, params)?;
+        let mut rows = statement.raw_query();
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            let mut read = Vec::with_capacity(columns.len());
+            read_values(row, columns.len(), &mut read)?;
+            values.push(read);
+        }
+        Ok(Table { columns, rows: values })
+    }
+}
+
+impl Transaction for SqliteTransaction<'_> {
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, WarehouseError> {
+        self.checked(self.try_execute(sql, params)).map(|rows| rows as u64)
+    }
+
+    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
+        self.checked(self.try_query(sql, params))
+    }
+
+    fn script(&mut self, sql: &str) -> Result<(), WarehouseError> {
+        self.checked(self.transaction.execute_batch(sql))
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), WarehouseError> {
+        let folder = self.folder;
+        self.transaction.commit().map_err(|error| sqlite_failure(folder, &error))
+    }
+}
