@@ -1,9 +1,11 @@
 {#
     Days whose totals in the metrics are not those in the mart: new ones, and old ones to which
     late events were added. Impressions and clicks are only ever added to, so a day with the same
-    totals is the same day. `condition` picks the mart's rows that together make one total.
+    totals is the same day. A day that is gone from the metrics altogether stays in the mart until
+    a full refresh, and marts_match_metrics_hourly tells of it. `condition` picks the mart's rows
+    that together make one total.
 #}
-{% macro changed_days(metrics, mart, condition) -%}
+{% macro changed_days(metrics, mart, condition='1 = 1') -%}
     select metrics_days.metric_date
     from (
         select

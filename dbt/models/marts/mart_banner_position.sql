@@ -9,7 +9,7 @@ with metrics as (
     select * from {{ ref('stg_metrics_hourly') }}
     {% if is_incremental() %}
     where metric_date in (
-        {{ changed_days(ref('stg_metrics_hourly'), this, '1 = 1') }}
+        {{ changed_days(ref('stg_metrics_hourly'), this) }}
     )
     {% endif %}
 

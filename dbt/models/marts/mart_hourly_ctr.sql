@@ -1,34 +1,31 @@
+-- The key is the day: a day that changed is replaced as a whole.
 {{ config(
     materialized='incremental',
-    unique_key='window_start'
+    unique_key='metric_date'
 ) }}
 
-with hours as (
+with metrics as (
+
+    select * from {{ ref('stg_metrics_hourly') }}
+    {% if is_incremental() %}
+    where metric_date in (
+        {{ changed_days(ref('stg_metrics_hourly'), this) }}
+    )
+    {% endif %}
+
+),
+
+hours as (
 
     select
         window_start,
         metric_date,
         cast(sum(impressions) as bigint) as impressions,
         cast(sum(clicks) as bigint) as clicks
-    from {{ ref('stg_metrics_hourly') }}
+    from metrics
     group by
         window_start,
         metric_date
-
-),
-
-changed_hours as (
-
-    select hours.*
-    from hours
-    {% if is_incremental() %}
-    -- Late events may have been added to any hour, not only to the newest.
-    left join {{ this }} as kept
-        on hours.window_start = kept.window_start
-    where kept.window_start is null
-        or hours.impressions <> kept.impressions
-        or hours.clicks <> kept.clicks
-    {% endif %}
 
 )
 
@@ -42,4 +39,4 @@ select
     {{ ratio('clicks', 'impressions') }} as ctr,
     {{ ctr_low('clicks', 'impressions') }} as ctr_low,
     {{ ctr_high('clicks', 'impressions') }} as ctr_high
-from changed_hours
+from hours
