@@ -1,5 +1,7 @@
 //! The commands and their flags.
 
+pub mod dlq;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,6 +13,7 @@ Examples:
   adpipe ingest --wait clicks.csv.gz      count the events of a file
   curl --data-binary @events.ndjson localhost:8088/v1/events
   adpipe sql 'select count(*) from realtime.events'
+  adpipe dlq stats                        what is in error, and why
   adpipe verify                           prove that nothing was lost or counted twice
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped by Ctrl-C.";
@@ -45,7 +48,7 @@ Examples:
   adpipe demo --data /tmp/demo   somewhere else")]
     Demo(DemoArgs),
 
-    /// Run all roles in one process: stream processor, console, retention
+    /// Run all roles in one process: stream processor, dead-letter queue, console, retention
     #[command(after_help = "\
 Examples:
   adpipe up
@@ -60,6 +63,7 @@ is replaced by the others, and no event is lost or counted twice.
 
 Examples:
   adpipe run stream
+  adpipe run dlq
   adpipe run console
   ADPIPE_LOG__URL=kafka://broker:9092 adpipe run stream")]
     Run(RunArgs),
@@ -94,6 +98,9 @@ Examples:
   adpipe sql 'select count(*) from realtime.events'
   adpipe sql --format csv 'select * from realtime.metrics_hourly' > hourly.csv")]
     Sql(SqlArgs),
+
+    /// The dead-letter queue: look at errors, retry, repair, discard
+    Dlq(dlq::DlqArgs),
 
     /// Prove that nothing was lost or counted twice
     #[command(after_help = "\
@@ -286,6 +293,8 @@ pub struct RunArgs {
 pub enum Role {
     /// Count the events of the log
     Stream,
+    /// Store, retry and repair errors
+    Dlq,
     /// Serve the console and take events over HTTP
     Console,
 }

@@ -1,9 +1,15 @@
 -- What was closed long ago goes; how many failures there were stays.
 
 -- name: closed
+-- Of a topic ($4, its beginning) and partition, before an offset; and not tried again at or behind
+-- an offset of the retry topic ($7): what the log still holds is explained by its error.
 select error_id, topic, partition, fingerprint, status
-from errors.dlq_errors
+from errors.dlq_errors e
 where resolved_at < $1 and status = $2
+  and substr(topic, 1, length($4)) = $4 and partition = $5 and record_offset < $6
+  and not exists (
+      select 1 from errors.repeated_failures r where r.error_id = e.error_id and r.record_offset >= $7
+  )
 order by resolved_at
 limit $3;
 

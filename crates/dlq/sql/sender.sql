@@ -19,6 +19,9 @@ where status = 'pending' and next_retry_at <= $1 and (retry_actor <> 'adpipe' or
 order by next_retry_at
 limit $2
 
+-- name: count_due
+select count(*) from errors.dlq_errors where status = 'pending' and next_retry_at <= $1;
+
 -- name: for_update
 -- PostgreSQL: what another sender has in hand is his.
 for update skip locked

@@ -18,7 +18,7 @@ pub(crate) fn mask(message: &str) -> String {
             masked.push_str("\"…\"");
         } else if character == '\'' && skip_character(&mut rest) {
             masked.push_str("\"…\"");
-        } else if character.is_ascii_digit() && !after_word {
+        } else if (character.is_ascii_digit() || is_sign(character, &rest)) && !after_word {
             while rest.peek().is_some_and(|next| next.is_ascii_alphanumeric() || matches!(next, '.' | '_')) {
                 rest.next();
             }
@@ -45,13 +45,19 @@ fn skip_quoted(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, close: char)
     }
 }
 
+/// A sign is part of its number.
+fn is_sign(character: char, rest: &std::iter::Peekable<std::str::Chars<'_>>) -> bool {
+    character == '-' && rest.clone().next().is_some_and(|next| next.is_ascii_digit())
+}
+
 /// Skips a quoted character behind its first quote, as in `x'` and `\n'`. False, with nothing
 /// skipped, for an apostrophe.
 fn skip_character(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> bool {
     let mut ahead = rest.clone();
     let is_escape = ahead.next() == Some('\\');
     let closed = match is_escape {
-        true => ahead.find(|next| *next == '\'').is_some(),
+        // What is escaped may be a quote itself.
+        true => ahead.next().is_some() && ahead.any(|next| next == '\''),
         false => ahead.next() == Some('\''),
     };
     if closed {
@@ -82,6 +88,8 @@ mod tests {
             ("'}' at byte 5 where a value should be", "\"…\" at byte # where a value should be"),
             ("'\\u{1f}' at byte 5", "\"…\" at byte #"),
             ("it doesn't 'fit'", "it doesn't 'fit'"),
+            ("'\\'' at byte 5", "\"…\" at byte #"),
+            ("C21 -77 is out of range -1..=9", "C21 # is out of range #=#"),
             ("C14 is missing", "C14 is missing"),
             ("byte 0x1f at 3.5e7", "byte # at #"),
             ("unterminated \"quote", "unterminated \"…\""),

@@ -1,10 +1,11 @@
 //! Removes errors that were closed long ago, with their history. How many failures each partition
-//! had is kept, for `adpipe verify`.
+//! had is kept, for `adpipe verify`; and so is an error whose record the log still holds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use adpipe_event::Millis;
+use adpipe_log::Topic;
 use adpipe_sql::section;
 use adpipe_warehouse::{Value, query_table};
 
@@ -46,11 +47,13 @@ pub fn retire(dlq: &Dlq) -> Result<u64, DlqError> {
     for (status, kept) in
         [(Status::Resolved, settings.keep_resolved), (Status::Discarded, settings.keep_discarded)]
     {
-        loop {
-            let step = retire_step(dlq, status, &ago(kept))?;
-            removed += step;
-            if step == 0 {
-                break;
+        for place in places(dlq)? {
+            loop {
+                let step = retire_step(dlq, status, &ago(kept), &place)?;
+                removed += step;
+                if step == 0 {
+                    break;
+                }
             }
         }
     }
@@ -65,9 +68,38 @@ pub fn retire(dlq: &Dlq) -> Result<u64, DlqError> {
     Ok(removed)
 }
 
-fn retire_step(dlq: &Dlq, status: Status, before: &str) -> Result<u64, DlqError> {
+/// Where errors come from, and up to which offset the log no longer holds their records.
+struct Place {
+    topic: &'static str,
+    partition: u32,
+    before: u64,
+    retries_before: u64,
+}
+
+fn places(dlq: &Dlq) -> Result<Vec<Place>, DlqError> {
+    let retries_before = dlq.log().ranges(Topic::Retry)?.iter().map(|range| range.first.0).min().unwrap_or(0);
+    // Rows of files are in no log.
+    let mut places = vec![Place { topic: "file:", partition: 0, before: i64::MAX as u64, retries_before }];
+    for topic in Topic::ALL {
+        for range in dlq.log().ranges(topic)? {
+            let (partition, before) = (range.partition, range.first.0);
+            places.push(Place { topic: topic.name(), partition, before, retries_before });
+        }
+    }
+    Ok(places)
+}
+
+fn retire_step(dlq: &Dlq, status: Status, closed_before: &str, place: &Place) -> Result<u64, DlqError> {
     dlq.transact(|transaction| {
-        let params = [before.into(), status.as_str().into(), Value::Int(ERRORS_A_STEP)];
+        let params = [
+            closed_before.into(),
+            status.as_str().into(),
+            Value::Int(ERRORS_A_STEP),
+            place.topic.into(),
+            Value::Int(place.partition.into()),
+            Value::Int(place.before as i64),
+            Value::Int(place.retries_before as i64),
+        ];
         let closed = transaction.query(CLOSED, &params)?;
         let mut changes = GroupChanges::default();
         let mut failures: BTreeMap<(String, i64), i64> = BTreeMap::new();

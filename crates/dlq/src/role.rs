@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
-use adpipe_log::Topic;
+use adpipe_log::{PartitionRange, Topic};
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Value, WarehouseError, errors};
@@ -68,14 +68,19 @@ pub fn run(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
     })
 }
 
-/// Does what is due once, without a role of its own: stores what has come, takes outcomes, sends
-/// what is due. Gives how many retries were sent.
+/// Errors in the log that are still to be stored, by partition.
 ///
 /// # Errors
 /// Of the warehouse or the log.
-pub fn run_once(dlq: &Dlq, sender: &mut Sender) -> Result<u64, DlqError> {
-    outcome::take(dlq)?;
-    sender.turn(dlq)
+pub fn lag(dlq: &Dlq) -> Result<Vec<(u32, u64)>, DlqError> {
+    let stored = errors::offsets(dlq.warehouse())?;
+    let ranges = dlq.log().ranges(Topic::Error)?;
+    let lag = |range: &PartitionRange| {
+        let next = stored.iter().find(|offset| offset.partition == range.partition);
+        let next = next.map_or(0, |offset| offset.next_offset).max(range.first.0);
+        (range.partition, range.next.0.saturating_sub(next))
+    };
+    Ok(ranges.iter().map(lag).collect())
 }
 
 /// Repeats `work` until the switch is off; waits longer and longer while it fails and may not.
@@ -163,12 +168,9 @@ fn measure(dlq: &Dlq) -> Result<(), DlqError> {
         groups.iter().filter(|group| group.open() > 0).map(|group| group.first_seen_at.as_str()).min();
     let oldest = oldest.and_then(Millis::parse_sql).map_or(0.0, |time| time.0 as f64 / 1_000.0);
     metrics.dlq_oldest.set(oldest);
-    let stored = errors::offsets(dlq.warehouse())?;
-    for range in dlq.log().ranges(Topic::Error)? {
-        let next = stored.iter().find(|offset| offset.partition == range.partition);
-        let next = next.map_or(0, |offset| offset.next_offset).max(range.first.0);
-        let labels = [Topic::Error.name(), &range.partition.to_string()];
-        metrics.log_lag.with_label_values(&labels).set(range.next.0.saturating_sub(next) as i64);
+    for (partition, records) in lag(dlq)? {
+        let labels = [Topic::Error.name(), &partition.to_string()];
+        metrics.log_lag.with_label_values(&labels).set(records as i64);
     }
     let arrived = counts.iter().sum::<u64>() + retention::retired_total(dlq)?;
     let mut params = vec![Value::from(Millis::now().floor_minute().to_string())];

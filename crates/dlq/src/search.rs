@@ -27,7 +27,7 @@ const STATEMENTS: [[&str; 3]; 2] = [
 ];
 
 /// Groups and statuses that are merged; of more, all errors are walked through instead.
-const MOST_STREAMS: usize = 64;
+const MOST_STREAMS: usize = 128;
 /// Ids fetched at once where an index gives just what is asked for.
 const WINDOW: i64 = 250;
 /// Errors looked into at once where each has to be looked at.

@@ -3,6 +3,7 @@
 mod bench;
 mod config;
 mod demo;
+mod dlq;
 mod doctor;
 mod generate;
 mod ingest;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(configuration(&cli, None)?, args.role).map(done),
         Command::Ingest(args) => ingest::run(configuration(&cli, None)?, args),
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
+        Command::Dlq(args) => dlq::run(configuration(&cli, None)?, &args.action),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
         Command::Doctor(args) => doctor::run(&cli, args),
         Command::Config(args) => {

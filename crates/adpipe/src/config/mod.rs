@@ -3,12 +3,14 @@
 //! Defaults, then `adpipe.toml`, then `ADPIPE_*` variables, then flags. What is wrong is refused
 //! with its file and line, or with its variable.
 
+mod dlq;
 mod kafka;
 mod load;
 mod units;
 
 use serde::{Deserialize, Serialize};
 
+pub use dlq::DlqConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
 pub use units::{Size, Span};
@@ -27,6 +29,8 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// The stream processor.
     pub stream: StreamSettings,
+    /// The dead-letter queue.
+    pub dlq: DlqConfig,
     /// The web console.
     pub console: ConsoleSettings,
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use adpipe_event::Millis;
 use adpipe_log::{Headers, LogError, Records, Topic, header};
 use adpipe_sql::section;
-use adpipe_warehouse::{Transaction, Value, errors};
+use adpipe_warehouse::{Transaction, Value, query_table};
 
 use crate::Dlq;
 use crate::error::DlqError;
@@ -21,6 +21,7 @@ use crate::status::Status;
 
 const SENDER_SQL: &str = include_str!("../../sql/sender.sql");
 const DUE: &str = section(SENDER_SQL, "due");
+const COUNT_DUE: &str = section(SENDER_SQL, "count_due");
 const FOR_UPDATE: &str = section(SENDER_SQL, "for_update");
 const LOST: &str = section(SENDER_SQL, "lost");
 const TAKE: &str = section(SENDER_SQL, "take");
@@ -101,6 +102,15 @@ impl Sender {
             *sent += count;
         }
     }
+}
+
+/// How many errors are due now.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn due(dlq: &Dlq) -> Result<u64, DlqError> {
+    let table = query_table(dlq.warehouse(), COUNT_DUE, &[Millis::now().to_string().into()])?;
+    Ok(table.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0) as u64)
 }
 
 fn lease(dlq: &Dlq) -> Value {
@@ -241,9 +251,5 @@ fn everything_sent_is_known(dlq: &Dlq) -> Result<bool, DlqError> {
             return Ok(false);
         }
     }
-    let stored = errors::offsets(dlq.warehouse())?;
-    Ok(dlq.log().ranges(Topic::Error)?.iter().all(|range| {
-        let next = stored.iter().find(|offset| offset.partition == range.partition);
-        next.map_or(range.first.0, |offset| offset.next_offset) >= range.next.0
-    }))
+    Ok(crate::role::lag(dlq)?.iter().all(|(_, records)| *records == 0))
 }
