@@ -21,11 +21,14 @@ struct Step {
     sql: &'static str,
 }
 
-const STEPS: &[Step] = &[Step {
-    version: 1,
-    name: "events, metrics, offsets, commits",
-    sql: include_str!("../../sql/postgres/0001_schemas.sql"),
-}];
+const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        name: "events, metrics, offsets, commits",
+        sql: include_str!("../../sql/postgres/0001_schemas.sql"),
+    },
+    Step { version: 4, name: "data tests", sql: include_str!("../../sql/postgres/0004_data_tests.sql") },
+];
 
 /// The newest step that is applied; 0 for none.
 pub(super) fn version(client: &mut Client) -> Result<i32, Error> {
