@@ -13,6 +13,8 @@ mod compile;
 mod csv;
 mod ctes;
 mod database;
+pub mod dbt;
+mod docs;
 mod error;
 mod files;
 mod graph;
@@ -25,6 +27,7 @@ mod select;
 mod target;
 mod yaml;
 
+pub use docs::page;
 pub use error::{Place, Result, TransformError};
 pub use files::ProjectFiles;
 pub use project::Project;

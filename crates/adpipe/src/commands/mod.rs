@@ -8,6 +8,7 @@ mod generate;
 mod ingest;
 mod run;
 mod sql;
+mod transform;
 mod up;
 mod verify;
 
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ingest(args) => ingest::run(configuration(&cli, None)?, args),
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
+        Command::Transform(args) => transform::run(configuration(&cli, None)?, &args.action),
         Command::Doctor(args) => doctor::run(&cli, args),
         Command::Config(args) => {
             let ConfigAction::Show(json) = &args.action;

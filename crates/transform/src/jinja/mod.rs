@@ -103,11 +103,6 @@ impl Templates {
         self.macros.contains_key(name)
     }
 
-    /// A macro of the project's, by its place.
-    pub fn place(&self, name: &str) -> Option<&Place> {
-        self.macros.get(name)
-    }
-
     /// An environment for one rendering.
     pub fn enter(&self, scope: Scope) -> (Room, Arc<Scope>) {
         let mut environment = self.base.clone();

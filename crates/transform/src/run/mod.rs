@@ -14,6 +14,7 @@ use adpipe_event::Millis;
 use adpipe_warehouse::{Dialect, Schema, Session, Warehouse};
 
 use self::data_test::Verdict;
+pub(crate) use self::data_test::failing_rows;
 use self::materialize::Failure;
 use self::seed::SeedTable;
 use crate::compile::{Step, compile};
