@@ -37,8 +37,10 @@ cases as (
 
     select
         'hour after the last of the year' as name,
-        case when {{ add_hours(hour_of('end_of_year'), 1) }} = {{ time_literal('2013-01-01 00:00:00') }} then 1 else 0 end
-            as found,
+        case
+            when {{ add_hours(hour_of('end_of_year'), 1) }} = {{ time_literal('2013-01-01 00:00:00') }} then 1
+            else 0
+        end as found,
         1 as expected
     from times
 
@@ -46,7 +48,10 @@ cases as (
 
     select
         'minute' as name,
-        case when {{ minute_of('end_of_year') }} = {{ time_literal('2012-12-31 23:59:00') }} then 1 else 0 end as found,
+        case
+            when {{ minute_of('end_of_year') }} = {{ time_literal('2012-12-31 23:59:00') }} then 1
+            else 0
+        end as found,
         1 as expected
     from times
 

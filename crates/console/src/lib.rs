@@ -7,7 +7,7 @@
 //! A request passes through these files; start with `routes.rs`:
 //!
 //! 1. `server.rs` accepts the connection and guards it against slow peers (`stall.rs`);
-//! 2. `access.rs` checks host, origin and token;
+//! 2. `access.rs` checks host, origin and token, `csrf.rs` that a button of ours was pressed;
 //! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `split.rs` to split,
 //!    `budget.rs` and `lag.rs` to say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`.
 //!
@@ -22,6 +22,7 @@ mod body;
 mod budget;
 mod config;
 mod cookie;
+mod csrf;
 mod error;
 mod figures;
 mod i18n;

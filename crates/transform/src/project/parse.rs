@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::value::Value;
 
 use super::nodes::{
-    DataTest, Detail, Exposure, Given, Model, ModelArgument, Node, Seed, Source, TestBody, UnitTest,
+    DataTest, Detail, Exposure, Given, Model, ModelArgument, Node, Rows, Seed, Source, TestBody, UnitTest,
 };
 use super::properties::{AllProperties, Properties, TestEntry, UnitTestEntry};
 use super::root::{self, Root};
@@ -364,10 +364,25 @@ impl Builder<'_> {
                 .map(|(name, value)| Ok((name.clone(), room.render_yaml(value, &place)?.to_value())))
                 .collect()
         };
+        // Rows written as SQL are templates.
+        let rendered = |rows: &Rows| -> Result<Rows> {
+            match rows {
+                Rows::Sql(sql) => {
+                    let text = Yaml { line: place.line, data: crate::yaml::Data::Text(sql.clone()) };
+                    let rendered = room.render_yaml(&text, &place)?;
+                    Ok(Rows::Sql(rendered.text().unwrap_or_default().to_owned()))
+                }
+                values => Ok(values.clone()),
+            }
+        };
+        let mut given = Vec::new();
+        for (named, rows) in &entry.given {
+            given.push((named.clone(), rendered(rows)?));
+        }
         let test = UnitTest {
             model: entry.model.clone(),
-            given: entry.given.clone(),
-            expect: entry.expect.clone(),
+            given,
+            expect: rendered(&entry.expect)?,
             macro_overrides: values(&entry.macros)?,
             var_overrides: values(&entry.vars)?,
         };

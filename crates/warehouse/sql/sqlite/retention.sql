@@ -37,3 +37,6 @@ insert into realtime.commits (
 select topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
        parse, schema, validation, future, sink, late, float_ids, unknown_fields, ''
 from temp.merged_commits;
+
+-- name: drop_replays
+delete from realtime.replays where committed_at < ?1;

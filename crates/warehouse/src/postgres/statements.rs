@@ -13,6 +13,7 @@ const IDS_OF_HOUR: &str = section(STREAM_SQL, "ids_of_hour");
 const ADD_MINUTES: &str = section(STREAM_SQL, "add_minutes");
 const ADD_HOURS: &str = section(STREAM_SQL, "add_hours");
 const RECORD_COMMIT: &str = section(STREAM_SQL, "record_commit");
+const RECORD_REPLAY: &str = section(STREAM_SQL, "record_replay");
 
 const SESSION_SQL: &str = include_str!("../../sql/postgres/session.sql");
 const INCOMING_EVENTS: &str = section(SESSION_SQL, "incoming_events");
@@ -27,6 +28,7 @@ pub(super) struct Statements {
     pub add_minutes: Statement,
     pub add_hours: Statement,
     pub record_commit: Statement,
+    pub record_replay: Statement,
 }
 
 impl Statements {
@@ -43,6 +45,7 @@ impl Statements {
             add_minutes: client.prepare(ADD_MINUTES)?,
             add_hours: client.prepare(ADD_HOURS)?,
             record_commit: client.prepare(RECORD_COMMIT)?,
+            record_replay: client.prepare(RECORD_REPLAY)?,
         })
     }
 }

@@ -15,7 +15,7 @@ use super::settings::PostgresSettings;
 use super::statements::Statements;
 use super::wire::Time;
 use crate::order::sorted_by_key;
-use crate::{Commit, Inserted, MetricRow, StreamTransaction, StreamWriter, WarehouseError};
+use crate::{Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, WarehouseError};
 
 pub(super) struct PostgresWriter {
     pub client: Client,
@@ -225,6 +225,23 @@ impl StreamTransaction for PostgresTransaction<'_> {
                 &commit.latency.to_text(),
             ];
             self.execute(|statements| &statements.record_commit, &params)?;
+        }
+        Ok(())
+    }
+
+    fn record_replays(&mut self, replays: &[Replay]) -> Result<(), WarehouseError> {
+        let now = Time(Millis::now());
+        for replay in replays {
+            let params: [&(dyn ToSql + Sync); 7] = [
+                &replay.topic,
+                &(replay.partition as i32),
+                &(replay.offset as i64),
+                &replay.error_id,
+                &(replay.attempt as i32),
+                &replay.outcome.as_str(),
+                &now,
+            ];
+            self.execute(|statements| &statements.record_replay, &params)?;
         }
         Ok(())
     }

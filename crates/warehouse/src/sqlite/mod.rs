@@ -31,17 +31,29 @@ const BEGIN_AT: &str = section(STREAM_SQL, "begin_at");
 /// The history of each schema.
 fn migrations(schema: Schema) -> &'static [Migration] {
     match schema {
-        Schema::Realtime => &[Migration {
+        Schema::Realtime => &[
+            Migration {
+                version: 1,
+                name: "events, metrics, offsets, commits",
+                sql: include_str!("../../sql/sqlite/realtime_0001.sql"),
+            },
+            Migration {
+                version: 2,
+                name: "replays",
+                sql: include_str!("../../sql/sqlite/realtime_0002.sql"),
+            },
+        ],
+        Schema::Errors => &[Migration {
             version: 1,
-            name: "events, metrics, offsets, commits",
-            sql: include_str!("../../sql/sqlite/realtime_0001.sql"),
+            name: "the dead-letter queue",
+            sql: include_str!("../../sql/sqlite/errors_0001.sql"),
         }],
         Schema::Ops => &[Migration {
             version: 2,
             name: "data tests",
             sql: include_str!("../../sql/sqlite/ops_0002.sql"),
         }],
-        Schema::Analytics | Schema::Errors => &[],
+        Schema::Analytics => &[],
     }
 }
 
