@@ -72,12 +72,11 @@ pub fn run(
     let manifest_file = settings.target_path.join("manifest.json");
     let manifest = std::fs::read_to_string(&manifest_file).unwrap_or_default();
     let manifest = read(&manifest, &manifest_file).unwrap_or(Json::Null);
-    let mut results: Vec<NodeResult> = found["results"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|result| node_result(result, &manifest))
-        .collect();
+    // Of exposures dbt says that there was nothing to do.
+    let is_done = |result: &NodeResult| result.kind != "exposure";
+    let found_results = found["results"].as_array().into_iter().flatten();
+    let mut results: Vec<NodeResult> =
+        found_results.map(|result| node_result(result, &manifest)).filter(is_done).collect();
     for result in &mut results {
         read_failing_rows(warehouse, result)?;
     }

@@ -74,17 +74,17 @@ const FAULTS: [Fault; 5] = [
     Fault {
         name: "an orphan",
         plant: "update analytics.mart_device_performance set device_type = 77 where device_type = 4",
-        must_fail: &["device_type_has_a_name"],
+        must_fail: &["relationships_mart_device_performance_device_type__device_type__ref_device_types_"],
     },
     Fault {
         name: "more clicks than impressions",
         plant: "update analytics.mart_hourly_ctr set clicks = impressions + 1 where hour_of_day = 5",
-        must_fail: &[],
+        must_fail: &["clicks_within_impressions", "daily_is_sum_of_hourly", "marts_match_metrics_hourly"],
     },
     Fault {
         name: "a missing hour",
         plant: "delete from analytics.mart_hourly_ctr where hour_of_day = 7",
-        must_fail: &[],
+        must_fail: &["daily_is_sum_of_hourly", "marts_match_metrics_hourly", "no_missing_hours"],
     },
 ];
 

@@ -69,8 +69,9 @@ impl Templates {
         base.set_undefined_behavior(UndefinedBehavior::Strict);
         base.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         base.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        base.set_formatter(|out, _, value| match value.is_undefined() {
-            true => Err(Error::from(ErrorKind::UndefinedError)),
+        base.set_formatter(|out, state, value| match value.is_undefined() {
+            // It knows `x if y` without else, which prints nothing, from what is not defined.
+            true => minijinja::escape_formatter(out, state, value),
             false => out.write_str(&python::text(value)).map_err(Error::from),
         });
         scope::add_common(&mut base, target.kind);

@@ -106,9 +106,15 @@ impl Place {
             environment: self.environment.clone(),
         };
         let log = std::sync::Mutex::new(Vec::new());
-        let results = adpipe_transform::dbt::run(self.warehouse.as_ref(), &settings, &options.run(), &|| false, &|line| {
-            log.lock().unwrap().push(line.to_owned());
-        });
+        let results = adpipe_transform::dbt::run(
+            self.warehouse.as_ref(),
+            &settings,
+            &options.run(),
+            &|| false,
+            &|line| {
+                log.lock().unwrap().push(line.to_owned());
+            },
+        );
         let results = results.unwrap_or_else(|error| panic!("{error}\n{}", log.lock().unwrap().join("\n")));
         adpipe_transform::history::keep(self.warehouse.as_ref(), &results).unwrap();
         results
@@ -117,14 +123,18 @@ impl Place {
     /// Every table and view of the transformations with its rows, sorted.
     pub fn rows(&self) -> BTreeMap<String, Vec<String>> {
         let sql = match self.kind {
-            "sqlite" => "select name from analytics.sqlite_master where type in ('table', 'view') and name <> 'schema_migrations'",
+            "sqlite" => {
+                "select name from analytics.sqlite_master where type in ('table', 'view') and name <> 'schema_migrations'"
+            }
             _ => "select table_name::text from information_schema.tables where table_schema = 'analytics'",
         };
         let names = query_table(self.warehouse.as_ref(), sql, &[]).unwrap();
         let mut all = BTreeMap::new();
         for row in &names.rows {
             let name = row[0].as_str().unwrap().to_owned();
-            let found = query_table(self.warehouse.as_ref(), &format!("select * from analytics.\"{name}\""), &[]).unwrap();
+            let found =
+                query_table(self.warehouse.as_ref(), &format!("select * from analytics.\"{name}\""), &[])
+                    .unwrap();
             let mut rows: Vec<String> = found.rows.iter().map(|row| format!("{row:?}")).collect();
             rows.sort();
             rows.insert(0, found.columns.join(", "));
@@ -171,7 +181,11 @@ pub fn verdicts(results: &RunResults) -> BTreeMap<String, String> {
 }
 
 /// Fails with what differs and not with all of both.
-pub fn assert_same<V: PartialEq + std::fmt::Debug>(what: &str, ours: &BTreeMap<String, V>, theirs: &BTreeMap<String, V>) {
+pub fn assert_same<V: PartialEq + std::fmt::Debug>(
+    what: &str,
+    ours: &BTreeMap<String, V>,
+    theirs: &BTreeMap<String, V>,
+) {
     let keys: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
     let different: Vec<String> = keys
         .into_iter()
@@ -208,7 +222,8 @@ pub fn fill(place: &Place, hours: usize, events_per_hour: usize, seed: u64) {
         let time = |minute: u64| format!("2014-10-{:02} {:02}:{minute:02}:00", 21 + hour / 24, hour % 24);
         for event in 0..events_per_hour {
             let click = u64::from(roll(6) == 0);
-            let (position, device, connection) = (roll(3), [0, 1, 4, 5][roll(4) as usize], [0, 2, 3, 5][roll(4) as usize]);
+            let (position, device, connection) =
+                (roll(3), [0, 1, 4, 5][roll(4) as usize], [0, 2, 3, 5][roll(4) as usize]);
             let (site, app) = (format!("site{}", roll(5)), format!("app{}", roll(4)));
             events.push(format!(
                 "('{}', '{hour}-{event}', '{}', {click}, {position}, {device}, {connection}, 's', 'd', '{site}', 'a', 'd', '{app}', 'i', 'p', 'm', '2014-11-01 00:00:00')",
@@ -224,9 +239,7 @@ pub fn fill(place: &Place, hours: usize, events_per_hour: usize, seed: u64) {
     if place.kind == "postgres" {
         place.script(
             Schema::Realtime,
-            "create table realtime.events_all partition of realtime.events for values from (minvalue, minvalue) to (maxvalue, maxvalue)"
-                .replace("(minvalue, minvalue) to (maxvalue, maxvalue)", "(minvalue) to (maxvalue)")
-                .as_str(),
+            "create table realtime.events_all partition of realtime.events for values from (minvalue) to (maxvalue)",
         );
     }
     for events in events.chunks(500) {
