@@ -82,8 +82,10 @@ pub(crate) fn waits_for(
     if tests_first {
         let data_tests: Vec<usize> =
             chosen.iter().copied().filter(|node| project.nodes[*node].kind() == "test").collect();
-        for &node in chosen.iter().filter(|node| !project.nodes[**node].is_test()) {
-            let upstream = ancestors(project, &BTreeSet::from([node]), usize::MAX);
+        for &node in chosen.iter().filter(|node| project.nodes[**node].kind() != "test") {
+            // A unit test waits for all that its model waits for.
+            let tested = project.nodes[node].depends_on.first().filter(|_| project.nodes[node].is_test());
+            let upstream = ancestors(project, &BTreeSet::from([*tested.unwrap_or(&node)]), usize::MAX);
             let is_before = |test: &&usize| {
                 let parents = &project.nodes[**test].depends_on;
                 !parents.is_empty() && parents.iter().all(|parent| upstream.contains(parent))

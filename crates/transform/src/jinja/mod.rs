@@ -67,6 +67,8 @@ impl Templates {
     pub fn new(target: &TargetInfo, own: Vec<MacroSource>) -> Result<Templates> {
         let mut base = Environment::new();
         base.set_undefined_behavior(UndefinedBehavior::Strict);
+        // Errors then know the words that they are about.
+        base.set_debug(true);
         base.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         base.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         base.set_formatter(|out, state, value| match value.is_undefined() {
@@ -220,13 +222,18 @@ fn check_names(own: &[MacroSource]) -> Result<()> {
 
 fn message(error: &Error) -> String {
     let detail = error.detail().unwrap_or_default();
+    let is_unknown = error.kind() == ErrorKind::UndefinedError
+        || error.kind() == ErrorKind::UnknownFunction
+        || (detail.contains("undefined") && error.kind() != ErrorKind::SyntaxError);
+    if is_unknown {
+        let words = error.template_source().zip(error.range()).and_then(|(source, range)| source.get(range));
+        return match words {
+            Some(words) => format!("{} is not defined, or not known to this runner", words.trim()),
+            None => format!("{error}: not defined, or not known to this runner"),
+        };
+    }
     match error.kind() {
         ErrorKind::InvalidOperation | ErrorKind::UnknownMethod if !detail.is_empty() => detail.to_owned(),
-        ErrorKind::UnknownFunction => format!("{detail} to this runner"),
-        ErrorKind::UndefinedError => {
-            let detail = if detail.is_empty() { "a name or attribute" } else { detail };
-            format!("{detail} is not defined, or not known to this runner")
-        }
         kind if detail.is_empty() => kind.to_string(),
         kind => format!("{kind}: {detail}"),
     }
