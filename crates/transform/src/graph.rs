@@ -67,13 +67,13 @@ pub(crate) fn waits_for(
     let mut waits: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); project.nodes.len()];
     for &node in chosen {
         let is_unit_test = project.nodes[node].kind() == "unit_test";
-        for parent in real_parents(project, node) {
+        for &parent in &project.nodes[node].depends_on {
             // A unit test comes before its model; what it is given must be there.
             if is_unit_test && project.nodes[node].depends_on.first() == Some(&parent) {
                 if tests_first {
                     waits[parent].insert(node);
                 }
-                waits[node].extend(real_parents(project, parent));
+                waits[node].extend(&project.nodes[parent].depends_on);
             } else {
                 waits[node].insert(parent);
             }
@@ -86,9 +86,18 @@ pub(crate) fn waits_for(
             // A unit test waits for all that its model waits for.
             let tested = project.nodes[node].depends_on.first().filter(|_| project.nodes[node].is_test());
             let upstream = ancestors(project, &BTreeSet::from([*tested.unwrap_or(&node)]), usize::MAX);
+            let own_reads = &project.nodes[*tested.unwrap_or(&node)].reads;
+            let reads: BTreeSet<usize> = upstream
+                .iter()
+                .flat_map(|node| &project.nodes[*node].reads)
+                .chain(own_reads)
+                .copied()
+                .collect();
             let is_before = |test: &&usize| {
-                let parents = &project.nodes[**test].depends_on;
-                !parents.is_empty() && parents.iter().all(|parent| upstream.contains(parent))
+                let test = &project.nodes[**test];
+                (!test.depends_on.is_empty() || !test.reads.is_empty())
+                    && test.depends_on.iter().all(|parent| upstream.contains(parent))
+                    && test.reads.iter().all(|source| reads.contains(source))
             };
             waits[node].extend(data_tests.iter().filter(is_before));
         }
@@ -97,16 +106,4 @@ pub(crate) fn waits_for(
         waits.retain(|other| chosen.contains(other) && *other != node);
     }
     waits
-}
-
-/// The parents that are something of their own: those of an ephemeral parent stand in for it.
-fn real_parents(project: &Project, node: usize) -> Vec<usize> {
-    let mut parents = Vec::new();
-    for &parent in &project.nodes[node].depends_on {
-        parents.push(parent);
-        if project.nodes[parent].is_ephemeral() {
-            parents.extend(real_parents(project, parent));
-        }
-    }
-    parents
 }

@@ -96,18 +96,10 @@ pub fn run(
     let catalog = Catalog::read(warehouse)?;
     let steps = compile(project, &chosen, &catalog, target.full_refresh)?;
     let seeds = read_seeds(project, &chosen, target.dialect)?;
-    chosen.retain(|node| steps.contains_key(node));
-
     let waits = waits_for(project, &chosen, options.command == Command::Build);
-    let total = chosen.len();
+    let total = steps.len();
     let board = Board {
-        state: Mutex::new(State {
-            open: chosen,
-            waits,
-            running: 0,
-            ended: BTreeMap::new(),
-            order: Vec::new(),
-        }),
+        state: Mutex::new(State { open: chosen, waits, ended: BTreeMap::new(), order: Vec::new() }),
         changed: Condvar::new(),
     };
     let runner = Runner {
@@ -121,7 +113,7 @@ pub fn run(
         total,
     };
     std::thread::scope(|scope| {
-        for _ in 1..target.workers().min(total) {
+        for _ in 1..target.workers().min(total.max(1)) {
             scope.spawn(|| runner.work());
         }
         runner.work();
@@ -180,7 +172,6 @@ struct State {
     open: BTreeSet<usize>,
     /// For each node, what must have ended before it.
     waits: Vec<BTreeSet<usize>>,
-    running: usize,
     ended: BTreeMap<usize, Status>,
     order: Vec<NodeResult>,
 }
@@ -213,6 +204,15 @@ impl Runner<'_> {
         let mut session: Option<Box<dyn Session>> = None;
         while let Some(task) = self.take() {
             let result = match task {
+                // Ephemeral models are made by nobody; what keeps them back keeps back what is behind them.
+                Task::Do(node) if !self.steps.contains_key(&node) => {
+                    self.end(node, Status::Success, None);
+                    continue;
+                }
+                Task::Skip(node, _) if !self.steps.contains_key(&node) => {
+                    self.end(node, Status::Skipped, None);
+                    continue;
+                }
                 Task::Do(node) => {
                     (self.on_progress)(
                         &self.project.nodes[node],
@@ -243,7 +243,6 @@ impl Runner<'_> {
                 |node: &&usize| state.waits[**node].iter().all(|before| state.ended.contains_key(before));
             if let Some(&node) = state.open.iter().find(is_ready) {
                 state.open.remove(&node);
-                state.running += 1;
                 let before = state.waits[node].iter().find(|before| {
                     let status = state.ended.get(before).copied();
                     // A test that was left out keeps nothing back.
@@ -264,14 +263,19 @@ impl Runner<'_> {
     }
 
     fn finish(&self, node: usize, result: NodeResult) {
+        let done = self.end(node, result.status, Some(result.clone()));
+        (self.on_progress)(&self.project.nodes[node], Some(&result), done, self.total);
+    }
+
+    /// Notes how a node ended, and gives how many have been told of.
+    fn end(&self, node: usize, status: Status, result: Option<NodeResult>) -> usize {
         let mut state = self.board.lock();
-        state.running -= 1;
-        state.ended.insert(node, result.status);
-        state.order.push(result.clone());
+        state.ended.insert(node, status);
+        state.order.extend(result);
         let done = state.order.len();
         drop(state);
         self.board.changed.notify_all();
-        (self.on_progress)(&self.project.nodes[node], Some(&result), done, self.total);
+        done
     }
 
     fn blank(&self, index: usize) -> NodeResult {
