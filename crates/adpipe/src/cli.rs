@@ -399,7 +399,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub rate: u32,
 
-    /// Measure stream and latency with this PostgreSQL database, which must be empty and keeps
+    /// Measure stream, latency and transform with this PostgreSQL database, which must be empty and keeps
     /// what is written
     #[arg(long, value_name = "URL")]
     pub warehouse: Option<String>,
@@ -421,4 +421,6 @@ pub enum BenchKind {
     Stream,
     /// From append to commit at a fixed rate
     Latency,
+    /// All marts over the metrics of 40 million events
+    Transform,
 }
