@@ -69,6 +69,11 @@ impl Catalog {
         Ok(Catalog { relations: found.rows.iter().filter_map(entry).collect() })
     }
 
+    /// Whether anything stands under this name.
+    pub fn has(&self, relation: &Relation) -> bool {
+        self.relations.contains_key(&relation.name)
+    }
+
     /// Whether this is a table.
     pub fn is_table(&self, relation: &Relation) -> bool {
         self.relations.get(&relation.name) == Some(&Kind::Table)

@@ -1,13 +1,16 @@
 //! A dbt project, read whole and checked before anything is done.
 //!
 //! `root` reads `dbt_project.yml`, `properties` the YAML beside the models, `settings` puts the
-//! configuration together, `parse` makes [`Node`]s of it all and finds out what depends on what
-//! by rendering everything once, as dbt does.
+//! configuration together, `parse` and `parse_tests` make [`Node`]s of it all and find out what
+//! depends on what by rendering everything once, as dbt does; `link` joins them.
 
 pub(crate) mod fields;
+mod fixtures;
+mod link;
 pub(crate) mod names;
 pub(crate) mod nodes;
 mod parse;
+mod parse_tests;
 pub(crate) mod properties;
 pub(crate) mod root;
 pub(crate) mod settings;

@@ -96,6 +96,7 @@ pub fn run(
     let catalog = Catalog::read(warehouse)?;
     let steps = compile(project, &chosen, &catalog, target.full_refresh)?;
     let seeds = read_seeds(project, &chosen, target.dialect)?;
+    let missing = missing_parents(project, &chosen, &catalog);
     let waits = waits_for(project, &chosen, options.command == Command::Build);
     let total = steps.len();
     let board = Board {
@@ -103,6 +104,7 @@ pub fn run(
         changed: Condvar::new(),
     };
     let runner = Runner {
+        missing,
         warehouse,
         project,
         steps: &steps,
@@ -183,6 +185,8 @@ impl Board {
 }
 
 struct Runner<'r> {
+    /// Of nodes that read from something that neither is there nor will be: its name.
+    missing: BTreeMap<usize, String>,
     warehouse: &'r dyn Warehouse,
     project: &'r Project,
     steps: &'r BTreeMap<usize, Step>,
@@ -331,7 +335,11 @@ impl Runner<'_> {
                 *session = None;
                 let place = &self.project.nodes[index].place;
                 result.status = Status::Error;
-                result.message = Some(format!("{place}: {failure}"));
+                let hint = self.missing.get(&index).map(|name| {
+                    format!("; {name} has not been made yet: `adpipe transform build` makes everything")
+                });
+                let hint = hint.unwrap_or_default();
+                result.message = Some(format!("{place}: {}{hint}", without_statement(&failure.to_string())));
             }
         }
         result
@@ -382,6 +390,29 @@ impl Runner<'_> {
 enum Outcome {
     Made(String),
     Tested(Verdict),
+}
+
+fn missing_parents(
+    project: &Project,
+    chosen: &BTreeSet<usize>,
+    catalog: &Catalog,
+) -> BTreeMap<usize, String> {
+    let is_missing = |parent: &&usize| {
+        let node = &project.nodes[**parent];
+        !chosen.contains(*parent)
+            && node.relation().is_some_and(|relation| !catalog.has(relation))
+            && !node.is_ephemeral()
+    };
+    let missing_of = |node: &usize| project.nodes[*node].depends_on.iter().find(is_missing);
+    chosen.iter().filter_map(|node| Some((*node, project.nodes[*missing_of(node)?].name.clone()))).collect()
+}
+
+/// SQLite's driver puts the whole statement into its words.
+fn without_statement(message: &str) -> &str {
+    match (message.split_once(" in \n"), message.contains(" at offset ")) {
+        (Some((reason, _)), true) => reason,
+        _ => message,
+    }
 }
 
 /// A UUID, version 4 in form: told apart by the time, the process and where this lies in memory.
