@@ -113,6 +113,19 @@ Examples:
   adpipe verify --json")]
     Verify(JsonArgs),
 
+    /// Make the marts: run, test and document the dbt project
+    #[command(after_help = "\
+The project is ./dbt, the folder in transform.project, or else the one inside of adpipe. It is run
+by adpipe itself, or by the real dbt with transform.engine = \"dbt\". What the tests find is kept in
+ops.data_tests and ops.data_test_failures. Exit code 1 when something failed.
+
+Examples:
+  adpipe transform build                        seeds, models and tests
+  adpipe transform run --select mart_daily_ctr+
+  adpipe transform test --select tag:marts
+  adpipe transform docs                         a page with models, tests and lineage")]
+    Transform(TransformArgs),
+
     /// Check every configured part and say what to do
     #[command(after_help = "\
 Exit code 1 when a part is bad. The whole log is read, so that every checksum is looked at; on
@@ -311,6 +324,60 @@ pub struct DoctorArgs {
 }
 
 #[derive(Args)]
+pub struct TransformArgs {
+    #[command(subcommand)]
+    pub action: TransformAction,
+}
+
+#[derive(Subcommand)]
+pub enum TransformAction {
+    /// Make the models
+    Run(TransformRunArgs),
+    /// Run the tests
+    Test(TransformRunArgs),
+    /// Seeds, models and tests, in the order that they need
+    Build(TransformRunArgs),
+    /// Write the documentation, one page
+    Docs(TransformDocsArgs),
+    /// Write the project that is inside of adpipe into a folder, to change it or to run it with dbt
+    Export {
+        /// A new or empty folder
+        folder: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub struct TransformRunArgs {
+    /// Only these: names, tag:T, path:P, source:S, test_type:T …; + before or after takes what it
+    /// is made of, or what is made of it; a,b what both choose
+    #[arg(short, long, value_name = "SELECTOR", num_args = 1..)]
+    pub select: Vec<String>,
+
+    /// Not these
+    #[arg(long, value_name = "SELECTOR", num_args = 1..)]
+    pub exclude: Vec<String>,
+
+    /// Make incremental models anew
+    #[arg(long)]
+    pub full_refresh: bool,
+
+    /// Variables of the project, as YAML: '{minutes_kept_days: 30}'
+    #[arg(long, value_name = "YAML", default_value = "", hide_default_value = true)]
+    pub vars: String,
+
+    /// Print the results as JSON, in the form of dbt's run_results.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct TransformDocsArgs {
+    /// The page [default: index.html in transform.target_path]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Args)]
 pub struct ConfigArgs {
     #[command(subcommand)]
     pub action: ConfigAction,
@@ -341,7 +408,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub rate: u32,
 
-    /// Measure stream and latency with this PostgreSQL database, which must be empty and keeps
+    /// Measure stream, latency and transform with this PostgreSQL database, which must be empty and keeps
     /// what is written
     #[arg(long, value_name = "URL")]
     pub warehouse: Option<String>,
@@ -363,4 +430,6 @@ pub enum BenchKind {
     Stream,
     /// From append to commit at a fixed rate
     Latency,
+    /// All marts over the metrics of 40 million events
+    Transform,
 }

@@ -9,6 +9,7 @@ mod generate;
 mod ingest;
 mod run;
 mod sql;
+mod transform;
 mod up;
 mod verify;
 
@@ -39,6 +40,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
         Command::Dlq(args) => dlq::run(configuration(&cli, None)?, &args.action),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
+        Command::Transform(args) => transform::run(configuration(&cli, None)?, &args.action),
         Command::Doctor(args) => doctor::run(&cli, args),
         Command::Config(args) => {
             let ConfigAction::Show(json) = &args.action;

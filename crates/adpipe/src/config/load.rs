@@ -97,6 +97,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("ingest.max_lag_records", config.ingest.max_lag_records == 0)?;
     not_zero("ingest.max_record_size", config.ingest.max_record_size.0 == 0)?;
     config.dlq.settings(&config.stream)?;
+    not_zero("transform.threads", config.transform.threads == 0)?;
     not_zero("console.max_body_size", config.console.max_body_size.0 == 0)
 }
 

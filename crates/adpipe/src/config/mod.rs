@@ -33,6 +33,8 @@ pub struct Config {
     pub dlq: DlqConfig,
     /// The web console.
     pub console: ConsoleSettings,
+    /// The transformations.
+    pub transform: TransformConfig,
 }
 
 impl Config {
@@ -163,6 +165,41 @@ impl Default for ConsoleSettings {
             max_body_size: Size::mib(8),
         }
     }
+}
+
+/// Section `[transform]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TransformConfig {
+    pub engine: Engine,
+    pub project: String,
+    pub target: String,
+    pub target_path: String,
+    pub threads: u64,
+    pub dbt: String,
+}
+
+impl Default for TransformConfig {
+    fn default() -> TransformConfig {
+        TransformConfig {
+            engine: Engine::Builtin,
+            project: String::new(),
+            target: String::new(),
+            target_path: String::new(),
+            threads: 4,
+            dbt: "dbt".to_owned(),
+        }
+    }
+}
+
+/// What runs the dbt project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// adpipe itself.
+    Builtin,
+    /// The real dbt.
+    Dbt,
 }
 
 #[cfg(test)]

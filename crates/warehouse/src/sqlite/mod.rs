@@ -17,6 +17,7 @@ use adpipe_sql::sqlite::{
     BUSY_TIMEOUT, Durability, MigrateError, Migration, migrate, set_durability, set_wal, shape_new_file,
 };
 use adpipe_sql::trouble::Trouble;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, params};
 
 use crate::{
@@ -47,7 +48,12 @@ fn migrations(schema: Schema) -> &'static [Migration] {
             name: "the dead-letter queue",
             sql: include_str!("../../sql/sqlite/errors_0001.sql"),
         }],
-        Schema::Analytics | Schema::Ops => &[],
+        Schema::Ops => &[Migration {
+            version: 2,
+            name: "data tests",
+            sql: include_str!("../../sql/sqlite/ops_0002.sql"),
+        }],
+        Schema::Analytics => &[],
     }
 }
 
@@ -191,6 +197,12 @@ fn in_memory() -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "temp_store", "memory")?;
+    // The bundled SQLite has no mathematics. Correctly rounded, as PostgreSQL's.
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("sqrt", 1, flags, |context| {
+        Ok(context.get::<Option<f64>>(0)?.map(f64::sqrt).filter(|root| !root.is_nan()))
+    })?;
     Ok(connection)
 }
 

@@ -3,6 +3,7 @@
 mod measure;
 mod scratch;
 mod stages;
+mod transform;
 
 use crate::cli::{BenchArgs, BenchKind};
 use crate::config::Config;
@@ -14,8 +15,14 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
     if let Some(url) = &args.log {
         config.log.url.clone_from(url);
     }
-    const ALL: [BenchKind; 5] =
-        [BenchKind::Parse, BenchKind::Ingest, BenchKind::Http, BenchKind::Stream, BenchKind::Latency];
+    const ALL: [BenchKind; 6] = [
+        BenchKind::Parse,
+        BenchKind::Ingest,
+        BenchKind::Http,
+        BenchKind::Stream,
+        BenchKind::Latency,
+        BenchKind::Transform,
+    ];
     let wanted = if args.what.is_empty() { &ALL[..] } else { &args.what };
     // Whatever is configured holds somebody's data: only what is named here is written to.
     let mut embedded = config;
@@ -30,6 +37,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
             BenchKind::Ingest => figures.push(stages::ingest(&embedded, args.rows)?),
             BenchKind::Http => figures.push(stages::http(&embedded, args.rows)?),
             BenchKind::Stream => figures.push(stages::stream(&config, args.rows)?),
+            BenchKind::Transform => figures.extend(transform::transform(&config)?),
             BenchKind::Latency => figures.push(stages::latency(&config, args.rate)?),
         }
     }
@@ -43,6 +51,7 @@ fn name(kind: BenchKind) -> &'static str {
         BenchKind::Http => "ingest over HTTP",
         BenchKind::Stream => "the stream processor",
         BenchKind::Latency => "latency",
+        BenchKind::Transform => "the transformations",
     }
 }
 
