@@ -95,7 +95,7 @@ function build(error) {
   const cell = (name) => make("td", { class: name });
   const row = make("tr", { tabIndex: -1 }, make("td", { class: "pick" }, box), make("td", { class: "when" },
     make("a", { href: `/dlq/errors/${error.error_id}` })),
-    ...["status", "kind", "field", "what", "tries", "where"].map(cell),
+    ...["state", "kind", "field", "what", "tries", "where"].map(cell),
     make("td", { class: "payload" }, make("div")));
   row.addEventListener("click", (event) => {
     // A selection of text, or what has a click of its own, opens nothing.
@@ -113,7 +113,7 @@ function update(row, error) {
   const key = `${error.status}${error.is_edited}`;
   if (row.dataset.status !== key) {
     row.dataset.status = key;
-    part(".status").replaceChildren(badge(error.status), error.is_edited ? make("span", { class: "hint" }, ` ${text("dlq_is_edited")}`) : "");
+    part(".state").replaceChildren(badge(error.status), error.is_edited ? make("span", { class: "hint" }, ` ${text("dlq_is_edited")}`) : "");
   }
   show(part(".kind"), error.error_type);
   show(part(".field"), error.field ?? NONE);

@@ -70,8 +70,7 @@ async fn act(
     input::checked_ids(&named.ids)?;
     let only = (named.ids.len() == 1).then(|| named.ids[0].clone());
     let asked = named.ids.len() as u64;
-    let changed =
-        blocking(app, move |dlq| action(dlq, &named, Actor { name: &actor, job_id: None })).await?;
+    let changed = blocking(app, move |dlq| action(dlq, &named, Actor { name: &actor, job_id: None })).await?;
     // Of one error it can be said why.
     if let (0, Some(id)) = (changed, only) {
         return Err(conflict(app, id).await?);

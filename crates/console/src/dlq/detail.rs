@@ -84,8 +84,10 @@ fn detail(dlq: &Dlq, id: &str) -> Result<Detail, DlqError> {
         report::story(dlq, id)?;
     let allowed = allowed(&error);
     let received = Content { payload: raw_payload, headers };
-    let edited = edited_payload
-        .map(|payload| Content { payload, headers: edited_headers.unwrap_or_else(|| received.headers.clone()) });
+    let edited = edited_payload.map(|payload| Content {
+        payload,
+        headers: edited_headers.unwrap_or_else(|| received.headers.clone()),
+    });
     let sent = edited.as_ref().unwrap_or(&received);
     // Of an edited one the message may be about what was sent since.
     let mark = |content: &Content| bad_part(content, error.field.as_deref(), &error.message);

@@ -195,9 +195,8 @@ mod tests {
     }
 
     fn csv(line: &str, columns: &str) -> Content {
-        let headers = Headers::default()
-            .with(header::FORMAT, "csv")
-            .with(header::COLUMNS, columns.as_bytes().to_vec());
+        let headers =
+            Headers::default().with(header::FORMAT, "csv").with(header::COLUMNS, columns.as_bytes().to_vec());
         Content { payload: line.as_bytes().to_vec(), headers }
     }
 
@@ -235,8 +234,11 @@ mod tests {
         };
         let changed = changes(&json(r#"{"a":1,"b":2,"c":3}"#), &json(r#"{"a":1,"b":"2x","d":3}"#)).unwrap();
         assert_eq!(changed.unchanged, 1);
-        let expected =
-            [change("b", Some("2"), Some("\"2x\"")), change("c", Some("3"), None), change("d", None, Some("3"))];
+        let expected = [
+            change("b", Some("2"), Some("\"2x\"")),
+            change("c", Some("3"), None),
+            change("d", None, Some("3")),
+        ];
         assert_eq!(changed.changed, expected);
         let from_csv = changes(&csv("7,\"a b\",", "n,t,e"), &json(r#"{"n":7,"t":"a c"}"#)).unwrap();
         assert_eq!((from_csv.unchanged, from_csv.changed.len()), (1, 1));

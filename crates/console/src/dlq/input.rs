@@ -152,7 +152,8 @@ mod tests {
         assert_eq!(read.since.as_deref(), Some("2026-01-31 23:59:00"));
         assert_eq!(read.until.as_deref(), Some("2026-02-01 00:00:00"));
         assert_eq!(read.text, None);
-        for wrong in [("status", "open"), ("since", "yesterday"), ("error_type", "odd"), ("stat", "pending")] {
+        for wrong in [("status", "open"), ("since", "yesterday"), ("error_type", "odd"), ("stat", "pending")]
+        {
             assert!(filter(&pairs(&[wrong]), &[]).is_err(), "{wrong:?}");
         }
     }

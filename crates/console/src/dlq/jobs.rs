@@ -54,17 +54,15 @@ pub(super) struct OutcomeCache(Mutex<HashMap<String, Counted>>);
 impl OutcomeCache {
     fn of(&self, dlq: &Dlq, job: &Job) -> Result<Counted, DlqError> {
         let known = self.lock().get(&job.job_id).cloned();
-        let is_settled = |known: &Counted| {
-            !job.is_open() && known.changed == job.changed && known.outcomes.waiting == 0
-        };
+        let is_settled =
+            |known: &Counted| !job.is_open() && known.changed == job.changed && known.outcomes.waiting == 0;
         if let Some(known) = known.filter(|known| Instant::now() < known.until || is_settled(known)) {
             return Ok(known);
         }
         let started = Instant::now();
         let sends = matches!(job.kind.as_str(), "retry" | "edit");
         let outcomes = if sends { jobs::outcomes(dlq, &job.job_id)? } else { Outcomes::default() };
-        let mut failures =
-            if outcomes.failed > 0 { jobs::failures(dlq, &job.job_id)? } else { Vec::new() };
+        let mut failures = if outcomes.failed > 0 { jobs::failures(dlq, &job.job_id)? } else { Vec::new() };
         failures.truncate(MOST_FAILURES);
         let until = Instant::now() + (started.elapsed() * REST).max(SHORTEST_REST);
         let counted = Counted { until, changed: job.changed, outcomes, failures };
@@ -99,7 +97,10 @@ pub(super) async fn get_jobs(State(app): State<Arc<App>>) -> Result<Response, Re
 }
 
 /// `GET /api/dlq/jobs/{id}`.
-pub(super) async fn get_job(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn get_job(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
     let desk = Arc::clone(&app);
     json(&blocking(&app, move |dlq| line(&desk, dlq, jobs::get(dlq, &id)?)).await?)
 }

@@ -36,12 +36,8 @@ pub fn services(folder: &std::path::Path) -> (Arc<SqliteLog>, Arc<SqliteWarehous
     let log = Arc::new(SqliteLog::open(folder).unwrap());
     let warehouse = Arc::new(SqliteWarehouse::open(folder).unwrap());
     let metrics = Metrics::new("1.2.3").unwrap();
-    let dlq = Dlq::new(
-        DlqSettings::default(),
-        Arc::clone(&log) as _,
-        Arc::clone(&warehouse) as _,
-        metrics.clone(),
-    );
+    let dlq =
+        Dlq::new(DlqSettings::default(), Arc::clone(&log) as _, Arc::clone(&warehouse) as _, metrics.clone());
     let services = Services {
         dlq,
         log: Arc::clone(&log) as _,
