@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use crate::assets::Assets;
 use crate::config::{ConsoleConfig, Services};
 use crate::csrf;
+use crate::dlq;
 use crate::error::ConsoleError;
 use crate::ingest::Intake;
 use crate::lag::LagGauge;
@@ -24,6 +25,7 @@ pub(crate) struct App {
     pub overviews: Overviews,
     pub pages: Pages,
     pub assets: Assets,
+    pub desk: dlq::Desk,
     /// What a page's buttons have to show.
     pub csrf_token: String,
     /// Turns true when the console ends.
@@ -41,6 +43,7 @@ impl App {
             overviews: Overviews::new(),
             pages: Pages::new(services.version, &csrf_token)?,
             assets,
+            desk: dlq::Desk::new(),
             csrf_token,
             closing: watch::Sender::new(false),
             config,

@@ -15,7 +15,6 @@ use crate::app::App;
 use crate::refusal::Refusal;
 
 /// Sent by a page's scripts with the token of its `<meta name="csrf-token">`.
-#[allow(dead_code, reason = "as below")]
 const HEADER: &str = "x-csrf-token";
 
 /// A new token, unguessable: 128 random bits.
@@ -23,7 +22,6 @@ pub(crate) fn new_token() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-#[allow(dead_code, reason = "the first buttons come with the dead-letter queue")]
 /// Lets a request act only when it shows the token.
 pub(crate) async fn demand(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());

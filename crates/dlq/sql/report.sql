@@ -48,3 +48,6 @@ on conflict (minute) do nothing;
 
 -- name: drop_samples
 delete from errors.backlog where minute < $1;
+
+-- name: resolved_since
+select count(*) from errors.dlq_errors where status = 'resolved' and resolved_at >= $1;

@@ -54,6 +54,14 @@ pub fn undo_discard(dlq: &Dlq, error_ids: &[String], actor: Actor<'_>) -> Result
     for_each(dlq, error_ids, |transaction, id, changes| undo_discard_one(transaction, id, actor, changes))
 }
 
+/// A name that may go on record.
+///
+/// # Errors
+/// [`DlqError::Refused`], with what is wrong.
+pub fn checked_actor(name: &str) -> Result<String, DlqError> {
+    checked_text("name", name)
+}
+
 /// A text that may be kept: not empty, not too long, without control characters.
 pub(crate) fn checked_text(what: &str, text: &str) -> Result<String, DlqError> {
     let text = text.trim();

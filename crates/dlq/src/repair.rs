@@ -101,6 +101,16 @@ pub fn edit_content(settings: &DlqSettings, content: &Content, patch: &Patch) ->
     }
 }
 
+/// What an edit of any kind would do to this content. Nothing is changed.
+pub fn try_edit(settings: &DlqSettings, content: &Content, edit: &Edit) -> Edited {
+    match edit {
+        Edit::Patch(patch) => edit_content(settings, content, patch),
+        Edit::Payload(payload) if *payload == content.payload => Edited::Unchanged,
+        Edit::Payload(payload) => judge(settings, replaced(content, payload)),
+        Edit::Undo => Edited::Restored,
+    }
+}
+
 fn judge(settings: &DlqSettings, content: Content) -> Edited {
     match check(settings, &content) {
         Ok(()) => Edited::Valid(content),
@@ -300,11 +310,9 @@ pub(crate) fn edit_one(
     let table = transaction.query(CURRENT, &[error_id.into()])?;
     let Some(before) = table.rows.first().map(|row| content_of(row)) else { return Ok(Edited::Unchanged) };
     let edited = match edit {
-        Edit::Patch(patch) => edit_content(dlq.settings(), &before, patch),
-        Edit::Payload(payload) if *payload == before.payload => Edited::Unchanged,
-        Edit::Payload(payload) => judge(dlq.settings(), replaced(&before, payload)),
         Edit::Undo if state.is_edited => return restore(transaction, error_id, &state, actor),
         Edit::Undo => Edited::Unchanged,
+        _ => try_edit(dlq.settings(), &before, edit),
     };
     let (Edited::Valid(after) | Edited::StillInvalid(after, _)) = &edited else { return Ok(edited) };
     let headers = headers_to_json(&after.headers);

@@ -22,6 +22,7 @@ const PAYLOADS: &str = section(REPORT_SQL, "payloads");
 const TRIES: &str = section(REPORT_SQL, "tries");
 const ACTIONS: &str = section(REPORT_SQL, "actions");
 const BACKLOG: &str = section(REPORT_SQL, "backlog");
+const RESOLVED_SINCE: &str = section(REPORT_SQL, "resolved_since");
 
 /// How long a list may look for its page.
 const LIST_PATIENCE: Duration = Duration::from_millis(150);
@@ -372,4 +373,13 @@ pub fn backlog(dlq: &Dlq, since: Millis) -> Result<Vec<BacklogSample>, DlqError>
         arrived: number(&row[6]),
     };
     Ok(table.rows.iter().map(sample).collect())
+}
+
+/// Errors that were resolved at or after a time.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn resolved_since(dlq: &Dlq, since: Millis) -> Result<u64, DlqError> {
+    let table = query_table(dlq.warehouse(), RESOLVED_SINCE, &[since.to_string().into()])?;
+    Ok(table.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0) as u64)
 }

@@ -175,6 +175,12 @@ fn take_stream_role(services: &Services) -> anyhow::Result<HeldRole> {
 
 fn console_services(services: &Services) -> adpipe_console::Services {
     adpipe_console::Services {
+        dlq: adpipe_dlq::Dlq::new(
+            adpipe_dlq::DlqSettings::default(),
+            Arc::clone(&services.log),
+            Arc::clone(&services.warehouse),
+            services.metrics.clone(),
+        ),
         log: Arc::clone(&services.log),
         warehouse: Arc::clone(&services.warehouse),
         metrics: services.metrics.clone(),

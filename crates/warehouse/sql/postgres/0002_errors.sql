@@ -36,7 +36,7 @@ create table errors.dlq_errors (
 create index dlq_errors_by_group on errors.dlq_errors (fingerprint, status, error_id);
 create index dlq_errors_due on errors.dlq_errors (next_retry_at) where status = 'pending';
 create index dlq_errors_leased on errors.dlq_errors (lease_until) where status = 'retrying';
-create index dlq_errors_closed on errors.dlq_errors (resolved_at) where resolved_at is not null;
+create index dlq_errors_closed on errors.dlq_errors (status, resolved_at) where resolved_at is not null;
 create index dlq_errors_by_job on errors.dlq_errors (job_id) where job_id is not null;
 
 -- One row a cause. The counts are kept with every change of a status.

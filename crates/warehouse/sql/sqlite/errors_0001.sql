@@ -34,7 +34,7 @@ create table errors.dlq_errors (
 create index errors.dlq_errors_by_group on dlq_errors (fingerprint, status, error_id);
 create index errors.dlq_errors_due on dlq_errors (next_retry_at) where status = 'pending';
 create index errors.dlq_errors_leased on dlq_errors (lease_until) where status = 'retrying';
-create index errors.dlq_errors_closed on dlq_errors (resolved_at) where resolved_at is not null;
+create index errors.dlq_errors_closed on dlq_errors (status, resolved_at) where resolved_at is not null;
 create index errors.dlq_errors_by_job on dlq_errors (job_id) where job_id is not null;
 
 -- One row a cause. The counts are kept with every change of a status.
