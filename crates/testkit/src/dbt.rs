@@ -46,7 +46,11 @@ fn make(environment: &Path, requirements: &Path) -> Result<(), String> {
     let has_uv = Command::new("uv").arg("--version").output().is_ok_and(|output| output.status.success());
     if has_uv {
         run(Command::new("uv").args(["venv", "--clear"]).arg(environment))?;
-        return run(Command::new("uv").args(["pip", "install", "--python"]).arg(&python).arg("-r").arg(requirements));
+        return run(Command::new("uv")
+            .args(["pip", "install", "--python"])
+            .arg(&python)
+            .arg("-r")
+            .arg(requirements));
     }
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
     run(Command::new(&python).args(["-m", "pip", "install", "-r"]).arg(requirements))

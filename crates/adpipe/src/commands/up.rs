@@ -104,7 +104,7 @@ impl Up {
         let (mut url, mut console) = (String::new(), None);
         if roles.console {
             let bound = runtime
-                .block_on(Console::bind(console_config(&services.config)?, console_services(&services)))?;
+                .block_on(Console::bind(console_config(&services.config)?, console_services(&services)?))?;
             url = bound.url();
             console = Some(runtime.spawn(bound.serve(shutdown.clone())));
         }
@@ -173,19 +173,14 @@ fn take_stream_role(services: &Services) -> anyhow::Result<HeldRole> {
     Ok(role)
 }
 
-fn console_services(services: &Services) -> adpipe_console::Services {
-    adpipe_console::Services {
-        dlq: adpipe_dlq::Dlq::new(
-            adpipe_dlq::DlqSettings::default(),
-            Arc::clone(&services.log),
-            Arc::clone(&services.warehouse),
-            services.metrics.clone(),
-        ),
+fn console_services(services: &Services) -> Result<adpipe_console::Services, ConfigError> {
+    Ok(adpipe_console::Services {
+        dlq: services.dlq()?,
         log: Arc::clone(&services.log),
         warehouse: Arc::clone(&services.warehouse),
         metrics: services.metrics.clone(),
         version: VERSION,
-    }
+    })
 }
 
 fn console_config(config: &Config) -> anyhow::Result<ConsoleConfig> {
