@@ -28,6 +28,8 @@ const STATEMENTS: [[&str; 3]; 2] = [
 
 /// Groups and statuses that are merged; of more, all errors are walked through instead.
 const MOST_STREAMS: usize = 128;
+/// The same where each error has to be looked at: every stream costs a window then.
+const MOST_STREAMS_LOOKED_AT: usize = 4;
 /// Ids fetched at once where an index gives just what is asked for.
 const WINDOW: i64 = 250;
 /// Errors looked into at once where each has to be looked at.
@@ -181,12 +183,12 @@ pub fn walk(dlq: &Dlq, filter: &Filter, direction: Direction) -> Result<Walk, Dl
         .iter()
         .flat_map(|(group, statuses)| statuses.iter().map(|status| (group.clone(), *status)))
         .collect();
-    let is_merged = pairs.len() <= MOST_STREAMS;
+    let looked_at = filter.is_looked_at();
+    let is_merged = pairs.len() <= if looked_at { MOST_STREAMS_LOOKED_AT } else { MOST_STREAMS };
     let streams = match is_merged {
         true => pairs.into_iter().map(|pair| stream(Some(pair))).collect(),
         false => vec![stream(None)],
     };
-    let looked_at = filter.is_looked_at();
     let [of_group, of_group_matching, of_all] = STATEMENTS[usize::from(dlq.is_postgres())];
     let statement = match (is_merged, looked_at) {
         (true, false) => of_group,
@@ -241,13 +243,18 @@ impl Walk {
     ) -> Result<(Vec<String>, Option<String>), DlqError> {
         let started = Instant::now();
         let mut found = Vec::with_capacity(limit.min(1_024));
+        // Whoever goes on from `looked_up_to` must come further each time: no stream is left behind
+        // before it was filled once.
+        let mut filled = vec![false; self.streams.len()];
         while found.len() < limit {
             for index in 0..self.streams.len() {
                 while self.streams[index].ready.is_empty() && !self.streams[index].is_done {
-                    self.fill(dlq, index)?;
-                    if patience.is_some_and(|patience| started.elapsed() > patience) {
+                    let is_late = patience.is_some_and(|patience| started.elapsed() > patience);
+                    if is_late && filled.iter().all(|filled| *filled) {
                         return Ok((found, self.looked_up_to()));
                     }
+                    self.fill(dlq, index, limit)?;
+                    filled[index] = true;
                 }
             }
             let heads = self.streams.iter().enumerate();
@@ -277,9 +284,9 @@ impl Walk {
         }
     }
 
-    fn fill(&mut self, dlq: &Dlq, index: usize) -> Result<(), DlqError> {
+    fn fill(&mut self, dlq: &Dlq, index: usize, limit: usize) -> Result<(), DlqError> {
         let stream = &mut self.streams[index];
-        let window = if self.looked_at { WINDOW_LOOKED_AT } else { WINDOW };
+        let window = if self.looked_at { WINDOW_LOOKED_AT } else { WINDOW.min(limit as i64 + 1) };
         let topic = Value::from(self.filter.topic.as_deref().unwrap_or_default());
         let text = self.filter.text.clone().unwrap_or_default();
         let (reached, bound) = (Value::from(stream.reached.as_str()), Value::from(self.bound.as_str()));
