@@ -54,11 +54,7 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 name: "scheduler, runs",
                 sql: include_str!("../../sql/sqlite/ops_0001.sql"),
             },
-            Migration {
-                version: 2,
-                name: "data tests",
-                sql: include_str!("../../sql/sqlite/ops_0002.sql"),
-            },
+            Migration { version: 2, name: "data tests", sql: include_str!("../../sql/sqlite/ops_0002.sql") },
         ],
         Schema::Analytics => &[],
     }
