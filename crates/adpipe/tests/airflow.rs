@@ -21,7 +21,7 @@ const DUE: &str = "2026-03-11";
 /// The commands of the DAGs that this adpipe may not have yet.
 const COMMANDS: [&[&str]; 6] = [
     &["etl"],
-    &["transform", "run"],
+    &["transform", "build"],
     &["transform", "test"],
     &["transform", "docs"],
     &["dlq", "retry"],
