@@ -11,9 +11,11 @@ use hyper::body::Bytes;
 use crate::app::App;
 use crate::refusal::Refusal;
 
-const FILES: [(&str, &str, &str); 14] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("../static/console.js")),
+    ("dags.css", "text/css; charset=utf-8", include_str!("../static/dags.css")),
+    ("dags.js", "text/javascript; charset=utf-8", include_str!("../static/dags.js")),
     ("charts.js", "text/javascript; charset=utf-8", include_str!("../static/charts.js")),
     ("format.js", "text/javascript; charset=utf-8", include_str!("../static/format.js")),
     ("dlq.css", "text/css; charset=utf-8", include_str!("../static/dlq.css")),

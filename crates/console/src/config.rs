@@ -6,6 +6,7 @@ use std::time::Duration;
 use adpipe_dlq::Dlq;
 use adpipe_log::EventLog;
 use adpipe_monitor::Metrics;
+use adpipe_schedule::dag::Dags;
 use adpipe_warehouse::Warehouse;
 
 /// Where the console listens and what it takes from others.
@@ -34,6 +35,8 @@ pub struct ConsoleConfig {
     pub body_pause: Duration,
     /// … and must be complete within this.
     pub body_deadline: Duration,
+    /// What the page "DAGs" shows; none, and it says so.
+    pub dags: Dags,
 }
 
 /// How many times as long as `max_body_bytes` a body may become by decompression.
@@ -53,6 +56,7 @@ impl Default for ConsoleConfig {
             header_timeout: Duration::from_secs(10),
             body_pause: Duration::from_secs(30),
             body_deadline: Duration::from_secs(60),
+            dags: Dags::default(),
         }
     }
 }

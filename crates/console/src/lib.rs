@@ -10,7 +10,7 @@
 //! 2. `access.rs` checks host, origin and token, `csrf.rs` that a button of ours was pressed;
 //! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `split.rs` to split,
 //!    `budget.rs` and `lag.rs` to say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
-//!    and the folder `dlq/` for the dead-letter queue.
+//!    and the folders `dlq/` for the dead-letter queue and `dags/` for the scheduler.
 //!
 //! Memory is bounded whatever comes: bodies, records and read-ahead have budgets of their own,
 //! and a request for which there is no room is answered 429, never made to wait half-received.
@@ -24,6 +24,7 @@ mod budget;
 mod config;
 mod cookie;
 mod csrf;
+mod dags;
 mod dlq;
 mod error;
 mod figures;

@@ -14,7 +14,7 @@ use adpipe_log::Topic;
 
 use crate::app::App;
 use crate::refusal::Refusal;
-use crate::{access, assets, dlq, ingest, live, overview, page};
+use crate::{access, assets, dags, dlq, ingest, live, overview, page};
 
 /// Every route of the console.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -24,6 +24,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/overview", get(overview::get_overview))
         .route("/v1/events", post(ingest::post_events))
         .route("/static/{name}", get(assets::get_asset))
+        .merge(dags::routes(&app))
         .route("/healthz", get(get_health))
         .route("/readyz", get(get_readiness))
         .route("/metrics", get(get_metrics))

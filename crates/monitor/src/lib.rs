@@ -4,8 +4,8 @@
 //! the first increment is never lost to `rate()`. Hot paths count locally and add once a batch.
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Upper bucket edges of `adpipe_event_latency_seconds`; an edge at exactly 5 answers "over 5 s?".
@@ -13,6 +13,8 @@ pub const LATENCY_BUCKETS_S: [f64; 13] =
     [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 const HTTP_BUCKETS_S: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+const RUN_BUCKETS_S: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0];
 
 /// Every series that a process exports.
 #[derive(Clone)]
@@ -40,6 +42,12 @@ pub struct Metrics {
     pub dlq_retries: IntCounterVec,
     /// `adpipe_dlq_oldest_timestamp_seconds`
     pub dlq_oldest: Gauge,
+    /// `adpipe_dag_runs_total{dag,state}`: `success`, `failed`, `cancelled`.
+    pub dag_runs: IntCounterVec,
+    /// `adpipe_dag_run_duration_seconds{dag}`: from the first task's start to the last one's end.
+    pub dag_run_duration: HistogramVec,
+    /// `adpipe_scheduler_last_success_timestamp_seconds{dag}`
+    pub dag_last_success: GaugeVec,
     /// `adpipe_http_requests_total{route,status}`
     pub http_requests: IntCounterVec,
     /// `adpipe_http_request_duration_seconds{route}`
@@ -115,6 +123,22 @@ impl Metrics {
                 "adpipe_dlq_oldest_timestamp_seconds",
                 "First failure of the oldest cause that has open errors, seconds since the Unix epoch; 0 for none.",
             )?,
+            dag_runs: IntCounterVec::new(
+                Opts::new("adpipe_dag_runs_total", "Runs of DAGs that ended."),
+                &["dag", "state"],
+            )?,
+            dag_run_duration: HistogramVec::new(
+                HistogramOpts::new("adpipe_dag_run_duration_seconds", "Time that a run of a DAG took.")
+                    .buckets(RUN_BUCKETS_S.to_vec()),
+                &["dag"],
+            )?,
+            dag_last_success: GaugeVec::new(
+                Opts::new(
+                    "adpipe_scheduler_last_success_timestamp_seconds",
+                    "When the DAG last succeeded, seconds since the Unix epoch.",
+                ),
+                &["dag"],
+            )?,
             http_requests: IntCounterVec::new(
                 Opts::new("adpipe_http_requests_total", "HTTP requests answered."),
                 &["route", "status"],
@@ -143,6 +167,9 @@ impl Metrics {
         registry.register(Box::new(self.dlq_errors.clone()))?;
         registry.register(Box::new(self.dlq_retries.clone()))?;
         registry.register(Box::new(self.dlq_oldest.clone()))?;
+        registry.register(Box::new(self.dag_runs.clone()))?;
+        registry.register(Box::new(self.dag_run_duration.clone()))?;
+        registry.register(Box::new(self.dag_last_success.clone()))?;
         registry.register(Box::new(self.http_requests.clone()))?;
         registry.register(Box::new(self.http_duration.clone()))?;
         let build_info = IntGaugeVec::new(
@@ -178,6 +205,25 @@ impl Metrics {
             local.observe(seconds);
         }
         local.flush();
+    }
+
+    /// Sets up the series of a DAG. (Its last success has no value before there was one.)
+    pub fn see_dag(&self, dag: &str) {
+        for state in ["success", "failed", "cancelled"] {
+            self.dag_runs.with_label_values(&[dag, state]);
+        }
+        self.dag_run_duration.with_label_values(&[dag]);
+    }
+
+    /// A run of a DAG has ended after `seconds`.
+    pub fn dag_finished(&self, dag: &str, state: &str, seconds: f64) {
+        self.dag_runs.with_label_values(&[dag, state]).inc();
+        self.dag_run_duration.with_label_values(&[dag]).observe(seconds);
+    }
+
+    /// A DAG has succeeded at this moment, in seconds since 1970.
+    pub fn dag_succeeded(&self, dag: &str, at_seconds: f64) {
+        self.dag_last_success.with_label_values(&[dag]).set(at_seconds);
     }
 
     /// Everything in Prometheus' text format.

@@ -5,11 +5,13 @@
 //! checkout can be tested anywhere; with `CI=true` it fails instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
+pub mod airflow;
 pub mod dbt;
 pub mod kafka;
 pub mod postgres;
 pub mod proxy;
 mod skip;
+pub mod slack;
 
 pub use skip::skip;
 

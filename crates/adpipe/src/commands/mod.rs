@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod dag;
 mod demo;
 mod dlq;
 mod doctor;
@@ -46,6 +47,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let ConfigAction::Show(json) = &args.action;
             config::show(&configuration(&cli, None)?, json.json).map(done)
         }
+        Command::Dag(args) => dag::run(configuration(&cli, None)?, &args.action),
+        Command::TaskProcess(args) => {
+            let grace = std::time::Duration::from_millis(args.grace_ms);
+            Ok(ExitCode::from(adpipe_schedule::task_process::run(&args.command, grace, &args.process_file)))
+        }
         Command::Bench(args) => bench::run(configuration(&cli, None)?, args).map(done),
     }
 }
@@ -57,6 +63,11 @@ pub fn configuration(cli: &Cli, default_data: Option<&str>) -> Result<Config, Co
     if let Some(folder) = data.as_deref().or(default_data) {
         config.log.url = format!("sqlite:{folder}");
         config.warehouse.url = format!("sqlite:{folder}");
+        config.scheduler.log_folder = format!("{folder}/task-logs");
+        config.flags.extend(["--data".into(), folder.into()]);
+    }
+    if let Some(file) = &cli.config {
+        config.flags.extend(["--config".into(), file.into()]);
     }
     Ok(config)
 }

@@ -9,9 +9,10 @@ use crate::services::VERSION;
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(config: Config, role: Role) -> anyhow::Result<()> {
     let roles = match role {
-        Role::Stream => Roles { stream: true, dlq: false, console: false },
-        Role::Dlq => Roles { stream: false, dlq: true, console: false },
-        Role::Console => Roles { stream: false, dlq: false, console: true },
+        Role::Stream => Roles { stream: true, ..Roles::NONE },
+        Role::Dlq => Roles { dlq: true, ..Roles::NONE },
+        Role::Scheduler => Roles { scheduler: true, ..Roles::NONE },
+        Role::Console => Roles { console: true, ..Roles::NONE },
     };
     let up = Up::start(config, roles)?;
     match role {
@@ -23,6 +24,10 @@ pub fn run(config: Config, role: Role) -> anyhow::Result<()> {
         Role::Dlq => output::line(&format!(
             "adpipe {VERSION} keeps the dead-letter queue of {} in {}   Ctrl-C ends it",
             up.services().log.location(),
+            up.services().warehouse.location()
+        ))?,
+        Role::Scheduler => output::line(&format!(
+            "adpipe {VERSION} schedules on {}   Ctrl-C ends it",
             up.services().warehouse.location()
         ))?,
         Role::Console => output::line(&format!("adpipe {VERSION} console: {}   Ctrl-C ends it", up.url()))?,

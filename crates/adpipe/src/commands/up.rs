@@ -29,13 +29,17 @@ pub struct Roles {
     pub stream: bool,
     /// Stores, retries and repairs errors.
     pub dlq: bool,
+    /// Runs the DAGs at their time.
+    pub scheduler: bool,
     /// Serves the console and takes events over HTTP.
     pub console: bool,
 }
 
 impl Roles {
     /// Everything in one process.
-    pub const ALL: Roles = Roles { stream: true, dlq: true, console: true };
+    pub const ALL: Roles = Roles { stream: true, dlq: true, scheduler: true, console: true };
+    /// Nothing yet.
+    pub const NONE: Roles = Roles { stream: false, dlq: false, scheduler: false, console: false };
 }
 
 /// The roles of this process, running.
@@ -47,7 +51,11 @@ pub struct Up {
     console: Option<tokio::task::JoinHandle<Result<(), adpipe_console::ConsoleError>>>,
     stream: Option<Stream>,
     dlq: Option<JoinHandle<Result<(), DlqError>>>,
+    scheduler: Option<SchedulerThread>,
 }
+
+/// The thread of the scheduler's role.
+type SchedulerThread = JoinHandle<Result<(), adpipe_schedule::ScheduleError>>;
 
 /// The threads of the stream role.
 struct Stream {
@@ -88,6 +96,8 @@ impl Stream {
 impl Up {
     /// Opens the back ends and starts the roles; nothing is left running when one cannot start.
     pub fn start(config: Config, roles: Roles) -> anyhow::Result<Up> {
+        // Looked at first: a wrong file of DAGs leaves nothing behind.
+        let dags = crate::dags::load(&config)?;
         let services = Arc::new(Services::open(config)?);
         let role = match roles.stream {
             true => Some(take_stream_role(&services)?),
@@ -103,8 +113,10 @@ impl Up {
 
         let (mut url, mut console) = (String::new(), None);
         if roles.console {
-            let bound = runtime
-                .block_on(Console::bind(console_config(&services.config)?, console_services(&services)?))?;
+            let bound = runtime.block_on(Console::bind(
+                console_config(&services.config, dags.clone())?,
+                console_services(&services)?,
+            ))?;
             url = bound.url();
             console = Some(runtime.spawn(bound.serve(shutdown.clone())));
         }
@@ -113,7 +125,11 @@ impl Up {
             true => Some(start_dlq(&services, &shutdown)?),
             false => None,
         };
-        Ok(Up { services, runtime, shutdown, url, console, stream, dlq })
+        let scheduler = match roles.scheduler {
+            true => Some(start_scheduler(&services, dags, &shutdown)?),
+            false => None,
+        };
+        Ok(Up { services, runtime, shutdown, url, console, stream, dlq, scheduler })
     }
 
     /// The console's address; empty without a console.
@@ -140,11 +156,18 @@ impl Up {
         }
         let worked = self.dlq.map_or(Ok(Ok(())), JoinHandle::join);
         let streamed = self.stream.map_or(Ok(()), Stream::wait);
+        let scheduled = self.scheduler.map(JoinHandle::join);
         worked.map_err(|_| anyhow::anyhow!("the dead-letter queue panicked; please report this"))??;
         if let Some(served) = served {
             served.context("the console panicked; please report this")??;
         }
-        streamed
+        streamed?;
+        match scheduled {
+            Some(ended) => {
+                Ok(ended.map_err(|_| anyhow::anyhow!("the scheduler panicked; please report this"))??)
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -161,6 +184,25 @@ fn start_dlq(services: &Services, shutdown: &Shutdown) -> anyhow::Result<JoinHan
         outcome
     };
     Ok(std::thread::Builder::new().name("dlq".to_owned()).spawn(work)?)
+}
+
+fn start_scheduler(
+    services: &Services,
+    dags: adpipe_schedule::dag::Dags,
+    shutdown: &Shutdown,
+) -> anyhow::Result<SchedulerThread> {
+    let config = crate::dags::scheduler_config(&services.config, dags, true)?;
+    let warehouse = Arc::clone(&services.warehouse);
+    let mut scheduler =
+        adpipe_schedule::scheduler::Scheduler::new(config, warehouse, services.metrics.clone());
+    let shutdown = shutdown.clone();
+    Ok(std::thread::Builder::new().name("scheduler".to_owned()).spawn(move || {
+        let outcome = scheduler.run(&shutdown);
+        if outcome.is_err() {
+            shutdown.trigger();
+        }
+        outcome
+    })?)
 }
 
 fn take_stream_role(services: &Services) -> anyhow::Result<HeldRole> {
@@ -183,7 +225,7 @@ fn console_services(services: &Services) -> Result<adpipe_console::Services, Con
     })
 }
 
-fn console_config(config: &Config) -> anyhow::Result<ConsoleConfig> {
+fn console_config(config: &Config, dags: adpipe_schedule::dag::Dags) -> anyhow::Result<ConsoleConfig> {
     Ok(ConsoleConfig {
         host: config.console.host.clone(),
         port: config.console.port,
@@ -191,6 +233,7 @@ fn console_config(config: &Config) -> anyhow::Result<ConsoleConfig> {
         max_body_bytes: config.console.max_body_size.bytes(),
         max_lag_records: config.ingest.max_lag_records,
         max_record_bytes: config.ingest.max_record_size.bytes(),
+        dags,
         ..ConsoleConfig::default()
     })
 }

@@ -98,6 +98,15 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("ingest.max_record_size", config.ingest.max_record_size.0 == 0)?;
     config.dlq.settings(&config.stream)?;
     not_zero("transform.threads", config.transform.threads == 0)?;
+    not_zero("scheduler.max_tasks", config.scheduler.max_tasks == 0)?;
+    // Shorter ones would be lost to a disk that is busy for a moment.
+    if config.scheduler.lease.0 < std::time::Duration::from_secs(2) {
+        return Err(ConfigError::Key { key: "scheduler.lease", message: "must be 2s or more".to_owned() });
+    }
+    if jiff::tz::TimeZone::get(&config.scheduler.timezone).is_err() {
+        let message = format!("{:?} is not a time zone like \"Europe/Berlin\"", config.scheduler.timezone);
+        return Err(ConfigError::Key { key: "scheduler.timezone", message });
+    }
     not_zero("console.max_body_size", config.console.max_body_size.0 == 0)
 }
 

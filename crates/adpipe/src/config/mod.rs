@@ -31,10 +31,15 @@ pub struct Config {
     pub stream: StreamSettings,
     /// The dead-letter queue.
     pub dlq: DlqConfig,
+    /// The scheduler.
+    pub scheduler: SchedulerSettings,
     /// The web console.
     pub console: ConsoleSettings,
     /// The transformations.
     pub transform: TransformConfig,
+    /// Flags with which another `adpipe` works on the same data: those this one was given.
+    #[serde(skip)]
+    pub flags: Vec<std::ffi::OsString>,
 }
 
 impl Config {
@@ -142,6 +147,34 @@ impl Default for StreamSettings {
             linger: Span::milliseconds(100),
             max_future: Span::hours(1),
             allowed_lateness: Span::minutes(5),
+        }
+    }
+}
+
+/// Section `[scheduler]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SchedulerSettings {
+    pub dags_file: String,
+    pub timezone: String,
+    pub log_folder: String,
+    pub max_tasks: u64,
+    pub lease: Span,
+    pub keep_runs: Span,
+}
+
+/// Where the DAGs are looked for when nothing is configured, and need not be.
+pub const DEFAULT_DAGS_FILE: &str = "config/dags.toml";
+
+impl Default for SchedulerSettings {
+    fn default() -> SchedulerSettings {
+        SchedulerSettings {
+            dags_file: DEFAULT_DAGS_FILE.to_owned(),
+            timezone: "UTC".to_owned(),
+            log_folder: "data/task-logs".to_owned(),
+            max_tasks: 4,
+            lease: Span::milliseconds(30_000),
+            keep_runs: Span::days(30),
         }
     }
 }

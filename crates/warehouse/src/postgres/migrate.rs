@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
         name: "the dead-letter queue",
         sql: include_str!("../../sql/postgres/0002_errors.sql"),
     },
+    Step { version: 3, name: "scheduler, runs", sql: include_str!("../../sql/postgres/0003_runs.sql") },
     Step { version: 4, name: "data tests", sql: include_str!("../../sql/postgres/0004_data_tests.sql") },
 ];
 

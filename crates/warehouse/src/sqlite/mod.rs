@@ -48,11 +48,14 @@ fn migrations(schema: Schema) -> &'static [Migration] {
             name: "the dead-letter queue",
             sql: include_str!("../../sql/sqlite/errors_0001.sql"),
         }],
-        Schema::Ops => &[Migration {
-            version: 2,
-            name: "data tests",
-            sql: include_str!("../../sql/sqlite/ops_0002.sql"),
-        }],
+        Schema::Ops => &[
+            Migration {
+                version: 1,
+                name: "scheduler, runs",
+                sql: include_str!("../../sql/sqlite/ops_0001.sql"),
+            },
+            Migration { version: 2, name: "data tests", sql: include_str!("../../sql/sqlite/ops_0002.sql") },
+        ],
         Schema::Analytics => &[],
     }
 }

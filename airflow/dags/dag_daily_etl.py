@@ -1,0 +1,42 @@
+"""
+### The daily batch
+
+Takes the raw files of the day, and the closed hours that came by stream, into the Parquet archive
+and the metrics: `adpipe etl --date DAY`, where DAY is the day of the data interval in the zone of
+`ADPIPE_SCHEDULER__TIMEZONE`. Running it twice changes nothing.
+
+Its success updates the asset `adpipe_daily_archive`, which starts **dag_dbt_run**.
+
+*When it fails:* the log says which file and why; mend it and clear the task.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from adpipe_defaults import DAILY_ARCHIVE, START, ZONE, task_defaults
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+with DAG(
+    dag_id="dag_daily_etl",
+    description="Raw files, and the closed hours that came by stream, into the archive and the metrics",
+    # This timetable gives a data interval; a plain cron string gives an empty one since Airflow 3.
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone=ZONE),
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=6),
+    default_args=task_defaults(retries=3, timeout=timedelta(hours=4)),
+    doc_md=__doc__,
+    tags=["adpipe", "batch"],
+) as dag:
+    BashOperator(
+        task_id="etl",
+        bash_command=(
+            "adpipe etl --date"
+            f" {{{{ data_interval_start.in_timezone('{ZONE}').to_date_string() }}}} --json"
+        ),
+        outlets=[DAILY_ARCHIVE],
+        doc_md="`adpipe etl`: a report per file, as JSON, is in the log.",
+    )

@@ -1,0 +1,81 @@
+//! `adpipe dag logs`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use adpipe_schedule::state::{Try, TryKey};
+use anyhow::{Context, bail};
+
+use super::Desk;
+use crate::cli::DagLogsArgs;
+
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Prints the newest tries of a run's tasks, or the one that is named.
+pub fn run(desk: &Desk, args: &DagLogsArgs) -> anyhow::Result<ExitCode> {
+    let key = super::named(desk, &args.name)?.key();
+    // How far each log is printed.
+    let mut printed: HashMap<TryKey, u64> = HashMap::new();
+    loop {
+        // Looked at before the logs, so that nothing written in between is missed.
+        let is_finished = desk.store.run(&key)?.is_none_or(|run| run.state.is_finished());
+        let tries = wanted(desk.store.tries(&key)?, args);
+        if tries.is_empty() && (is_finished || !args.follow) {
+            bail!(
+                "nothing of this has been started; `adpipe dag runs {} --json` tells the state",
+                key.dag_id
+            );
+        }
+        for one in &tries {
+            print_more(one, &mut printed)?;
+        }
+        if is_finished || !args.follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// The tries to be printed, in the order they were started.
+fn wanted(tries: Vec<Try>, args: &DagLogsArgs) -> Vec<Try> {
+    let mut newest: HashMap<String, i64> = HashMap::new();
+    for one in tries.iter().filter(|one| one.started_at.is_some()) {
+        newest.insert(one.key.task_id.clone(), one.key.try_number);
+    }
+    let is_wanted = |one: &Try| {
+        let number = args.try_number.or_else(|| newest.get(&one.key.task_id).copied());
+        let is_newest = number == Some(one.key.try_number);
+        // While following, a try that failed is printed before the next one.
+        one.started_at.is_some()
+            && args.task.as_ref().is_none_or(|task| *task == one.key.task_id)
+            && (is_newest || (args.follow && args.try_number.is_none()))
+    };
+    let mut wanted: Vec<Try> = tries.into_iter().filter(is_wanted).collect();
+    wanted.sort_by_key(|one| (one.started_at.map(|at| at.0), one.key.try_number));
+    wanted
+}
+
+fn print_more(one: &Try, printed: &mut HashMap<TryKey, u64>) -> anyhow::Result<()> {
+    let mut log = match File::open(&one.log_file) {
+        Ok(log) => log,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("{} is not here; the scheduler's machine has it", one.log_file)
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", one.log_file)),
+    };
+    let mut out = std::io::stdout().lock();
+    if !printed.contains_key(&one.key) {
+        writeln!(out, "== {} try {}", one.key.task_id, one.key.try_number)?;
+    }
+    let at = printed.entry(one.key.clone()).or_insert(0);
+    log.seek(SeekFrom::Start(*at))?;
+    let mut more = Vec::new();
+    log.read_to_end(&mut more)?;
+    *at += more.len() as u64;
+    out.write_all(&more)?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,424 @@
+// The page "DAGs": the list, one DAG's grid and graph, one run with its tries and a log.
+
+import { formatDuration, formatExactTime, formatTime, text } from "./format.js";
+
+const EVERY_MS = 2_000;
+const LOG_EVERY_MS = 1_000;
+const MAX_LOG = 2_000_000;
+const SVG = "http://www.w3.org/2000/svg";
+const SIGNS = {
+  success: "✓", failed: "✕", running: "▶", queued: "…", waiting: "…", cancelled: "⊘", retrying: "↻", upstream_failed: "↧", none: "",
+};
+
+const element = (id) => document.getElementById(id);
+const csrf = document.querySelector('meta[name="csrf-token"]').content;
+const address = new URLSearchParams(location.search);
+
+/** What is shown. */
+const chosen = { dag: address.get("dag"), run: address.get("run"), task: null, try: null };
+let dag = null;
+let run = null;
+
+function make(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+/** Replaces what is shown only when it has changed: focus and selection survive. */
+function fill(id, key, children) {
+  const place = element(id);
+  const shown = JSON.stringify(key);
+  if (place.dataset.shown === shown) return;
+  place.dataset.shown = shown;
+  const at = [...place.querySelectorAll("a, button")].indexOf(document.activeElement);
+  place.replaceChildren(...children());
+  if (at >= 0) place.querySelectorAll("a, button")[at]?.focus();
+}
+
+function say(id, shown) {
+  if (element(id).textContent !== shown) element(id).textContent = shown;
+}
+
+const stateName = (state) => text(`dags_state_${state}`);
+
+function mark(state, title) {
+  const made = make("span", { className: "mark", textContent: SIGNS[state] ?? "?", title: title ?? stateName(state) });
+  made.dataset.runState = state;
+  return made;
+}
+
+const took = (item, now) => (item.started_at === null ? null : (item.finished_at ?? now) - item.started_at);
+const path = (...parts) => `/api/dags${parts.map((part) => `/${encodeURIComponent(part)}`).join("")}`;
+
+// --- requests ---------------------------------------------------------------------------------
+
+async function read(url) {
+  const response = await fetch(url, { headers: { accept: "application/json" } });
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(body.error ?? response.statusText);
+  return body;
+}
+
+/** A button's work; says how it went, and looks again. */
+async function order(url, body, done) {
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-csrf-token": csrf },
+      body: JSON.stringify(body),
+    });
+    const answer = await response.json().catch(() => ({}));
+    if (!response.ok) throw new Error(answer.error ?? response.statusText);
+    done?.(answer);
+  } catch (error) {
+    toast(text("dags_refused", { reason: error.message }));
+  }
+  await look();
+}
+
+let toastTimer = null;
+function toast(shown) {
+  const place = element("toast");
+  place.textContent = shown;
+  place.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => (place.hidden = true), 6_000);
+}
+
+// --- the list -----------------------------------------------------------------------------------
+
+function showList(list) {
+  element("no-scheduler").hidden = list.has_scheduler;
+  element("no-dags").hidden = list.dags.length > 0;
+  if (!list.dags.some((one) => one.id === chosen.dag)) chosen.dag = list.dags[0]?.id ?? null;
+  const key = list.dags.map((one) => [one.id, one.next, one.runs.map((last) => [last.run, last.state]), one.id === chosen.dag]);
+  fill("dag-list", key, () => list.dags.map(listItem));
+}
+
+function listItem(one) {
+  const link = make("a", { href: `?dag=${encodeURIComponent(one.id)}` });
+  if (one.id === chosen.dag) link.setAttribute("aria-current", "true");
+  const next = one.next === null ? "" : text("dags_next", { time: formatTime(one.next) });
+  const dots = make("span", { className: "dots" }, ...one.runs.map((last) => mark(last.state, `${last.label} ${stateName(last.state)}`)));
+  const last = one.runs.at(-1);
+  dots.setAttribute("role", "img");
+  dots.setAttribute("aria-label", last ? text("dags_last", { state: stateName(last.state), label: last.label }) : text("dags_no_runs"));
+  link.append(
+    make("span", { className: "name", textContent: one.id }),
+    make("span", { className: "when", textContent: whenInWords(one) }),
+    make("span", { className: "next", textContent: next }),
+    dots,
+  );
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    choose({ dag: one.id, run: null, task: null, try: null });
+  });
+  return make("li", {}, link);
+}
+
+function whenInWords(one) {
+  if (one.after !== null) return text("dags_after", { dag: one.after });
+  return one.next === null ? text("dags_by_hand") : `${one.trigger} (${one.zone})`;
+}
+
+function choose(choice, history_ = "pushState") {
+  Object.assign(chosen, choice);
+  const query = new URLSearchParams({ dag: chosen.dag, ...(chosen.run && { run: chosen.run }) });
+  history[history_](null, "", `?${query}`);
+  look();
+}
+
+addEventListener("popstate", () => {
+  const query = new URLSearchParams(location.search);
+  Object.assign(chosen, { dag: query.get("dag"), run: query.get("run"), task: null, try: null });
+  look();
+});
+
+// --- one DAG ------------------------------------------------------------------------------------
+
+function showDag() {
+  element("dag").hidden = dag === null;
+  if (dag === null) return;
+  say("dag-name", dag.id);
+  say("dag-about", dag.description);
+  const next = dag.next === null ? "" : ` · ${text("dags_next", { time: formatTime(dag.next) })}`;
+  const followers = dag.followers.length ? ` · ${text("dags_followed_by", { dags: dag.followers.join(", ") })}` : "";
+  say("dag-when", whenInWords(dag) + next + followers);
+  element("open-backfill").hidden = !dag.has_intervals;
+  const newest = dag.columns.find((column) => column.run === chosen.run) ?? dag.columns.at(-1);
+  fill("graph", [dag.tasks, dag.followers, newest?.tasks], () => graph(dag, newest?.tasks ?? {}));
+  element("no-runs").hidden = dag.columns.length > 0;
+  const longest = Math.max(1, ...dag.columns.map((column) => took(column, dag.at) ?? 0));
+  const key = dag.columns.map((column) => [column.run, column.state, column.attempt, column.tasks, Math.round((60 * (took(column, dag.at) ?? 0)) / longest)]);
+  const isAtEnd = element("grid-scroll").dataset.dag !== dag.id;
+  fill("grid", [dag.id, key, chosen.run, chosen.task], () => grid(longest));
+  if (isAtEnd) {
+    element("grid-scroll").dataset.dag = dag.id;
+    element("grid-scroll").scrollLeft = element("grid-scroll").scrollWidth;
+  }
+}
+
+function grid(longest) {
+  if (dag.columns.length === 0) return [];
+  const head = make("tr", {}, make("th", { scope: "row", textContent: text("dags_took") }));
+  const labels = make("tr", {}, make("th", { scope: "row", textContent: text("dags_data_of") }));
+  for (const column of dag.columns) {
+    const span = took(column, dag.at);
+    const bar = make("i");
+    bar.style.height = `${Math.round((60 * (span ?? 0)) / longest)}px`;
+    const frame = make("span", { className: "bar" }, bar, mark(column.state));
+    frame.dataset.runState = column.state;
+    const about = `${column.label}, ${stateName(column.state)}${span === null ? "" : `, ${formatDuration(span)}`}`;
+    head.append(make("td", {}, cell(frame, about, column.run, null)));
+    labels.append(make("th", { scope: "col" }, make("span", { className: "label", textContent: column.label })));
+  }
+  const rows = dag.tasks.map((task) => {
+    const row = make("tr", {}, make("th", { scope: "row", textContent: task.id }));
+    for (const column of dag.columns) {
+      const state = column.tasks[task.id]?.state ?? "none";
+      const about = `${task.id}, ${column.label}, ${stateName(state)}`;
+      row.append(make("td", {}, cell(mark(state, about), about, column.run, task.id)));
+    }
+    return row;
+  });
+  return [make("tbody", {}, head, labels, ...rows)];
+}
+
+/** One square. Tab enters the grid once, arrows move in it. */
+function cell(inside, about, run_, task) {
+  const isChosen = run_ === chosen.run && task === chosen.task;
+  const isFirst = chosen.run === null ? run_ === dag.columns.at(-1).run && task === null : isChosen;
+  const button = make("button", { type: "button", title: about, tabIndex: isFirst ? 0 : -1 }, inside);
+  button.setAttribute("aria-label", about);
+  button.setAttribute("aria-pressed", String(isChosen));
+  button.addEventListener("click", () => choose({ run: run_, task, try: null }, "replaceState"));
+  return button;
+}
+
+element("grid").addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+  const rows = [...element("grid").querySelectorAll("tr")].map((row) => [...row.querySelectorAll("button")]).filter((row) => row.length);
+  const at = rows.findIndex((row) => row.includes(document.activeElement));
+  if (!step || at < 0) return;
+  event.preventDefault();
+  rows[at + step[0]]?.[rows[at].indexOf(document.activeElement) + step[1]]?.focus();
+});
+
+/** Tasks from left to right: each in the column behind the last of those it waits for. */
+function graph(shown, states) {
+  const depth = {};
+  for (const task of shown.tasks) depth[task.id] = Math.max(0, ...task.after.map((id) => depth[id] + 1));
+  const boxes = [];
+  const rowsOf = {};
+  const first = shown.after === null ? 0 : 1;
+  const put = (id, column, outside) => {
+    const row = (rowsOf[column] = (rowsOf[column] ?? -1) + 1);
+    const width = 24 + 8.2 * id.length;
+    boxes.push({ id, column, row, width, outside });
+  };
+  if (first) put(shown.after, 0, true);
+  for (const task of shown.tasks) put(task.id, depth[task.id] + first, false);
+  const last = Math.max(...boxes.map((box) => box.column)) + 1;
+  for (const id of shown.followers) put(id, last, true);
+  const widths = [];
+  for (const box of boxes) widths[box.column] = Math.max(widths[box.column] ?? 0, box.width);
+  const lefts = widths.map((_, column) => 2 + widths.slice(0, column).reduce((sum, width) => sum + width + 44, 0));
+  for (const box of boxes) Object.assign(box, { x: lefts[box.column], y: 4 + box.row * 46, width: widths[box.column] });
+
+  const find = (id, outside) => boxes.find((box) => box.id === id && box.outside === outside);
+  const edges = shown.tasks.flatMap((task) => task.after.map((id) => [find(id, false), find(task.id, false)]));
+  const roots = shown.tasks.filter((task) => task.after.length === 0).map((task) => find(task.id, false));
+  const leaves = shown.tasks.filter((task) => !shown.tasks.some((other) => other.after.includes(task.id))).map((task) => find(task.id, false));
+  if (first) edges.push(...roots.map((root) => [find(shown.after, true), root]));
+  for (const id of shown.followers) edges.push(...leaves.map((leaf) => [leaf, find(id, true)]));
+
+  const svg = element("graph");
+  svg.setAttribute("width", lefts.at(-1) + widths.at(-1) + 4);
+  svg.setAttribute("height", Math.max(...boxes.map((box) => box.y)) + 40);
+  const draw = (name, attributes, ...children) => {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  };
+  const tip = draw("marker", { id: "tip", viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto" }, draw("path", { d: "M0 0 8 4 0 8z" }));
+  const lines = edges.map(([from, to]) => {
+    const [x1, y1, x2, y2] = [from.x + from.width, from.y + 16, to.x - 2, to.y + 16];
+    const bend = (x2 - x1) / 2;
+    return draw("path", { d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, "marker-end": "url(#tip)" });
+  });
+  const drawn = boxes.map((box) => {
+    const state = box.outside ? null : states[box.id]?.state ?? "none";
+    const label = box.outside || state === "none" ? box.id : `${SIGNS[state]} ${box.id}`;
+    const group = draw(
+      "g", box.outside ? { class: "outside" } : { "data-run-state": state },
+      draw("rect", { x: box.x, y: box.y, width: box.width, height: 32, rx: 7 }),
+      draw("text", { x: box.x + box.width / 2, y: box.y + 21, "text-anchor": "middle" }, label),
+    );
+    const task = shown.tasks.find((one) => one.id === box.id);
+    if (!box.outside && task) group.append(draw("title", {}, task.command.join(" ")));
+    return group;
+  });
+  return [draw("defs", {}, tip), ...lines, ...drawn];
+}
+
+// --- one run ------------------------------------------------------------------------------------
+
+function showRun() {
+  element("run").hidden = run === null;
+  if (run === null) return;
+  say("run-name", run.run);
+  const isOver = run.finished_at !== null;
+  const span = took(run, run.at);
+  const parts = [
+    run.cancelling ? text("dags_cancelling") : stateName(run.state),
+    text(`dags_kind_${run.kind}`),
+    text("dags_interval", { from: formatTime(run.start), to: formatTime(run.end) }),
+    ...(run.cause ? [text("dags_cause", { cause: run.cause })] : []),
+    ...(span === null ? [] : [formatDuration(span)]),
+    ...(run.attempt > 1 ? [text("dags_attempt", { number: run.attempt })] : []),
+  ];
+  say("run-about", parts.join(" · "));
+  say("run-message", run.message);
+  element("retry").hidden = !isOver || run.state === "success";
+  element("retry-all").hidden = !isOver;
+  element("cancel").hidden = isOver;
+  element("cancel").disabled = run.cancelling;
+  const tries = run.tries.filter((one) => chosen.task === null || one.task === chosen.task);
+  const key = tries.map((one) => [one.task, one.try, one.state, one.started_at, one.finished_at, one.message, one.state === "running" ? run.at : 0]);
+  fill("tries", [run.run, key, chosen.task, chosen.try], () => tries.map(tryRow));
+  if (chosen.task !== null && chosen.try === null) {
+    const newest = run.tries.filter((one) => one.task === chosen.task && one.has_log).at(-1);
+    if (newest) openLog(newest);
+  }
+}
+
+function tryRow(one) {
+  const state = one.state === "waiting" && one.try > 1 ? "retrying" : one.state;
+  const span = took(one, run.at);
+  const due = state === "retrying" ? text("dags_due", { time: formatExactTime(one.due_at) }) : one.message;
+  const button = make("button", { type: "button", textContent: text("dags_log"), disabled: !one.has_log });
+  button.setAttribute("aria-label", text("dags_log_of", { task: one.task, number: one.try }));
+  button.addEventListener("click", () => openLog(one));
+  const shownState = make("span", { className: "state", textContent: `${SIGNS[state]} ${stateName(state)}` });
+  shownState.dataset.runState = state;
+  const row = make("tr", { title: (one.command ?? []).join(" ") });
+  row.append(
+    make("td", { textContent: one.task }), make("td", { textContent: String(one.try) }), make("td", {}, shownState),
+    make("td", { textContent: formatExactTime(one.started_at) }), make("td", { textContent: span === null ? "" : formatDuration(span) }),
+    make("td", { className: "why", textContent: due }), make("td", {}, button),
+  );
+  return row;
+}
+
+// --- a log ----------------------------------------------------------------------------------------
+
+let log = null;
+
+function openLog(one) {
+  Object.assign(chosen, { task: chosen.task === null ? null : one.task, try: one.try });
+  log = { dag: run.dag, run: run.run, task: one.task, try: one.try, next: 0 };
+  element("log").textContent = "";
+  say("log-name", text("dags_log_of", { task: one.task, number: one.try }));
+  element("log-frame").hidden = false;
+  follow(log);
+}
+
+async function follow(mine) {
+  const place = element("log");
+  while (log === mine) {
+    try {
+      const query = new URLSearchParams({ task: mine.task, try: mine.try, from: mine.next });
+      const piece = await read(`${path(mine.dag, "runs", mine.run, "log")}?${query}`);
+      if (log !== mine) return;
+      const isAtEnd = place.scrollTop + place.clientHeight >= place.scrollHeight - 40;
+      if (piece.missing) place.textContent = text("dags_log_missing");
+      else place.append(piece.text);
+      if (place.textContent.length > MAX_LOG) place.textContent = place.textContent.slice(-MAX_LOG / 2);
+      if (isAtEnd) place.scrollTop = place.scrollHeight;
+      const isMore = piece.next > mine.next;
+      mine.next = piece.next;
+      say("log-state", piece.over && !isMore ? text("dags_log_over") : text("live"));
+      if (piece.over && !isMore) return;
+      if (isMore) continue;
+    } catch (error) {
+      say("log-state", error.message);
+    }
+    await new Promise((resume) => setTimeout(resume, LOG_EVERY_MS));
+  }
+}
+
+function closeLog() {
+  log = null;
+  element("log-frame").hidden = true;
+}
+
+// --- looking --------------------------------------------------------------------------------------
+
+let looking = 0;
+let timer = null;
+
+async function look() {
+  const mine = ++looking;
+  clearTimeout(timer);
+  try {
+    const list = await read("/api/dags");
+    if (mine !== looking) return;
+    showList(list);
+    const [newDag, newRun] = await Promise.all([
+      chosen.dag && read(path(chosen.dag)),
+      chosen.dag && chosen.run && read(path(chosen.dag, "runs", chosen.run)).catch(() => null),
+    ]);
+    if (mine !== looking) return;
+    if (log && (log.dag !== chosen.dag || log.run !== chosen.run)) closeLog();
+    [dag, run] = [newDag || null, newRun || null];
+    showDag();
+    showRun();
+    setStatus("live", text("live"));
+    element("problem").hidden = true;
+  } catch (error) {
+    if (mine !== looking) return;
+    setStatus("lost", text("connection_lost"));
+    say("problem", text("dags_failed", { reason: error.message }));
+    element("problem").hidden = false;
+  }
+  timer = setTimeout(() => !document.hidden && look(), EVERY_MS);
+}
+
+document.addEventListener("visibilitychange", () => document.hidden || look());
+
+function setStatus(state, shown) {
+  element("status").dataset.state = state;
+  say("status-text", shown);
+}
+
+// --- buttons --------------------------------------------------------------------------------------
+
+element("run-now").addEventListener("click", () =>
+  order(path(chosen.dag, "run"), {}, (answer) => {
+    toast(text("dags_queued", { count: 1 }));
+    choose({ run: answer.run, task: null, try: null });
+  }));
+element("retry").addEventListener("click", () => order(path(chosen.dag, "runs", chosen.run, "retry"), { all: false }));
+element("retry-all").addEventListener("click", () => order(path(chosen.dag, "runs", chosen.run, "retry"), { all: true }));
+element("cancel").addEventListener("click", () => order(path(chosen.dag, "runs", chosen.run, "cancel"), {}));
+
+element("open-backfill").addEventListener("click", () => {
+  const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+  for (const id of ["backfill-from", "backfill-to"]) element(id).value ||= yesterday;
+  element("backfill").showModal();
+});
+element("backfill-close").addEventListener("click", () => element("backfill").close());
+element("backfill-form").addEventListener("submit", () =>
+  order(
+    path(chosen.dag, "backfill"),
+    { from: element("backfill-from").value, to: element("backfill-to").value, all: element("backfill-all").checked },
+    (answer) => toast(text("dags_backfilled", answer)),
+  ));
+
+fill("legend", "legend", () =>
+  ["success", "failed", "running", "queued", "retrying", "upstream_failed", "cancelled"].map((state) =>
+    make("li", {}, mark(state), stateName(state))));
+look();

@@ -1,0 +1,44 @@
+//! What can go wrong with runs, by what the caller does about it.
+
+use std::path::PathBuf;
+
+use adpipe_warehouse::WarehouseError;
+
+/// A failure of the scheduler or of a request to it.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// The file of DAGs is wrong. Correct it.
+    #[error("{path}:{line}: {message}", path = path.display())]
+    Definition {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// The request cannot be met as things are: no such DAG, no such run, or not in a state for it.
+    #[error("{0}")]
+    Refused(String),
+    /// Another scheduler has taken over. Stop the tasks, change nothing more, stand by.
+    #[error("another scheduler has taken over")]
+    Fenced,
+    /// The warehouse failed.
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
+    /// A file or a process could not be handled.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl ScheduleError {
+    /// True when the same call may work later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, ScheduleError::Warehouse(error) if error.is_transient())
+    }
+}
