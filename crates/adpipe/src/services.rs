@@ -163,6 +163,7 @@ impl Services {
             warehouse: adpipe_warehouse::RetentionPolicy {
                 minutes: self.config.retention.minutes.0,
                 commits: self.config.retention.commits.0,
+                events: self.config.retention.events.of(&self.config.warehouse.url),
             },
         }
     }

@@ -23,13 +23,15 @@ struct Sum {
 type Sums<'a> = HashMap<Key<'a>, Sum, foldhash::fast::FixedState>;
 
 /// Sums of a batch, sorted by key so that they are added to the tables in order.
-pub(crate) struct Windows<'a> {
+pub struct Windows<'a> {
+    /// By the minute.
     pub minutes: Vec<MetricRow<'a>>,
+    /// By the hour.
     pub hours: Vec<MetricRow<'a>>,
 }
 
 /// Sums the events for which `counts` holds.
-pub(crate) fn aggregate<'a>(events: &'a EventBatch, counts: &[bool]) -> Windows<'a> {
+pub fn aggregate<'a>(events: &'a EventBatch, counts: &[bool]) -> Windows<'a> {
     let mut minutes = Sums::default();
     for index in (0..events.len()).filter(|index| counts[*index]) {
         let event = events.event(index);

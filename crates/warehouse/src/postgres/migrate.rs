@@ -21,11 +21,18 @@ struct Step {
     sql: &'static str,
 }
 
-const STEPS: &[Step] = &[Step {
-    version: 1,
-    name: "events, metrics, offsets, commits",
-    sql: include_str!("../../sql/postgres/0001_schemas.sql"),
-}];
+const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        name: "events, metrics, offsets, commits",
+        sql: include_str!("../../sql/postgres/0001_schemas.sql"),
+    },
+    Step {
+        version: 5,
+        name: "archive, raw files",
+        sql: include_str!("../../sql/postgres/0005_archive.sql"),
+    },
+];
 
 /// The newest step that is applied; 0 for none.
 pub(super) fn version(client: &mut Client) -> Result<i32, Error> {

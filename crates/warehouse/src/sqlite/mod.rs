@@ -30,12 +30,24 @@ const BEGIN_AT: &str = section(STREAM_SQL, "begin_at");
 /// The history of each schema.
 fn migrations(schema: Schema) -> &'static [Migration] {
     match schema {
-        Schema::Realtime => &[Migration {
-            version: 1,
-            name: "events, metrics, offsets, commits",
-            sql: include_str!("../../sql/sqlite/realtime_0001.sql"),
+        Schema::Realtime => &[
+            Migration {
+                version: 1,
+                name: "events, metrics, offsets, commits",
+                sql: include_str!("../../sql/sqlite/realtime_0001.sql"),
+            },
+            Migration {
+                version: 3,
+                name: "archive, raw files",
+                sql: include_str!("../../sql/sqlite/realtime_0003.sql"),
+            },
+        ],
+        Schema::Ops => &[Migration {
+            version: 3,
+            name: "raw files",
+            sql: include_str!("../../sql/sqlite/ops_0003.sql"),
         }],
-        Schema::Analytics | Schema::Errors | Schema::Ops => &[],
+        Schema::Analytics | Schema::Errors => &[],
     }
 }
 
