@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "kafka")]
 use adpipe_log::kafka::{KafkaLog, KafkaOptions};
+use adpipe_batch::Archive;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Offset, Topic};
 use adpipe_monitor::Metrics;
@@ -150,7 +151,13 @@ impl Services {
             linger: stream.linger.0,
             max_future: stream.max_future.0,
             allowed_lateness: stream.allowed_lateness.0,
+            archive: Some(Arc::new(self.archive())),
         }
+    }
+
+    /// The archive.
+    pub fn archive(&self) -> Archive {
+        Archive::new(Path::new(&self.config.archive.url))
     }
 
     /// What is kept for how long.

@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod demo;
 mod doctor;
+mod etl;
 mod generate;
 mod ingest;
 mod run;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up => up::run(configuration(&cli, None)?).map(done),
         Command::Run(args) => run::run(configuration(&cli, None)?, args.role).map(done),
         Command::Ingest(args) => ingest::run(configuration(&cli, None)?, args),
+        Command::Etl(args) => etl::run(configuration(&cli, None)?, args),
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
         Command::Doctor(args) => doctor::run(&cli, args),
@@ -53,6 +55,8 @@ pub fn configuration(cli: &Cli, default_data: Option<&str>) -> Result<Config, Co
     if let Some(folder) = data.as_deref().or(default_data) {
         config.log.url = format!("sqlite:{folder}");
         config.warehouse.url = format!("sqlite:{folder}");
+        config.etl.raw_folder = format!("{folder}/raw");
+        config.archive.url = format!("{folder}/processed");
     }
     Ok(config)
 }
