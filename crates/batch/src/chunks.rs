@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use adpipe_event::{Format, RecordReader};
 
 /// Bytes of a piece, about.
-pub const CHUNK_BYTES: usize = 2 << 20;
+pub const CHUNK_BYTES: usize = 1 << 20;
 
 /// Of a record that is too long this much is kept, as the splitter of the stream does.
 const KEPT_OF_TOO_LONG: usize = 64 << 10;

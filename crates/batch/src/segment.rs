@@ -13,10 +13,10 @@ use crate::parse::FailedRecord;
 use crate::BatchError;
 
 /// A segment is closed at so many new events …
-pub(crate) const SEGMENT_EVENTS: usize = 200_000;
+pub(crate) const SEGMENT_EVENTS: usize = 128 * 1_024;
 
 /// … or so many bytes of events and errors …
-pub(crate) const SEGMENT_BYTES: usize = 48 << 20;
+pub(crate) const SEGMENT_BYTES: usize = 32 << 20;
 
 /// … or when so many rows, duplicates all, have gone by.
 pub(crate) const SEGMENT_RECORDS: u64 = 2_000_000;

@@ -86,20 +86,22 @@ fn row(file: &FileReport) -> Vec<String> {
         "" | "new" => file.state.to_owned(),
         because => format!("{}, {because}", file.state),
     };
+    // Of a file that was not read, what was read of it before.
+    let counts = if file.because.is_empty() { &file.total } else { &file.counts };
     let time = |time: Option<adpipe_event::Millis>| time.map_or(String::new(), |time| time.to_string());
     vec![
         file.name.clone(),
         state,
-        output::grouped(file.counts.records),
-        output::grouped(file.counts.valid),
-        output::grouped(file.counts.clicks),
-        match file.counts.valid {
+        output::grouped(counts.records),
+        output::grouped(counts.valid),
+        output::grouped(counts.clicks),
+        match counts.valid {
             0 => String::new(),
-            valid => format!("{:.2} %", file.counts.clicks as f64 * 100.0 / valid as f64),
+            valid => format!("{:.2} %", counts.clicks as f64 * 100.0 / valid as f64),
         },
-        output::grouped(file.counts.duplicates),
-        output::grouped(file.counts.invalid()),
-        output::grouped(file.counts.float_ids),
+        output::grouped(counts.duplicates),
+        output::grouped(counts.invalid()),
+        output::grouped(counts.float_ids),
         time(file.first_event),
         time(file.last_event),
     ]
