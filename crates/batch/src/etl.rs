@@ -59,6 +59,8 @@ pub struct EtlConfig {
     pub hot: Duration,
     /// An hour that came by stream is archived when it ended this long ago.
     pub close_after: Duration,
+    /// New events of one transaction: those of a day are one file of the archive.
+    pub segment_rows: u64,
     /// So many files of a day with few rows are merged.
     pub merge_files: u64,
 }
@@ -187,7 +189,7 @@ fn read_files(
             .map_err(start)?;
         let mut sorter = Sorter {
             sets: HourSets::new(place.warehouse, place.archive),
-            segment: Segment::new(1),
+            segment: Segment::new(1, config.segment_rows.max(1)),
             next_row: 0,
             files,
             progress,
@@ -359,7 +361,7 @@ impl Sorter<'_> {
             return Ok(true);
         }
         self.sets.let_go(self.committed.load(Ordering::Acquire));
-        let next = Segment::new(self.segment.number + 1);
+        let next = self.segment.next();
         let segment = std::mem::replace(&mut self.segment, next);
         // The thread that commits says what has gone wrong when it takes nothing any more.
         Ok(self.tokens.send(()).is_ok() && self.full.send(segment).is_ok())

@@ -12,14 +12,11 @@ use crate::identity::Because;
 use crate::parse::FailedRecord;
 use crate::BatchError;
 
-/// A segment is closed at so many new events …
-pub(crate) const SEGMENT_EVENTS: usize = 128 * 1_024;
+/// A segment is closed at so many bytes of events and errors …
+const SEGMENT_BYTES: usize = 32 << 20;
 
-/// … or so many bytes of events and errors …
-pub(crate) const SEGMENT_BYTES: usize = 32 << 20;
-
-/// … or when so many rows, duplicates all, have gone by.
-pub(crate) const SEGMENT_RECORDS: u64 = 2_000_000;
+/// … or when so many times its rows, duplicates all, have gone by.
+const RECORDS_TO_EVENTS: u64 = 16;
 
 /// Events of one piece of a file.
 pub(crate) struct Piece {
@@ -63,6 +60,8 @@ pub(crate) struct FileDelta {
 /// What is committed together.
 pub(crate) struct Segment {
     pub number: u64,
+    /// It is closed at so many new events.
+    full_at: u64,
     pub pieces: Vec<Piece>,
     pub errors: Vec<ErrorRow>,
     /// Hours it has events of, new or not.
@@ -77,9 +76,10 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    pub fn new(number: u64) -> Segment {
+    pub fn new(number: u64, full_at: u64) -> Segment {
         Segment {
             number,
+            full_at,
             pieces: Vec::new(),
             errors: Vec::new(),
             hours: Vec::new(),
@@ -92,7 +92,14 @@ impl Segment {
     }
 
     pub fn is_full(&self) -> bool {
-        self.new_events >= SEGMENT_EVENTS || self.bytes >= SEGMENT_BYTES || self.records >= SEGMENT_RECORDS
+        self.new_events as u64 >= self.full_at
+            || self.bytes >= SEGMENT_BYTES
+            || self.records >= self.full_at.saturating_mul(RECORDS_TO_EVENTS)
+    }
+
+    /// An empty one behind this one.
+    pub fn next(&self) -> Segment {
+        Segment::new(self.number + 1, self.full_at)
     }
 
     pub fn is_empty(&self) -> bool {

@@ -74,6 +74,7 @@ fn etl_config(config: &Config, args: &EtlArgs) -> anyhow::Result<EtlConfig> {
         minutes: config.retention.minutes.0,
         hot: config.retention.events.of(&config.warehouse.url),
         close_after: config.etl.close_after.0,
+        segment_rows: config.etl.segment_rows,
         merge_files: config.archive.merge_files,
     })
 }

@@ -96,6 +96,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("stream.batch_size", config.stream.batch_size.0 == 0)?;
     not_zero("ingest.max_lag_records", config.ingest.max_lag_records == 0)?;
     not_zero("ingest.max_record_size", config.ingest.max_record_size.0 == 0)?;
+    not_zero("etl.segment_rows", config.etl.segment_rows == 0)?;
     not_zero("console.max_body_size", config.console.max_body_size.0 == 0)
 }
 

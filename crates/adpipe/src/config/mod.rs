@@ -151,11 +151,16 @@ impl Default for StreamSettings {
 pub struct EtlSettings {
     pub raw_folder: String,
     pub close_after: Span,
+    pub segment_rows: u64,
 }
 
 impl Default for EtlSettings {
     fn default() -> EtlSettings {
-        EtlSettings { raw_folder: "data/raw".to_owned(), close_after: Span::hours(1) }
+        EtlSettings {
+            raw_folder: "data/raw".to_owned(),
+            close_after: Span::hours(1),
+            segment_rows: 131_072,
+        }
     }
 }
 
