@@ -392,4 +392,6 @@ pub enum BenchKind {
     Stream,
     /// From append to commit at a fixed rate
     Latency,
+    /// Files into the archive; DuckDB and Polars beside it, where ADPIPE_BENCH_PYTHON has them
+    Etl,
 }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adpipe_batch::Archive;
 #[cfg(feature = "kafka")]
 use adpipe_log::kafka::{KafkaLog, KafkaOptions};
-use adpipe_batch::Archive;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Offset, Topic};
 use adpipe_monitor::Metrics;

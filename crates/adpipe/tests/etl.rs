@@ -68,7 +68,11 @@ impl Etl {
                 let text = |name| record.headers.text(name).unwrap_or_default().to_owned();
                 assert_eq!(text(header::ERROR_PARTITION), "0");
                 assert_eq!(text(header::ROW), text(header::ERROR_OFFSET));
-                errors.push((text(header::ERROR_TOPIC), text(header::ERROR_OFFSET), text(header::ERROR_TYPE)));
+                errors.push((
+                    text(header::ERROR_TOPIC),
+                    text(header::ERROR_OFFSET),
+                    text(header::ERROR_TYPE),
+                ));
             }
         }
         errors.sort();
@@ -163,7 +167,10 @@ fn each_kind_of_file_is_handled_as_its_report_says() {
     assert_eq!(of("bad_byte.csv").len(), 1);
     assert_eq!(errors.len(), 4);
     let quoted = etl.row("select site_id, site_domain from realtime.events where event_id = '20'");
-    assert_eq!((quoted["site_id"].as_str(), quoted["site_domain"].as_str()), (Some("s, or so"), Some("say \"d\"")));
+    assert_eq!(
+        (quoted["site_id"].as_str(), quoted["site_domain"].as_str()),
+        (Some("s, or so"), Some("say \"d\""))
+    );
     etl.verify();
 
     // Again: nothing changes, and what is damaged stays told.
@@ -174,12 +181,18 @@ fn each_kind_of_file_is_handled_as_its_report_says() {
     assert_eq!(outcome(&report, "cut.csv.gz").0, "damaged");
     assert_eq!(outcome(&report, "whole.csv.gz").0, "unchanged");
     assert_eq!(etl.row("select sum(impressions) as n, sum(clicks) as c from realtime.metrics"), before);
-    assert_eq!(etl.row("select count(*) as n, sum(rows) as r, max(path) as p from realtime.archive_parts"), parts);
+    assert_eq!(
+        etl.row("select count(*) as n, sum(rows) as r, max(path) as p from realtime.archive_parts"),
+        parts
+    );
     assert_eq!(etl.errors(), errors);
 
     // Once more by force: everything is a duplicate, and no error is told under another name.
     let report = etl.run(1, &["--force"]);
-    assert_eq!((&report["this_run"]["valid"], report["this_run"]["duplicates"].as_u64() > Some(8_000)), (&0.into(), true));
+    assert_eq!(
+        (&report["this_run"]["valid"], report["this_run"]["duplicates"].as_u64() > Some(8_000)),
+        (&0.into(), true)
+    );
     assert_eq!(etl.errors(), errors);
     etl.verify();
 }
@@ -238,7 +251,10 @@ fn a_thousand_small_files_are_a_few_parts() {
         etl.write(&format!("{number:04}.csv"), csv(number * 10..number * 10 + 12));
     }
     let report = etl.run(0, &[]);
-    assert_eq!((&report["this_run"]["valid"], &report["this_run"]["duplicates"]), (&10_002.into(), &1_998.into()));
+    assert_eq!(
+        (&report["this_run"]["valid"], &report["this_run"]["duplicates"]),
+        (&10_002.into(), &1_998.into())
+    );
     assert_eq!(report["archive"]["parts"], 1);
     let report = etl.run(0, &[]);
     assert_eq!(report["this_run"]["rows"], 0);
@@ -309,7 +325,18 @@ fn what_came_by_stream_is_archived_and_leaves_the_hot_window() {
     let etl = Etl::new();
     let account = etl.folder.generate(
         "events.csv",
-        &["--rows", "30000", "--start", "2014-10-21", "--end", "2014-10-25", "--format", "csv", "--seed", "3"],
+        &[
+            "--rows",
+            "30000",
+            "--start",
+            "2014-10-21",
+            "--end",
+            "2014-10-25",
+            "--format",
+            "csv",
+            "--seed",
+            "3",
+        ],
     );
     etl.folder.run(&["ingest", "--wait", "events.csv"]);
     let report = etl.run(0, &[]);
@@ -317,7 +344,10 @@ fn what_came_by_stream_is_archived_and_leaves_the_hot_window() {
     let left = report["hot"]["out"].as_u64().unwrap();
     assert!(left > 20_000 && left < 23_500, "three of four days: {left}");
     let hot = etl.row("select count(*) as n, min(event_hour) as first from realtime.events");
-    assert_eq!((&hot["n"], hot["first"].as_str().unwrap() >= "2014-10-23 23"), (&(30_000 - left).into(), true));
+    assert_eq!(
+        (&hot["n"], hot["first"].as_str().unwrap() >= "2014-10-23 23"),
+        (&(30_000 - left).into(), true)
+    );
     etl.verify();
 
     // Again by stream and by file: nothing is new.
@@ -344,7 +374,18 @@ fn file_and_stream_at_once_count_each_event_once() {
     let etl = Etl::new();
     etl.folder.generate(
         "events.csv",
-        &["--rows", "200000", "--start", "2014-10-21", "--end", "2014-10-22", "--format", "csv", "--seed", "5"],
+        &[
+            "--rows",
+            "200000",
+            "--start",
+            "2014-10-21",
+            "--end",
+            "2014-10-22",
+            "--format",
+            "csv",
+            "--seed",
+            "5",
+        ],
     );
     std::fs::copy(etl.folder.join("events.csv"), etl.folder.join("data/raw/events.csv")).unwrap();
     let mut up = etl.folder.adpipe(&["up"]);
@@ -362,7 +403,10 @@ fn file_and_stream_at_once_count_each_event_once() {
     let streamed = etl.row("select sum(valid) as n from realtime.commits")["n"].as_u64().unwrap();
     let from_file = report["this_run"]["valid"].as_u64().unwrap();
     assert_eq!(streamed + from_file, 200_000);
-    assert!(streamed > 0 && from_file > 0, "{streamed} streamed, {from_file} from the file: they did not meet");
+    assert!(
+        streamed > 0 && from_file > 0,
+        "{streamed} streamed, {from_file} from the file: they did not meet"
+    );
     drop(up);
     etl.verify();
 }

@@ -85,6 +85,20 @@ delete from realtime.archive_parts where path = $1;
 -- name: remove_part_hours
 delete from realtime.archive_part_hours where path = $1;
 
+-- name: listed_parts
+select path, rows, clicks, bytes from realtime.archive_parts order by path;
+
+-- name: is_listed
+select 1 from realtime.archive_parts where path = $1;
+
+-- name: figures_of_archived_hours
+-- Of hours all of whose events are in the archive.
+select m.window_start, m.banner_pos, m.device_type, m.device_conn_type, m.site_category, m.app_category,
+       m.impressions, m.clicks
+from realtime.metrics_hourly m
+join realtime.hours h on h.event_hour = m.window_start
+where h.hot_copies = (select count(*) from realtime.events e where e.event_hour = h.event_hour);
+
 -- name: try_role
 -- One batch process a database; held for as long as the connection. "adbatch" in ASCII.
 select case when pg_try_advisory_lock(27413446445523816) then 1 else 0 end;

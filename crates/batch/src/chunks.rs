@@ -264,7 +264,10 @@ mod tests {
     fn pieces_are_the_file_again_and_a_failure_comes_last() {
         let mut cutter = LineCutter::new(Trickle(b"one\ntwo\nthr", false), 100, 1_000);
         let first = cutter.next_chunk().unwrap().unwrap();
-        assert_eq!((first.data.as_slice(), first.end_position, first.is_open), (&b"one\ntwo\n"[..], 108, false));
+        assert_eq!(
+            (first.data.as_slice(), first.end_position, first.is_open),
+            (&b"one\ntwo\n"[..], 108, false)
+        );
         let last = cutter.next_chunk().unwrap().unwrap();
         assert_eq!((last.data.as_slice(), last.end_position, last.is_open), (&b"thr"[..], 111, true));
         assert!(cutter.next_chunk().unwrap().is_none());

@@ -39,7 +39,8 @@ pub(crate) fn archive(config: &EtlConfig, place: Place<'_>, shutdown: &Shutdown)
     if hours.rows.is_empty() {
         return Ok(0);
     }
-    let mut work = Work { place, writer: place.warehouse.stream_writer()?, pending: Pending::default(), archived: 0 };
+    let mut work =
+        Work { place, writer: place.warehouse.stream_writer()?, pending: Pending::default(), archived: 0 };
     for row in &hours.rows {
         if shutdown.is_triggered() {
             break;
@@ -93,7 +94,8 @@ impl Work<'_> {
             failed.is_none()
         })?;
         if let Some(id) = failed {
-            let reason = format!("realtime.events has an event that adpipe did not write: {id} in hour {hour}");
+            let reason =
+                format!("realtime.events has an event that adpipe did not write: {id} in hour {hour}");
             return Err(BatchError::archive(self.place.archive.root(), reason));
         }
         if self.pending.events.len() >= EVENTS_A_PART {

@@ -25,9 +25,6 @@ pub enum BatchError {
     /// The archive was changed by somebody who does not hold its lock.
     #[error("somebody else has added to the archive meanwhile; run it again")]
     Overtaken,
-    /// Asked to stop; what is committed stays.
-    #[error("stopped; run the same command again to go on")]
-    Stopped,
     /// A thread could not be started, or ended by a panic.
     #[error("batch: {0}")]
     Thread(String),

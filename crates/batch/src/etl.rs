@@ -331,7 +331,8 @@ impl Sorter<'_> {
         drop(keys);
         counts.valid = is_new.iter().filter(|is_new| **is_new).count() as u64;
         counts.duplicates = events.len() as u64 - counts.valid;
-        counts.clicks = (0..events.len()).filter(|index| is_new[*index] && events.click(*index)).count() as u64;
+        counts.clicks =
+            (0..events.len()).filter(|index| is_new[*index] && events.click(*index)).count() as u64;
         self.progress.parsed(counts.records);
         let base_row = self.next_row;
         self.next_row += rows;
@@ -382,8 +383,8 @@ fn settled_report(file: &RawFile, plan: Plan) -> FileReport {
     match plan {
         Plan::Unchanged(row) => {
             report.state = if row.state == FileState::Damaged { "damaged" } else { "unchanged" };
-            (report.message, report.total) = (row.message, row.counts);
             (report.first_event, report.last_event) = (row.first_event, row.last_event);
+            (report.message, report.total) = (row.message, row.counts);
         }
         Plan::Failed(message) => (report.state, report.message) = ("unreadable", message),
         Plan::Empty | Plan::Read { .. } => {}

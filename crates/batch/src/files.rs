@@ -2,9 +2,7 @@
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{
-    Counts, Schema, StreamTransaction, Value, Warehouse, WarehouseError, query_table,
-};
+use adpipe_warehouse::{Counts, Schema, StreamTransaction, Value, Warehouse, WarehouseError, query_table};
 
 const FILES_SQL: &str = include_str!("../sql/files.sql");
 const FILES_OF_PATH: &str = section(FILES_SQL, "files_of_path");

@@ -9,7 +9,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::time::Duration;
 
-use adpipe_event::{CsvColumns, Encoding, Format, Millis, Parser, RecordReader, Rules, sniff_encoding, sniff_format};
+use adpipe_event::{
+    CsvColumns, Encoding, Format, Millis, Parser, RecordReader, Rules, sniff_encoding, sniff_format,
+};
 use adpipe_warehouse::Warehouse;
 
 use crate::BatchError;
@@ -40,10 +42,12 @@ fn newest_at_end(file: &RawFile, rules: Rules) -> io::Result<Option<Millis>> {
         return Ok(None);
     }
     let columns = match sniff_format(&head) {
-        Some(Format::Csv) => match RecordReader::new(head.as_slice(), Format::Csv, HEAD_BYTES as usize).columns() {
-            Ok(Some(columns)) => Some(CsvColumns::clone(columns)),
-            _ => return Ok(None),
-        },
+        Some(Format::Csv) => {
+            match RecordReader::new(head.as_slice(), Format::Csv, HEAD_BYTES as usize).columns() {
+                Ok(Some(columns)) => Some(CsvColumns::clone(columns)),
+                _ => return Ok(None),
+            }
+        }
         Some(Format::Ndjson) => None,
         _ => return Ok(None),
     };

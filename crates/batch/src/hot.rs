@@ -77,7 +77,11 @@ fn insert(
     let inserted = transaction.insert_events_except(events, &others)?;
     if let Some((_, reason)) = inserted.refused.first() {
         let refused = inserted.refused.len();
-        tracing::warn!(refused, reason, "realtime.events refuses events; they are in archive and figures only");
+        tracing::warn!(
+            refused,
+            reason,
+            "realtime.events refuses events; they are in archive and figures only"
+        );
     }
     let rows = inserted.is_new.iter().filter(|is_new| **is_new).count() as u64;
     if rows > 0 {

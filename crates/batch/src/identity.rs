@@ -26,7 +26,7 @@ const CONTENT_DIGITS: usize = 16;
 #[derive(Debug)]
 pub enum Plan {
     /// Nothing: it is as it was when it was read.
-    Unchanged(FileRow),
+    Unchanged(Box<FileRow>),
     /// There is nothing in it.
     Empty,
     /// Read it from `row.position` on.
@@ -94,7 +94,7 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
         && matches!(row.state, FileState::Done | FileState::Damaged)
         && (row.size, &row.modified) == (size, &modified)
     {
-        return Ok(Plan::Unchanged(row.clone()));
+        return Ok(Plan::Unchanged(Box::new(row.clone())));
     }
     let sizes: Vec<u64> = known.iter().map(|row| row.size).filter(|known| *known <= size).collect();
     let hashes = hashes(opened, size, &sizes)?;
@@ -109,7 +109,7 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
     let last_reading = known.iter().map(|row| row.reading).max().unwrap_or(0);
     if let Some(row) = continued.filter(|_| !force) {
         if row.size == size && matches!(row.state, FileState::Done | FileState::Damaged) {
-            return Ok(Plan::Unchanged(FileRow { modified, ..row.clone() }));
+            return Ok(Plan::Unchanged(Box::new(FileRow { modified, ..row.clone() })));
         }
         let because = if row.size < size { Because::Grown } else { Because::Unfinished };
         let row = FileRow {

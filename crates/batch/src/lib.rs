@@ -23,6 +23,7 @@
 //! Open `etl.rs` first, then `commit.rs`.
 
 pub mod archive;
+pub mod audit;
 mod chunks;
 mod closed;
 mod commit;

@@ -35,7 +35,8 @@ pub(crate) fn merge(least: u64, place: Place<'_>, shutdown: &Shutdown) -> Result
     let mut group: Vec<String> = Vec::new();
     let (mut group_date, mut group_rows) = (String::new(), 0);
     for row in &small.rows {
-        let (date, path, rows) = (row[0].to_string(), row[1].to_string(), row[2].as_i64().unwrap_or(0) as u64);
+        let (date, path, rows) =
+            (row[0].to_string(), row[1].to_string(), row[2].as_i64().unwrap_or(0) as u64);
         if date != group_date || group_rows + rows > MERGED_ROWS {
             merge_group(place, &mut group, &mut merged)?;
             (group_date, group_rows) = (date, 0);

@@ -54,7 +54,8 @@ pub fn open(
     let format = sniff_format(&start[..count]).unwrap_or(Format::Ndjson);
     match format {
         Format::JsonArray => {
-            let elements = ElementCutter::new(source.counted(0).map_err(cannot)?, row.position, max_record_bytes);
+            let elements =
+                ElementCutter::new(source.counted(0).map_err(cannot)?, row.position, max_record_bytes);
             let cutter = Cutter::Elements(Box::new(elements.map_err(cannot)?));
             Ok(Opened { cutter, columns: None, next_row: row.next_row })
         }

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use adpipe_event::{EventBatch, Millis};
 use adpipe_warehouse::{Counts, IdKey, IdSet};
 
+use crate::BatchError;
 use crate::archive::{Archive, PartFile, rows_by_date};
 use crate::files::{FileRow, FileState, Tail};
 use crate::hours::HourBase;
 use crate::identity::Because;
 use crate::parse::FailedRecord;
-use crate::BatchError;
 
 /// A segment is closed at so many bytes of events and errors …
 const SEGMENT_BYTES: usize = 32 << 20;

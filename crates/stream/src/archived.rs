@@ -26,8 +26,9 @@ pub(crate) struct ArchivedIds {
 impl ArchivedIds {
     /// The hours of `archived` whose ids must be asked and are not known as they are now.
     pub fn unknown(&self, archived: &[ArchivedHour]) -> Vec<ArchivedHour> {
-        let is_known =
-            |hour: &ArchivedHour| self.hours.get(&hour.hour).is_some_and(|known| known.version == hour.version);
+        let is_known = |hour: &ArchivedHour| {
+            self.hours.get(&hour.hour).is_some_and(|known| known.version == hour.version)
+        };
         archived.iter().filter(|hour| hour.needs_ids() && !is_known(hour)).copied().collect()
     }
 
@@ -63,7 +64,10 @@ impl ArchivedIds {
             .map(|index| {
                 let hour = events.event_time(index).floor_hour();
                 is_asked(hour)
-                    && self.hours.get(&hour).is_some_and(|known| known.ids.contains(IdKey::of(events.id(index))))
+                    && self
+                        .hours
+                        .get(&hour)
+                        .is_some_and(|known| known.ids.contains(IdKey::of(events.id(index))))
             })
             .collect()
     }

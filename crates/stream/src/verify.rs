@@ -209,8 +209,15 @@ fn nothing_is_missing(
         let errors = errors.get(&range.partition).unwrap_or(&none);
         let of_partition: Vec<&CommitRow> =
             commits.iter().filter(|commit| commit.partition == range.partition).collect();
-        let found =
-            recount(log, &mut archived, &of_partition, range.partition, range.first, Offset(committed), errors)?;
+        let found = recount(
+            log,
+            &mut archived,
+            &of_partition,
+            range.partition,
+            range.first,
+            Offset(committed),
+            errors,
+        )?;
         if let Some(offset) = found.first_missing {
             gaps.push(format!(
                 "partition {} offset {offset}: neither an event nor an error",

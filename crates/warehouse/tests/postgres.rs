@@ -287,8 +287,7 @@ fn old_commits_are_merged_and_the_account_stays_whole() {
         &database,
         "update realtime.commits set committed_at = date_trunc('hour', now()) - interval '3 days'",
     );
-    let policy =
-        RetentionPolicy { minutes: Duration::from_secs(60), commits: DAY, events: DAY };
+    let policy = RetentionPolicy { minutes: Duration::from_secs(60), commits: DAY, events: DAY };
     let retired = warehouse.retire(policy).unwrap();
     assert_eq!((retired.commits, retired.minute_rows), (3, 0));
     let whole =
@@ -312,8 +311,7 @@ fn commits_with_kafkas_gaps_are_merged_too() {
                 10, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ''
          from (values (0, 0), (0, 11), (0, 22), (1, 0), (1, 22)) v (partition, first)",
     );
-    let policy =
-        RetentionPolicy { minutes: Duration::from_secs(60), commits: DAY, events: DAY };
+    let policy = RetentionPolicy { minutes: Duration::from_secs(60), commits: DAY, events: DAY };
     assert_eq!(warehouse.retire(policy).unwrap().commits, 2);
     let merged =
         "select count(*) from realtime.commits where partition = 0 and next_offset = 33 and records = 30";

@@ -6,7 +6,7 @@ mod report;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use adpipe_batch::{BatchError, EtlConfig, Place, Progress};
+use adpipe_batch::{EtlConfig, Place, Progress};
 use adpipe_event::Millis;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::Context;
@@ -37,11 +37,8 @@ pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
         archive: &archive,
         metrics: &services.metrics,
     };
-    let outcome = progress::shown(&progress, || adpipe_batch::run(&etl, place, &progress, &shutdown))?;
-    let mut report = match outcome {
-        Err(BatchError::Stopped) => return Ok(ExitCode::from(130)),
-        outcome => outcome?,
-    };
+    let work = || adpipe_batch::run(&etl, place, &progress, &shutdown);
+    let mut report = progress::shown(&progress, work)??;
     if !args.dry_run && !report.stopped {
         // What the archive has now may leave the hot window.
         report.left_hot = services.warehouse.retire(services.retention().warehouse)?.events;

@@ -14,7 +14,8 @@ pub fn run(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     let minutes_kept = services.config.retention.minutes.0;
     let archive = services.archive();
     let (log, warehouse) = (services.log.as_ref(), services.warehouse.as_ref());
-    let verdict = verify_with_archive(log, warehouse, Some(&archive), minutes_kept)?;
+    let mut verdict = verify_with_archive(log, warehouse, Some(&archive), minutes_kept)?;
+    verdict.checks.extend(adpipe_batch::audit::audit(warehouse, &archive)?);
     print(&verdict, json)?;
     Ok(if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

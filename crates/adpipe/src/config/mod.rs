@@ -156,11 +156,7 @@ pub struct EtlSettings {
 
 impl Default for EtlSettings {
     fn default() -> EtlSettings {
-        EtlSettings {
-            raw_folder: "data/raw".to_owned(),
-            close_after: Span::hours(1),
-            segment_rows: 131_072,
-        }
+        EtlSettings { raw_folder: "data/raw".to_owned(), close_after: Span::hours(1), segment_rows: 131_072 }
     }
 }
 

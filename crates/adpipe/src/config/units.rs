@@ -86,7 +86,9 @@ impl<'de> Deserialize<'de> for HotWindow {
         match text.as_str() {
             "auto" => Ok(HotWindow::Auto),
             _ => humantime::parse_duration(&text).map(|span| HotWindow::Span(Span(span))).map_err(|error| {
-                serde::de::Error::custom(format!("{text:?} is neither \"auto\" nor a duration like \"7d\": {error}"))
+                serde::de::Error::custom(format!(
+                    "{text:?} is neither \"auto\" nor a duration like \"7d\": {error}"
+                ))
             }),
         }
     }

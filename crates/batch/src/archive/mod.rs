@@ -53,12 +53,13 @@ impl Archive {
             if !date_name.starts_with("event_date=") {
                 continue;
             }
-            let files = fs::read_dir(date.path()).map_err(|error| BatchError::archive(&date.path(), error))?;
+            let files =
+                fs::read_dir(date.path()).map_err(|error| BatchError::archive(&date.path(), error))?;
             for file in files {
                 let file = file.map_err(|error| BatchError::archive(&date.path(), error))?;
                 let name = file.file_name().to_string_lossy().into_owned();
-                let is_ours = name.starts_with(UNFINISHED)
-                    || (name.starts_with("part-") && name.ends_with(".parquet"));
+                let is_ours =
+                    name.starts_with(UNFINISHED) || (name.starts_with("part-") && name.ends_with(".parquet"));
                 if is_ours && !named.contains(&format!("{date_name}/{name}")) {
                     fs::remove_file(file.path()).map_err(|error| BatchError::archive(&file.path(), error))?;
                     swept += 1;

@@ -15,6 +15,24 @@ use super::{Archive, schema};
 
 const HOUR_MS: i64 = 3_600_000;
 
+const SITE_CATEGORY: usize = 2;
+const APP_CATEGORY: usize = 5;
+
+/// What figures are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure<'a> {
+    /// When the ad was shown.
+    pub event_time: Millis,
+    /// Whether it was clicked.
+    pub click: bool,
+    /// Banner position, device type, connection type.
+    pub codes: [u8; 3],
+    /// Category of the site.
+    pub site_category: &'a str,
+    /// Category of the app.
+    pub app_category: &'a str,
+}
+
 impl ArchiveIds for Archive {
     fn ids_of_hour(
         &self,
@@ -51,6 +69,32 @@ impl Archive {
             };
             if start < end {
                 on_events(events(group, start, end - start)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls `on_event` with what figures are made of, for each event of a part.
+    ///
+    /// # Errors
+    /// As [`ArchiveIds::ids_of_hour`].
+    pub fn figures(&self, path: &str, mut on_event: impl FnMut(Figure<'_>)) -> Result<(), ArchiveReadError> {
+        self.row_groups(path, None, |group| {
+            let rows = group.metadata().num_rows() as usize;
+            let code = |column| numbers(group, column, 0, rows).map(|(values, _)| values);
+            let (times, clicks) = (times(group, 0, rows)?, code(schema::CLICK)?);
+            let codes =
+                [code(schema::BANNER_POS)?, code(schema::DEVICE_TYPE)?, code(schema::DEVICE_CONN_TYPE)?];
+            let sites = texts(group, schema::FIRST_TEXT + SITE_CATEGORY, 0, rows)?;
+            let apps = texts(group, schema::FIRST_TEXT + APP_CATEGORY, 0, rows)?;
+            for row in 0..rows {
+                on_event(Figure {
+                    event_time: Millis(times[row]),
+                    click: clicks[row] != 0,
+                    codes: [codes[0][row] as u8, codes[1][row] as u8, codes[2][row] as u8],
+                    site_category: as_str(&sites[row])?,
+                    app_category: as_str(&apps[row])?,
+                });
             }
             Ok(())
         })

@@ -119,11 +119,10 @@ impl Archive {
         let folder = self.date_folder(&event_date)?;
         let name = part_name();
         let unfinished = folder.join(format!("{UNFINISHED}{name}"));
-        let bytes =
-            write_file(&unfinished, batches, &rows.order).map_err(|error| {
-                let _ = fs::remove_file(&unfinished);
-                BatchError::archive(&unfinished, error)
-            })?;
+        let bytes = write_file(&unfinished, batches, &rows.order).map_err(|error| {
+            let _ = fs::remove_file(&unfinished);
+            BatchError::archive(&unfinished, error)
+        })?;
         let mut hours: BTreeMap<Millis, OfHour> = BTreeMap::new();
         let mut current = (time(*first).floor_hour(), OfHour::default());
         let mut clicks = 0;
@@ -165,8 +164,11 @@ fn part_name() -> String {
 fn write_file(path: &PathBuf, batches: &[&EventBatch], order: &[(u32, u32)]) -> Result<u64, ParquetError> {
     let file = File::create_new(path)?;
     let schema = schema::message()?;
-    let mut writer =
-        SerializedFileWriter::new(BufWriter::with_capacity(256 << 10, file), schema, Arc::new(schema::properties()?))?;
+    let mut writer = SerializedFileWriter::new(
+        BufWriter::with_capacity(256 << 10, file),
+        schema,
+        Arc::new(schema::properties()?),
+    )?;
     for group in order.chunks(schema::ROW_GROUP_ROWS) {
         let mut row_group = writer.next_row_group()?;
         write_row_group(&mut row_group, batches, group)?;
@@ -240,11 +242,7 @@ fn write_row_group(
 }
 
 /// The texts of one column, all in one buffer.
-fn gather_texts<'a>(
-    texts: &mut Vec<ByteArray>,
-    rows: &[(u32, u32)],
-    text: impl Fn((u32, u32)) -> &'a str,
-) {
+fn gather_texts<'a>(texts: &mut Vec<ByteArray>, rows: &[(u32, u32)], text: impl Fn((u32, u32)) -> &'a str) {
     let mut buffer = Vec::with_capacity(rows.len() * 10);
     let mut ends = Vec::with_capacity(rows.len());
     for row in rows {

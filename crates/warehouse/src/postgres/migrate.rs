@@ -27,11 +27,7 @@ const STEPS: &[Step] = &[
         name: "events, metrics, offsets, commits",
         sql: include_str!("../../sql/postgres/0001_schemas.sql"),
     },
-    Step {
-        version: 5,
-        name: "archive, raw files",
-        sql: include_str!("../../sql/postgres/0005_archive.sql"),
-    },
+    Step { version: 5, name: "archive, raw files", sql: include_str!("../../sql/postgres/0005_archive.sql") },
 ];
 
 /// The newest step that is applied; 0 for none.

@@ -149,10 +149,8 @@ pub(super) fn drop_day(settings: &PostgresSettings, day: Day) -> Result<Option<u
     let rows: i64 =
         transaction.query_one(&day.fill(COUNT_DAY), &[]).and_then(|row| row.try_get(0)).map_err(fail)?;
     let (from, to) = (Time(day.start()), Time(Day(day.0 + 1).start()));
-    let archived: i64 = transaction
-        .query_one(COPIES_OF_DAY, &[&from, &to])
-        .and_then(|row| row.try_get(0))
-        .map_err(fail)?;
+    let archived: i64 =
+        transaction.query_one(COPIES_OF_DAY, &[&from, &to]).and_then(|row| row.try_get(0)).map_err(fail)?;
     if rows != archived {
         return Err(WarehouseError::Statement(format!(
             "realtime.{} has {rows} rows and {archived} of them are archived; archive the others first",

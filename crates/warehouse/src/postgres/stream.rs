@@ -170,10 +170,7 @@ impl<'w> PostgresTransaction<'w> {
         let apps = column(rows, |row| row.app_category);
         let impressions = column(rows, |row| row.impressions as i64);
         let clicks = column(rows, |row| row.clicks as i64);
-        self.run(
-            pick,
-            &[&windows, &banners, &devices, &connections, &sites, &apps, &impressions, &clicks],
-        )?;
+        self.run(pick, &[&windows, &banners, &devices, &connections, &sites, &apps, &impressions, &clicks])?;
         Ok(())
     }
 }

@@ -42,11 +42,9 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 sql: include_str!("../../sql/sqlite/realtime_0003.sql"),
             },
         ],
-        Schema::Ops => &[Migration {
-            version: 3,
-            name: "raw files",
-            sql: include_str!("../../sql/sqlite/ops_0003.sql"),
-        }],
+        Schema::Ops => {
+            &[Migration { version: 3, name: "raw files", sql: include_str!("../../sql/sqlite/ops_0003.sql") }]
+        }
         Schema::Analytics | Schema::Errors => &[],
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn execute(connection: &Connection, sql: &str, params: &[Value]) -> r
 /// Runs a statement with a result.
 pub(super) fn query(connection: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<Table> {
     let mut statement = connection.prepare_cached(sql)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     bind(&mut statement, params)?;
     let mut rows = statement.raw_query();
     let mut values = Vec::new();

@@ -1,5 +1,6 @@
 //! `adpipe bench`: the figures of this machine, with a plain loop beside them.
 
+mod etl;
 mod measure;
 mod scratch;
 mod stages;
@@ -14,8 +15,14 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
     if let Some(url) = &args.log {
         config.log.url.clone_from(url);
     }
-    const ALL: [BenchKind; 5] =
-        [BenchKind::Parse, BenchKind::Ingest, BenchKind::Http, BenchKind::Stream, BenchKind::Latency];
+    const ALL: [BenchKind; 6] = [
+        BenchKind::Parse,
+        BenchKind::Ingest,
+        BenchKind::Http,
+        BenchKind::Stream,
+        BenchKind::Latency,
+        BenchKind::Etl,
+    ];
     let wanted = if args.what.is_empty() { &ALL[..] } else { &args.what };
     // Whatever is configured holds somebody's data: only what is named here is written to.
     let mut embedded = config;
@@ -31,6 +38,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
             BenchKind::Http => figures.push(stages::http(&embedded, args.rows)?),
             BenchKind::Stream => figures.push(stages::stream(&config, args.rows)?),
             BenchKind::Latency => figures.push(stages::latency(&config, args.rate)?),
+            BenchKind::Etl => figures.extend(etl::etl(&embedded, args.rows)?),
         }
     }
     print(&figures, args.json)
@@ -43,6 +51,7 @@ fn name(kind: BenchKind) -> &'static str {
         BenchKind::Http => "ingest over HTTP",
         BenchKind::Stream => "the stream processor",
         BenchKind::Latency => "latency",
+        BenchKind::Etl => "batch",
     }
 }
 

@@ -16,7 +16,17 @@ pub fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
         return output::json(&to_json(report));
     }
     let header = [
-        "file", "state", "rows", "valid", "clicks", "CTR", "duplicates", "invalid", "float ids", "from", "to",
+        "file",
+        "state",
+        "rows",
+        "valid",
+        "clicks",
+        "CTR",
+        "duplicates",
+        "invalid",
+        "float ids",
+        "from",
+        "to",
     ];
     let right = [false, false, true, true, true, true, true, true, true, false, false];
     let (interesting, unchanged): (Vec<&FileReport>, Vec<&FileReport>) =
