@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use adpipe_event::{Millis, Rules};
@@ -144,10 +144,12 @@ fn read_files(
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_THREADS);
     let committed = AtomicU64::new(0);
     let (work_sender, work) = sync_channel(threads);
-    let work = Mutex::new(work);
+    // Shared by the threads that take from it alone: when they have ended, so has it, and nobody
+    // waits for room in it.
+    let work = Arc::new(Mutex::new(work));
     let (item_sender, items) = sync_channel::<Numbered>(threads);
     let (full_sender, full) = sync_channel::<Segment>(0);
-    let full = Mutex::new(full);
+    let full = Arc::new(Mutex::new(full));
     let (written_sender, written) = sync_channel::<Result<Segment, BatchError>>(0);
     // As many tokens as segments may be on their way.
     let (token_sender, tokens) = sync_channel::<()>(threads);
@@ -175,14 +177,14 @@ fn read_files(
         let start = |error: std::io::Error| BatchError::Thread(error.to_string());
         let reading = named("etl-read").spawn_scoped(scope, move || intake.run()).map_err(start)?;
         for _ in 0..threads {
-            let (work, items) = (&work, item_sender.clone());
-            let parsing = move || parse_pieces(work, &items, rules, config.max_record_bytes);
+            let (work, items) = (Arc::clone(&work), item_sender.clone());
+            let parsing = move || parse_pieces(&work, &items, rules, config.max_record_bytes);
             named("etl-parse").spawn_scoped(scope, parsing).map_err(start)?;
-            let (full, written) = (&full, written_sender.clone());
-            let writing = move || write_segments(full, &written, place.archive, config.dry_run);
+            let (full, written) = (Arc::clone(&full), written_sender.clone());
+            let writing = move || write_segments(&full, &written, place.archive, config.dry_run);
             named("etl-write").spawn_scoped(scope, writing).map_err(start)?;
         }
-        drop((item_sender, written_sender));
+        drop((item_sender, written_sender, work, full));
         let committed = &committed;
         let committing = named("etl-commit")
             .spawn_scoped(scope, move || commit_segments(committer, &written, committed, &tokens))

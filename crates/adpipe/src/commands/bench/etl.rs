@@ -31,7 +31,7 @@ const PEERS: [(&str, &str); 2] = [
         "import duckdb
 duckdb.sql(f\"copy (select distinct on (hour, id) * from read_csv('{source}', types={{'id': 'VARCHAR'}})) \"
            f\"to '{target}' (format parquet, compression zstd)\")
-rows = duckdb.sql(f\"select count(*) from '{target}'\").fetchone()[0]
+rows = duckdb.sql(f\"select count(*) from '{target}'\").fetchall()[0][0]
 version = duckdb.__version__",
     ),
     (
