@@ -154,8 +154,11 @@ fn peer(name: &str, work: &str, source: &Path, rows: u64, ours: &Figure) -> anyh
         }
         bail!("{name} failed: {}", words.trim());
     }
+    // A progress bar may come before it.
+    let said = String::from_utf8_lossy(&output.stdout);
+    let answer = said.trim_end().rsplit(['\n', '\r']).next().unwrap_or_default();
     let (seconds, cpu_seconds, peak_mb, kept, version): (f64, f64, f64, u64, String) =
-        serde_json::from_slice(&output.stdout).context("the peer's answer cannot be read")?;
+        serde_json::from_str(answer).context("the peer's answer cannot be read")?;
     let speed = rows as f64 / seconds.max(1e-9);
     Ok(Some(Figure {
         work: format!("{name} {version}: CSV → Parquet, dedup"),
