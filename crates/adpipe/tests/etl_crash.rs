@@ -314,3 +314,30 @@ fn days_leave_postgres_once_the_archive_has_them() {
     assert_eq!(pipeline.number(days), 10, "no day was made anew for duplicates");
     pipeline.verify(0);
 }
+
+#[test]
+fn stopped_by_a_signal_it_goes_on_at_the_next_run() {
+    let pipeline = Pipeline::new(None);
+    pipeline.folder.generate(
+        "data/raw/events.csv",
+        &["--rows", "300000", "--start", "2014-10-01", "--end", "2014-10-21", "--format", "csv"],
+    );
+    pipeline.run(&["etl", "--dry-run"]);
+    let child =
+        pipeline.adpipe(&["etl", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("something is committed", Duration::from_secs(60), || {
+        pipeline.number("select count(*) from realtime.archive_parts") > 0
+    });
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", shown(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let taken = report["this_run"]["rows"].as_u64().unwrap();
+    assert!(report["files"][0]["state"] == "stopped" && taken > 0 && taken < 300_000, "{report}");
+    pipeline.verify(0);
+    let report: Value = serde_json::from_str(&pipeline.run(&["etl", "--json"])).unwrap();
+    assert_eq!(report["files"][0]["because"], "went on");
+    assert_eq!(report["this_run"]["rows"], 300_000 - taken);
+    assert_eq!(report["files"][0]["total"]["valid"], 300_000);
+    pipeline.verify(0);
+}

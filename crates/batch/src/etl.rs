@@ -19,14 +19,13 @@ use adpipe_warehouse::{Warehouse, query_table};
 
 use crate::archive::Archive;
 use crate::commit::{Account, Committer};
-use crate::discover::{RawFile, Unreadable, discover, is_of_date};
+use crate::discover::{RawFile, discover, is_of_date};
 use crate::files::{self, FileState};
 use crate::hours::HourSets;
-use crate::identity::Plan;
 use crate::intake::{Intake, Item, Numbered, parse_pieces};
 use crate::parse::ParsedChunk;
 use crate::progress::Progress;
-use crate::report::{FileReport, Report};
+use crate::report::{FileReport, Report, file_reports, settled_report, unreadable_report};
 use crate::segment::{ErrorRow, Piece, Segment};
 use crate::{BatchError, closed, hints, hot, lock, merge};
 
@@ -369,57 +368,6 @@ impl Sorter<'_> {
         // The thread that commits says what has gone wrong when it takes nothing any more.
         Ok(self.tokens.send(()).is_ok() && self.full.send(segment).is_ok())
     }
-}
-
-fn settled_report(file: &RawFile, plan: Plan) -> FileReport {
-    let mut report = FileReport {
-        name: file.name.clone(),
-        state: "empty",
-        because: "",
-        message: String::new(),
-        counts: Default::default(),
-        total: Default::default(),
-        first_event: None,
-        last_event: None,
-    };
-    match plan {
-        Plan::Unchanged(row) => {
-            report.state = if row.state == FileState::Damaged { "damaged" } else { "unchanged" };
-            (report.first_event, report.last_event) = (row.first_event, row.last_event);
-            (report.message, report.total) = (row.message, row.counts);
-        }
-        Plan::Failed(message) => (report.state, report.message) = ("unreadable", message),
-        Plan::Empty | Plan::Read { .. } => {}
-    }
-    report
-}
-
-fn unreadable_report(unreadable: &Unreadable) -> FileReport {
-    let file = RawFile { path: PathBuf::new(), name: unreadable.name.clone() };
-    settled_report(&file, Plan::Failed(unreadable.reason.clone()))
-}
-
-/// Reports in the order of the files.
-fn file_reports(
-    files: &[RawFile],
-    mut reports: Vec<FileReport>,
-    accounts: std::collections::HashMap<usize, Account>,
-) -> Vec<FileReport> {
-    reports.extend(accounts.into_iter().map(|(file, account)| FileReport {
-        name: files[file].name.clone(),
-        state: match account.row.state {
-            FileState::Reading => "stopped",
-            state => state.as_str(),
-        },
-        because: account.because.as_str(),
-        message: account.row.message,
-        counts: account.counts,
-        total: account.row.counts,
-        first_event: account.row.first_event,
-        last_event: account.row.last_event,
-    }));
-    reports.sort_by(|a, b| a.name.cmp(&b.name));
-    reports
 }
 
 /// Newest hour that has figures.

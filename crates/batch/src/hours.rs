@@ -16,7 +16,7 @@ pub(crate) const HOUR_NOW: &str = section(ARCHIVE_SQL, "hour_now");
 pub(crate) const HOT_IDS: &str = section(ARCHIVE_SQL, "hot_ids");
 
 /// Bytes of ids held before hours that are not in use are let go of.
-const MAX_BYTES: usize = 96 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 /// What was known of an hour when its ids were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +40,11 @@ pub(crate) struct HourSets<'a> {
     warehouse: &'a dyn Warehouse,
     archive: &'a Archive,
     hours: HashMap<Millis, KnownHour, foldhash::fast::FixedState>,
-    bytes_at_check: usize,
 }
 
 impl<'a> HourSets<'a> {
     pub fn new(warehouse: &'a dyn Warehouse, archive: &'a Archive) -> HourSets<'a> {
-        HourSets { warehouse, archive, hours: HashMap::default(), bytes_at_check: 0 }
+        HourSets { warehouse, archive, hours: HashMap::default() }
     }
 
     /// For each event whether its id is new; the first one of several wins. Notes the hours in
@@ -98,7 +97,6 @@ impl<'a> HourSets<'a> {
                 held -= known.ids.byte_size();
             }
         }
-        self.bytes_at_check = held;
     }
 }
 

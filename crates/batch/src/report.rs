@@ -1,9 +1,16 @@
 //! What a run did, for people and machines.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_warehouse::Counts;
+
+use crate::commit::Account;
+use crate::discover::{RawFile, Unreadable};
+use crate::files::FileState;
+use crate::identity::Plan;
 
 /// What became of one file.
 #[derive(Debug, Clone)]
@@ -81,4 +88,57 @@ impl Report {
     pub fn is_failed(&self) -> bool {
         self.files.iter().any(FileReport::is_failed)
     }
+}
+
+/// Of a file that was not read.
+pub(crate) fn settled_report(file: &RawFile, plan: Plan) -> FileReport {
+    let mut report = FileReport {
+        name: file.name.clone(),
+        state: "empty",
+        because: "",
+        message: String::new(),
+        counts: Default::default(),
+        total: Default::default(),
+        first_event: None,
+        last_event: None,
+    };
+    match plan {
+        Plan::Unchanged(row) => {
+            report.state = if row.state == FileState::Damaged { "damaged" } else { "unchanged" };
+            (report.first_event, report.last_event) = (row.first_event, row.last_event);
+            (report.message, report.total) = (row.message, row.counts);
+        }
+        Plan::Failed(message) => (report.state, report.message) = ("unreadable", message),
+        Plan::Empty | Plan::Read { .. } => {}
+    }
+    report
+}
+
+/// Of what cannot be looked into.
+pub(crate) fn unreadable_report(unreadable: &Unreadable) -> FileReport {
+    let file = RawFile { path: PathBuf::new(), name: unreadable.name.clone() };
+    settled_report(&file, Plan::Failed(unreadable.reason.clone()))
+}
+
+/// Reports in the order of the files.
+pub(crate) fn file_reports(
+    files: &[RawFile],
+    mut reports: Vec<FileReport>,
+    accounts: HashMap<usize, Account>,
+) -> Vec<FileReport> {
+    reports.extend(accounts.into_iter().map(|(file, account)| FileReport {
+        name: files[file].name.clone(),
+        state: match account.row.state {
+            FileState::Reading => "stopped",
+            state => state.as_str(),
+        },
+        because: account.because.as_str(),
+        message: account.row.message,
+        counts: account.counts,
+        total: account.row.counts,
+        first_event: account.row.first_event,
+        last_event: account.row.last_event,
+    }));
+    reports.sort_by(|a, b| a.name.cmp(&b.name));
+    reports
 }
