@@ -96,7 +96,12 @@ pub fn run(
     if !config.dry_run {
         let named = query_table(place.warehouse, PATHS, &[])?;
         let named: HashSet<String> = named.rows.iter().map(|row| row[0].to_string()).collect();
-        report.swept = place.archive.sweep(&named)?;
+        let strays = place.archive.strays(&named)?;
+        if !strays.is_empty() {
+            place.warehouse.sync()?;
+            place.archive.sweep(&strays)?;
+            report.swept = strays.len() as u64;
+        }
     }
     let (mut files, unreadable) = discover(&config.raw_folder, &config.named);
     if let Some(date) = config.date.as_deref().filter(|_| config.named.is_empty()) {
@@ -119,6 +124,10 @@ pub fn run(
         if !shutdown.is_triggered() {
             report.merged = merge::merge(config.merge_files, place, shutdown)?;
         }
+    }
+    if !config.dry_run {
+        // Who is told that a file is done may remove it.
+        place.warehouse.sync()?;
     }
     report.stopped = shutdown.is_triggered();
     report.took = started.elapsed();

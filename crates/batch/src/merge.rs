@@ -84,6 +84,8 @@ fn merge_group(place: Place<'_>, group: &mut Vec<String>, merged: &mut (u64, u64
         add_part_row(transaction.as_mut(), part, "merged")?;
     }
     transaction.commit()?;
+    // A power failure could undo a commit that is not synced: the old files would be named again.
+    place.warehouse.sync()?;
     paths.iter().try_for_each(|path| archive.remove(path))?;
     merged.0 += paths.len() as u64;
     merged.1 += parts.len() as u64;

@@ -39,14 +39,13 @@ impl Archive {
         &self.root
     }
 
-    /// Removes what no row names: `named` are the paths of `realtime.archive_parts`. Gives how
-    /// many files went. Only for who holds the archive's lock.
+    /// Files that no row names; `named` are the paths of `realtime.archive_parts`.
     ///
     /// # Errors
-    /// When the folder cannot be read or a file not be removed.
-    pub fn sweep(&self, named: &HashSet<String>) -> Result<u64, BatchError> {
-        let mut swept = 0;
-        let Ok(dates) = fs::read_dir(&self.root) else { return Ok(0) };
+    /// When the folder cannot be read.
+    pub fn strays(&self, named: &HashSet<String>) -> Result<Vec<PathBuf>, BatchError> {
+        let mut strays = Vec::new();
+        let Ok(dates) = fs::read_dir(&self.root) else { return Ok(strays) };
         for date in dates {
             let date = date.map_err(|error| BatchError::archive(&self.root, error))?;
             let date_name = date.file_name().to_string_lossy().into_owned();
@@ -61,12 +60,22 @@ impl Archive {
                 let is_ours =
                     name.starts_with(UNFINISHED) || (name.starts_with("part-") && name.ends_with(".parquet"));
                 if is_ours && !named.contains(&format!("{date_name}/{name}")) {
-                    fs::remove_file(file.path()).map_err(|error| BatchError::archive(&file.path(), error))?;
-                    swept += 1;
+                    strays.push(file.path());
                 }
             }
         }
-        Ok(swept)
+        Ok(strays)
+    }
+
+    /// Removes what no row names. Only for who holds the archive's lock, and has synced the
+    /// warehouse: a row that a power failure brings back would name a file that is gone.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn sweep(&self, strays: &[PathBuf]) -> Result<(), BatchError> {
+        strays
+            .iter()
+            .try_for_each(|path| fs::remove_file(path).map_err(|error| BatchError::archive(path, error)))
     }
 
     /// Removes parts that are named no more.
