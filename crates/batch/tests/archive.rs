@@ -31,7 +31,7 @@ fn events(count: u32) -> EventBatch {
             device_conn_type: 99,
             texts,
             ints: std::array::from_fn(|column| {
-                (number as usize % (column + 2) > 0).then_some(number as i32 - 1)
+                (!(number as usize).is_multiple_of(column + 2)).then_some(number as i32 - 1)
             }),
         });
     }
