@@ -1,5 +1,7 @@
 //! The commands and their flags.
 
+pub mod dlq;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,6 +13,7 @@ Examples:
   adpipe ingest --wait clicks.csv.gz      count the events of a file
   curl --data-binary @events.ndjson localhost:8088/v1/events
   adpipe sql 'select count(*) from realtime.events'
+  adpipe dlq stats                        what is in error, and why
   adpipe verify                           prove that nothing was lost or counted twice
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped by Ctrl-C.";
@@ -45,7 +48,7 @@ Examples:
   adpipe demo --data /tmp/demo   somewhere else")]
     Demo(DemoArgs),
 
-    /// Run all roles in one process: stream processor, console, retention
+    /// Run all roles in one process: stream processor, dead-letter queue, console, retention
     #[command(after_help = "\
 Examples:
   adpipe up
@@ -60,6 +63,7 @@ is replaced by the others, and no event is lost or counted twice.
 
 Examples:
   adpipe run stream
+  adpipe run dlq
   adpipe run console
   ADPIPE_LOG__URL=kafka://broker:9092 adpipe run stream")]
     Run(RunArgs),
@@ -110,6 +114,9 @@ Examples:
   adpipe sql --format csv 'select * from realtime.metrics_hourly' > hourly.csv")]
     Sql(SqlArgs),
 
+    /// The dead-letter queue: look at errors, retry, repair, discard
+    Dlq(dlq::DlqArgs),
+
     /// Prove that nothing was lost or counted twice
     #[command(after_help = "\
 Recounts every record that the log still holds against the warehouse, and every table against
@@ -120,6 +127,19 @@ Examples:
   adpipe verify
   adpipe verify --json")]
     Verify(JsonArgs),
+
+    /// Make the marts: run, test and document the dbt project
+    #[command(after_help = "\
+The project is ./dbt, the folder in transform.project, or else the one inside of adpipe. It is run
+by adpipe itself, or by the real dbt with transform.engine = \"dbt\". What the tests find is kept in
+ops.data_tests and ops.data_test_failures. Exit code 1 when something failed.
+
+Examples:
+  adpipe transform build                        seeds, models and tests
+  adpipe transform run --select mart_daily_ctr+
+  adpipe transform test --select tag:marts
+  adpipe transform docs                         a page with models, tests and lineage")]
+    Transform(TransformArgs),
 
     /// Check every configured part and say what to do
     #[command(after_help = "\
@@ -324,6 +344,8 @@ pub struct RunArgs {
 pub enum Role {
     /// Count the events of the log
     Stream,
+    /// Store, retry and repair errors
+    Dlq,
     /// Serve the console and take events over HTTP
     Console,
 }
@@ -337,6 +359,60 @@ pub struct DoctorArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct TransformArgs {
+    #[command(subcommand)]
+    pub action: TransformAction,
+}
+
+#[derive(Subcommand)]
+pub enum TransformAction {
+    /// Make the models
+    Run(TransformRunArgs),
+    /// Run the tests
+    Test(TransformRunArgs),
+    /// Seeds, models and tests, in the order that they need
+    Build(TransformRunArgs),
+    /// Write the documentation, one page
+    Docs(TransformDocsArgs),
+    /// Write the project that is inside of adpipe into a folder, to change it or to run it with dbt
+    Export {
+        /// A new or empty folder
+        folder: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub struct TransformRunArgs {
+    /// Only these: names, tag:T, path:P, source:S, test_type:T …; + before or after takes what it
+    /// is made of, or what is made of it; a,b what both choose
+    #[arg(short, long, value_name = "SELECTOR", num_args = 1..)]
+    pub select: Vec<String>,
+
+    /// Not these
+    #[arg(long, value_name = "SELECTOR", num_args = 1..)]
+    pub exclude: Vec<String>,
+
+    /// Make incremental models anew
+    #[arg(long)]
+    pub full_refresh: bool,
+
+    /// Variables of the project, as YAML: '{minutes_kept_days: 30}'
+    #[arg(long, value_name = "YAML", default_value = "", hide_default_value = true)]
+    pub vars: String,
+
+    /// Print the results as JSON, in the form of dbt's run_results.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct TransformDocsArgs {
+    /// The page [default: index.html in transform.target_path]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -370,7 +446,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub rate: u32,
 
-    /// Measure stream and latency with this PostgreSQL database, which must be empty and keeps
+    /// Measure stream, latency and transform with this PostgreSQL database, which must be empty and keeps
     /// what is written
     #[arg(long, value_name = "URL")]
     pub warehouse: Option<String>,
@@ -394,4 +470,6 @@ pub enum BenchKind {
     Latency,
     /// Files into the archive; DuckDB and Polars beside it, where ADPIPE_BENCH_PYTHON has them
     Etl,
+    /// All marts over the metrics of 40 million events
+    Transform,
 }

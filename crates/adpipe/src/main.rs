@@ -26,10 +26,9 @@ fn main() -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{} {error:#}", output::paint_error("error:"));
-            match error.downcast_ref::<config::ConfigError>() {
-                Some(_) => ExitCode::from(USAGE),
-                None => ExitCode::FAILURE,
-            }
+            let is_usage = error.is::<config::ConfigError>()
+                || error.downcast_ref().is_some_and(adpipe_transform::TransformError::is_usage);
+            if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

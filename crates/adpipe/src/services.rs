@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adpipe_batch::Archive;
+use adpipe_dlq::Dlq;
 #[cfg(feature = "kafka")]
 use adpipe_log::kafka::{KafkaLog, KafkaOptions};
 use adpipe_log::sqlite::SqliteLog;
@@ -96,9 +97,9 @@ impl LogPlace {
     }
 }
 
-/// Held by who processes the log.
+/// Held by who plays a role.
 #[derive(Debug)]
-pub struct StreamRole {
+pub struct HeldRole {
     _lock: Option<RoleLock>,
 }
 
@@ -127,18 +128,30 @@ impl Services {
 
     /// Takes the stream processor's role on this data, unless another process has it. On Kafka any
     /// number of processes may: they share the partitions.
-    pub fn take_stream_role(&self) -> anyhow::Result<Option<StreamRole>> {
+    pub fn take_stream_role(&self) -> anyhow::Result<Option<HeldRole>> {
         match role_folder(&self.config)? {
-            Some(folder) => Ok(take_role(&folder, "stream")?.map(|lock| StreamRole { _lock: Some(lock) })),
-            None => Ok(Some(StreamRole { _lock: None })),
+            Some(folder) => Ok(take_role(&folder, "stream")?.map(|lock| HeldRole { _lock: Some(lock) })),
+            None => Ok(Some(HeldRole { _lock: None })),
         }
     }
 
     /// Takes the stream processor's role only when nobody else has it, or shares in it.
-    pub fn take_vacant_stream_role(&self) -> anyhow::Result<Option<StreamRole>> {
+    pub fn take_vacant_stream_role(&self) -> anyhow::Result<Option<HeldRole>> {
         match self.log.consumers(Topic::Raw)? {
             Some(consumers) if consumers > 0 => Ok(None),
             _ => self.take_stream_role(),
+        }
+    }
+
+    /// Takes the dead-letter queue's role only when nobody else has it. Any number of processes may
+    /// keep one queue; this is for those who need it kept and would rather leave it to another.
+    pub fn take_vacant_dlq_role(&self) -> anyhow::Result<Option<HeldRole>> {
+        if self.log.consumers(Topic::Error)?.is_some_and(|consumers| consumers > 0) {
+            return Ok(None);
+        }
+        match role_folder(&self.config)? {
+            Some(folder) => Ok(take_role(&folder, "dlq")?.map(|lock| HeldRole { _lock: Some(lock) })),
+            None => Ok(Some(HeldRole { _lock: None })),
         }
     }
 
@@ -158,6 +171,12 @@ impl Services {
     /// The archive.
     pub fn archive(&self) -> Archive {
         Archive::new(Path::new(&self.config.archive.url))
+    }
+
+    /// The dead-letter queue.
+    pub fn dlq(&self) -> Result<Dlq, ConfigError> {
+        let settings = self.config.dlq.settings(&self.config.stream)?;
+        Ok(Dlq::new(settings, Arc::clone(&self.log), Arc::clone(&self.warehouse), self.metrics.clone()))
     }
 
     /// What is kept for how long.

@@ -16,6 +16,9 @@ use common::{ADPIPE, Dice, Folder, eventually, shown};
 const ROWS: &str = "1000000";
 const PROCESSORS: usize = 3;
 
+/// Keepers of the dead-letter queue.
+const KEEPERS: usize = 2;
+
 /// Longer than the session timeout below.
 const PAUSE: Duration = Duration::from_secs(9);
 
@@ -47,6 +50,7 @@ struct Production {
     postgres_network: Proxy,
     database: String,
     processors: Vec<Child>,
+    keepers: Vec<Child>,
 }
 
 impl Production {
@@ -62,8 +66,17 @@ impl Production {
         let through = format!(":{}/", postgres_network.port());
         let database = postgres.new_database().replace(&format!(":{}/", postgres.port()), &through);
         let folder = Folder::new();
-        let processors = Vec::new();
-        Some(Production { folder, kafka, postgres, kafka_network, postgres_network, database, processors })
+        let (processors, keepers) = (Vec::new(), Vec::new());
+        Some(Production {
+            folder,
+            kafka,
+            postgres,
+            kafka_network,
+            postgres_network,
+            database,
+            processors,
+            keepers,
+        })
     }
 
     fn adpipe(&self, arguments: &[&str]) -> Command {
@@ -89,6 +102,24 @@ impl Production {
     fn add_processor(&mut self) {
         let child = self.adpipe(&["run", "stream"]).stdout(Stdio::null()).spawn().unwrap();
         self.processors.push(child);
+    }
+
+    fn add_keeper(&mut self) {
+        let child = self.adpipe(&["run", "dlq"]).stdout(Stdio::null()).spawn().unwrap();
+        self.keepers.push(child);
+    }
+
+    fn kill_a_keeper(&mut self) {
+        let mut killed = self.keepers.swap_remove(0);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        self.add_keeper();
+    }
+
+    fn number(&self, sql: &str) -> u64 {
+        let sql = format!("select ({sql}) as n");
+        let rows: serde_json::Value = serde_json::from_str(&self.run(&["sql", "--json", &sql])).unwrap();
+        rows[0]["n"].as_u64().unwrap()
     }
 
     /// Records that are processed; 0 while PostgreSQL cannot say.
@@ -134,7 +165,7 @@ impl Production {
 
     /// Every processor must still be there: whatever happens, they come back by themselves.
     fn assert_all_alive(&mut self, seed: u64) {
-        for processor in &mut self.processors {
+        for processor in self.processors.iter_mut().chain(&mut self.keepers) {
             let ended = processor.try_wait().unwrap();
             assert!(ended.is_none(), "seed {seed}: a processor ended: {ended:?}");
         }
@@ -143,7 +174,7 @@ impl Production {
 
 impl Drop for Production {
     fn drop(&mut self) {
-        for processor in &mut self.processors {
+        for processor in self.processors.iter_mut().chain(&mut self.keepers) {
             let _ = processor.kill();
             let _ = processor.wait();
         }
@@ -175,12 +206,16 @@ fn a_million_events_are_counted_once_whatever_happens() {
     for _ in 0..PROCESSORS {
         production.add_processor();
     }
+    for _ in 0..KEEPERS {
+        production.add_keeper();
+    }
     eventually("the processors work", Duration::from_secs(60), || production.processed() > 0);
     let mut left = MISHAPS.to_vec();
     while !left.is_empty() {
         let mishap = left.swap_remove(dice.below(left.len() as u64) as usize);
         println!("{mishap:?} at {} of {total}", production.processed());
         production.suffer(mishap, &mut dice);
+        production.kill_a_keeper();
         std::thread::sleep(Duration::from_millis(500 + dice.below(1_500)));
         production.assert_all_alive(seed);
     }
@@ -209,4 +244,40 @@ fn a_million_events_are_counted_once_whatever_happens() {
     let theirs = production.run(&["sql", "--format", "csv", figures]);
     let ours = production.folder.run(&["sql", "--format", "csv", figures]);
     assert!(sorted_ids(&theirs) == sorted_ids(&ours), "seed {seed}: the hourly figures differ");
+
+    errors_are_repaired_once(&mut production, &made, seed);
+}
+
+/// Every error of the stream is in the queue, whatever happened; a bulk repair under fire counts
+/// each of them once.
+fn errors_are_repaired_once(production: &mut Production, made: &serde_json::Value, seed: u64) {
+    let of = |kind: &str| made[kind].as_u64().unwrap();
+    let stored = "select count(*) from errors.dlq_errors";
+    let bad = of("parse") + of("schema") + of("validation") + of("future");
+    eventually("every error is stored", Duration::from_secs(120), || production.number(stored) == bad);
+    for kind in ["parse", "schema", "validation", "future", "sink"] {
+        let expected = made.get(kind).map_or(0, |count| count.as_u64().unwrap());
+        let found = production.number(&format!("{stored} where error_type = '{kind}'"));
+        assert_eq!(found, expected, "seed {seed}: {kind}");
+    }
+    let mend = ["dlq", "edit", "--field", "click", "--set", "click=0", "--yes", "--no-wait", "--json"];
+    let job: serde_json::Value = serde_json::from_str(&production.run(&mend)).unwrap();
+    let id = job["job_id"].as_str().unwrap().to_owned();
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(700));
+        production.kill_a_keeper();
+    }
+    let open = "select count(*) from errors.jobs where state in ('running', 'canary')";
+    let under_way = format!("{stored} where status = 'retrying' or job_id = '{id}' and status = 'pending'");
+    eventually("the repair is done", Duration::from_secs(240), || {
+        production.number(open) == 0 && production.number(&under_way) == 0
+    });
+    let changed = production.number(&format!("select changed from errors.jobs where job_id = '{id}'"));
+    assert!(changed > 50, "seed {seed}: {changed}");
+    assert_eq!(production.number(&format!("{stored} where status = 'resolved'")), changed, "seed {seed}");
+    let events = production.number("select count(*) from realtime.events");
+    assert_eq!(events, of("valid") + changed, "seed {seed}");
+    production.assert_all_alive(seed);
+    let verdict = production.run(&["verify"]);
+    assert!(verdict.contains("zero residue"), "seed {seed}: {verdict}");
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_console::{Console, ConsoleConfig, Services};
+use adpipe_dlq::{Dlq, DlqSettings};
 use adpipe_event::Millis;
 use adpipe_generate::{Config, Generator};
 use adpipe_log::sqlite::SqliteLog;
@@ -30,7 +31,10 @@ fn main() -> Result<(), Failure> {
     let warehouse = Arc::new(SqliteWarehouse::open(&folder)?);
     let metrics = Metrics::new("preview")?;
     let shutdown = Shutdown::new();
+    let dlq =
+        Dlq::new(DlqSettings::default(), Arc::clone(&log), Arc::clone(&warehouse) as _, metrics.clone());
     let services = Services {
+        dlq: dlq.clone(),
         log: Arc::clone(&log),
         warehouse: Arc::clone(&warehouse) as _,
         metrics: metrics.clone(),
@@ -50,6 +54,7 @@ fn main() -> Result<(), Failure> {
             });
             scope.spawn(|| produce(log.as_ref(), rate, history));
         }
+        scope.spawn(|| adpipe_dlq::role::run(&dlq, &Shutdown::new()));
         tokio::runtime::Runtime::new()?.block_on(async {
             let console = Console::bind(config, services).await?;
             println!("{}", console.url());

@@ -4,6 +4,8 @@ use tokio::sync::watch;
 
 use crate::assets::Assets;
 use crate::config::{ConsoleConfig, Services};
+use crate::csrf;
+use crate::dlq;
 use crate::error::ConsoleError;
 use crate::ingest::Intake;
 use crate::lag::LagGauge;
@@ -23,21 +25,26 @@ pub(crate) struct App {
     pub overviews: Overviews,
     pub pages: Pages,
     pub assets: Assets,
+    pub desk: dlq::Desk,
+    /// What a page's buttons have to show.
+    pub csrf_token: String,
     /// Turns true when the console ends.
     pub closing: watch::Sender<bool>,
 }
 
 impl App {
     pub fn new(config: ConsoleConfig, services: Services, on_loopback: bool) -> Result<App, ConsoleError> {
-        let assets = Assets::new();
+        let (assets, csrf_token) = (Assets::new(), csrf::new_token());
         Ok(App {
             on_loopback,
             intake: Intake::new(&config),
             lag: LagGauge::new(&services),
             live: Live::new(),
             overviews: Overviews::new(),
-            pages: Pages::new(services.version)?,
+            pages: Pages::new(services.version, &csrf_token)?,
             assets,
+            desk: dlq::Desk::new(),
+            csrf_token,
             closing: watch::Sender::new(false),
             config,
             services,

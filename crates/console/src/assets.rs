@@ -11,11 +11,20 @@ use hyper::body::Bytes;
 use crate::app::App;
 use crate::refusal::Refusal;
 
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 14] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("../static/console.js")),
     ("charts.js", "text/javascript; charset=utf-8", include_str!("../static/charts.js")),
     ("format.js", "text/javascript; charset=utf-8", include_str!("../static/format.js")),
+    ("dlq.css", "text/css; charset=utf-8", include_str!("../static/dlq.css")),
+    ("dlq.js", "text/javascript; charset=utf-8", include_str!("../static/dlq.js")),
+    ("dlq-list.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-list.js")),
+    ("dlq-error.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-error.js")),
+    ("dlq-shared.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-shared.js")),
+    ("dlq-jobs.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-jobs.js")),
+    ("dlq-edit.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-edit.js")),
+    ("dlq-payload.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-payload.js")),
+    ("dlq-backlog.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-backlog.js")),
     ("icon.svg", "image/svg+xml", include_str!("../static/icon.svg")),
 ];
 

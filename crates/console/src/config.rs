@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use adpipe_dlq::Dlq;
 use adpipe_log::EventLog;
 use adpipe_monitor::Metrics;
 use adpipe_warehouse::Warehouse;
@@ -63,6 +64,8 @@ pub struct Services {
     pub log: Arc<dyn EventLog>,
     /// Where figures come from.
     pub warehouse: Arc<dyn Warehouse>,
+    /// The dead-letter queue of this log and this warehouse.
+    pub dlq: Dlq,
     /// Shown on `/metrics`, and counted into.
     pub metrics: Metrics,
     /// Version of the program.

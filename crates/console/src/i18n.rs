@@ -54,14 +54,30 @@ impl Language {
 /// Texts by their key.
 pub(crate) type Texts = BTreeMap<String, String>;
 
+/// The files of a language: one that every page shares, and one a page.
+macro_rules! files {
+    ($language:literal) => {
+        [
+            include_str!(concat!("../i18n/", $language, "/shared.json")),
+            include_str!(concat!("../i18n/", $language, "/overview.json")),
+            include_str!(concat!("../i18n/", $language, "/dlq.json")),
+        ]
+    };
+}
+
 /// The texts of a language.
 pub(crate) fn texts(language: Language) -> Result<Texts, ConsoleError> {
-    let json = match language {
-        Language::English => include_str!("../i18n/en.json"),
-        Language::Korean => include_str!("../i18n/ko.json"),
+    let files = match language {
+        Language::English => files!("en"),
+        Language::Korean => files!("ko"),
     };
-    serde_json::from_str(json)
-        .map_err(|error| ConsoleError::Page(format!("texts of {}: {error}", language.tag())))
+    let mut texts = Texts::new();
+    for json in files {
+        let more: Texts = serde_json::from_str(json)
+            .map_err(|error| ConsoleError::Page(format!("texts of {}: {error}", language.tag())))?;
+        texts.extend(more);
+    }
+    Ok(texts)
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@
 //! A request passes through these files; start with `routes.rs`:
 //!
 //! 1. `server.rs` accepts the connection and guards it against slow peers (`stall.rs`);
-//! 2. `access.rs` checks host, origin and token;
+//! 2. `access.rs` checks host, origin and token, `csrf.rs` that a button of ours was pressed;
 //! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `split.rs` to split,
-//!    `budget.rs` and `lag.rs` to say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`.
+//!    `budget.rs` and `lag.rs` to say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
+//!    and the folder `dlq/` for the dead-letter queue.
 //!
 //! Memory is bounded whatever comes: bodies, records and read-ahead have budgets of their own,
 //! and a request for which there is no room is answered 429, never made to wait half-received.
@@ -22,6 +23,8 @@ mod body;
 mod budget;
 mod config;
 mod cookie;
+mod csrf;
+mod dlq;
 mod error;
 mod figures;
 mod i18n;

@@ -15,11 +15,18 @@ use crate::figures::Range;
 use crate::i18n::{Language, Texts, texts};
 use crate::refusal::Refusal;
 
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("base.html", include_str!("../templates/base.html")),
     ("overview.html", include_str!("../templates/overview.html")),
+    ("dlq.html", include_str!("../templates/dlq.html")),
+    ("dlq_errors.html", include_str!("../templates/dlq_errors.html")),
+    ("dlq_error.html", include_str!("../templates/dlq_error.html")),
+    ("dlq_dialogs.html", include_str!("../templates/dlq_dialogs.html")),
     ("message.html", include_str!("../templates/message.html")),
 ];
+
+/// The pages in the order of the navigation: the key of their name, and where they are.
+const NAVIGATION: [(&str, &str); 2] = [("overview", "/"), ("dlq", "/dlq")];
 
 const LANGUAGE_COOKIE: &str = "adpipe_lang";
 
@@ -28,10 +35,12 @@ pub(crate) struct Pages {
     environment: Environment<'static>,
     texts: Vec<(Language, Texts)>,
     version: &'static str,
+    csrf_token: String,
 }
 
 impl Pages {
-    pub fn new(version: &'static str) -> Result<Pages, ConsoleError> {
+    /// `csrf_token` stands in every page, for its buttons to show.
+    pub fn new(version: &'static str, csrf_token: &str) -> Result<Pages, ConsoleError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         for (name, source) in TEMPLATES {
@@ -41,7 +50,7 @@ impl Pages {
             .into_iter()
             .map(|language| Ok((language, texts(language)?)))
             .collect::<Result<_, _>>()?;
-        Ok(Pages { environment, texts, version })
+        Ok(Pages { environment, texts, version, csrf_token: csrf_token.to_owned() })
     }
 
     fn render(
@@ -59,6 +68,8 @@ impl Pages {
             t => texts,
             lang => language.tag(),
             languages => languages,
+            navigation => NAVIGATION.map(|(key, path)| BTreeMap::from([("key", key), ("path", path)])),
+            csrf_token => self.csrf_token.as_str(),
             version => self.version,
         };
         let page = self
@@ -69,10 +80,34 @@ impl Pages {
         Ok(Html(page))
     }
 
+    /// A page as answer, in the language that was asked for, which is then kept.
+    pub fn show(
+        &self,
+        template: &str,
+        query: &BTreeMap<String, String>,
+        headers: &HeaderMap,
+        more: minijinja::Value,
+    ) -> Result<Response, Refusal> {
+        let language = language(query, headers);
+        let mut response = self.render(template, language, more)?.into_response();
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if query.contains_key("lang") {
+            let cookie =
+                format!("{LANGUAGE_COOKIE}={}; Path=/; SameSite=Strict; Max-Age=31536000", language.tag());
+            let cookie = HeaderValue::from_str(&cookie).map_err(|error| Refusal::internal(&error))?;
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
     /// A page that says one thing, such as "no such page".
     pub fn message(&self, status: StatusCode, headers: &HeaderMap, key: &str) -> Response {
         let language = language(&BTreeMap::new(), headers);
-        match self.render("message.html", language, context! { key => key, status => status.as_u16() }) {
+        match self.render(
+            "message.html",
+            language,
+            context! { page => "", key => key, status => status.as_u16() },
+        ) {
             Ok(page) => (status, page).into_response(),
             Err(refusal) => refusal.into_response(),
         }
@@ -102,18 +137,8 @@ pub(crate) async fn get_overview_page(
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let language = language(&query, &headers);
     let range = query.get("range").and_then(|name| Range::from_name(name)).unwrap_or(Range::Day);
     let ranges: Vec<&str> = Range::ALL.into_iter().map(Range::name).collect();
-    let page =
-        app.pages.render("overview.html", language, context! { range => range.name(), ranges => ranges })?;
-    let mut response = page.into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if query.contains_key("lang") {
-        let cookie =
-            format!("{LANGUAGE_COOKIE}={}; Path=/; SameSite=Strict; Max-Age=31536000", language.tag());
-        let cookie = HeaderValue::from_str(&cookie).map_err(|error| Refusal::internal(&error))?;
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    let more = context! { page => "overview", range => range.name(), ranges => ranges };
+    app.pages.show("overview.html", &query, &headers, more)
 }

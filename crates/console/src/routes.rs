@@ -14,7 +14,7 @@ use adpipe_log::Topic;
 
 use crate::app::App;
 use crate::refusal::Refusal;
-use crate::{access, assets, ingest, live, overview, page};
+use crate::{access, assets, dlq, ingest, live, overview, page};
 
 /// Every route of the console.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -27,6 +27,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(get_health))
         .route("/readyz", get(get_readiness))
         .route("/metrics", get(get_metrics))
+        .merge(dlq::routes(&app))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         // The last one added is the first to see a request.

@@ -2,14 +2,14 @@
 
 import { formatCount, formatShare, formatTime, text } from "./format.js";
 
-const CONFIG = { displayModeBar: false, displaylogo: false, responsive: true };
+export const CONFIG = { displayModeBar: false, displaylogo: false, responsive: true };
 const TIME_FORMATS = { "1h": "%H:%M", "24h": "%m-%d %H:%M", "7d": "%m-%d", "30d": "%m-%d" };
 
 let plotly;
 let newest = null;
 
 /** Loads Plotly once; the page is useful before it is there. */
-function loadPlotly() {
+export function loadPlotly() {
   plotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = "/static/plotly.js";
@@ -25,7 +25,7 @@ function loadPlotly() {
 }
 
 /** Colours as the style sheet has them now. */
-function theme() {
+export function theme() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   return {
@@ -35,7 +35,7 @@ function theme() {
   };
 }
 
-function layout(colours, more) {
+export function layout(colours, more) {
   const axis = {
     gridcolor: colours.line, linecolor: colours.line, zerolinecolor: colours.line,
     tickfont: { color: colours.muted, size: colours.size }, automargin: true, fixedrange: true,

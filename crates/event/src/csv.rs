@@ -137,6 +137,24 @@ pub(crate) fn fields<'a>(
     Ok(fields)
 }
 
+/// The cells of a line as they are meant: without quotes, doubled ones made single.
+///
+/// # Errors
+/// When the line is no UTF-8, or its quotes do not match.
+pub fn csv_cells(line: &[u8]) -> Result<Vec<String>, EventError> {
+    let text = std::str::from_utf8(line)
+        .map_err(|error| EventError::parse(format!("not valid UTF-8 at byte {}", error.valid_up_to())))?;
+    let mut cells = Vec::new();
+    each_cell(text, &mut String::new(), |cell, rewritten| {
+        cells.push(match cell {
+            RawValue::Cell(cell) => cell.to_owned(),
+            RawValue::RewrittenCell(range) => rewritten[range].to_owned(),
+            _ => String::new(),
+        });
+    })?;
+    Ok(cells)
+}
+
 /// Calls `on_cell` for each cell of a line; an empty cell is absent.
 fn each_cell<'a>(
     line: &'a str,

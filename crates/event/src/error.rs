@@ -80,3 +80,15 @@ pub(crate) fn shown(value: &str) -> String {
     }
     text
 }
+
+/// A value as it stands in a message about it: a number bare, everything else in quotes, so that
+/// messages which differ in their values only can be told to be alike.
+pub(crate) fn quoted(value: &str) -> String {
+    let is_number = !value.is_empty()
+        && value.bytes().any(|byte| byte.is_ascii_digit())
+        && value.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
+    match is_number {
+        true => shown(value),
+        false => format!("\"{}\"", shown(value)),
+    }
+}

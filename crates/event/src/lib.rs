@@ -21,7 +21,7 @@ mod time;
 mod validate;
 
 pub use batch::EventBatch;
-pub use csv::{CsvColumns, HeaderError};
+pub use csv::{CsvColumns, HeaderError, csv_cells};
 pub use encode::CSV_HEADER;
 pub use encoding::{Encoding, Format, decode, sniff_encoding, sniff_format};
 pub use error::{ErrorType, EventError};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::shown;
+use crate::error::quoted;
 use crate::parser::{Fields, Parsed, Rules};
 use crate::time::parse_time;
 use crate::{ErrorType, Event, EventError, INT_FIELDS, Millis, TEXT_FIELDS, Warnings};
@@ -158,7 +158,7 @@ fn check_id(value: Resolved<'_>) -> Result<(&str, bool), EventError> {
             "id",
             format!(
                 "id {} is not 1 to {LONGEST_ID} printable ASCII characters without spaces around",
-                shown(id)
+                quoted(id)
             ),
         ));
     }
@@ -183,7 +183,7 @@ fn whole_number<'a>(field: &'static str, value: &Resolved<'a>) -> Result<&'a str
     };
     let digits = token.strip_prefix('-').unwrap_or(token);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(EventError::schema(field, format!("{field} {} is not a whole number", shown(token))));
+        return Err(EventError::schema(field, format!("{field} {} is not a whole number", quoted(token))));
     }
     Ok(token)
 }
@@ -195,7 +195,7 @@ fn ranged(field: &'static str, value: &Resolved<'_>, least: i64, most: i64) -> R
         Ok(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(EventError::validation(
             field,
-            format!("{field} {} is out of range {least}..={most}", shown(token)),
+            format!("{field} {} is out of range {least}..={most}", quoted(token)),
         )),
     }
 }
@@ -233,7 +233,7 @@ fn check_text<'a>(field: &'static str, value: Resolved<'a>) -> Result<&'a str, E
     if !plain && text.chars().any(char::is_control) {
         return Err(EventError::validation(
             field,
-            format!("{field} {} holds a control character", shown(text)),
+            format!("{field} {} holds a control character", quoted(text)),
         ));
     }
     Ok(text)
@@ -261,11 +261,11 @@ fn check_time(field: &'static str, value: Resolved<'_>) -> Result<Option<Millis>
     match parse_time(text) {
         Some(Ok(time)) => Ok(Some(time)),
         Some(Err(impossible)) => {
-            Err(EventError::validation(field, format!("{field} {}: {}", shown(text), impossible.0)))
+            Err(EventError::validation(field, format!("{field} {}: {}", quoted(text), impossible.0)))
         }
         None => Err(EventError::schema(
             field,
-            format!("{field} {} is neither YYMMDDHH nor ISO 8601", shown(text)),
+            format!("{field} {} is neither YYMMDDHH nor ISO 8601", quoted(text)),
         )),
     }
 }

@@ -341,7 +341,7 @@ fn json_escapes() {
         .replace("44956a24", "\\u00e4")
         .replace("f3845767", "a\\u0000b");
     let error = json_error(&escaped);
-    assert_eq!(error.message, "site_domain a\\0b holds a control character");
+    assert_eq!(error.message, "site_domain \"a\\0b\" holds a control character");
     with_json(escaped.replace("a\\u0000b", "c").as_bytes(), |result| {
         let event = result.unwrap().event;
         assert_eq!((event.texts[0], event.texts[1], event.texts[8]), ("A\"/\\😀z", "c", "ä"));

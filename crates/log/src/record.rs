@@ -49,6 +49,12 @@ pub mod header {
     pub const ROW: &str = "adpipe-row";
     /// Whole length in bytes of a record that was too long to keep.
     pub const TRUNCATED_FROM: &str = "adpipe-truncated-from";
+    /// Retry: the error that is tried again.
+    pub const RETRY_ERROR_ID: &str = "adpipe-retry-error-id";
+    /// Retry: which try it is, from 1.
+    pub const RETRY_ATTEMPT: &str = "adpipe-retry-attempt";
+    /// What begins the name of every header that says why and where a record failed.
+    pub const ERROR_PREFIX: &str = "adpipe-error-";
     /// Error record: topic of the record that failed.
     pub const ERROR_TOPIC: &str = "adpipe-error-topic";
     /// Error record: partition of the record that failed.

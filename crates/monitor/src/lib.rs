@@ -36,6 +36,12 @@ pub struct Metrics {
     pub log_lag: IntGaugeVec,
     /// `adpipe_last_commit_timestamp_seconds`
     pub last_commit: Gauge,
+    /// `adpipe_dlq_errors{status}`
+    pub dlq_errors: IntGaugeVec,
+    /// `adpipe_dlq_retries_total{outcome}`: `applied`, `already_counted`, `failed`.
+    pub dlq_retries: IntCounterVec,
+    /// `adpipe_dlq_oldest_timestamp_seconds`
+    pub dlq_oldest: Gauge,
     /// `adpipe_http_requests_total{route,status}`
     pub http_requests: IntCounterVec,
     /// `adpipe_http_request_duration_seconds{route}`
@@ -99,6 +105,19 @@ impl Metrics {
                 "adpipe_last_commit_timestamp_seconds",
                 "When the stream processor last committed, seconds since the Unix epoch.",
             )?,
+            dlq_errors: IntGaugeVec::new(
+                Opts::new("adpipe_dlq_errors", "Errors in the dead-letter queue, by status."),
+                &["status"],
+            )?,
+            dlq_retries: counters(
+                "adpipe_dlq_retries_total",
+                "Retries of the dead-letter queue whose outcome is known.",
+                "outcome",
+            )?,
+            dlq_oldest: Gauge::new(
+                "adpipe_dlq_oldest_timestamp_seconds",
+                "First failure of the oldest cause that has open errors, seconds since the Unix epoch; 0 for none.",
+            )?,
             http_requests: IntCounterVec::new(
                 Opts::new("adpipe_http_requests_total", "HTTP requests answered."),
                 &["route", "status"],
@@ -125,6 +144,9 @@ impl Metrics {
         registry.register(Box::new(self.sink_commit_duration.clone()))?;
         registry.register(Box::new(self.log_lag.clone()))?;
         registry.register(Box::new(self.last_commit.clone()))?;
+        registry.register(Box::new(self.dlq_errors.clone()))?;
+        registry.register(Box::new(self.dlq_retries.clone()))?;
+        registry.register(Box::new(self.dlq_oldest.clone()))?;
         registry.register(Box::new(self.http_requests.clone()))?;
         registry.register(Box::new(self.http_duration.clone()))?;
         let build_info = IntGaugeVec::new(
@@ -141,6 +163,12 @@ impl Metrics {
         for outcome in ["valid", "invalid", "duplicate"] {
             self.events_processed.with_label_values(&[outcome]);
             self.etl_rows.with_label_values(&[outcome]);
+        }
+        for status in ["pending", "retrying", "exhausted", "resolved", "discarded"] {
+            self.dlq_errors.with_label_values(&[status]);
+        }
+        for outcome in ["applied", "already_counted", "failed"] {
+            self.dlq_retries.with_label_values(&[outcome]);
         }
         for error_type in ["parse", "schema", "validation", "future", "sink"] {
             self.events_invalid.with_label_values(&[error_type]);

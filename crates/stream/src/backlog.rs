@@ -14,13 +14,15 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Records of one partition that are in the log and not yet committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionLag {
+    /// Topic.
+    pub topic: Topic,
     /// Partition number.
     pub partition: u32,
     /// Records not yet committed.
     pub records: u64,
 }
 
-/// Measures the lag of `ad_events_raw`.
+/// Measures the lag of the processor.
 #[derive(Default)]
 pub struct Backlog {
     newest: Mutex<Option<(Instant, u64)>>,
@@ -48,14 +50,27 @@ impl Backlog {
 
 /// The lag of each partition, measured now.
 pub fn lag(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<PartitionLag>, StreamError> {
-    let ranges = log.ranges(Topic::Raw)?;
-    let offsets = warehouse.offsets(Topic::Raw.name())?;
+    let mut lags = Vec::new();
+    for topic in crate::TOPICS {
+        lags.extend(lag_of(topic, log, warehouse)?);
+    }
+    Ok(lags)
+}
+
+fn lag_of(
+    topic: Topic,
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+) -> Result<Vec<PartitionLag>, StreamError> {
+    let ranges = log.ranges(topic)?;
+    let offsets = warehouse.offsets(topic.name())?;
     let committed = |partition| {
         offsets.iter().find(|offset| offset.partition == partition).map_or(0, |offset| offset.next_offset)
     };
     Ok(ranges
         .iter()
         .map(|range| PartitionLag {
+            topic,
             partition: range.partition,
             // What the log no longer keeps is nothing to wait for.
             records: range.next.0.saturating_sub(committed(range.partition).max(range.first.0)),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_log::{EventLog, Offset, Topic};
 use adpipe_monitor::Metrics;
-use adpipe_warehouse::Warehouse;
+use adpipe_warehouse::{Warehouse, errors};
 
 use crate::StreamError;
 use crate::backlog;
@@ -35,7 +35,7 @@ pub fn run(
         match backlog::lag(log, warehouse) {
             Ok(partitions) => {
                 for lag in partitions {
-                    let labels = [Topic::Raw.name(), &lag.partition.to_string()];
+                    let labels = [lag.topic.name(), &lag.partition.to_string()];
                     metrics.log_lag.with_label_values(&labels).set(lag.records as i64);
                 }
             }
@@ -59,17 +59,17 @@ pub fn retire(
     log: &dyn EventLog,
     warehouse: &dyn Warehouse,
 ) -> Result<(), StreamError> {
-    // Only what is committed may go; the error topic has no reader yet and is kept whole.
-    let before = warehouse.offsets(Topic::Raw.name())?;
-    // The offsets must be safe from a power failure before the records they vouch for go. A server
-    // that crashed before the sync has lost some of them: those that are still there are.
+    // Only what is committed may go, and it must be safe from a power failure before the records
+    // that vouch for it do. A server that crashed before the sync has lost some of the offsets:
+    // those that are still there are.
+    let before = offsets(warehouse)?;
     warehouse.sync()?;
-    let after = warehouse.offsets(Topic::Raw.name())?;
+    let after = offsets(warehouse)?;
     let floors: Vec<(Topic, u32, Offset)> = before
         .iter()
-        .filter_map(|offset| {
-            let still = after.iter().find(|after| after.partition == offset.partition)?;
-            Some((Topic::Raw, offset.partition, Offset(offset.next_offset.min(still.next_offset))))
+        .filter_map(|(topic, partition, next)| {
+            let still = after.iter().find(|(t, p, _)| (t, p) == (topic, partition))?;
+            Some((*topic, *partition, *next.min(&still.2)))
         })
         .collect();
     let from_log = log.retire(retention.log, &floors)?;
@@ -82,4 +82,17 @@ pub fn retire(
         );
     }
     Ok(())
+}
+
+/// The next offset that the reader of each partition will want.
+fn offsets(warehouse: &dyn Warehouse) -> Result<Vec<(Topic, u32, Offset)>, StreamError> {
+    let mut all = Vec::new();
+    for topic in crate::TOPICS {
+        let of_topic = warehouse.offsets(topic.name())?;
+        all.extend(of_topic.iter().map(|offset| (topic, offset.partition, Offset(offset.next_offset))));
+    }
+    for offset in errors::offsets(warehouse)? {
+        all.push((Topic::Error, offset.partition, Offset(offset.next_offset)));
+    }
+    Ok(all)
 }

@@ -33,18 +33,25 @@ pub(crate) struct Intake<'a> {
     pub batches: SyncSender<MicroBatch>,
 }
 
-/// Offsets behind what was committed, by partition, on their way from the processor to the intake.
+/// Offsets behind what was committed, by topic and partition, on their way from the processor to the intake.
 #[derive(Default)]
-pub(crate) struct Committed(Mutex<BTreeMap<u32, Offset>>);
+pub(crate) struct Committed(Mutex<BTreeMap<(Topic, u32), Offset>>);
 
 impl Committed {
-    pub fn note(&self, partition: u32, next: Offset) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, next);
+    pub fn note(&self, topic: Topic, partition: u32, next: Offset) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((topic, partition), next);
     }
 
-    fn take(&self) -> BTreeMap<u32, Offset> {
+    fn take(&self) -> BTreeMap<(Topic, u32), Offset> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// A topic's consumer and what it was given.
+struct Source {
+    topic: Topic,
+    consumer: Box<dyn Consumer>,
+    assigned: Vec<u32>,
 }
 
 impl Intake<'_> {
@@ -68,8 +75,10 @@ impl Intake<'_> {
     fn read_on(&self, breaker: &mut Breaker) -> Result<(), StreamError> {
         let rules = Rules { max_future_ms: self.config.max_future.as_millis() as i64 };
         let mut parsing = Parsing::new(Parser::new(rules));
-        let mut consumer = self.log.consume(Topic::Raw)?;
-        let mut assigned: Vec<u32> = Vec::new();
+        let mut sources = Vec::new();
+        for topic in crate::TOPICS {
+            sources.push(Source { topic, consumer: self.log.consume(topic)?, assigned: Vec::new() });
+        }
         let mut generation = self.generation.load(Ordering::Acquire);
         let mut batch = MicroBatch { generation, ..MicroBatch::default() };
         let mut started = Instant::now();
@@ -81,31 +90,42 @@ impl Intake<'_> {
             if newest != generation {
                 generation = newest;
                 batch = MicroBatch { generation, ..MicroBatch::default() };
-                self.seek_all(consumer.as_mut(), &assigned)?;
+                for source in &mut sources {
+                    self.seek_all(source)?;
+                }
             }
-            for (partition, next) in self.committed.take() {
-                consumer.committed(partition, next);
+            for ((topic, partition), next) in self.committed.take() {
+                for source in sources.iter_mut().filter(|source| source.topic == topic) {
+                    source.consumer.committed(partition, next);
+                }
             }
             let timeout = match batch.is_empty() {
                 true => IDLE,
                 false => self.config.linger.saturating_sub(started.elapsed()).min(IDLE),
             };
-            match consumer.poll(READ_BYTES, timeout)? {
-                Polled::Assigned(partitions) => {
-                    // What was read of a partition that is no longer ours is its new reader's to
-                    // write. What is on its way to the warehouse is fenced there: whoever claims
-                    // a partition's offsets second is told, and starts from the stored ones.
-                    batch = MicroBatch { generation, ..MicroBatch::default() };
-                    self.seek_all(consumer.as_mut(), &partitions)?;
-                    assigned = partitions;
-                }
-                Polled::Batch(run) => {
-                    if batch.is_empty() {
-                        started = Instant::now();
+            // The wait is for raw events; retries are looked for each time round.
+            let mut waits = timeout;
+            for index in 0..sources.len() {
+                match sources[index].consumer.poll(READ_BYTES, std::mem::take(&mut waits))? {
+                    Polled::Assigned(partitions) => {
+                        // What was read of a partition that is no longer ours is its new reader's
+                        // to write. What is on its way to the warehouse is fenced there: whoever
+                        // claims a partition's offsets second is told, and starts from the stored
+                        // ones.
+                        batch = MicroBatch { generation, ..MicroBatch::default() };
+                        sources[index].assigned = partitions;
+                        for source in &mut sources {
+                            self.seek_all(source)?;
+                        }
                     }
-                    batch.add(run, &mut parsing, Millis::now());
+                    Polled::Batch(run) => {
+                        if batch.is_empty() {
+                            started = Instant::now();
+                        }
+                        batch.add(run, &mut parsing, Millis::now());
+                    }
+                    Polled::Idle => {}
                 }
-                Polled::Idle => {}
             }
             breaker.succeeded();
             let is_full =
@@ -120,10 +140,14 @@ impl Intake<'_> {
         }
     }
 
-    fn seek_all(&self, consumer: &mut dyn Consumer, partitions: &[u32]) -> Result<(), StreamError> {
-        let stored = self.warehouse.offsets(Topic::Raw.name())?;
-        let ranges = self.log.ranges(Topic::Raw)?;
-        for partition in partitions {
+    fn seek_all(&self, source: &mut Source) -> Result<(), StreamError> {
+        if source.assigned.is_empty() {
+            return Ok(());
+        }
+        let topic = source.topic;
+        let stored = self.warehouse.offsets(topic.name())?;
+        let ranges = self.log.ranges(topic)?;
+        for partition in &source.assigned {
             let known = stored.iter().find(|offset| offset.partition == *partition);
             let start = match known {
                 Some(offset) => Offset(offset.next_offset),
@@ -131,11 +155,11 @@ impl Intake<'_> {
                     // A warehouse that has seen nothing yet begins with the oldest record there is.
                     let oldest = ranges.iter().find(|range| range.partition == *partition);
                     let first = oldest.map(|range| range.first).unwrap_or_default();
-                    self.warehouse.begin_at(Topic::Raw.name(), *partition, first.0)?;
+                    self.warehouse.begin_at(topic.name(), *partition, first.0)?;
                     first
                 }
             };
-            consumer.seek(*partition, start);
+            source.consumer.seek(*partition, start);
         }
         Ok(())
     }

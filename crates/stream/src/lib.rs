@@ -16,6 +16,7 @@ pub mod housekeeping;
 mod intake;
 pub mod micro_batch;
 pub mod processor;
+mod retries;
 pub mod role_lock;
 pub mod shutdown;
 pub mod verify;
@@ -25,6 +26,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_warehouse::ArchiveIds;
+
+/// The topics whose records are events: those that came in, and those that are tried again.
+pub const TOPICS: [adpipe_log::Topic; 2] = [adpipe_log::Topic::Raw, adpipe_log::Topic::Retry];
 
 /// What may go wrong in a processor for good; what passes by itself is waited out.
 #[derive(Debug, thiserror::Error)]

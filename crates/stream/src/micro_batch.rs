@@ -1,7 +1,7 @@
 //! Some records of the log, parsed: what one warehouse transaction will hold.
 
 use adpipe_event::{CsvColumns, EventBatch, EventError, Millis, Parser};
-use adpipe_log::{Headers, Offset, RecordBatch, header};
+use adpipe_log::{Headers, Offset, RecordBatch, Topic, header};
 use adpipe_warehouse::{Counts, LatencyCounts};
 
 /// Where a record lies within its micro-batch.
@@ -25,6 +25,8 @@ pub struct Failed {
 /// A partition's part of the micro-batch.
 #[derive(Debug)]
 pub struct Share {
+    /// Topic.
+    pub topic: Topic,
     /// Partition number.
     pub partition: u32,
     /// First offset.
@@ -95,21 +97,25 @@ impl MicroBatch {
 
     fn share_of(&mut self, run: &RecordBatch) -> usize {
         let next = run.next_offset();
-        if let Some(index) = self.shares.iter().position(|share| share.partition == run.partition) {
+        if let Some(index) = self.known_share(run) {
             debug_assert_eq!(self.shares[index].next, run.base_offset, "a partition is read without gaps");
             self.shares[index].next = next;
             return index;
         }
-        let (partition, first) = (run.partition, run.covered_from);
-        self.shares.push(Share { partition, first, next, counts: Counts::default() });
+        let (topic, partition, first) = (run.topic, run.partition, run.covered_from);
+        self.shares.push(Share { topic, partition, first, next, counts: Counts::default() });
         self.shares.len() - 1
+    }
+
+    fn known_share(&self, run: &RecordBatch) -> Option<usize> {
+        self.shares.iter().position(|share| share.topic == run.topic && share.partition == run.partition)
     }
 
     /// How long the records of each share had waited at `now`, by the order of the shares.
     pub fn latencies(&self, now: Millis) -> Vec<LatencyCounts> {
         let mut latencies = vec![LatencyCounts::default(); self.shares.len()];
         for run in &self.runs {
-            if let Some(index) = self.shares.iter().position(|share| share.partition == run.partition) {
+            if let Some(index) = self.known_share(run) {
                 latencies[index].observe((now.0 - run.appended_at_ms).max(0), run.len() as u64);
             }
         }
@@ -118,8 +124,7 @@ impl MicroBatch {
 
     /// Index of the share that an origin belongs to.
     pub fn share_index(&self, origin: Origin) -> usize {
-        let partition = self.runs[origin.run as usize].partition;
-        self.shares.iter().position(|share| share.partition == partition).unwrap_or(0)
+        self.known_share(&self.runs[origin.run as usize]).unwrap_or(0)
     }
 }
 

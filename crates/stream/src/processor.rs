@@ -16,7 +16,7 @@ use crate::error_record;
 use crate::intake::{Committed, Intake};
 use crate::micro_batch::MicroBatch;
 use crate::shutdown::Shutdown;
-use crate::{StreamConfig, StreamError, windows};
+use crate::{StreamConfig, StreamError, retries, windows};
 
 /// Micro-batches between the two threads: one being filled, one waiting, one being written.
 const QUEUED_BATCHES: usize = 1;
@@ -28,7 +28,7 @@ const ERRORS_AN_APPEND: usize = 2_000;
 /// How long an order to end may go unnoticed.
 const NOTICE: Duration = Duration::from_millis(50);
 
-/// Reads `ad_events_raw` and counts its events, until the switch is off.
+/// Reads `ad_events_raw` and `ad_events_retry` and counts their events, until the switch is off.
 ///
 /// # Errors
 /// Only what waiting cannot mend: a damaged log or warehouse. What was read and not committed is
@@ -90,7 +90,7 @@ struct Processor<'a> {
     writer: Option<Box<dyn StreamWriter>>,
     /// The newest event time committed in each partition: what "late" is measured by. Partitions are
     /// read in turn, so that in a backlog one may be hours of event time ahead of another.
-    newest_events: HashMap<u32, Millis>,
+    newest_events: HashMap<(Topic, u32), Millis>,
     archived: ArchivedIds,
     breaker: Breaker,
     log_breaker: Breaker,
@@ -156,7 +156,7 @@ impl Processor<'_> {
         self.metrics.sink_commit_duration.observe(started.elapsed().as_secs_f64());
         self.count(batch, &commits);
         for share in &batch.shares {
-            self.committed.note(share.partition, share.next);
+            self.committed.note(share.topic, share.partition, share.next);
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Processor<'_> {
         let (mut transaction, counted_before) = loop {
             let mut transaction = writer.begin()?;
             for share in &batch.shares {
-                transaction.claim(Topic::Raw.name(), share.partition, share.first.0, share.next.0)?;
+                transaction.claim(share.topic.name(), share.partition, share.first.0, share.next.0)?;
             }
             let archived = transaction.archived_hours(&hours)?;
             let unknown = self.archived.unknown(&archived);
@@ -191,6 +191,7 @@ impl Processor<'_> {
         transaction.add_metrics(&windows.minutes, &windows.hours)?;
         let commits = self.account(batch, &inserted);
         transaction.record(&commits)?;
+        transaction.record_replays(&retries::outcomes(batch, &inserted))?;
         transaction.commit()?;
         self.writer = Some(writer);
         Ok(commits)
@@ -230,7 +231,9 @@ impl Processor<'_> {
             .shares
             .iter()
             .map(|share| {
-                self.newest_events.get(&share.partition).map(|newest| newest.0 - lateness_ms - 60_000)
+                self.newest_events
+                    .get(&(share.topic, share.partition))
+                    .map(|newest| newest.0 - lateness_ms - 60_000)
             })
             .collect();
         for (index, origin) in batch.origins.iter().enumerate() {
@@ -258,7 +261,7 @@ impl Processor<'_> {
             .zip(all_counts)
             .zip(latencies)
             .map(|((share, counts), latency)| Commit {
-                topic: Topic::Raw.name(),
+                topic: share.topic.name(),
                 partition: share.partition,
                 first_offset: share.first.0,
                 next_offset: share.next.0,
@@ -289,9 +292,9 @@ impl Processor<'_> {
             self.metrics.observe_latency(seconds, run.len() as u64);
         }
         for (index, origin) in batch.origins.iter().enumerate() {
-            let partition = batch.shares[batch.share_index(*origin)].partition;
+            let share = &batch.shares[batch.share_index(*origin)];
             let event_time = batch.events.event_time(index);
-            let newest = self.newest_events.entry(partition).or_insert(event_time);
+            let newest = self.newest_events.entry((share.topic, share.partition)).or_insert(event_time);
             *newest = event_time.max(*newest);
         }
     }

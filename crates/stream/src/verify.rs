@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use adpipe_event::{EventBatch, Millis, Parser, Rules};
-use adpipe_log::{EventLog, LogError, Offset, Topic, header};
+use adpipe_log::{EventLog, LogError, Offset, PartitionRange, Topic, header};
 use adpipe_warehouse::audit::{self, CommitRow, Disagreement};
-use adpipe_warehouse::{ArchiveIds, PartitionOffset, Warehouse, archive};
+use adpipe_warehouse::{ArchiveIds, Warehouse, archive, errors};
 
 use crate::StreamError;
 use crate::archived::{ArchivedIds, hours_of};
@@ -66,19 +66,19 @@ pub fn verify_with_archive(
     minutes_kept: Duration,
 ) -> Result<Verdict, StreamError> {
     // The warehouse first: an error is in its topic before the offset behind it is stored, so that
-    // every error of this moment is found.
+    // every error of this moment is found, in the dead-letter queue or on the way there.
     let snapshot = warehouse.snapshot()?;
     let warehouse = snapshot.as_ref();
-    let offsets = warehouse.offsets(Topic::Raw.name())?;
+    let places = places(log, warehouse)?;
     let commits = audit::commits(warehouse)?;
-    let errors = errors_by_partition(log)?;
+    let on_the_way = errors_on_the_way(log, warehouse)?;
     let newest = warehouse.newest_minute()?.unwrap_or_default();
     let floor = archive::minutes_floor(warehouse)?.unwrap_or(Millis(i64::MIN));
     let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64).max(floor);
     let checks = vec![
-        account_is_whole(&offsets, &commits),
-        nothing_is_missing(log, warehouse, archive, &offsets, &commits, &errors)?,
-        errors_are_in_their_topic(&offsets, &commits, &errors),
+        account_is_whole(&places, &commits),
+        nothing_is_missing(log, warehouse, archive, &places, &commits, &on_the_way)?,
+        every_error_is_kept(warehouse, &places, &commits, &on_the_way)?,
         events_are_the_account(warehouse, &commits)?,
         check(
             "hourly figures = events, by every dimension",
@@ -97,15 +97,53 @@ pub fn verify_with_archive(
             "no residue".to_owned(),
         ),
     ];
-    let committed = |partition| {
-        offsets.iter().find(|offset| offset.partition == partition).map_or(0, |offset| offset.next_offset)
-    };
-    let ranges = log.ranges(Topic::Raw)?;
-    let waiting = ranges
+    let waiting = places
         .iter()
-        .map(|range| range.next.0.saturating_sub(committed(range.partition).max(range.first.0)))
-        .sum();
-    Ok(Verdict { checks, waiting })
+        .map(|place| place.range.next.0.saturating_sub(place.committed.max(place.range.first.0)));
+    Ok(Verdict { checks, waiting: waiting.sum() })
+}
+
+/// A partition that the processor reads.
+struct Place {
+    topic: Topic,
+    range: PartitionRange,
+    /// Everything before this offset is counted.
+    committed: u64,
+    /// Whether anything of it ever was.
+    is_begun: bool,
+}
+
+impl Place {
+    fn holds(&self, commit: &CommitRow) -> bool {
+        commit.partition == self.range.partition && commit.topic == self.topic.name()
+    }
+
+    fn key(&self) -> (Topic, u32) {
+        (self.topic, self.range.partition)
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} partition {}", self.topic.name(), self.range.partition)
+    }
+}
+
+fn places(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<Place>, StreamError> {
+    let mut places = Vec::new();
+    for topic in crate::TOPICS {
+        let offsets = warehouse.offsets(topic.name())?;
+        for range in log.ranges(topic)? {
+            let stored = offsets.iter().find(|offset| offset.partition == range.partition);
+            places.push(Place {
+                topic,
+                range,
+                committed: stored.map_or(0, |offset| offset.next_offset),
+                is_begun: stored.is_some(),
+            });
+        }
+    }
+    Ok(places)
 }
 
 /// Places that do not agree, in words.
@@ -125,29 +163,38 @@ fn shown(disagreements: Vec<Disagreement>) -> Vec<String> {
         .collect()
 }
 
-type ErrorOffsets = BTreeMap<u32, HashSet<u64>>;
+type ErrorOffsets = BTreeMap<(Topic, u32), HashSet<u64>>;
 
-/// Offsets of raw records that the error topic names, by partition; repeats count once.
-fn errors_by_partition(log: &dyn EventLog) -> Result<ErrorOffsets, StreamError> {
-    let mut errors = ErrorOffsets::new();
+/// Offsets of records that the error topic names and the dead-letter queue has yet to store.
+fn errors_on_the_way(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<ErrorOffsets, StreamError> {
+    let mut found = ErrorOffsets::new();
+    let stored = errors::offsets(warehouse)?;
     for range in log.ranges(Topic::Error)? {
-        let mut next = range.first;
+        let reached = stored.iter().find(|offset| offset.partition == range.partition);
+        let mut next = range.first.max(Offset(reached.map_or(0, |offset| offset.next_offset)));
         while next < range.next {
             let batches = log.read(Topic::Error, range.partition, next, READ_BYTES)?;
             let Some(last) = batches.last() else { break };
             next = last.next_offset();
             for record in batches.iter().flat_map(|batch| batch.iter()) {
                 let number = |name| record.headers.text(name).and_then(|text| text.parse::<u64>().ok());
-                let is_raw = record.headers.text(header::ERROR_TOPIC) == Some(Topic::Raw.name());
-                if let (true, Some(partition), Some(offset)) =
-                    (is_raw, number(header::ERROR_PARTITION), number(header::ERROR_OFFSET))
+                let named = record.headers.text(header::ERROR_TOPIC);
+                let topic = crate::TOPICS.into_iter().find(|topic| named == Some(topic.name()));
+                if let (Some(topic), Some(partition), Some(offset)) =
+                    (topic, number(header::ERROR_PARTITION), number(header::ERROR_OFFSET))
                 {
-                    errors.entry(partition as u32).or_default().insert(offset);
+                    found.entry((topic, partition as u32)).or_default().insert(offset);
                 }
             }
         }
     }
-    Ok(errors)
+    // What is delivered twice may be stored and on the way.
+    for ((topic, partition), offsets) in &mut found {
+        errors::positions(warehouse, topic.name(), *partition, 0, |offset| {
+            offsets.remove(&offset);
+        })?;
+    }
+    Ok(found)
 }
 
 fn check(name: &'static str, gaps: Vec<String>, detail: String) -> Check {
@@ -158,33 +205,26 @@ fn check(name: &'static str, gaps: Vec<String>, detail: String) -> Check {
 }
 
 /// Every offset up to the stored one is in exactly one commit.
-fn account_is_whole(offsets: &[PartitionOffset], commits: &[CommitRow]) -> Check {
+fn account_is_whole(places: &[Place], commits: &[CommitRow]) -> Check {
     let mut gaps = Vec::new();
     let mut records = 0;
-    for offset in offsets {
-        let of_partition = || commits.iter().filter(|commit| commit.partition == offset.partition);
+    for place in places.iter().filter(|place| place.is_begun) {
+        let of_partition = || commits.iter().filter(|commit| place.holds(commit));
         // A warehouse that was begun when the log had already retired records starts behind them;
         // one that has only been begun has no commit yet.
-        let mut expected =
-            of_partition().map(|commit| commit.first_offset).min().unwrap_or(offset.next_offset);
+        let mut expected = of_partition().map(|commit| commit.first_offset).min().unwrap_or(place.committed);
         for commit in of_partition() {
             if commit.first_offset != expected {
-                gaps.push(format!(
-                    "partition {}: commits go from {expected} to {}",
-                    offset.partition, commit.first_offset
-                ));
+                gaps.push(format!("{place}: commits go from {expected} to {}", commit.first_offset));
             }
             if commit.records != commit.valid + commit.duplicates + commit.invalid {
-                gaps.push(format!("partition {}: commit at {} does not add up", offset.partition, expected));
+                gaps.push(format!("{place}: commit at {expected} does not add up"));
             }
             expected = commit.next_offset;
             records += commit.records;
         }
-        if expected != offset.next_offset {
-            gaps.push(format!(
-                "partition {}: commits end at {expected}, the offset is {}",
-                offset.partition, offset.next_offset
-            ));
+        if expected != place.committed {
+            gaps.push(format!("{place}: commits end at {expected}, the offset is {}", place.committed));
         }
     }
     check("input = valid + duplicate + invalid, for every offset", gaps, format!("{records} records"))
@@ -195,34 +235,23 @@ fn nothing_is_missing(
     log: &dyn EventLog,
     warehouse: &dyn Warehouse,
     archive: Option<&dyn ArchiveIds>,
-    offsets: &[PartitionOffset],
+    places: &[Place],
     commits: &[CommitRow],
-    errors: &ErrorOffsets,
+    on_the_way: &ErrorOffsets,
 ) -> Result<Check, StreamError> {
     let mut gaps = Vec::new();
     let mut recounted = 0;
     let mut archived = Archived { warehouse, source: archive, ids: ArchivedIds::default() };
-    let none = HashSet::new();
-    for range in log.ranges(Topic::Raw)? {
-        let committed = offsets.iter().find(|offset| offset.partition == range.partition);
-        let committed = committed.map_or(0, |offset| offset.next_offset);
-        let errors = errors.get(&range.partition).unwrap_or(&none);
-        let of_partition: Vec<&CommitRow> =
-            commits.iter().filter(|commit| commit.partition == range.partition).collect();
-        let found = recount(
-            log,
-            &mut archived,
-            &of_partition,
-            range.partition,
-            range.first,
-            Offset(committed),
-            errors,
-        )?;
+    for place in places {
+        let mut errors = on_the_way.get(&place.key()).cloned().unwrap_or_default();
+        let (partition, first) = (place.range.partition, place.range.first.0);
+        errors::positions(warehouse, place.topic.name(), partition, first, |offset| {
+            errors.insert(offset);
+        })?;
+        let of_partition: Vec<&CommitRow> = commits.iter().filter(|commit| place.holds(commit)).collect();
+        let found = recount(log, &mut archived, place, &of_partition, &errors)?;
         if let Some(offset) = found.first_missing {
-            gaps.push(format!(
-                "partition {} offset {offset}: neither an event nor an error",
-                range.partition
-            ));
+            gaps.push(format!("{place} offset {offset}: neither an event nor an error"));
         }
         for (commit, counted) in of_partition.iter().zip(&found.by_commit) {
             recounted += counted.events + counted.errors;
@@ -230,8 +259,8 @@ fn nothing_is_missing(
             let is_whole = counted.events + counted.errors == commit.records;
             if is_whole && counted.errors != commit.invalid {
                 gaps.push(format!(
-                    "partition {} offsets {} to {}: the log has {} errors, the account {}",
-                    range.partition, commit.first_offset, commit.next_offset, counted.errors, commit.invalid
+                    "{place} offsets {} to {}: the log has {} errors, the account {}",
+                    commit.first_offset, commit.next_offset, counted.errors, commit.invalid
                 ));
             }
         }
@@ -287,19 +316,18 @@ impl Archived<'_> {
 fn recount(
     log: &dyn EventLog,
     warehouse: &mut Archived<'_>,
+    place: &Place,
     commits: &[&CommitRow],
-    partition: u32,
-    from: Offset,
-    to: Offset,
     errors: &HashSet<u64>,
 ) -> Result<Recount, StreamError> {
+    let (partition, from, to) = (place.range.partition, place.range.first, Offset(place.committed));
     // Whether an event's time was ahead of the clock was decided then; the error topic remembers.
     let mut parsing = Parsing::new(Parser::new(Rules { max_future_ms: i64::MAX }));
     let mut found = Recount { by_commit: vec![Counted::default(); commits.len()], first_missing: None };
     let mut commit = 0;
     let mut next = from;
     while next < to {
-        let batches = match log.read(Topic::Raw, partition, next, READ_BYTES) {
+        let batches = match log.read(place.topic, partition, next, READ_BYTES) {
             // A log that was restored from a copy goes on behind a gap; what was in it is counted.
             Err(LogError::OutOfRange { oldest, .. }) if oldest > next.0 => {
                 next = Offset(oldest);
@@ -341,28 +369,34 @@ fn recount(
     Ok(found)
 }
 
-fn errors_are_in_their_topic(
-    offsets: &[PartitionOffset],
+fn every_error_is_kept(
+    warehouse: &dyn Warehouse,
+    places: &[Place],
     commits: &[CommitRow],
-    errors: &ErrorOffsets,
-) -> Check {
+    on_the_way: &ErrorOffsets,
+) -> Result<Check, StreamError> {
     let mut gaps = Vec::new();
-    let mut total = 0;
-    for offset in offsets {
+    let (mut total, mut waiting) = (0, 0);
+    for place in places {
         let recorded: u64 =
-            commits.iter().filter(|c| c.partition == offset.partition).map(|c| c.invalid).sum();
-        let named = errors
-            .get(&offset.partition)
-            .map_or(0, |named| named.iter().filter(|named| **named < offset.next_offset).count() as u64);
-        total += named;
-        if recorded != named {
+            commits.iter().filter(|commit| place.holds(commit)).map(|commit| commit.invalid).sum();
+        let stored = errors::recorded(warehouse, place.topic.name(), place.range.partition, place.committed)?;
+        let named = on_the_way.get(&place.key());
+        let named =
+            named.map_or(0, |named| named.iter().filter(|offset| **offset < place.committed).count() as u64);
+        total += stored + named;
+        waiting += named;
+        if recorded != stored + named {
             gaps.push(format!(
-                "partition {}: {recorded} errors were recorded, the error topic names {named}",
-                offset.partition
+                "{place}: {recorded} errors were counted, the dead-letter queue has {stored} and {named} are on their way"
             ));
         }
     }
-    check("every error is in ad_events_error", gaps, format!("{total} errors"))
+    let detail = match waiting {
+        0 => format!("{total} errors"),
+        waiting => format!("{total} errors, {waiting} of them in ad_events_error still"),
+    };
+    Ok(check("every error is in the dead-letter queue", gaps, detail))
 }
 
 fn events_are_the_account(warehouse: &dyn Warehouse, commits: &[CommitRow]) -> Result<Check, StreamError> {

@@ -5,6 +5,7 @@
 //! checkout can be tested anywhere; with `CI=true` it fails instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
+pub mod dbt;
 pub mod kafka;
 pub mod postgres;
 pub mod proxy;

@@ -14,9 +14,11 @@ pub mod archive;
 pub mod audit;
 mod commit;
 mod error;
+pub mod errors;
 mod id_set;
 mod order;
 pub mod postgres;
+mod replay;
 pub mod report;
 mod session;
 pub mod sqlite;
@@ -30,6 +32,8 @@ pub use archive::{ArchiveIds, ArchiveReadError, ArchivedHour};
 pub use commit::{Commit, Counts, LATENCY_BUCKETS_MS, LatencyCounts, MetricRow};
 pub use error::WarehouseError;
 pub use id_set::{IdKey, IdSet};
+pub(crate) use replay::REPLAYS_KEPT;
+pub use replay::{Replay, ReplayOutcome};
 pub use session::{Schema, Session, Transaction};
 pub use value::{Table, Value};
 
@@ -194,6 +198,9 @@ pub trait StreamTransaction {
 
     /// Writes the account of this batch.
     fn record(&mut self, commits: &[Commit]) -> Result<(), WarehouseError>;
+
+    /// Writes what became of records that the dead-letter queue sent again.
+    fn record_replays(&mut self, replays: &[Replay]) -> Result<(), WarehouseError>;
 
     /// Makes it all visible.
     fn commit(self: Box<Self>) -> Result<(), WarehouseError>;

@@ -5,6 +5,7 @@ mod source;
 mod wait;
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use adpipe_event::{Format, ReadError, RecordReader, record_id};
 use adpipe_log::{AppendTicket, HeaderSet, Headers, LogError, Records, SourcePosition, Topic, header};
@@ -26,8 +27,11 @@ const APPEND_BYTES: usize = 4 << 20;
 /// Records of one append; of short ones APPEND_BYTES would hold too many.
 const APPEND_RECORDS: usize = 50_000;
 
+/// How long a record of a live input waits for others before it goes to the log.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// How long to wait before looking again whether the processor has caught up.
-const CATCH_UP: std::time::Duration = std::time::Duration::from_millis(200);
+const CATCH_UP: Duration = Duration::from_millis(200);
 
 /// What became of the files.
 #[derive(Default)]
@@ -43,9 +47,8 @@ pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let sources =
         args.files.iter().map(|path| Source::open(path)).collect::<anyhow::Result<Vec<Source>>>()?;
     let services = Services::open(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shutdown = Shutdown::new();
-    signal_thread(runtime, &shutdown)?;
+    signals::watch(&shutdown)?;
 
     let mut before = wait::ends(&services)?;
     if args.wait {
@@ -74,16 +77,6 @@ pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(130))
         }
     }
-}
-
-/// Drives the signal handler for as long as the command runs.
-fn signal_thread(runtime: tokio::runtime::Runtime, shutdown: &Shutdown) -> anyhow::Result<()> {
-    signals::end_on_signal(&runtime, shutdown)?;
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))
-        .context("cannot start the signal thread")?;
-    Ok(())
 }
 
 fn report_appended(ingested: &Ingested, services: &Services, json: bool) -> anyhow::Result<()> {
@@ -129,10 +122,14 @@ fn ingest(
     let mut batch = Batch::new(&mut reader)?;
     let mut taken = 0u64;
     loop {
+        let mut is_paused = false;
         let more = match batch.take(&mut reader) {
             Ok(more) => more,
             // Nothing came for a moment on a live input: what is here goes to the log now.
-            Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => true,
+            Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
+                is_paused = true;
+                true
+            }
             Err(error) => {
                 let row = taken + batch.records.len() as u64;
                 if row > resume_from && !batch.records.is_empty() {
@@ -155,7 +152,9 @@ fn ingest(
             return Ok(());
         }
         let is_full = batch.records.byte_size() >= APPEND_BYTES || batch.records.len() >= APPEND_RECORDS;
-        if more && !is_full && identity.is_some() {
+        // A live input that never pauses must not wait for a full append either.
+        let is_due = is_paused || (identity.is_none() && batch.begun.elapsed() >= LINGER);
+        if more && !is_full && !is_due {
             continue;
         }
         let count = batch.records.len() as u64;
@@ -233,6 +232,7 @@ struct Batch {
     headers: Headers,
     header_set: HeaderSet,
     columns: Option<adpipe_event::CsvColumns>,
+    begun: Instant,
 }
 
 impl Batch {
@@ -253,7 +253,7 @@ impl Batch {
         };
         let mut records = Records::new();
         let header_set = records.add_headers(headers.clone());
-        Ok(Batch { records, headers, header_set, columns })
+        Ok(Batch { records, headers, header_set, columns, begun: Instant::now() })
     }
 
     /// Takes one record; false at the end of the input.
@@ -275,6 +275,7 @@ impl Batch {
     fn take_records(&mut self) -> Records {
         let mut records = Records::new();
         self.header_set = records.add_headers(self.headers.clone());
+        self.begun = Instant::now();
         std::mem::replace(&mut self.records, records)
     }
 

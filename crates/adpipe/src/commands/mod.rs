@@ -3,12 +3,14 @@
 mod bench;
 mod config;
 mod demo;
+mod dlq;
 mod doctor;
 mod etl;
 mod generate;
 mod ingest;
 mod run;
 mod sql;
+mod transform;
 mod up;
 mod verify;
 
@@ -38,7 +40,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ingest(args) => ingest::run(configuration(&cli, None)?, args),
         Command::Etl(args) => etl::run(configuration(&cli, None)?, args),
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
+        Command::Dlq(args) => dlq::run(configuration(&cli, None)?, &args.action),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
+        Command::Transform(args) => transform::run(configuration(&cli, None)?, &args.action),
         Command::Doctor(args) => doctor::run(&cli, args),
         Command::Config(args) => {
             let ConfigAction::Show(json) = &args.action;

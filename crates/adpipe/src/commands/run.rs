@@ -9,13 +9,19 @@ use crate::services::VERSION;
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(config: Config, role: Role) -> anyhow::Result<()> {
     let roles = match role {
-        Role::Stream => Roles { stream: true, console: false },
-        Role::Console => Roles { stream: false, console: true },
+        Role::Stream => Roles { stream: true, dlq: false, console: false },
+        Role::Dlq => Roles { stream: false, dlq: true, console: false },
+        Role::Console => Roles { stream: false, dlq: false, console: true },
     };
     let up = Up::start(config, roles)?;
     match role {
         Role::Stream => output::line(&format!(
             "adpipe {VERSION} processes {} into {}   Ctrl-C ends it",
+            up.services().log.location(),
+            up.services().warehouse.location()
+        ))?,
+        Role::Dlq => output::line(&format!(
+            "adpipe {VERSION} keeps the dead-letter queue of {} in {}   Ctrl-C ends it",
             up.services().log.location(),
             up.services().warehouse.location()
         ))?,

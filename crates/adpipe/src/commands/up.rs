@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use adpipe_console::{Console, ConsoleConfig};
+use adpipe_dlq::DlqError;
 use adpipe_stream::StreamError;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
 use crate::config::{Config, ConfigError};
 use crate::output;
-use crate::services::{Services, StreamRole, VERSION};
+use crate::services::{HeldRole, Services, VERSION};
 use crate::signals;
 
 /// Runs until Ctrl-C or SIGTERM.
@@ -26,13 +27,15 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 pub struct Roles {
     /// Counts the events, and keeps house beside it.
     pub stream: bool,
+    /// Stores, retries and repairs errors.
+    pub dlq: bool,
     /// Serves the console and takes events over HTTP.
     pub console: bool,
 }
 
 impl Roles {
     /// Everything in one process.
-    pub const ALL: Roles = Roles { stream: true, console: true };
+    pub const ALL: Roles = Roles { stream: true, dlq: true, console: true };
 }
 
 /// The roles of this process, running.
@@ -43,17 +46,18 @@ pub struct Up {
     url: String,
     console: Option<tokio::task::JoinHandle<Result<(), adpipe_console::ConsoleError>>>,
     stream: Option<Stream>,
+    dlq: Option<JoinHandle<Result<(), DlqError>>>,
 }
 
 /// The threads of the stream role.
 struct Stream {
     processor: JoinHandle<Result<(), StreamError>>,
     housekeeping: JoinHandle<()>,
-    _role: StreamRole,
+    _role: HeldRole,
 }
 
 impl Stream {
-    fn start(services: &Arc<Services>, role: StreamRole, shutdown: &Shutdown) -> anyhow::Result<Stream> {
+    fn start(services: &Arc<Services>, role: HeldRole, shutdown: &Shutdown) -> anyhow::Result<Stream> {
         let processor = {
             let (services, shutdown) = (Arc::clone(services), shutdown.clone());
             std::thread::Builder::new().name("stream".to_owned()).spawn(move || {
@@ -105,7 +109,11 @@ impl Up {
             console = Some(runtime.spawn(bound.serve(shutdown.clone())));
         }
         let stream = role.map(|role| Stream::start(&services, role, &shutdown)).transpose()?;
-        Ok(Up { services, runtime, shutdown, url, console, stream })
+        let dlq = match roles.dlq {
+            true => Some(start_dlq(&services, &shutdown)?),
+            false => None,
+        };
+        Ok(Up { services, runtime, shutdown, url, console, stream, dlq })
     }
 
     /// The console's address; empty without a console.
@@ -130,7 +138,9 @@ impl Up {
             // The console also ends by a failure of its own: then the others have to end, too.
             self.shutdown.trigger();
         }
+        let worked = self.dlq.map_or(Ok(Ok(())), JoinHandle::join);
         let streamed = self.stream.map_or(Ok(()), Stream::wait);
+        worked.map_err(|_| anyhow::anyhow!("the dead-letter queue panicked; please report this"))??;
         if let Some(served) = served {
             served.context("the console panicked; please report this")??;
         }
@@ -138,7 +148,22 @@ impl Up {
     }
 }
 
-fn take_stream_role(services: &Services) -> anyhow::Result<StreamRole> {
+fn start_dlq(services: &Services, shutdown: &Shutdown) -> anyhow::Result<JoinHandle<Result<(), DlqError>>> {
+    let (dlq, shutdown) = (services.dlq()?, shutdown.clone());
+    // Held so that others see that somebody keeps the queue; they may keep it, too.
+    let role = services.take_vacant_dlq_role()?;
+    let work = move || {
+        let _role = role;
+        let outcome = adpipe_dlq::role::run(&dlq, &shutdown);
+        if outcome.is_err() {
+            shutdown.trigger();
+        }
+        outcome
+    };
+    Ok(std::thread::Builder::new().name("dlq".to_owned()).spawn(work)?)
+}
+
+fn take_stream_role(services: &Services) -> anyhow::Result<HeldRole> {
     let Some(role) = services.take_stream_role()? else {
         bail!(
             "another adpipe already processes {}; end it first, or name another folder with --data",
@@ -150,6 +175,12 @@ fn take_stream_role(services: &Services) -> anyhow::Result<StreamRole> {
 
 fn console_services(services: &Services) -> adpipe_console::Services {
     adpipe_console::Services {
+        dlq: adpipe_dlq::Dlq::new(
+            adpipe_dlq::DlqSettings::default(),
+            Arc::clone(&services.log),
+            Arc::clone(&services.warehouse),
+            services.metrics.clone(),
+        ),
         log: Arc::clone(&services.log),
         warehouse: Arc::clone(&services.warehouse),
         metrics: services.metrics.clone(),

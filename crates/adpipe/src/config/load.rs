@@ -97,6 +97,8 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("ingest.max_lag_records", config.ingest.max_lag_records == 0)?;
     not_zero("ingest.max_record_size", config.ingest.max_record_size.0 == 0)?;
     not_zero("etl.segment_rows", config.etl.segment_rows == 0)?;
+    config.dlq.settings(&config.stream)?;
+    not_zero("transform.threads", config.transform.threads == 0)?;
     not_zero("console.max_body_size", config.console.max_body_size.0 == 0)
 }
 
@@ -109,17 +111,41 @@ fn with_variable(config: &Config, name: &str, value: &str) -> Result<Config, Str
         .get_mut(section)
         .and_then(toml::Value::as_table_mut)
         .ok_or_else(|| format!("there is no section [{section}]"))?;
-    // [log.kafka] takes any setting of librdkafka's: which of them there are is for it to say.
-    if let Some((table_name, setting)) = key.split_once("__") {
-        let settings = entry
-            .get_mut(table_name)
-            .and_then(toml::Value::as_table_mut)
-            .ok_or_else(|| format!("there is no table [{section}.{table_name}]"))?;
-        settings.insert(name_from_variable(setting), toml::Value::String(value.to_owned()));
-        return table.try_into().map_err(|error: toml::de::Error| error.message().to_owned());
+    match key.split_once("__") {
+        Some((table_name, key)) => {
+            let place = format!("{section}.{table_name}");
+            let inner = entry
+                .get_mut(table_name)
+                .and_then(toml::Value::as_table_mut)
+                .ok_or_else(|| format!("there is no table [{place}]"))?;
+            match place.as_str() {
+                // It takes any setting of librdkafka's: which of them there are is for it to say.
+                "log.kafka" => {
+                    inner.insert(name_from_variable(key), toml::Value::String(value.to_owned()));
+                }
+                _ => set_key(inner, &place, key, value)?,
+            }
+        }
+        None => set_key(entry, section, key, value)?,
     }
-    let old = entry.get(key).ok_or_else(|| format!("there is no key {key} in section [{section}]"))?;
+    table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+}
+
+/// Replaces a key by a value of the same kind; of a list the items are separated by commas.
+fn set_key(table: &mut toml::Table, section: &str, key: &str, value: &str) -> Result<(), String> {
+    let old = table.get(key).ok_or_else(|| format!("there is no key {key} in section [{section}]"))?;
     let new = match old {
+        toml::Value::Float(_) => {
+            value.parse().map(toml::Value::Float).map_err(|_| format!("{value:?} is not a number"))?
+        }
+        toml::Value::Array(_) => toml::Value::Array(
+            value
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| toml::Value::String(item.to_owned()))
+                .collect(),
+        ),
         toml::Value::Integer(_) => {
             value.parse().map(toml::Value::Integer).map_err(|_| format!("{value:?} is not a whole number"))?
         }
@@ -129,8 +155,8 @@ fn with_variable(config: &Config, name: &str, value: &str) -> Result<Config, Str
             .map_err(|_| format!("{value:?} is neither true nor false"))?,
         _ => toml::Value::String(value.to_owned()),
     };
-    entry.insert(key.to_owned(), new);
-    table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    table.insert(key.to_owned(), new);
+    Ok(())
 }
 
 /// Line and column, both from 1.

@@ -3,12 +3,14 @@
 //! Defaults, then `adpipe.toml`, then `ADPIPE_*` variables, then flags. What is wrong is refused
 //! with its file and line, or with its variable.
 
+mod dlq;
 mod kafka;
 mod load;
 mod units;
 
 use serde::{Deserialize, Serialize};
 
+pub use dlq::DlqConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
 pub use units::{HotWindow, Size, Span};
@@ -31,8 +33,12 @@ pub struct Config {
     pub etl: EtlSettings,
     /// The archive.
     pub archive: ArchiveSettings,
+    /// The dead-letter queue.
+    pub dlq: DlqConfig,
     /// The web console.
     pub console: ConsoleSettings,
+    /// The transformations.
+    pub transform: TransformConfig,
 }
 
 impl Config {
@@ -193,6 +199,41 @@ impl Default for ConsoleSettings {
             max_body_size: Size::mib(8),
         }
     }
+}
+
+/// Section `[transform]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TransformConfig {
+    pub engine: Engine,
+    pub project: String,
+    pub target: String,
+    pub target_path: String,
+    pub threads: u64,
+    pub dbt: String,
+}
+
+impl Default for TransformConfig {
+    fn default() -> TransformConfig {
+        TransformConfig {
+            engine: Engine::Builtin,
+            project: String::new(),
+            target: String::new(),
+            target_path: String::new(),
+            threads: 4,
+            dbt: "dbt".to_owned(),
+        }
+    }
+}
+
+/// What runs the dbt project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// adpipe itself.
+    Builtin,
+    /// The real dbt.
+    Dbt,
 }
 
 #[cfg(test)]

@@ -28,9 +28,13 @@ impl Span {
 
 impl std::fmt::Display for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = humantime::format_duration(self.0).to_string();
-        // humantime writes "7days" and "1day"; people write "7d".
-        f.write_str(&text.replace("days", "d").replace("day", "d"))
+        const DAY: u128 = 86_400_000;
+        let millis = self.0.as_millis();
+        // humantime makes months of ninety days; people write "90d".
+        match millis > 0 && millis.is_multiple_of(DAY) {
+            true => write!(f, "{}d", millis / DAY),
+            false => write!(f, "{}", humantime::format_duration(self.0)),
+        }
     }
 }
 

@@ -138,6 +138,16 @@ impl Drop for Running {
     }
 }
 
+/// A child that does not outlive its test, however that ends.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Status and everything behind it, up to the end of the connection.
 pub fn read_answer(connection: &mut TcpStream) -> (u16, String) {
     let mut answer = Vec::new();

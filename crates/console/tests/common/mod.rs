@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use adpipe_console::{Console, ConsoleConfig, Services};
+use adpipe_dlq::{Dlq, DlqSettings};
 use adpipe_generate::{Config, Format, Generator};
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Topic};
@@ -23,6 +24,7 @@ pub struct Harness {
     pub warehouse: Arc<SqliteWarehouse>,
     pub address: SocketAddr,
     pub shutdown: Shutdown,
+    pub dlq: Dlq,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -33,10 +35,14 @@ pub fn config() -> ConsoleConfig {
 pub fn services(folder: &std::path::Path) -> (Arc<SqliteLog>, Arc<SqliteWarehouse>, Services) {
     let log = Arc::new(SqliteLog::open(folder).unwrap());
     let warehouse = Arc::new(SqliteWarehouse::open(folder).unwrap());
+    let metrics = Metrics::new("1.2.3").unwrap();
+    let dlq =
+        Dlq::new(DlqSettings::default(), Arc::clone(&log) as _, Arc::clone(&warehouse) as _, metrics.clone());
     let services = Services {
+        dlq,
         log: Arc::clone(&log) as _,
         warehouse: Arc::clone(&warehouse) as _,
-        metrics: Metrics::new("1.2.3").unwrap(),
+        metrics,
         version: "1.2.3",
     };
     (log, warehouse, services)
@@ -46,6 +52,7 @@ impl Harness {
     pub fn start(config: ConsoleConfig) -> Harness {
         let folder = tempfile::tempdir().unwrap();
         let (log, warehouse, services) = services(folder.path());
+        let dlq = services.dlq.clone();
         let shutdown = Shutdown::new();
         let for_console = shutdown.clone();
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -57,7 +64,7 @@ impl Harness {
             });
         });
         let address = receiver.recv().unwrap();
-        Harness { folder, log, warehouse, address, shutdown, serving: Some(serving) }
+        Harness { folder, log, warehouse, address, shutdown, dlq, serving: Some(serving) }
     }
 
     /// Ends the console and says how long that took.

@@ -99,10 +99,10 @@ impl Cluster {
         (0..self.partitions(topic)?).map(|partition| self.range(topic, partition)).collect()
     }
 
-    /// Members of the consumer group.
-    pub fn members(&self) -> Result<usize, LogError> {
-        let group = self.options.group();
-        let list = self.ask(None, |client, wait| client.client().fetch_group_list(Some(group), wait))?;
+    /// Members of a topic's consumer group.
+    pub fn members(&self, topic: Topic) -> Result<usize, LogError> {
+        let group = self.options.group(topic);
+        let list = self.ask(None, |client, wait| client.client().fetch_group_list(Some(&group), wait))?;
         Ok(list.groups().iter().filter(|listed| listed.name() == group).map(|g| g.members().len()).sum())
     }
 

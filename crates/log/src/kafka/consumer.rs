@@ -56,7 +56,7 @@ impl KafkaConsumer {
         let options = Arc::clone(&cluster.options);
         let name = options.topic_name(topic);
         let consumer: BaseConsumer<GroupContext> = options
-            .group_consumer()
+            .group_consumer(topic)
             .create_with_context(GroupContext::default())
             .map_err(|error| failure(&options, Some(topic), &error, None))?;
         consumer.subscribe(&[&name]).map_err(|error| failure(&options, Some(topic), &error, None))?;
@@ -85,7 +85,7 @@ impl KafkaConsumer {
         self.collectors =
             partitions.iter().map(|partition| Collector::new(self.topic, *partition, Offset(0))).collect();
         self.is_unplaced = !partitions.is_empty();
-        tracing::info!(?partitions, group = self.options.group(), "partitions assigned");
+        tracing::info!(?partitions, group = self.options.group(self.topic), "partitions assigned");
         Some(Polled::Assigned(partitions))
     }
 

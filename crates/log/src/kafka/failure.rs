@@ -71,10 +71,13 @@ pub(super) fn by_code(
         ),
         Code::GroupAuthorizationFailed => refused(
             options,
-            format!("this user has no right to the consumer group {}", options.group()),
             format!(
-                "give it Read: `kafka-acls --add --allow-principal User:NAME --operation Read --group {} …`",
-                options.group()
+                "this user has no right to the consumer group {}",
+                options.group(topic.unwrap_or(Topic::Raw))
+            ),
+            format!(
+                "give it Read: `kafka-acls --add --allow-principal User:NAME --operation Read --resource-pattern-type prefixed --group {} …`",
+                options.group(Topic::Raw)
             ),
         ),
         Code::ClusterAuthorizationFailed => refused(

@@ -139,9 +139,9 @@ impl EventLog for KafkaLog {
         Ok(Box::new(consumer::KafkaConsumer::join(cluster, readers, topic)?))
     }
 
-    /// Members of the consumer group, which only the raw topic has.
-    fn consumers(&self, _topic: Topic) -> Result<Option<usize>, LogError> {
-        self.cluster.members().map(Some)
+    /// Members of the topic's consumer group.
+    fn consumers(&self, topic: Topic) -> Result<Option<usize>, LogError> {
+        self.cluster.members(topic).map(Some)
     }
 
     fn source_position(&self, source: &str) -> Result<Option<u64>, LogError> {

@@ -88,9 +88,16 @@ impl KafkaOptions {
         format!("{}{}", self.topic_prefix, topic.name())
     }
 
-    /// The consumer group that shares the raw topic.
-    pub fn group(&self) -> &str {
-        self.settings.get("group.id").map_or(DEFAULT_GROUP, String::as_str)
+    /// The consumer group that shares a topic: `group.id` for the raw one, and with `-error` or
+    /// `-retry` behind it for the others. Members of one group must all read the same topics, else
+    /// who joins for one topic has the readers of the others pause.
+    pub fn group(&self, topic: Topic) -> String {
+        let name = self.settings.get("group.id").map_or(DEFAULT_GROUP, String::as_str);
+        match topic {
+            Topic::Raw => name.to_owned(),
+            Topic::Error => format!("{name}-error"),
+            Topic::Retry => format!("{name}-retry"),
+        }
     }
 
     /// The largest message, for producers and topics alike.
@@ -169,9 +176,9 @@ impl KafkaOptions {
     }
 
     /// For a member of the consumer group.
-    pub(super) fn group_consumer(&self) -> ClientConfig {
+    pub(super) fn group_consumer(&self, topic: Topic) -> ClientConfig {
         let mut config = self.consumer();
-        config.set("group.id", self.group()).set("partition.assignment.strategy", "range,roundrobin");
+        config.set("group.id", self.group(topic)).set("partition.assignment.strategy", "range,roundrobin");
         config
     }
 

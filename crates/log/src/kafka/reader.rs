@@ -86,7 +86,7 @@ impl Readers {
         let options = &self.cluster.options;
         let consumer = options
             .reader()
-            .set("group.id", options.group())
+            .set("group.id", options.group(Topic::Raw))
             .create_with_context(PlainContext::default())
             .map_err(|error| failure(options, None, &error, None))?;
         Ok(Reader { consumer, topic: Topic::Raw, collector: Collector::new(Topic::Raw, 0, Offset(0)) })

@@ -41,3 +41,6 @@ with merged as (
     returning 1
 )
 select (select count(*) from deleted) - (select count(*) from inserted);
+
+-- name: drop_replays
+delete from realtime.replays where committed_at < $1;

@@ -61,3 +61,6 @@ where rowid in (select rowid from realtime.events where event_hour = ?1 limit 10
 
 -- name: fewer_copies
 update realtime.hours set hot_copies = hot_copies - ?2 where event_hour = ?1;
+
+-- name: drop_replays
+delete from realtime.replays where committed_at < ?1;

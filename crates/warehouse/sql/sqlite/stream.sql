@@ -37,6 +37,10 @@ insert into realtime.commits (
     parse, schema, validation, future, sink, late, float_ids, unknown_fields, latency_counts
 ) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18);
 
+-- name: record_replay
+insert into realtime.replays (topic, partition, record_offset, error_id, attempt, outcome, committed_at)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7);
+
 -- name: newest_minute
 select max(window_start) from realtime.metrics;
 

@@ -27,6 +27,12 @@ const STEPS: &[Step] = &[
         name: "events, metrics, offsets, commits",
         sql: include_str!("../../sql/postgres/0001_schemas.sql"),
     },
+    Step {
+        version: 2,
+        name: "the dead-letter queue",
+        sql: include_str!("../../sql/postgres/0002_errors.sql"),
+    },
+    Step { version: 4, name: "data tests", sql: include_str!("../../sql/postgres/0004_data_tests.sql") },
     Step { version: 5, name: "archive, raw files", sql: include_str!("../../sql/postgres/0005_archive.sql") },
 ];
 

@@ -5,11 +5,12 @@ use adpipe_sql::section;
 use postgres::{Client, Error};
 
 use super::wire::Time;
-use crate::{RetentionPolicy, Retired};
+use crate::{REPLAYS_KEPT, RetentionPolicy, Retired};
 
 const RETENTION_SQL: &str = include_str!("../../sql/postgres/retention.sql");
 const DROP_MINUTES: &str = section(RETENTION_SQL, "drop_minutes");
 const TRY_LOCK: &str = section(RETENTION_SQL, "try_lock");
+const DROP_REPLAYS: &str = section(RETENTION_SQL, "drop_replays");
 const MERGE_COMMITS: &str = section(RETENTION_SQL, "merge_commits");
 
 pub(super) fn retire(
@@ -28,6 +29,8 @@ pub(super) fn retire(
             retired.minute_rows += rows;
         }
     }
+    let replayed_before = Time(Millis(Millis::now().0 - REPLAYS_KEPT.as_millis() as i64));
+    client.execute(DROP_REPLAYS, &[&replayed_before])?;
     let merge_before = Time(Millis(Millis::now().floor_hour().0 - policy.commits.as_millis() as i64));
     let mut transaction = client.transaction()?;
     let is_ours: bool = transaction.query_one(TRY_LOCK, &[])?.try_get(0)?;

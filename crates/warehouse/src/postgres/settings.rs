@@ -12,7 +12,6 @@ use postgres::config::{Host, SslMode};
 pub struct PostgresSettings {
     config: Config,
     location: String,
-    #[cfg_attr(not(feature = "postgres-tls"), expect(dead_code, reason = "only TLS reads it"))]
     pub(super) ca_file: Option<PathBuf>,
     pub(super) synchronous_commit: bool,
 }
@@ -101,6 +100,35 @@ impl PostgresSettings {
     /// The address, without password and parameters.
     pub fn location(&self) -> &str {
         &self.location
+    }
+
+    /// The same as libpq's variables, for other programs: PGHOST, PGPORT and so on. With the password.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let config = &self.config;
+        let mut variables = Vec::new();
+        let mut set = |name: &str, value: String| variables.push((name.to_owned(), value));
+        match config.get_hosts().first() {
+            Some(Host::Tcp(name)) => set("PGHOST", name.clone()),
+            #[cfg(unix)]
+            Some(Host::Unix(path)) => set("PGHOST", path.display().to_string()),
+            None => {}
+        }
+        set("PGPORT", config.get_ports().first().copied().unwrap_or(5_432).to_string());
+        set("PGUSER", config.get_user().unwrap_or_default().to_owned());
+        set("PGDATABASE", config.get_dbname().unwrap_or_default().to_owned());
+        if let Some(password) = config.get_password() {
+            set("PGPASSWORD", String::from_utf8_lossy(password).into_owned());
+        }
+        let ssl_mode = match (config.get_ssl_mode(), &self.ca_file) {
+            (SslMode::Disable, _) => "disable",
+            (_, Some(_)) => "verify-full",
+            _ => "require",
+        };
+        set("PGSSLMODE", ssl_mode.to_owned());
+        if let Some(file) = &self.ca_file {
+            set("PGSSLROOTCERT", file.display().to_string());
+        }
+        variables
     }
 
     pub(super) fn config(&self) -> &Config {

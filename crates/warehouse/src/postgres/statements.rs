@@ -16,6 +16,7 @@ const RECORD_COMMIT: &str = section(STREAM_SQL, "record_commit");
 const SHARE_ARCHIVE: &str = section(STREAM_SQL, "share_archive");
 const LOCK_ARCHIVE: &str = section(STREAM_SQL, "lock_archive");
 const ARCHIVED_HOURS: &str = section(STREAM_SQL, "archived_hours");
+const RECORD_REPLAY: &str = section(STREAM_SQL, "record_replay");
 
 const SESSION_SQL: &str = include_str!("../../sql/postgres/session.sql");
 const INCOMING_EVENTS: &str = section(SESSION_SQL, "incoming_events");
@@ -33,6 +34,7 @@ pub(super) struct Statements {
     pub share_archive: Statement,
     pub lock_archive: Statement,
     pub archived_hours: Statement,
+    pub record_replay: Statement,
 }
 
 impl Statements {
@@ -52,6 +54,7 @@ impl Statements {
             share_archive: client.prepare(SHARE_ARCHIVE)?,
             lock_archive: client.prepare(LOCK_ARCHIVE)?,
             archived_hours: client.prepare(ARCHIVED_HOURS)?,
+            record_replay: client.prepare(RECORD_REPLAY)?,
         })
     }
 }

@@ -17,7 +17,8 @@ use super::statements::Statements;
 use super::wire::Time;
 use crate::order::sorted_by_key;
 use crate::{
-    ArchivedHour, Commit, Inserted, MetricRow, StreamTransaction, StreamWriter, Table, Value, WarehouseError,
+    ArchivedHour, Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, Table, Value,
+    WarehouseError,
 };
 
 pub(super) struct PostgresWriter {
@@ -265,6 +266,23 @@ impl StreamTransaction for PostgresTransaction<'_> {
                 &commit.latency.to_text(),
             ];
             self.run(|statements| &statements.record_commit, &params)?;
+        }
+        Ok(())
+    }
+
+    fn record_replays(&mut self, replays: &[Replay]) -> Result<(), WarehouseError> {
+        let now = Time(Millis::now());
+        for replay in replays {
+            let params: [&(dyn ToSql + Sync); 7] = [
+                &replay.topic,
+                &(replay.partition as i32),
+                &(replay.offset as i64),
+                &replay.error_id,
+                &(replay.attempt as i32),
+                &replay.outcome.as_str(),
+                &now,
+            ];
+            self.run(|statements| &statements.record_replay, &params)?;
         }
         Ok(())
     }

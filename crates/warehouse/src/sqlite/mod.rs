@@ -17,6 +17,7 @@ use adpipe_sql::sqlite::{
     BUSY_TIMEOUT, Durability, MigrateError, Migration, migrate, set_durability, set_wal, shape_new_file,
 };
 use adpipe_sql::trouble::Trouble;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, params};
 
 use crate::{
@@ -37,15 +38,26 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 sql: include_str!("../../sql/sqlite/realtime_0001.sql"),
             },
             Migration {
+                version: 2,
+                name: "replays",
+                sql: include_str!("../../sql/sqlite/realtime_0002.sql"),
+            },
+            Migration {
                 version: 3,
                 name: "archive, raw files",
                 sql: include_str!("../../sql/sqlite/realtime_0003.sql"),
             },
         ],
-        Schema::Ops => {
-            &[Migration { version: 3, name: "raw files", sql: include_str!("../../sql/sqlite/ops_0003.sql") }]
-        }
-        Schema::Analytics | Schema::Errors => &[],
+        Schema::Errors => &[Migration {
+            version: 1,
+            name: "the dead-letter queue",
+            sql: include_str!("../../sql/sqlite/errors_0001.sql"),
+        }],
+        Schema::Ops => &[
+            Migration { version: 2, name: "data tests", sql: include_str!("../../sql/sqlite/ops_0002.sql") },
+            Migration { version: 3, name: "raw files", sql: include_str!("../../sql/sqlite/ops_0003.sql") },
+        ],
+        Schema::Analytics => &[],
     }
 }
 
@@ -189,6 +201,12 @@ fn in_memory() -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "temp_store", "memory")?;
+    // The bundled SQLite has no mathematics. Correctly rounded, as PostgreSQL's.
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("sqrt", 1, flags, |context| {
+        Ok(context.get::<Option<f64>>(0)?.map(f64::sqrt).filter(|root| !root.is_nan()))
+    })?;
     Ok(connection)
 }
 

@@ -4,10 +4,11 @@ use adpipe_event::Millis;
 use adpipe_sql::section;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use crate::{RetentionPolicy, Retired};
+use crate::{REPLAYS_KEPT, RetentionPolicy, Retired};
 
 const RETENTION_SQL: &str = include_str!("../../sql/sqlite/retention.sql");
 const DROP_MINUTES: &str = section(RETENTION_SQL, "drop_minutes");
+const DROP_REPLAYS: &str = section(RETENTION_SQL, "drop_replays");
 const MERGE_COMMITS: &str = section(RETENTION_SQL, "merge_commits");
 const DELETE_MERGED: &str = section(RETENTION_SQL, "delete_merged");
 const INSERT_MERGED: &str = section(RETENTION_SQL, "insert_merged");
@@ -33,6 +34,8 @@ pub(super) fn retire(
             retired.minute_rows += rows as u64;
         }
     }
+    let replayed_before = Millis(Millis::now().0 - REPLAYS_KEPT.as_millis() as i64).to_string();
+    connection.execute(DROP_REPLAYS, params![replayed_before])?;
     let merge_before = Millis(Millis::now().floor_hour().0 - policy.commits.as_millis() as i64);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch("drop table if exists temp.merged_commits")?;

@@ -11,8 +11,8 @@ use super::session::{execute, query};
 use super::{STREAM_SQL, sqlite_failure};
 use crate::order::sorted_by_key;
 use crate::{
-    ArchivedHour, Commit, Inserted, MetricRow, StreamTransaction, StreamWriter, Table, Value, WarehouseError,
-    archive,
+    ArchivedHour, Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, Table, Value,
+    WarehouseError, archive,
 };
 
 const CLAIM: &str = section(STREAM_SQL, "claim");
@@ -20,6 +20,7 @@ const INSERT_EVENT: &str = section(STREAM_SQL, "insert_event");
 const ADD_MINUTE: &str = section(STREAM_SQL, "add_minute");
 const ADD_HOUR: &str = section(STREAM_SQL, "add_hour");
 const RECORD_COMMIT: &str = section(STREAM_SQL, "record_commit");
+const RECORD_REPLAY: &str = section(STREAM_SQL, "record_replay");
 
 pub(super) struct SqliteWriter {
     pub connection: Connection,
@@ -117,6 +118,25 @@ impl SqliteTransaction<'_> {
     }
 }
 
+impl SqliteTransaction<'_> {
+    fn try_record_replays(&self, replays: &[Replay]) -> rusqlite::Result<()> {
+        let mut record = self.transaction.prepare_cached(RECORD_REPLAY)?;
+        let now = Millis::now().to_string();
+        for replay in replays {
+            record.execute(params![
+                replay.topic,
+                replay.partition,
+                replay.offset as i64,
+                replay.error_id,
+                replay.attempt,
+                replay.outcome.as_str(),
+                now,
+            ])?;
+        }
+        Ok(())
+    }
+}
+
 impl StreamTransaction for SqliteTransaction<'_> {
     fn claim(&mut self, topic: &str, partition: u32, first: u64, next: u64) -> Result<(), WarehouseError> {
         let now = Millis::now().to_string();
@@ -171,6 +191,10 @@ impl StreamTransaction for SqliteTransaction<'_> {
 
     fn record(&mut self, commits: &[Commit]) -> Result<(), WarehouseError> {
         self.checked(self.try_record(commits))
+    }
+
+    fn record_replays(&mut self, replays: &[Replay]) -> Result<(), WarehouseError> {
+        self.checked(self.try_record_replays(replays))
     }
 
     fn commit(self: Box<Self>) -> Result<(), WarehouseError> {

@@ -4,6 +4,7 @@ mod etl;
 mod measure;
 mod scratch;
 mod stages;
+mod transform;
 
 use crate::cli::{BenchArgs, BenchKind};
 use crate::config::Config;
@@ -15,13 +16,14 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
     if let Some(url) = &args.log {
         config.log.url.clone_from(url);
     }
-    const ALL: [BenchKind; 6] = [
+    const ALL: [BenchKind; 7] = [
         BenchKind::Parse,
         BenchKind::Ingest,
         BenchKind::Http,
         BenchKind::Stream,
         BenchKind::Latency,
         BenchKind::Etl,
+        BenchKind::Transform,
     ];
     let wanted = if args.what.is_empty() { &ALL[..] } else { &args.what };
     // Whatever is configured holds somebody's data: only what is named here is written to.
@@ -37,6 +39,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
             BenchKind::Ingest => figures.push(stages::ingest(&embedded, args.rows)?),
             BenchKind::Http => figures.push(stages::http(&embedded, args.rows)?),
             BenchKind::Stream => figures.push(stages::stream(&config, args.rows)?),
+            BenchKind::Transform => figures.extend(transform::transform(&config)?),
             BenchKind::Latency => figures.push(stages::latency(&config, args.rate)?),
             BenchKind::Etl => figures.extend(etl::etl(&embedded, args.rows)?),
         }
@@ -52,6 +55,7 @@ fn name(kind: BenchKind) -> &'static str {
         BenchKind::Stream => "the stream processor",
         BenchKind::Latency => "latency",
         BenchKind::Etl => "batch",
+        BenchKind::Transform => "the transformations",
     }
 }
 

@@ -1,0 +1,264 @@
+//! Looking at the queue.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use adpipe_dlq::report::{self, ErrorLine, Story};
+use adpipe_dlq::{Dlq, Status, alerts, headers_to_json, jobs};
+
+use crate::cli::dlq::{JobsArgs, ListArgs, ShowArgs};
+use crate::output;
+use crate::services::Services;
+
+/// Longest text of a cell.
+const CELL: usize = 60;
+
+pub fn list(dlq: &Dlq, args: &ListArgs) -> anyhow::Result<()> {
+    let filter = args.filter.filter();
+    let mut after: Option<String> = None;
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut listed = 0;
+    let mut total = None;
+    loop {
+        let page = report::list(dlq, &filter, after.as_deref(), (args.limit - listed).min(500))?;
+        total = page.total.or(total);
+        listed += page.errors.len();
+        for error in &page.errors {
+            match args.json {
+                true => output::line(&serde_json::to_string(error)?)?,
+                false => rows.push(row(error)),
+            }
+        }
+        after = page.next;
+        if after.is_none() || listed >= args.limit {
+            break;
+        }
+    }
+    if args.json {
+        return Ok(());
+    }
+    if rows.is_empty() {
+        return output::line("no such errors");
+    }
+    let header = ["id", "failed at (UTC)", "status", "type", "field", "message"];
+    output::line(&output::table(&header, &[false; 6], &rows))?;
+    if after.is_some() {
+        let of = total.map(|total| format!(" of {}", output::grouped(total))).unwrap_or_default();
+        eprintln!("the newest {}{of}; --limit shows more", output::grouped(listed as u64));
+    }
+    Ok(())
+}
+
+fn row(error: &ErrorLine) -> Vec<String> {
+    vec![
+        error.error_id.clone(),
+        error.last_failed_at.chars().take(19).collect(),
+        error.status.clone(),
+        error.error_type.clone(),
+        error.field.clone().unwrap_or_default(),
+        shortened(&error.message),
+    ]
+}
+
+fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().take(CELL).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(CELL).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+pub fn show(dlq: &Dlq, args: &ShowArgs) -> anyhow::Result<()> {
+    let story = report::story(dlq, &args.id)?;
+    if args.payload {
+        std::io::stdout().lock().write_all(&story.raw_payload)?;
+        return Ok(());
+    }
+    if args.json {
+        let mut value = serde_json::to_value(&story)?;
+        value["headers"] = serde_json::from_str(&headers_to_json(&story.headers))?;
+        value["payload"] = String::from_utf8_lossy(&story.raw_payload).into();
+        value["payload_is_utf8"] = std::str::from_utf8(&story.raw_payload).is_ok().into();
+        value["edited_payload"] =
+            story.edited_payload.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).into();
+        return output::json(&value);
+    }
+    print_story(&story)
+}
+
+fn print_story(story: &Story) -> anyhow::Result<()> {
+    let error = &story.error;
+    let facts = [
+        ("error", error.error_id.clone()),
+        (
+            "status",
+            error.status.clone()
+                + &error
+                    .resolution
+                    .as_ref()
+                    .map(|how| format!(" ({})", how.replace('_', " ")))
+                    .unwrap_or_default(),
+        ),
+        ("type", error.error_type.clone()),
+        ("field", error.field.clone().unwrap_or_else(|| "–".to_owned())),
+        ("message", error.message.clone()),
+        ("group", error.fingerprint.clone()),
+        ("from", format!("{} partition {} offset {}", error.topic, error.partition, error.offset)),
+        ("failed first", error.first_failed_at.clone()),
+        ("failed last", error.last_failed_at.clone()),
+        ("tries", format!("{} of {}", error.retry_count, error.max_retries)),
+        ("next try", error.next_retry_at.clone().unwrap_or_else(|| "–".to_owned())),
+    ];
+    for (name, value) in facts {
+        output::line(&format!("{name:<13} {}", printable(&value)))?;
+    }
+    for (name, value) in &story.headers.0 {
+        output::line(&format!("header        {name}: {}", printable(&String::from_utf8_lossy(value))))?;
+    }
+    output::line(&format!("payload       {} bytes", story.raw_payload.len()))?;
+    output::line(&payload(&story.raw_payload))?;
+    if let Some(edited) = &story.edited_payload {
+        output::line("edited payload")?;
+        output::line(&payload(edited))?;
+    }
+    for one in &story.tries {
+        let outcome = one.outcome.as_deref().unwrap_or("under way").replace('_', " ");
+        let reason = one.error_message.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        output::line(&format!(
+            "try {:<3} {}  {outcome}{} ({})",
+            one.attempt,
+            one.started_at,
+            printable(&reason),
+            one.actor
+        ))?;
+    }
+    for act in &story.acts {
+        let more =
+            act.reason.as_ref().or(act.patch.as_ref()).map(|more| format!(": {more}")).unwrap_or_default();
+        output::line(&format!(
+            "{:<7} {}  {}{}",
+            act.actor,
+            act.at,
+            act.action.replace('_', " "),
+            printable(&more)
+        ))?;
+    }
+    Ok(())
+}
+
+/// What may be sent to a terminal: a payload must not move its cursor.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Bytes shown of a payload.
+const SHOWN: usize = 4_096;
+
+/// Text as text, anything else in hexadecimal.
+fn payload(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(SHOWN)];
+    let more = if bytes.len() > SHOWN { "\n… (--payload shows all)" } else { "" };
+    let is_text = match std::str::from_utf8(start) {
+        Ok(_) => true,
+        // Cut in the middle of a character.
+        Err(error) => error.valid_up_to() + 4 > start.len() && bytes.len() > SHOWN,
+    };
+    if is_text {
+        return printable(&String::from_utf8_lossy(start)) + more;
+    }
+    let lines: Vec<String> = start
+        .chunks(16)
+        .enumerate()
+        .map(|(index, chunk)| {
+            let hex: Vec<String> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text: String =
+                chunk.iter().map(|byte| if byte.is_ascii_graphic() { *byte as char } else { '.' }).collect();
+            format!("{:08x}  {:<47}  {text}", index * 16, hex.join(" "))
+        })
+        .collect();
+    lines.join("\n") + more
+}
+
+pub fn stats(dlq: &Dlq, json: bool) -> anyhow::Result<()> {
+    let mut groups = report::groups(dlq)?;
+    let totals = report::totals(&groups);
+    if json {
+        let by_status: serde_json::Map<String, serde_json::Value> = Status::ALL
+            .into_iter()
+            .map(|status| (status.as_str().to_owned(), totals[status as usize].into()))
+            .collect();
+        return output::json(&serde_json::json!({"errors": by_status, "groups": groups}));
+    }
+    if groups.is_empty() {
+        return output::line("no errors");
+    }
+    let number = output::grouped;
+    let told: Vec<String> = Status::ALL
+        .into_iter()
+        .map(|status| format!("{} {}", number(totals[status as usize]), status.as_str()))
+        .collect();
+    output::line(&told.join(", "))?;
+    groups.sort_by_key(|group| std::cmp::Reverse(group.open()));
+    let rows: Vec<Vec<String>> = groups
+        .iter()
+        .map(|group| {
+            let counts = group.counts;
+            vec![
+                group.fingerprint.clone(),
+                number(group.open()),
+                number(counts[Status::Resolved as usize]),
+                number(counts[Status::Discarded as usize]),
+                group.error_type.clone(),
+                group.field.clone().unwrap_or_default(),
+                group.last_seen_at.chars().take(19).collect(),
+                shortened(&group.message),
+            ]
+        })
+        .collect();
+    let header = ["group", "open", "resolved", "discarded", "type", "field", "newest (UTC)", "message"];
+    output::line(&output::table(&header, &[false, true, true, true], &rows))
+}
+
+pub fn jobs(dlq: &Dlq, args: &JobsArgs) -> anyhow::Result<()> {
+    let jobs = jobs::list(dlq, args.limit)?;
+    if args.json {
+        return output::json(&serde_json::to_value(&jobs)?);
+    }
+    if jobs.is_empty() {
+        return output::line("no bulk actions yet");
+    }
+    let number = |count: i64| output::grouped(count.max(0) as u64);
+    let rows: Vec<Vec<String>> = jobs
+        .iter()
+        .map(|job| {
+            vec![
+                job.job_id.clone(),
+                job.created_at.chars().take(19).collect(),
+                job.kind.replace('_', " "),
+                job.state.clone(),
+                number(job.changed),
+                number(job.skipped),
+                job.actor.clone(),
+                shortened(job.message.as_deref().unwrap_or_default()),
+            ]
+        })
+        .collect();
+    let header = ["job", "begun (UTC)", "kind", "state", "changed", "left alone", "by", ""];
+    output::line(&output::table(&header, &[false, false, false, false, true, true], &rows))
+}
+
+pub fn check(services: &Services, dlq: &Dlq, json: bool) -> anyhow::Result<ExitCode> {
+    let alerts = alerts::check(dlq, &services.config.dlq.alerts.thresholds())?;
+    if json {
+        output::json(&serde_json::to_value(&alerts)?)?;
+    } else if alerts.is_empty() {
+        output::line("nothing needs anybody")?;
+    }
+    for alert in alerts.iter().filter(|_| !json) {
+        output::line(&alert.summary)?;
+        for (group, message, open) in &alert.causes {
+            output::line(&format!("  {group}  {} open  {}", output::grouped(*open), shortened(message)))?;
+        }
+    }
+    Ok(if alerts.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

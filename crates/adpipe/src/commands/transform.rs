@@ -1,0 +1,240 @@
+//! `adpipe transform`: the dbt project, run by adpipe or by the real dbt.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use adpipe_stream::role_lock::RoleLock;
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_transform::dbt::DbtSettings;
+use adpipe_transform::{
+    Command, NodeResult, Project, ProjectFiles, RunOptions, RunResults, Status, Target, TransformError,
+};
+use adpipe_warehouse::Warehouse;
+use anyhow::Context;
+
+use crate::cli::{TransformAction, TransformDocsArgs, TransformRunArgs};
+use crate::config::{Config, Engine};
+use crate::output;
+use crate::services::take_role;
+use crate::signals::end_on_signal;
+use crate::warehouse_place::WarehousePlace;
+
+/// Where the project is looked for when none is configured.
+const USUAL_FOLDER: &str = "dbt";
+
+/// Runs the command.
+pub fn run(config: Config, action: &TransformAction) -> anyhow::Result<ExitCode> {
+    match action {
+        TransformAction::Run(args) => transform(config, Command::Run, args),
+        TransformAction::Test(args) => transform(config, Command::Test, args),
+        TransformAction::Build(args) => transform(config, Command::Build, args),
+        TransformAction::Docs(args) => docs(config, args),
+        TransformAction::Export { folder } => {
+            ProjectFiles::embedded().write(folder)?;
+            output::line(&format!("wrote {}; set transform.project to it", folder.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// What the configuration says, opened.
+struct Place {
+    config: Config,
+    warehouse: Arc<dyn Warehouse>,
+    warehouse_place: WarehousePlace,
+    /// The project's folder; none for the project inside of adpipe.
+    folder: Option<PathBuf>,
+    target: Target,
+}
+
+impl Place {
+    fn open(config: Config, full_refresh: bool) -> anyhow::Result<Place> {
+        let warehouse_place = WarehousePlace::of(&config)?;
+        warehouse_place.must_have_data()?;
+        let warehouse = warehouse_place.open()?;
+        let folder = match config.transform.project.as_str() {
+            "" => Some(PathBuf::from(USUAL_FOLDER)).filter(|folder| folder.join("dbt_project.yml").is_file()),
+            folder => Some(PathBuf::from(folder)),
+        };
+        let mut target = Target::new(warehouse.dialect());
+        target.name.clone_from(&config.transform.target);
+        target.threads = config.transform.threads as usize;
+        target.full_refresh = full_refresh;
+        Ok(Place { config, warehouse, warehouse_place, folder, target })
+    }
+
+    fn files(&self) -> Result<ProjectFiles, TransformError> {
+        match &self.folder {
+            Some(folder) => ProjectFiles::read(folder),
+            None => Ok(ProjectFiles::embedded()),
+        }
+    }
+
+    fn target_path(&self) -> PathBuf {
+        match (self.config.transform.target_path.as_str(), &self.folder, self.warehouse_place.folder()) {
+            ("", Some(folder), _) => folder.join("target"),
+            ("", None, Some(data)) => data.join("transform"),
+            ("", None, None) => PathBuf::from("data/transform"),
+            (path, _, _) => PathBuf::from(path),
+        }
+    }
+
+    /// One transformation at a time on embedded files; PostgreSQL has a lock of its own.
+    fn lock(&self) -> anyhow::Result<Option<RoleLock>> {
+        let Some(folder) = self.warehouse_place.folder() else { return Ok(None) };
+        match take_role(folder, "transform")? {
+            Some(lock) => Ok(Some(lock)),
+            None => Err(TransformError::Busy(folder.display().to_string()).into()),
+        }
+    }
+
+    fn dbt_settings(&self, args: &TransformRunArgs) -> anyhow::Result<DbtSettings> {
+        let Some(project) = self.folder.clone() else {
+            anyhow::bail!(
+                "transform.engine is \"dbt\", which wants the project in a folder: write it out with \
+                 `adpipe transform export dbt`"
+            );
+        };
+        let environment = match &self.warehouse_place {
+            WarehousePlace::Folder(folder) => {
+                let folder = std::path::absolute(folder)?;
+                vec![("DBT_ADPIPE_DATA".to_owned(), folder.display().to_string())]
+            }
+            WarehousePlace::Postgres(settings) => settings.environment(),
+        };
+        let target = match self.config.transform.target.as_str() {
+            "" => self.target.kind().to_owned(),
+            name => name.to_owned(),
+        };
+        Ok(DbtSettings {
+            program: self.config.transform.dbt.clone(),
+            project: std::path::absolute(project)?,
+            target,
+            target_path: std::path::absolute(self.target_path())?,
+            full_refresh: args.full_refresh,
+            vars: args.vars.clone(),
+            environment,
+        })
+    }
+}
+
+fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyhow::Result<ExitCode> {
+    let place = Place::open(config, args.full_refresh)?;
+    let options = RunOptions { command, select: args.select.clone(), exclude: args.exclude.clone() };
+    let shutdown = listen()?;
+    let stopped = || shutdown.is_triggered();
+    let _lock = place.lock()?;
+    let warehouse = place.warehouse.as_ref();
+    let results = match place.config.transform.engine {
+        Engine::Builtin => {
+            let project = Project::load(&place.files()?, &place.target, &args.vars)?;
+            let results = adpipe_transform::run(
+                warehouse,
+                &project,
+                &place.target,
+                &options,
+                &stopped,
+                &|node, result, done, total| {
+                    if let Some(result) = result {
+                        eprintln!(
+                            "{done:>4} of {total}  {:<8} {} {}  {:.2} s",
+                            result.status.name(),
+                            node.kind(),
+                            node.name,
+                            result.seconds
+                        );
+                    }
+                },
+            )?;
+            results.write(&place.target_path())?;
+            project.write_manifest(&place.target_path(), &results)?;
+            results
+        }
+        Engine::Dbt => {
+            let settings = place.dbt_settings(args)?;
+            std::fs::create_dir_all(&settings.target_path)
+                .with_context(|| format!("cannot make {}", settings.target_path.display()))?;
+            adpipe_transform::dbt::run(warehouse, &settings, &options, &stopped, &|line| eprintln!("{line}"))?
+        }
+    };
+    adpipe_transform::history::keep(warehouse, &results)?;
+    print(&results, args.json)?;
+    Ok(match (results.stopped, results.is_good()) {
+        (true, _) => ExitCode::from(130),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::FAILURE,
+    })
+}
+
+/// Ctrl-C lets what has begun finish and skips the rest; a second one ends the process, whose open
+/// transactions then leave nothing behind.
+fn listen() -> anyhow::Result<Shutdown> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shutdown = Shutdown::new();
+    end_on_signal(&runtime, &shutdown)?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(shutdown)
+}
+
+fn print(results: &RunResults, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(&results.to_json());
+    }
+    let is_shown = |result: &&NodeResult| !matches!(result.status, Status::Pass);
+    let shown: Vec<&NodeResult> = results.results.iter().filter(is_shown).collect();
+    if !shown.is_empty() {
+        let rows: Vec<Vec<String>> = shown.iter().map(|result| row(result)).collect();
+        output::line(&output::table(
+            &["kind", "name", "status", "seconds", "result"],
+            &[false, false, false, true],
+            &rows,
+        ))?;
+    }
+    for result in
+        shown.iter().filter(|result| result.message.as_ref().is_some_and(|message| message.contains('\n')))
+    {
+        output::line(&format!("\n{}: {}", result.name, result.message.as_deref().unwrap_or_default()))?;
+    }
+    let made = results.count(Status::Success) as u64;
+    let mut parts = vec![format!("{} made", output::grouped(made))];
+    for (status, word) in [
+        (Status::Pass, "passed"),
+        (Status::Warn, "warned"),
+        (Status::Fail, "failed"),
+        (Status::Error, "in error"),
+        (Status::Skipped, "skipped"),
+    ] {
+        if results.count(status) > 0 {
+            parts.push(format!("{} {word}", output::grouped(results.count(status) as u64)));
+        }
+    }
+    output::line(&format!("{} in {:.2} s", parts.join(", "), results.seconds))
+}
+
+fn row(result: &NodeResult) -> Vec<String> {
+    let message = result.message.as_deref().unwrap_or_default();
+    let kind = if result.kind == "model" { result.made_as.clone() } else { result.kind.replace('_', " ") };
+    vec![
+        kind,
+        result.name.clone(),
+        result.status.name().to_owned(),
+        format!("{:.2}", result.seconds),
+        message.lines().next().unwrap_or_default().to_owned(),
+    ]
+}
+
+fn docs(config: Config, args: &TransformDocsArgs) -> anyhow::Result<ExitCode> {
+    let place = Place::open(config, false)?;
+    let project = Project::load(&place.files()?, &place.target, "")?;
+    let page = adpipe_transform::page(place.warehouse.as_ref(), &project)?;
+    let out = args.out.clone().unwrap_or_else(|| place.target_path().join("index.html"));
+    if let Some(folder) = out.parent().filter(|folder| *folder != Path::new("")) {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    std::fs::write(&out, page).with_context(|| format!("cannot write {}", out.display()))?;
+    output::line(&format!("wrote {}", out.display()))?;
+    Ok(ExitCode::SUCCESS)
+}

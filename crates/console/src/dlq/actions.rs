@@ -1,0 +1,86 @@
+//! What a person does with errors that are named one by one.
+
+use std::sync::Arc;
+
+use adpipe_dlq::actions::{Actor, discard, retry, undo_discard};
+use adpipe_dlq::report;
+use adpipe_dlq::{Dlq, DlqError};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::{blocking, input, json};
+use crate::app::App;
+use crate::refusal::Refusal;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    ids: Vec<String>,
+    /// Of a discard.
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct Changed {
+    /// Errors that were changed.
+    changed: u64,
+    /// Errors whose status did not allow it, or that are no longer there.
+    left_alone: u64,
+}
+
+/// `POST /api/dlq/retry`.
+pub(super) async fn post_retry(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    act(&app, &headers, body, |dlq, named, actor| retry(dlq, &named.ids, actor)).await
+}
+
+/// `POST /api/dlq/discard`.
+pub(super) async fn post_discard(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    act(&app, &headers, body, |dlq, named, actor| discard(dlq, &named.ids, &named.reason, actor)).await
+}
+
+/// `POST /api/dlq/undo-discard`.
+pub(super) async fn post_undo_discard(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    act(&app, &headers, body, |dlq, named, actor| undo_discard(dlq, &named.ids, actor)).await
+}
+
+async fn act(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    action: fn(&Dlq, &Named, Actor<'_>) -> Result<u64, DlqError>,
+) -> Result<Response, Refusal> {
+    let actor = input::actor(headers)?;
+    let named: Named = input::body(body).await?;
+    input::checked_ids(&named.ids)?;
+    let only = (named.ids.len() == 1).then(|| named.ids[0].clone());
+    let asked = named.ids.len() as u64;
+    let changed = blocking(app, move |dlq| action(dlq, &named, Actor { name: &actor, job_id: None })).await?;
+    // Of one error it can be said why.
+    if let (0, Some(id)) = (changed, only) {
+        return Err(conflict(app, id).await?);
+    }
+    json(&Changed { changed, left_alone: asked - changed })
+}
+
+/// Why an error could not be changed: its status. "Not found" when there is no such error.
+pub(super) async fn conflict(app: &App, id: String) -> Result<Refusal, Refusal> {
+    let story = blocking(app, move |dlq| report::story(dlq, &id)).await?;
+    let message = format!("the error is {} by now; this cannot be done to it", story.error.status);
+    Ok(Refusal::wrong(StatusCode::CONFLICT, message))
+}

@@ -1,0 +1,233 @@
+//! Edits: what they would do, and doing them.
+
+use std::sync::Arc;
+
+use adpipe_dlq::actions::Actor;
+use adpipe_dlq::patch::Patch;
+use adpipe_dlq::repair::{self, DryRun, Edit, Edited, Sample, try_edit};
+use adpipe_dlq::{Dlq, DlqError, Filter};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::actions::conflict;
+use super::detail::Verdict;
+use super::fields::{Changes, changes};
+use super::view::View;
+use super::{blocking, input, json, searching};
+use crate::app::App;
+use crate::refusal::Refusal;
+
+/// Errors that a dry run looks at.
+const DRY_RUN_LIMIT: u64 = 10_000;
+
+/// Errors that a dry run shows whole, and how much of each.
+const SAMPLES: usize = 3;
+const SAMPLE_CHARS: usize = 4_000;
+
+/// One edit: the whole payload, or steps as JSON Patch text (so that a fault is told with the
+/// line and column that the person sees).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EditInput {
+    payload: Option<String>,
+    patch: Option<String>,
+    /// Send it again at once.
+    #[serde(default)]
+    send_again: bool,
+}
+
+impl EditInput {
+    fn edit(&self) -> Result<Edit, Refusal> {
+        match (&self.payload, &self.patch) {
+            (Some(payload), None) => Ok(Edit::Payload(payload.clone().into_bytes())),
+            (None, Some(patch)) => Ok(Edit::Patch(Patch::from_json(patch).map_err(super::refusal)?)),
+            _ => Err(input::unprocessable("either payload or patch is needed".to_owned())),
+        }
+    }
+}
+
+/// What an edit would do to one error.
+#[derive(Serialize)]
+struct Checked {
+    /// valid, still_invalid, does_not_fit, unchanged.
+    outcome: &'static str,
+    /// Why it does not fit.
+    reason: Option<String>,
+    verdict: Option<Verdict>,
+    after: Option<View>,
+    changes: Option<Changes>,
+}
+
+/// `POST /api/dlq/errors/{id}/check`: changes nothing.
+pub(super) async fn post_check(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let edit = input::body::<EditInput>(body).await?.edit()?;
+    json(&blocking(&app, move |dlq| check(dlq, &id, &edit)).await?)
+}
+
+fn check(dlq: &Dlq, id: &str, edit: &Edit) -> Result<Checked, DlqError> {
+    let before =
+        repair::content(dlq, id)?.ok_or_else(|| DlqError::NotFound(format!("there is no error {id}")))?;
+    let nothing = |outcome, reason| Checked { outcome, reason, verdict: None, after: None, changes: None };
+    let (outcome, after, problem) = match try_edit(dlq.settings(), &before, edit) {
+        Edited::DoesNotFit(reason) => return Ok(nothing("does_not_fit", Some(reason))),
+        Edited::Unchanged | Edited::Restored => return Ok(nothing("unchanged", None)),
+        Edited::Valid(after) => ("valid", after, None),
+        Edited::StillInvalid(after, error) => ("still_invalid", after, Some(error)),
+    };
+    Ok(Checked {
+        outcome,
+        reason: None,
+        verdict: Some(Verdict::of(problem.as_ref().map_or(Ok(()), Err))),
+        changes: changes(&before, &after),
+        after: Some(View::new(&after.payload, None)),
+    })
+}
+
+/// `POST /api/dlq/errors/{id}/edit`.
+pub(super) async fn post_edit_one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let input: EditInput = input::body(body).await?;
+    let edit = input.edit()?;
+    save(&app, id, &headers, edit, input.send_again).await
+}
+
+/// `POST /api/dlq/errors/{id}/undo-edit`.
+pub(super) async fn post_undo_edit(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    save(&app, id, &headers, Edit::Undo, false).await
+}
+
+async fn save(
+    app: &App,
+    id: String,
+    headers: &HeaderMap,
+    edit: Edit,
+    send_again: bool,
+) -> Result<Response, Refusal> {
+    let actor = input::actor(headers)?;
+    let error_id = id.clone();
+    let saved = blocking(app, move |dlq| {
+        repair::edit(dlq, &error_id, &edit, send_again, Actor { name: &actor, job_id: None })
+    });
+    match saved.await {
+        Ok(()) => json(&serde_json::json!({ "changed": 1 })),
+        // The edit itself may be at fault, or that somebody else was faster.
+        Err(refused) if refused.status == StatusCode::UNPROCESSABLE_ENTITY => {
+            let error_id = id.clone();
+            let story = blocking(app, move |dlq| adpipe_dlq::report::story(dlq, &error_id)).await?;
+            match story.error.status.as_str() {
+                "pending" | "exhausted" => Err(refused),
+                _ => Err(conflict(app, id).await?),
+            }
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// An edit of many errors: of those named, or of those that a filter meets.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManyInput {
+    ids: Option<Vec<String>>,
+    filter: Option<Filter>,
+    patch: String,
+}
+
+/// `POST /api/dlq/dry-run`: changes nothing.
+pub(super) async fn post_dry_run(State(app): State<Arc<App>>, body: Body) -> Result<Response, Refusal> {
+    let input: ManyInput = input::body(body).await?;
+    let patch = Patch::from_json(&input.patch).map_err(super::refusal)?;
+    let run = match (input.ids, input.filter) {
+        (Some(ids), None) => {
+            input::checked_ids(&ids)?;
+            searching(&app, move |dlq| dry_run_of(dlq, &ids, patch)).await?
+        }
+        (None, Some(filter)) => {
+            searching(&app, move |dlq| repair::dry_run(dlq, &filter, &patch, DRY_RUN_LIMIT)).await?
+        }
+        _ => return Err(input::unprocessable("either ids or filter is needed".to_owned())),
+    };
+    json(&run)
+}
+
+/// A dry run over errors that were named.
+fn dry_run_of(dlq: &Dlq, ids: &[String], patch: Patch) -> Result<DryRun, DlqError> {
+    let edit = Edit::Patch(patch);
+    let mut run = DryRun { is_complete: true, ..DryRun::default() };
+    let mut reasons = std::collections::BTreeMap::<String, u64>::new();
+    for id in ids {
+        let Some(before) = repair::content(dlq, id)? else { continue };
+        run.looked_at += 1;
+        let (after, problem) = match try_edit(dlq.settings(), &before, &edit) {
+            Edited::Valid(after) => (Some(after), None),
+            Edited::StillInvalid(after, error) => (Some(after), Some(error.message)),
+            Edited::DoesNotFit(reason) => (None, Some(reason)),
+            Edited::Unchanged | Edited::Restored => (None, None),
+        };
+        match (&after, &problem) {
+            (Some(_), None) => run.valid += 1,
+            (Some(_), Some(_)) => run.still_invalid += 1,
+            (None, Some(_)) => run.does_not_fit += 1,
+            (None, None) => run.unchanged += 1,
+        }
+        if let Some(problem) = &problem {
+            *reasons.entry(problem.clone()).or_default() += 1;
+        }
+        if let Some(after) = after.filter(|_| run.samples.len() < SAMPLES) {
+            let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(SAMPLE_CHARS).collect();
+            let (before, after) = (shown(&before.payload), shown(&after.payload));
+            run.samples.push(Sample { error_id: id.clone(), before, after, problem });
+        }
+    }
+    run.reasons = reasons.into_iter().collect();
+    run.reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    Ok(run)
+}
+
+/// `POST /api/dlq/edit`: edits the errors named and sends them again; one whose event would fail
+/// again, or that the edit does not fit, is left alone.
+pub(super) async fn post_edit(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let actor = input::actor(&headers)?;
+    let input: ManyInput = input::body(body).await?;
+    let edit = Edit::Patch(Patch::from_json(&input.patch).map_err(super::refusal)?);
+    let ids = input.ids.unwrap_or_default();
+    input::checked_ids(&ids)?;
+    let changed = searching(&app, move |dlq| {
+        let mut changed = 0_u64;
+        for id in &ids {
+            let content = repair::content(dlq, id)?;
+            let is_mended = content
+                .is_some_and(|before| matches!(try_edit(dlq.settings(), &before, &edit), Edited::Valid(_)));
+            if !is_mended {
+                continue;
+            }
+            match repair::edit(dlq, id, &edit, true, Actor { name: &actor, job_id: None }) {
+                Ok(()) => changed += 1,
+                // Somebody else was faster.
+                Err(DlqError::Refused(_) | DlqError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((changed, ids.len() as u64 - changed))
+    });
+    let (changed, left_alone) = changed.await?;
+    json(&serde_json::json!({ "changed": changed, "left_alone": left_alone }))
+}

@@ -1,0 +1,67 @@
+//! The three pages. What they show is fetched by their scripts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use adpipe_dlq::Status;
+use adpipe_dlq::report;
+use adpipe_event::ErrorType;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use minijinja::context;
+
+use super::blocking;
+use super::input::Pairs;
+use crate::app::App;
+use crate::refusal::Refusal;
+
+/// Ranges of the backlog chart.
+const RANGES: [&str; 3] = ["6h", "24h", "7d"];
+
+fn by_name(query: Pairs) -> BTreeMap<String, String> {
+    query.into_iter().collect()
+}
+
+/// `GET /dlq`.
+pub(super) async fn get_groups_page(
+    State(app): State<Arc<App>>,
+    Query(query): Query<Pairs>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let more = context! { page => "dlq", ranges => RANGES };
+    app.pages.show("dlq.html", &by_name(query), &headers, more)
+}
+
+/// `GET /dlq/errors`: the filter is read by the script, from the address.
+pub(super) async fn get_list_page(
+    State(app): State<Arc<App>>,
+    Query(query): Query<Pairs>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let more = context! {
+        page => "dlq",
+        statuses => Status::ALL.map(Status::as_str),
+        error_types => ErrorType::ALL.map(ErrorType::as_str),
+    };
+    app.pages.show("dlq_errors.html", &by_name(query), &headers, more)
+}
+
+/// `GET /dlq/errors/{id}`.
+pub(super) async fn get_error_page(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(query): Query<Pairs>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let known = id.clone();
+    match blocking(&app, move |dlq| report::story(dlq, &known).map(drop)).await {
+        Err(refusal) if refusal.status == StatusCode::NOT_FOUND => {
+            return Ok(app.pages.message(StatusCode::NOT_FOUND, &headers, "dlq_gone"));
+        }
+        // The page itself tells what is wrong, and goes on by itself when that has passed.
+        _ => {}
+    }
+    let more = context! { page => "dlq", error_id => id };
+    app.pages.show("dlq_error.html", &by_name(query), &headers, more)
+}

@@ -1,0 +1,54 @@
+// The open errors over time, drawn by Plotly, and the same as a table.
+
+import { CONFIG, layout, loadPlotly, theme } from "./charts.js";
+import { formatCount, formatTime, text } from "./format.js";
+import { byId, make } from "./dlq-shared.js";
+
+const FORMATS = { "6h": "%H:%M", "24h": "%m-%d %H:%M", "7d": "%m-%d" };
+const CURVES = [["exhausted", "warn"], ["pending", "accent"], ["retrying", "muted"]];
+/** Rows of the table; the newest come first. */
+const MOST_ROWS = 100;
+
+let newest = null;
+
+function fillTable(points) {
+  const head = make("tr", {}, ...["time", ...CURVES.map(([name]) => `dlq_status_${name}`)].map((key) =>
+    make("th", { scope: "col" }, text(key))));
+  const row = (point) => make("tr", {}, make("td", {}, formatTime(point.at)),
+    ...CURVES.map(([name]) => make("td", {}, formatCount(point[name]))));
+  byId("table-backlog").replaceChildren(head, ...points.slice(-MOST_ROWS).reverse().map(row));
+}
+
+export async function drawBacklog(report, range) {
+  newest = [report, range];
+  const isEmpty = report.points.length === 0;
+  byId("chart-backlog").hidden = isEmpty;
+  byId("backlog-details").hidden = isEmpty;
+  byId("backlog-empty").hidden = !isEmpty;
+  fillTable(report.points);
+  if (isEmpty) return;
+  const Plotly = await loadPlotly();
+  if (newest[0] !== report) return;
+  const colours = theme();
+  colours.warn = getComputedStyle(document.documentElement).getPropertyValue("--warn").trim();
+  const at = report.points.map((point) => point.at);
+  const traces = CURVES.map(([name, colour]) => ({
+    type: "scatter", mode: at.length === 1 ? "markers" : "lines", stackgroup: "open", name: text(`dlq_status_${name}`),
+    x: at, y: report.points.map((point) => point[name]), line: { color: colours[colour], width: 1.5, shape: "hv" },
+    hovertemplate: "%{y:,}",
+  }));
+  const place = byId("chart-backlog");
+  place.removeAttribute("aria-labelledby");
+  place.setAttribute("aria-label", text("dlq_backlog_now", {
+    count: formatCount(CURVES.reduce((sum, [name]) => sum + report.points.at(-1)[name], 0)),
+  }));
+  await Plotly.react(place, traces, layout(colours, {
+    height: colours.size * 16, hovermode: "x unified", showlegend: true,
+    legend: { orientation: "h", x: 0, y: 1.15, font: { size: colours.size } },
+    xaxis: { type: "date", tickformat: FORMATS[range], tickangle: 0, nticks: innerWidth < 600 ? 4 : 10,
+      range: [report.from, report.at] },
+    yaxis: { tickformat: ",~s" },
+  }), CONFIG);
+}
+
+export const redrawBacklog = () => (newest ? drawBacklog(...newest) : Promise.resolve());

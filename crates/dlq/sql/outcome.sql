@@ -1,0 +1,34 @@
+-- What came of a try.
+
+-- name: note_repeat
+insert into errors.repeated_failures (topic, partition, record_offset, error_id, attempt)
+values ($1, $2, $3, $4, $5)
+on conflict (topic, partition, record_offset) do nothing;
+
+-- name: close_try
+update errors.retry_history
+set finished_at = $3, outcome = $4, error_type = $5, error_message = $6
+where error_id = $1 and attempt = $2 and outcome is null;
+
+-- name: fail
+update errors.dlq_errors
+set status = $2, next_retry_at = $3, error_type = $4, field = $5, error_message = $6, fingerprint = $7,
+    last_failed_at = $8, lease_until = null
+where error_id = $1 and status = 'retrying';
+
+-- name: resolve
+update errors.dlq_errors
+set status = 'resolved', resolution = $3, resolved_at = $4, lease_until = null, next_retry_at = null
+where error_id = $1 and status = $2;
+
+-- name: current
+select coalesce(edited_payload, raw_payload), coalesce(edited_headers, headers)
+from errors.dlq_errors
+where error_id = $1;
+
+-- name: replays
+select record_offset, error_id, attempt, outcome
+from realtime.replays
+where topic = $1 and partition = $2 and record_offset >= $3 and record_offset < $4
+order by record_offset
+limit $5;

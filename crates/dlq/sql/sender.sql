@@ -1,0 +1,49 @@
+-- Sending what is due.
+
+-- name: newest_tries
+select count(*), coalesce(sum(case when outcome = 'failed' then 1 else 0 end), 0)
+from (
+    select outcome
+    from errors.retry_history
+    where finished_at >= $1 and actor = 'adpipe'
+    order by finished_at desc
+    limit $2
+) newest;
+
+-- name: due
+-- Somebody's own wishes ($3 = 1) go through when the rest is paused.
+select error_id, length(coalesce(edited_payload, raw_payload)), retry_count, fingerprint, retry_actor, job_id,
+       coalesce(next_retry_at, last_failed_at), last_failed_at
+from errors.dlq_errors
+where status = 'pending' and next_retry_at <= $1 and (retry_actor <> 'adpipe' or $3 = 0)
+order by next_retry_at
+limit $2
+
+-- name: count_due
+select count(*) from errors.dlq_errors where status = 'pending' and next_retry_at <= $1;
+
+-- name: for_update
+-- PostgreSQL: what another sender has in hand is his.
+for update skip locked
+
+-- name: lost
+-- Sent by somebody who has not been heard of since.
+select error_id, length(coalesce(edited_payload, raw_payload)), retry_count
+from errors.dlq_errors
+where status = 'retrying' and lease_until < $1
+order by lease_until
+limit $2
+
+-- name: take
+update errors.dlq_errors
+set status = 'retrying', retry_count = $2, lease_until = $3, next_retry_at = null
+where error_id = $1 and status = 'pending';
+
+-- name: renew
+update errors.dlq_errors set lease_until = $2
+where error_id = $1 and status = 'retrying' and lease_until < $3;
+
+-- name: begin_try
+insert into errors.retry_history (error_id, attempt, started_at, backoff_ms, actor, job_id)
+values ($1, $2, $3, $4, $5, $6)
+on conflict (error_id, attempt) do nothing;

@@ -1,0 +1,199 @@
+//! What a person may do with an error. Each act is on record, with who did it.
+
+use adpipe_event::Millis;
+use adpipe_sql::section;
+use adpipe_warehouse::{Transaction, Value};
+
+use crate::Dlq;
+use crate::error::DlqError;
+use crate::groups::GroupChanges;
+use crate::row::RowState;
+use crate::status::Status;
+
+const ROWS_SQL: &str = include_str!("../sql/rows.sql");
+const SEND_LATER: &str = section(ROWS_SQL, "send_later");
+const DISCARD: &str = section(ROWS_SQL, "discard");
+const UNDO_DISCARD: &str = section(ROWS_SQL, "undo_discard");
+const NOTE_ACTION: &str = section(ROWS_SQL, "note_action");
+
+/// Longest reason or name that is kept.
+const LONGEST_TEXT: usize = 500;
+
+/// Who acts, and within which bulk action.
+#[derive(Debug, Clone, Copy)]
+pub struct Actor<'a> {
+    /// A name for the record, such as `cli:kim` or `console`.
+    pub name: &'a str,
+    /// The bulk action it is part of.
+    pub job_id: Option<&'a str>,
+}
+
+/// Sends these errors again, now. Those that are not pending or exhausted are left alone; gives how
+/// many there were.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn retry(dlq: &Dlq, error_ids: &[String], actor: Actor<'_>) -> Result<u64, DlqError> {
+    for_each(dlq, error_ids, |transaction, id, changes| retry_one(transaction, id, actor, changes))
+}
+
+/// Says that these errors do not count, and why.
+///
+/// # Errors
+/// [`DlqError::Refused`] without a reason; or of the warehouse.
+pub fn discard(dlq: &Dlq, error_ids: &[String], reason: &str, actor: Actor<'_>) -> Result<u64, DlqError> {
+    let reason = checked_text("reason", reason)?;
+    for_each(dlq, error_ids, |transaction, id, changes| discard_one(transaction, id, &reason, actor, changes))
+}
+
+/// Takes a discard back: the error is again what it was.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn undo_discard(dlq: &Dlq, error_ids: &[String], actor: Actor<'_>) -> Result<u64, DlqError> {
+    for_each(dlq, error_ids, |transaction, id, changes| undo_discard_one(transaction, id, actor, changes))
+}
+
+/// A name that may go on record.
+///
+/// # Errors
+/// [`DlqError::Refused`], with what is wrong.
+pub fn checked_actor(name: &str) -> Result<String, DlqError> {
+    checked_text("name", name)
+}
+
+/// A text that may be kept: not empty, not too long, without control characters.
+pub(crate) fn checked_text(what: &str, text: &str) -> Result<String, DlqError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(DlqError::Refused(format!("a {what} is needed")));
+    }
+    if text.chars().count() > LONGEST_TEXT || text.chars().any(char::is_control) {
+        return Err(DlqError::Refused(format!(
+            "the {what} must be one line of at most {LONGEST_TEXT} characters"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+fn for_each(
+    dlq: &Dlq,
+    error_ids: &[String],
+    mut act: impl FnMut(&mut dyn Transaction, &str, &mut GroupChanges) -> Result<bool, DlqError>,
+) -> Result<u64, DlqError> {
+    dlq.transact(|transaction| {
+        let mut changes = GroupChanges::default();
+        let mut changed = 0;
+        for id in error_ids {
+            if !crate::ids::is_id(id) {
+                return Err(DlqError::NotFound(format!("{id:?} is no error's id")));
+            }
+            changed += u64::from(act(transaction, id, &mut changes)?);
+        }
+        changes.apply(transaction)?;
+        Ok(changed)
+    })
+}
+
+pub(crate) fn retry_one(
+    transaction: &mut dyn Transaction,
+    error_id: &str,
+    actor: Actor<'_>,
+    changes: &mut GroupChanges,
+) -> Result<bool, DlqError> {
+    let Some(state) = RowState::of(transaction, error_id)? else { return Ok(false) };
+    if !matches!(state.status, Status::Pending | Status::Exhausted) {
+        return Ok(false);
+    }
+    let now = Millis::now().to_string();
+    // One more try than there were; what is retryable by itself keeps the tries it had left.
+    let max_retries = state.max_retries.max(state.retry_count + 1);
+    let params = [
+        error_id.into(),
+        state.status.as_str().into(),
+        now.into(),
+        Value::Int(max_retries.into()),
+        actor.name.into(),
+        actor.job_id.into(),
+    ];
+    if transaction.execute(SEND_LATER, &params)? == 0 {
+        return Ok(false);
+    }
+    changes.moved(&state.fingerprint, state.status, Status::Pending);
+    note(transaction, error_id, "retry", actor, Note::default())?;
+    Ok(true)
+}
+
+pub(crate) fn discard_one(
+    transaction: &mut dyn Transaction,
+    error_id: &str,
+    reason: &str,
+    actor: Actor<'_>,
+    changes: &mut GroupChanges,
+) -> Result<bool, DlqError> {
+    let Some(state) = RowState::of(transaction, error_id)? else { return Ok(false) };
+    if !matches!(state.status, Status::Pending | Status::Exhausted) {
+        return Ok(false);
+    }
+    let now = Millis::now().to_string();
+    let params =
+        [error_id.into(), state.status.as_str().into(), reason.into(), now.into(), actor.job_id.into()];
+    if transaction.execute(DISCARD, &params)? == 0 {
+        return Ok(false);
+    }
+    changes.moved(&state.fingerprint, state.status, Status::Discarded);
+    note(transaction, error_id, "discard", actor, Note { reason: Some(reason), ..Note::default() })?;
+    Ok(true)
+}
+
+pub(crate) fn undo_discard_one(
+    transaction: &mut dyn Transaction,
+    error_id: &str,
+    actor: Actor<'_>,
+    changes: &mut GroupChanges,
+) -> Result<bool, DlqError> {
+    let Some(state) = RowState::of(transaction, error_id)? else { return Ok(false) };
+    if state.status != Status::Discarded {
+        return Ok(false);
+    }
+    let back_to = state.status_before.unwrap_or(Status::Exhausted);
+    let next_retry_at = (back_to == Status::Pending).then(|| Millis::now().to_string());
+    let params = [error_id.into(), back_to.as_str().into(), next_retry_at.into(), actor.job_id.into()];
+    if transaction.execute(UNDO_DISCARD, &params)? == 0 {
+        return Ok(false);
+    }
+    changes.moved(&state.fingerprint, Status::Discarded, back_to);
+    note(transaction, error_id, "undo_discard", actor, Note::default())?;
+    Ok(true)
+}
+
+/// What an act leaves on record beside its name.
+#[derive(Debug, Default)]
+pub(crate) struct Note<'a> {
+    pub reason: Option<&'a str>,
+    pub patch: Option<&'a str>,
+    pub payload: Option<&'a [u8]>,
+    pub headers: Option<&'a str>,
+}
+
+pub(crate) fn note(
+    transaction: &mut dyn Transaction,
+    error_id: &str,
+    action: &str,
+    actor: Actor<'_>,
+    note: Note<'_>,
+) -> Result<(), DlqError> {
+    let params = [
+        Millis::now().to_string().into(),
+        actor.name.into(),
+        action.into(),
+        error_id.into(),
+        actor.job_id.into(),
+        note.reason.into(),
+        note.patch.into(),
+        note.payload.map(<[u8]>::to_vec).into(),
+        note.headers.into(),
+    ];
+    transaction.execute(NOTE_ACTION, &params)?;
+    Ok(())
+}

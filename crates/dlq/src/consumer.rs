@@ -1,0 +1,201 @@
+//! Stores what lies in `ad_events_error`: each failure once, whole, in its group.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use adpipe_event::Millis;
+use adpipe_log::{Consumer, Offset, Polled, RecordBatch, Topic};
+use adpipe_sql::section;
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::{Transaction, Value, WarehouseError};
+
+use crate::Dlq;
+use crate::error::DlqError;
+use crate::failure::Failure;
+use crate::groups::GroupChanges;
+use crate::headers::headers_to_json;
+use crate::ids::new_id;
+use crate::retry::backoff::first_retry;
+use crate::retry::outcome;
+use crate::status::Status;
+
+const CONSUMER_SQL: &str = include_str!("../sql/consumer.sql");
+const OFFSETS: &str = section(CONSUMER_SQL, "offsets");
+const BEGIN_AT: &str = section(CONSUMER_SQL, "begin_at");
+const CLAIM: &str = section(CONSUMER_SQL, "claim");
+const INSERT: &str = section(CONSUMER_SQL, "insert");
+const INSERT_END: &str = section(CONSUMER_SQL, "insert_end");
+
+/// Payload bytes asked of the log at once; a transaction holds no more than about this.
+const READ_BYTES: usize = 1 << 20;
+const IDLE: Duration = Duration::from_millis(200);
+
+/// Rows of one insert: enough that the round trip to a server no longer counts.
+const ROWS_AN_INSERT: usize = 50;
+const COLUMNS: usize = 19;
+
+/// Reads the topic until the switch is off. One life: the caller waits out what passes and calls
+/// again; it goes on from the stored offsets.
+///
+/// # Errors
+/// Of the log or the warehouse.
+pub fn run(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
+    let mut consumer = dlq.log().consume(Topic::Error)?;
+    let mut assigned = Vec::new();
+    while !shutdown.is_triggered() {
+        match consumer.poll(READ_BYTES, IDLE)? {
+            Polled::Assigned(partitions) => {
+                seek_all(dlq, consumer.as_mut(), &partitions)?;
+                assigned = partitions;
+            }
+            Polled::Batch(batch) => match store(dlq, &batch) {
+                Ok(()) => consumer.committed(batch.partition, batch.next_offset()),
+                Err(DlqError::Warehouse(WarehouseError::Fenced { .. })) => {
+                    tracing::warn!(
+                        partition = batch.partition,
+                        "another reader of the errors went on from here"
+                    );
+                    seek_all(dlq, consumer.as_mut(), &assigned)?;
+                }
+                Err(error) => return Err(error),
+            },
+            Polled::Idle => {}
+        }
+    }
+    Ok(())
+}
+
+fn seek_all(dlq: &Dlq, consumer: &mut dyn Consumer, partitions: &[u32]) -> Result<(), DlqError> {
+    for range in dlq.log().ranges(Topic::Error)? {
+        if partitions.contains(&range.partition) {
+            let next = begin(dlq, Topic::Error.name(), range.partition, range.first.0)?;
+            consumer.seek(range.partition, Offset(next));
+        }
+    }
+    Ok(())
+}
+
+/// The stored offset of a partition; `first`, and stored, when there is none.
+pub(crate) fn begin(dlq: &Dlq, topic: &str, partition: u32, first: u64) -> Result<u64, DlqError> {
+    dlq.transact(|transaction| {
+        let now = Millis::now().to_string();
+        let key = [topic.into(), Value::Int(partition.into())];
+        let params = [key[0].clone(), key[1].clone(), Value::Int(first as i64), now.into()];
+        transaction.execute(BEGIN_AT, &params)?;
+        let table = transaction.query(OFFSETS, &key)?;
+        let next = table.rows.first().and_then(|row| row[0].as_i64());
+        Ok(next.map_or(first, |next| next as u64))
+    })
+}
+
+/// Moves a stored offset on; fails when somebody else has.
+pub(crate) fn claim(
+    transaction: &mut dyn Transaction,
+    topic: &str,
+    partition: u32,
+    first: u64,
+    next: u64,
+) -> Result<(), DlqError> {
+    let now = Millis::now().to_string();
+    let params = [
+        topic.into(),
+        Value::Int(partition.into()),
+        Value::Int(first as i64),
+        Value::Int(next as i64),
+        now.into(),
+    ];
+    match transaction.execute(CLAIM, &params)? {
+        0 => Err(WarehouseError::Fenced { topic: topic.to_owned(), partition, expected: first }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Stores a batch of the error topic in one transaction with the offset behind it.
+pub(crate) fn store(dlq: &Dlq, batch: &RecordBatch) -> Result<(), DlqError> {
+    let failures: Vec<Failure> = batch.iter().map(|record| Failure::of(batch, &record)).collect();
+    let failed_again = dlq.transact(|transaction| {
+        let (first, next) = (batch.covered_from.0, batch.next_offset().0);
+        claim(transaction, batch.topic.name(), batch.partition, first, next)?;
+        let mut changes = GroupChanges::default();
+        let mut failed_again = 0;
+        let mut new = Vec::new();
+        for failure in &failures {
+            match outcome::failed_again(dlq, transaction, failure, &mut changes)? {
+                outcome::Repeat::Of => failed_again += 1,
+                outcome::Repeat::Known => {}
+                outcome::Repeat::Unknown => new.push(failure),
+            }
+        }
+        insert_new(dlq, transaction, &new, &mut changes)?;
+        changes.apply(transaction)?;
+        Ok(failed_again)
+    })?;
+    dlq.metrics().dlq_retries.with_label_values(&["failed"]).inc_by(failed_again);
+    Ok(())
+}
+
+/// Inserts those that are not there yet.
+pub(crate) fn insert_new(
+    dlq: &Dlq,
+    transaction: &mut dyn Transaction,
+    failures: &[&Failure],
+    changes: &mut GroupChanges,
+) -> Result<u64, DlqError> {
+    let mut inserted = 0;
+    for failures in failures.chunks(ROWS_AN_INSERT) {
+        let ids: Vec<String> = failures.iter().map(|failure| new_id(failure.at)).collect();
+        let mut params = Vec::with_capacity(failures.len() * COLUMNS);
+        let mut statuses = Vec::with_capacity(failures.len());
+        for (failure, id) in failures.iter().zip(&ids) {
+            statuses.push(push_row(dlq, failure, id, &mut params));
+        }
+        let table = transaction.query(&insert_statement(failures.len()), &params)?;
+        let is_new: HashSet<&str> = table.rows.iter().filter_map(|row| row[0].as_str()).collect();
+        for ((failure, id), status) in failures.iter().zip(&ids).zip(statuses) {
+            if is_new.contains(id.as_str()) {
+                changes.arrived(failure, id);
+                changes.count(&failure.fingerprint, status, 1);
+                inserted += 1;
+            }
+        }
+    }
+    Ok(inserted)
+}
+
+fn insert_statement(rows: usize) -> String {
+    let row = |row: usize| {
+        let places: Vec<String> =
+            (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!("{INSERT}{}{INSERT_END}", rows.join(",\n"))
+}
+
+fn push_row(dlq: &Dlq, failure: &Failure, id: &str, params: &mut Vec<Value>) -> Status {
+    let next_retry_at = first_retry(dlq.settings(), failure);
+    let status = if next_retry_at.is_some() { Status::Pending } else { Status::Exhausted };
+    let at = Value::from(failure.at.to_string());
+    params.extend([
+        id.into(),
+        failure.topic.as_str().into(),
+        Value::Int(failure.partition.into()),
+        Value::Int(failure.offset as i64),
+        failure.stage.into(),
+        if failure.key.is_empty() { Value::Null } else { failure.key.clone().into() },
+        failure.payload.clone().into(),
+        headers_to_json(&failure.headers).into(),
+        failure.error_type.as_str().into(),
+        failure.field.clone().into(),
+        failure.message.as_str().into(),
+        failure.fingerprint.as_str().into(),
+        status.as_str().into(),
+        Value::Int(0),
+        Value::Int(dlq.settings().max_retries.into()),
+        next_retry_at.map(|at| at.to_string()).into(),
+        "adpipe".into(),
+        at.clone(),
+        at,
+    ]);
+    status
+}

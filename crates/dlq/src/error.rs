@@ -1,0 +1,32 @@
+//! What can go wrong, by what the caller does about it.
+
+use adpipe_log::LogError;
+use adpipe_warehouse::WarehouseError;
+
+/// A failure of the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum DlqError {
+    /// Of the warehouse.
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
+    /// Of the event log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// There is no such error, group or bulk action.
+    #[error("{0}")]
+    NotFound(String),
+    /// What was asked for cannot be done, and why.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl DlqError {
+    /// True when the same call may work later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            DlqError::Warehouse(error) => error.is_transient(),
+            DlqError::Log(error) => error.is_transient(),
+            DlqError::NotFound(_) | DlqError::Refused(_) => false,
+        }
+    }
+}

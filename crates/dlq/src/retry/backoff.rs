@@ -1,0 +1,85 @@
+//! When an error is tried again.
+
+use adpipe_event::{CsvColumns, ErrorType, Millis, Parser, Rules};
+use adpipe_log::{Headers, header};
+
+use crate::failure::Failure;
+use crate::settings::DlqSettings;
+
+/// The pause before try number `attempt` (from 1): a random time up to base × 2^(attempt - 1), but
+/// no more than the cap. Full jitter, so that errors of one moment do not come back in one moment.
+/// Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+pub fn pause_ms(settings: &DlqSettings, attempt: u32) -> i64 {
+    let base = settings.base_backoff.as_millis() as u64;
+    let doubled = base.saturating_mul(1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX));
+    let longest = doubled.min(settings.max_backoff.as_millis() as u64);
+    rand::random_range(0..=longest) as i64
+}
+
+/// When a new failure is tried for the first time; never when its type is not retryable.
+pub(crate) fn first_retry(settings: &DlqSettings, failure: &Failure) -> Option<Millis> {
+    next_retry(settings, failure.error_type, &failure.payload, &failure.headers, 1)
+}
+
+/// When an error is tried again, as try number `attempt`.
+///
+/// An event of the future is right at a known moment: trying before only uses up tries.
+pub(crate) fn next_retry(
+    settings: &DlqSettings,
+    error_type: ErrorType,
+    payload: &[u8],
+    headers: &Headers,
+    attempt: u32,
+) -> Option<Millis> {
+    if !settings.is_retryable(error_type) || attempt > settings.max_retries {
+        return None;
+    }
+    let soon = Millis(Millis::now().0 + pause_ms(settings, attempt));
+    let heals_at = match error_type {
+        ErrorType::Future => event_time(payload, headers)
+            .map(|time| Millis(time.0.saturating_sub(settings.max_future.as_millis() as i64))),
+        _ => None,
+    };
+    Some(heals_at.map_or(soon, |heals_at| heals_at.max(soon)))
+}
+
+/// The time of an event that has no other fault.
+fn event_time(payload: &[u8], headers: &Headers) -> Option<Millis> {
+    let mut parser = Parser::new(Rules { max_future_ms: i64::MAX });
+    let parsed = match headers.text(header::FORMAT) {
+        Some("csv") => {
+            let columns = CsvColumns::parse(headers.get(header::COLUMNS)?).ok()?;
+            parser.parse_csv(&columns, payload, Millis(0)).map(|parsed| parsed.event.event_time)
+        }
+        _ => parser.parse_json(payload, Millis(0)).map(|parsed| parsed.event.event_time),
+    };
+    parsed.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_are_capped() {
+        let settings = DlqSettings::default();
+        for (attempt, longest) in [(1, 1_000), (2, 2_000), (5, 16_000), (40, 300_000), (200, 300_000)] {
+            let pauses: Vec<i64> = (0..500).map(|_| pause_ms(&settings, attempt)).collect();
+            assert!(pauses.iter().all(|pause| (0..=longest).contains(pause)), "{attempt}: {pauses:?}");
+            // Full jitter: the whole range is used. Five hundred draws miss a third once in 10^88.
+            assert!(pauses.iter().any(|pause| *pause < longest / 3), "{attempt}");
+            assert!(pauses.iter().any(|pause| *pause > longest * 2 / 3), "{attempt}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_for_good_is_not_tried() {
+        let settings = DlqSettings::default();
+        let tried = |error_type, attempt| {
+            next_retry(&settings, error_type, b"{", &Headers::default(), attempt).is_some()
+        };
+        assert!(!tried(ErrorType::Validation, 1) && !tried(ErrorType::Parse, 1));
+        assert!(tried(ErrorType::Sink, 5) && !tried(ErrorType::Sink, 6));
+        assert!(tried(ErrorType::Future, 1));
+    }
+}

@@ -1,0 +1,204 @@
+//! What came of a try: applied or counted before (told by the stream processor beside the effect),
+//! or failed again (told through the error topic).
+
+use adpipe_event::Millis;
+use adpipe_log::{Headers, Topic};
+use adpipe_sql::section;
+use adpipe_warehouse::{PartitionOffset, Transaction, Value, query_table};
+
+use crate::Dlq;
+use crate::consumer::{begin, claim};
+use crate::error::DlqError;
+use crate::failure::Failure;
+use crate::groups::GroupChanges;
+use crate::headers::headers_from_json;
+use crate::retry::backoff::next_retry;
+use crate::row::RowState;
+use crate::status::Status;
+
+const OUTCOME_SQL: &str = include_str!("../../sql/outcome.sql");
+const NOTE_REPEAT: &str = section(OUTCOME_SQL, "note_repeat");
+const CLOSE_TRY: &str = section(OUTCOME_SQL, "close_try");
+const FAIL: &str = section(OUTCOME_SQL, "fail");
+const RESOLVE: &str = section(OUTCOME_SQL, "resolve");
+const CURRENT: &str = section(OUTCOME_SQL, "current");
+const REPLAYS: &str = section(OUTCOME_SQL, "replays");
+
+/// Name under which the place in `realtime.replays` is stored.
+const REPLAYS_TABLE: &str = "realtime.replays";
+
+/// Outcomes taken in one transaction.
+const OUTCOMES_A_TURN: i64 = 1_000;
+
+/// Whether a failure is of a try.
+pub(crate) enum Repeat {
+    /// It is: the error knows it now.
+    Of,
+    /// It is, and was known.
+    Known,
+    /// It is of a record that came in, or of an error that is not there any more.
+    Unknown,
+}
+
+/// Notes that a try has failed.
+pub(crate) fn failed_again(
+    dlq: &Dlq,
+    transaction: &mut dyn Transaction,
+    failure: &Failure,
+    changes: &mut GroupChanges,
+) -> Result<Repeat, DlqError> {
+    let Some((error_id, attempt)) = &failure.retry else { return Ok(Repeat::Unknown) };
+    let Some(state) = RowState::of(transaction, error_id)? else { return Ok(Repeat::Unknown) };
+    let position = [
+        failure.topic.as_str().into(),
+        Value::Int(failure.partition.into()),
+        Value::Int(failure.offset as i64),
+        error_id.as_str().into(),
+        Value::Int((*attempt).into()),
+    ];
+    if transaction.execute(NOTE_REPEAT, &position)? == 0 {
+        return Ok(Repeat::Known);
+    }
+    let error_type = failure.error_type.as_str();
+    let closed = close_try(transaction, error_id, *attempt, "failed", Some((error_type, &failure.message)))?;
+    // The same try may have been sent twice, when its sender died behind it: the first outcome counts.
+    if !closed || state.status != Status::Retrying {
+        return Ok(Repeat::Known);
+    }
+    let next_retry_at = match state.retry_count < state.max_retries {
+        true => next_retry_of(dlq, transaction, error_id, failure, state.retry_count + 1)?,
+        false => None,
+    };
+    let status = if next_retry_at.is_some() { Status::Pending } else { Status::Exhausted };
+    let params = [
+        error_id.as_str().into(),
+        status.as_str().into(),
+        next_retry_at.map(|at| at.to_string()).into(),
+        error_type.into(),
+        failure.field.clone().into(),
+        failure.message.as_str().into(),
+        failure.fingerprint.as_str().into(),
+        failure.at.to_string().into(),
+    ];
+    if transaction.execute(FAIL, &params)? == 0 {
+        return Ok(Repeat::Known);
+    }
+    changes.count(&state.fingerprint, Status::Retrying, -1);
+    changes.arrived(failure, error_id);
+    changes.count(&failure.fingerprint, status, 1);
+    Ok(Repeat::Of)
+}
+
+fn next_retry_of(
+    dlq: &Dlq,
+    transaction: &mut dyn Transaction,
+    error_id: &str,
+    failure: &Failure,
+    attempt: u32,
+) -> Result<Option<Millis>, DlqError> {
+    let table = transaction.query(CURRENT, &[error_id.into()])?;
+    let Some([Value::Blob(payload), headers]) = table.rows.first().map(Vec::as_slice) else {
+        return Ok(None);
+    };
+    let headers = headers.as_str().and_then(headers_from_json).unwrap_or_else(Headers::default);
+    Ok(next_retry(dlq.settings(), failure.error_type, payload, &headers, attempt))
+}
+
+/// Closes a try; false when it is closed, or was never begun.
+fn close_try(
+    transaction: &mut dyn Transaction,
+    error_id: &str,
+    attempt: u32,
+    outcome: &str,
+    error: Option<(&str, &str)>,
+) -> Result<bool, DlqError> {
+    let now = Millis::now().to_string();
+    let params = [
+        error_id.into(),
+        Value::Int(attempt.into()),
+        now.into(),
+        outcome.into(),
+        error.map(|(error_type, _)| error_type).into(),
+        error.map(|(_, message)| message).into(),
+    ];
+    Ok(transaction.execute(CLOSE_TRY, &params)? > 0)
+}
+
+/// Takes over what the stream processor has told; gives the number of outcomes taken.
+///
+/// # Errors
+/// Of the warehouse; `Fenced` when another process takes them at the same time.
+pub fn take(dlq: &Dlq) -> Result<u64, DlqError> {
+    let mut taken = 0;
+    for committed in dlq.warehouse().offsets(Topic::Retry.name())? {
+        taken += take_from(dlq, committed)?;
+    }
+    Ok(taken)
+}
+
+/// How far the outcomes of a partition are taken over.
+pub(crate) fn taken_up_to(dlq: &Dlq, partition: u32) -> Result<u64, DlqError> {
+    begin(dlq, REPLAYS_TABLE, partition, 0)
+}
+
+fn take_from(dlq: &Dlq, committed: PartitionOffset) -> Result<u64, DlqError> {
+    let partition = committed.partition;
+    let first = taken_up_to(dlq, partition)?;
+    if first >= committed.next_offset {
+        return Ok(0);
+    }
+    // Every outcome before the stored offset is there: both are written in one transaction.
+    let params = [
+        Topic::Retry.name().into(),
+        Value::Int(partition.into()),
+        Value::Int(first as i64),
+        Value::Int(committed.next_offset as i64),
+        Value::Int(OUTCOMES_A_TURN),
+    ];
+    let told = query_table(dlq.warehouse(), REPLAYS, &params)?;
+    let next = match told.rows.last() {
+        Some(last) if told.rows.len() as i64 == OUTCOMES_A_TURN => last[0].as_i64().unwrap_or(0) as u64 + 1,
+        _ => committed.next_offset,
+    };
+    let counted = dlq.transact(|transaction| {
+        claim(transaction, REPLAYS_TABLE, partition, first, next)?;
+        let mut changes = GroupChanges::default();
+        let mut counted = [0u64; 2];
+        for row in &told.rows {
+            let (error_id, outcome) = (row[1].to_string(), row[3].to_string());
+            let attempt = row[2].as_i64().unwrap_or(0) as u32;
+            if crate::ids::is_id(&error_id)
+                && resolve(transaction, &error_id, attempt, &outcome, &mut changes)?
+            {
+                counted[usize::from(outcome != "applied")] += 1;
+            }
+        }
+        changes.apply(transaction)?;
+        Ok(counted)
+    })?;
+    for (outcome, count) in ["applied", "already_counted"].into_iter().zip(counted) {
+        dlq.metrics().dlq_retries.with_label_values(&[outcome]).inc_by(count);
+    }
+    Ok(told.rows.len() as u64)
+}
+
+fn resolve(
+    transaction: &mut dyn Transaction,
+    error_id: &str,
+    attempt: u32,
+    outcome: &str,
+    changes: &mut GroupChanges,
+) -> Result<bool, DlqError> {
+    let closed = close_try(transaction, error_id, attempt, outcome, None)?;
+    let Some(state) = RowState::of(transaction, error_id)? else { return Ok(false) };
+    if !closed || state.status == Status::Resolved {
+        return Ok(false);
+    }
+    let now = Millis::now().to_string();
+    let params = [error_id.into(), state.status.as_str().into(), outcome.into(), now.into()];
+    let is_resolved = transaction.execute(RESOLVE, &params)? > 0;
+    if is_resolved {
+        changes.moved(&state.fingerprint, state.status, Status::Resolved);
+    }
+    Ok(is_resolved)
+}

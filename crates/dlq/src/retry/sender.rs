@@ -1,0 +1,255 @@
+//! Sends what is due to `ad_events_retry`.
+//!
+//! First the row says "retrying" and its history has the try, then the record goes out. Who dies in
+//! between leaves a lease that runs out; the record is then sent once more as the same try. Should
+//! it have gone out after all, the event's own id keeps it from being counted twice, and the first
+//! outcome of a try is the one that stands.
+
+use std::time::{Duration, Instant};
+
+use adpipe_event::Millis;
+use adpipe_log::{Headers, LogError, Records, Topic, header};
+use adpipe_sql::section;
+use adpipe_warehouse::{Transaction, Value, query_table};
+
+use crate::Dlq;
+use crate::error::DlqError;
+use crate::groups::GroupChanges;
+use crate::headers::headers_from_json;
+use crate::retry::{breaker, outcome};
+use crate::status::Status;
+
+const SENDER_SQL: &str = include_str!("../../sql/sender.sql");
+const DUE: &str = section(SENDER_SQL, "due");
+const COUNT_DUE: &str = section(SENDER_SQL, "count_due");
+const FOR_UPDATE: &str = section(SENDER_SQL, "for_update");
+const LOST: &str = section(SENDER_SQL, "lost");
+const TAKE: &str = section(SENDER_SQL, "take");
+const RENEW: &str = section(SENDER_SQL, "renew");
+const BEGIN_TRY: &str = section(SENDER_SQL, "begin_try");
+const ROWS_SQL: &str = include_str!("../../sql/rows.sql");
+const CURRENT: &str = section(ROWS_SQL, "current");
+
+/// Payload bytes sent at once: what memory holds.
+const BYTES_A_TURN: i64 = 4 << 20;
+/// Errors sent at once.
+const ERRORS_A_TURN: u32 = 500;
+/// How often leases that ran out are looked for.
+const LOOK_FOR_LOST: Duration = Duration::from_secs(2);
+
+/// One process' sender: knows how fast it has been.
+#[derive(Debug, Default)]
+pub struct Sender {
+    sent_since: Option<(Instant, u32)>,
+    looked_for_lost: Option<Instant>,
+    is_paused: bool,
+}
+
+/// An error about to be sent.
+struct Taken {
+    error_id: String,
+    attempt: u32,
+    key: Vec<u8>,
+    payload: Vec<u8>,
+    headers: Headers,
+}
+
+impl Sender {
+    /// Sends what is due now, as much as one turn may; gives how many were sent.
+    ///
+    /// # Errors
+    /// Of the warehouse or the log. What was taken and not sent is sent when its lease has run out.
+    pub fn turn(&mut self, dlq: &Dlq) -> Result<u64, DlqError> {
+        let mut sent = 0;
+        if self.looked_for_lost.is_none_or(|at| at.elapsed() >= LOOK_FOR_LOST) {
+            self.looked_for_lost = Some(Instant::now());
+            sent += send_lost(dlq)?;
+        }
+        let allowed = self.allowance(dlq.settings().retries_per_second);
+        if allowed == 0 {
+            return Ok(sent);
+        }
+        let is_paused = breaker::is_open(dlq)?;
+        if is_paused != self.is_paused {
+            self.is_paused = is_paused;
+            match is_paused {
+                true => tracing::warn!("most retries fail; automatic ones pause"),
+                false => tracing::info!("automatic retries go on"),
+            }
+        }
+        let taken = take_due(dlq, allowed, is_paused)?;
+        self.note_sent(taken.len() as u32);
+        sent += taken.len() as u64;
+        send(dlq, taken)?;
+        Ok(sent)
+    }
+
+    /// How many may be sent in the rest of this second.
+    fn allowance(&mut self, per_second: u32) -> u32 {
+        match self.sent_since {
+            Some((since, sent)) if since.elapsed() < Duration::from_secs(1) => {
+                per_second.saturating_sub(sent).min(ERRORS_A_TURN)
+            }
+            _ => {
+                self.sent_since = Some((Instant::now(), 0));
+                per_second.min(ERRORS_A_TURN)
+            }
+        }
+    }
+
+    fn note_sent(&mut self, count: u32) {
+        if let Some((_, sent)) = &mut self.sent_since {
+            *sent += count;
+        }
+    }
+}
+
+/// How many errors are due now.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn due(dlq: &Dlq) -> Result<u64, DlqError> {
+    let table = query_table(dlq.warehouse(), COUNT_DUE, &[Millis::now().to_string().into()])?;
+    Ok(table.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0) as u64)
+}
+
+fn lease(dlq: &Dlq) -> Value {
+    Millis(Millis::now().0 + dlq.settings().lease.as_millis() as i64).to_string().into()
+}
+
+fn take_due(dlq: &Dlq, limit: u32, only_asked_for: bool) -> Result<Vec<Taken>, DlqError> {
+    let statement = match dlq.is_postgres() {
+        true => format!("{DUE}{FOR_UPDATE}"),
+        false => DUE.to_owned(),
+    };
+    dlq.transact(|transaction| {
+        let now = Millis::now();
+        let params =
+            [now.to_string().into(), Value::Int(limit.into()), Value::Int(i64::from(only_asked_for))];
+        let due = transaction.query(&statement, &params)?;
+        let mut changes = GroupChanges::default();
+        let mut taken = Vec::new();
+        for row in within_budget(&due.rows) {
+            let (error_id, attempt) = (row[0].to_string(), row[2].as_i64().unwrap_or(0) + 1);
+            let id = Value::from(error_id.as_str());
+            if transaction.execute(TAKE, &[id.clone(), Value::Int(attempt), lease(dlq)])? == 0 {
+                continue;
+            }
+            let time = |value: &Value| value.as_str().and_then(Millis::parse_sql).unwrap_or(now);
+            let waited = (time(&row[6]).0 - time(&row[7]).0).max(0);
+            transaction.execute(
+                BEGIN_TRY,
+                &[
+                    id,
+                    Value::Int(attempt),
+                    now.to_string().into(),
+                    Value::Int(waited),
+                    row[4].as_str().unwrap_or("adpipe").into(),
+                    row[5].clone(),
+                ],
+            )?;
+            changes.moved(&row[3].to_string(), Status::Pending, Status::Retrying);
+            taken.extend(load(transaction, error_id, attempt as u32)?);
+        }
+        changes.apply(transaction)?;
+        Ok(taken)
+    })
+}
+
+/// Rows up to the budget of bytes, but at least one. The second column is the payload's length.
+fn within_budget(rows: &[Vec<Value>]) -> impl Iterator<Item = &Vec<Value>> {
+    let mut bytes = 0;
+    rows.iter()
+        .enumerate()
+        .take_while(move |(index, row)| {
+            bytes += row[1].as_i64().unwrap_or(0);
+            *index == 0 || bytes <= BYTES_A_TURN
+        })
+        .map(|(_, row)| row)
+}
+
+fn load(
+    transaction: &mut dyn Transaction,
+    error_id: String,
+    attempt: u32,
+) -> Result<Option<Taken>, DlqError> {
+    let mut table = transaction.query(CURRENT, &[error_id.as_str().into()])?;
+    let Some(row) = table.rows.pop() else { return Ok(None) };
+    let bytes = |value: &Value| match value {
+        Value::Blob(bytes) => bytes.clone(),
+        _ => Vec::new(),
+    };
+    Ok(Some(Taken {
+        headers: row[1].as_str().and_then(headers_from_json).unwrap_or_default(),
+        key: bytes(&row[2]),
+        payload: bytes(&row[0]),
+        error_id,
+        attempt,
+    }))
+}
+
+fn send(dlq: &Dlq, taken: Vec<Taken>) -> Result<(), DlqError> {
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let mut records = Records::new();
+    for error in &taken {
+        let headers = error
+            .headers
+            .clone()
+            .with(header::RETRY_ERROR_ID, error.error_id.as_str())
+            .with(header::RETRY_ATTEMPT, error.attempt.to_string());
+        let headers = records.add_headers(headers);
+        // A turn's bytes are a fraction of what one buffer holds.
+        if !records.push(&error.key, &error.payload, headers) {
+            return Err(LogError::Busy { queued_bytes: records.byte_size() }.into());
+        }
+    }
+    let count = records.len() as u64;
+    dlq.log().append(Topic::Retry, records, None)?.wait()?;
+    dlq.metrics().records_appended.with_label_values(&[Topic::Retry.name()]).inc_by(count);
+    Ok(())
+}
+
+/// Sends once more what was taken by somebody who died before it went out.
+fn send_lost(dlq: &Dlq) -> Result<u64, DlqError> {
+    let statement = match dlq.is_postgres() {
+        true => format!("{LOST}{FOR_UPDATE}"),
+        false => LOST.to_owned(),
+    };
+    // Whatever is sent and not yet counted has its outcome before it.
+    if !everything_sent_is_known(dlq)? {
+        return Ok(0);
+    }
+    let taken = dlq.transact(|transaction| {
+        let now = Value::from(Millis::now().to_string());
+        let lost = transaction.query(&statement, &[now.clone(), Value::Int(ERRORS_A_TURN.into())])?;
+        let mut taken = Vec::new();
+        for row in within_budget(&lost.rows) {
+            let error_id = row[0].to_string();
+            let params = [error_id.as_str().into(), lease(dlq), now.clone()];
+            if transaction.execute(RENEW, &params)? > 0 {
+                taken.extend(load(transaction, error_id, row[2].as_i64().unwrap_or(1) as u32)?);
+            }
+        }
+        Ok(taken)
+    })?;
+    let count = taken.len() as u64;
+    if count > 0 {
+        tracing::warn!(count, "retries were taken and never sent; sending them again");
+    }
+    send(dlq, taken)?;
+    Ok(count)
+}
+
+fn everything_sent_is_known(dlq: &Dlq) -> Result<bool, DlqError> {
+    let committed = dlq.warehouse().offsets(Topic::Retry.name())?;
+    for range in dlq.log().ranges(Topic::Retry)? {
+        let next = committed.iter().find(|offset| offset.partition == range.partition);
+        let next = next.map_or(range.first.0, |offset| offset.next_offset);
+        if next < range.next.0 || outcome::taken_up_to(dlq, range.partition)? < next {
+            return Ok(false);
+        }
+    }
+    Ok(crate::role::lag(dlq)?.iter().all(|(_, records)| *records == 0))
+}

@@ -1,0 +1,116 @@
+//! Errors in files: out, to be repaired by other means, and in again. One JSON object a line.
+
+use adpipe_log::Headers;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::Dlq;
+use crate::actions::Actor;
+use crate::error::DlqError;
+use crate::repair::{Edit, edit};
+use crate::report::{Story, story};
+
+/// One error in a file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Line {
+    /// Its id.
+    pub error_id: String,
+    /// Topic, or `file:…`, where the record lay.
+    #[serde(default)]
+    pub topic: String,
+    /// Partition where it lay.
+    #[serde(default)]
+    pub partition: i64,
+    /// Offset, or row, where it lay.
+    #[serde(default)]
+    pub offset: i64,
+    /// Type.
+    #[serde(default)]
+    pub error_type: String,
+    /// The field to blame.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// What was wrong.
+    #[serde(default)]
+    pub message: String,
+    /// Where it stands.
+    #[serde(default)]
+    pub status: String,
+    /// First failure, UTC.
+    #[serde(default)]
+    pub first_failed_at: String,
+    /// Header names and values; those that are no UTF-8 are left out.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// What would be sent, when it is UTF-8 …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// … and when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_base64: Option<String>,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// The payload differs: the error is edited and sent again.
+    Edited,
+    /// The payload is what the queue has.
+    Unchanged,
+}
+
+/// An error as a line of a file, without the line's end.
+///
+/// # Errors
+/// [`DlqError::NotFound`], or of the warehouse.
+pub fn export(dlq: &Dlq, error_id: &str) -> Result<String, DlqError> {
+    let Story { error, raw_payload, headers, edited_payload, edited_headers, .. } = story(dlq, error_id)?;
+    let payload = edited_payload.unwrap_or(raw_payload);
+    let (text, base64) = match String::from_utf8(payload) {
+        Ok(text) => (Some(text), None),
+        Err(not_text) => (None, Some(STANDARD.encode(not_text.as_bytes()))),
+    };
+    let Headers(headers) = edited_headers.unwrap_or(headers);
+    let line = Line {
+        error_id: error.error_id,
+        topic: error.topic,
+        partition: error.partition,
+        offset: error.offset,
+        error_type: error.error_type,
+        field: error.field,
+        message: error.message,
+        status: error.status,
+        first_failed_at: error.first_failed_at,
+        headers: headers
+            .into_iter()
+            .filter_map(|(name, value)| String::from_utf8(value).ok().map(|value| (name, value)))
+            .collect(),
+        payload: text,
+        payload_base64: base64,
+    };
+    serde_json::to_string(&line).map_err(|error| DlqError::Refused(error.to_string()))
+}
+
+/// Takes a line back: where its payload differs, the error is edited and sent again.
+///
+/// # Errors
+/// [`DlqError::Refused`] or [`DlqError::NotFound`] when the line is wrong; or of the warehouse.
+pub fn import(dlq: &Dlq, line: &str, actor: Actor<'_>) -> Result<Imported, DlqError> {
+    let line: Line = serde_json::from_str(line)
+        .map_err(|error| DlqError::Refused(format!("no line of an export: {error}")))?;
+    let payload = match (&line.payload, &line.payload_base64) {
+        (Some(text), None) => text.clone().into_bytes(),
+        (None, Some(base64)) => {
+            STANDARD.decode(base64).map_err(|error| DlqError::Refused(format!("payload_base64: {error}")))?
+        }
+        _ => return Err(DlqError::Refused("a line has either payload or payload_base64".to_owned())),
+    };
+    let story = story(dlq, &line.error_id)?;
+    let now = story.edited_payload.as_ref().unwrap_or(&story.raw_payload);
+    if *now == payload {
+        return Ok(Imported::Unchanged);
+    }
+    edit(dlq, &line.error_id, &Edit::Payload(payload), true, actor)?;
+    Ok(Imported::Edited)
+}

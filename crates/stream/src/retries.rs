@@ -1,0 +1,39 @@
+//! What became of the records that the dead-letter queue has sent again.
+
+use adpipe_log::{Topic, header};
+use adpipe_warehouse::{Inserted, Replay, ReplayOutcome};
+
+use crate::micro_batch::MicroBatch;
+
+/// The outcome of each retried record that is an event. Those that failed again say so themselves,
+/// in the error topic.
+pub(crate) fn outcomes(batch: &MicroBatch, inserted: &Inserted) -> Vec<Replay> {
+    if batch.shares.iter().all(|share| share.topic != Topic::Retry) {
+        return Vec::new();
+    }
+    let is_refused = |index: usize| inserted.refused.iter().any(|(refused, _)| *refused == index);
+    let mut outcomes = Vec::new();
+    for (index, origin) in batch.origins.iter().enumerate() {
+        let run = &batch.runs[origin.run as usize];
+        if run.topic != Topic::Retry || is_refused(index) {
+            continue;
+        }
+        let Some(record) = run.get(origin.record as usize) else { continue };
+        let error_id = record.headers.text(header::RETRY_ERROR_ID);
+        let attempt = record.headers.text(header::RETRY_ATTEMPT).and_then(|text| text.parse().ok());
+        // Somebody else's record in this topic is an event like any other.
+        let (Some(error_id), Some(attempt)) = (error_id, attempt) else { continue };
+        outcomes.push(Replay {
+            topic: run.topic.name(),
+            partition: run.partition,
+            offset: record.offset.0,
+            error_id: error_id.to_owned(),
+            attempt,
+            outcome: match inserted.is_new[index] {
+                true => ReplayOutcome::Applied,
+                false => ReplayOutcome::AlreadyCounted,
+            },
+        });
+    }
+    outcomes
+}

@@ -1,0 +1,143 @@
+//! `ops.data_tests` and the history of failures.
+
+use std::collections::BTreeMap;
+
+use adpipe_sql::section;
+use adpipe_warehouse::{Schema, Transaction, Value, Warehouse, WarehouseError, query_table};
+
+use crate::error::Result;
+use crate::project::names::md5_hex;
+use crate::results::{NodeResult, RunResults, Status};
+
+const SQL: &str = include_str!("../sql/history.sql");
+const ADD_RESULT: &str = section(SQL, "add_result");
+const OPEN_FAILURES: &str = section(SQL, "open_failures");
+const SEEN_AGAIN: &str = section(SQL, "seen_again");
+const SEEN_FIRST: &str = section(SQL, "seen_first");
+const RESOLVED: &str = section(SQL, "resolved");
+const NEWEST: &str = section(SQL, "newest_results");
+
+/// Failing rows of one test that the history takes from one run.
+pub(crate) const MAX_ROWS: usize = 1_000;
+
+/// Rows that a test found, as JSON.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FailingRows {
+    pub rows: Vec<String>,
+    /// False when there were more than are kept: then a missing row may still be failing.
+    pub is_complete: bool,
+}
+
+/// Keeps what the tests of a run found, in one transaction.
+///
+/// # Errors
+/// The warehouse's.
+pub fn keep(warehouse: &dyn Warehouse, run: &RunResults) -> Result<()> {
+    let tests: Vec<&NodeResult> =
+        run.results.iter().filter(|result| result.kind == "test" || result.kind == "unit_test").collect();
+    if tests.is_empty() {
+        return Ok(());
+    }
+    let mut session = warehouse.session(Schema::Ops)?;
+    let mut transaction = session.begin()?;
+    for test in tests {
+        add_result(transaction.as_mut(), run, test)?;
+        add_failures(transaction.as_mut(), run, test)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn add_result(
+    transaction: &mut dyn Transaction,
+    run: &RunResults,
+    test: &NodeResult,
+) -> Result<(), WarehouseError> {
+    let severity = if test.warns_only { "warn" } else { "error" };
+    let params = [
+        Value::from(run.run_id.as_str()),
+        Value::from(test.id.as_str()),
+        Value::from(test.name.as_str()),
+        Value::from(test.kind.as_str()),
+        Value::from(test.attached.clone()),
+        Value::from(test.column.clone()),
+        Value::from(severity),
+        Value::from(test.status.name()),
+        Value::Int(test.failures.unwrap_or(0)),
+        Value::from(test.message.clone()),
+        Value::from(run.engine),
+        Value::from(test.started_at.as_str()),
+        Value::Real(test.seconds),
+    ];
+    transaction.execute(ADD_RESULT, &params).map(drop)
+}
+
+fn add_failures(
+    transaction: &mut dyn Transaction,
+    run: &RunResults,
+    test: &NodeResult,
+) -> Result<(), WarehouseError> {
+    let is_complete = match test.status {
+        Status::Pass => true,
+        Status::Fail | Status::Warn => test.rows.is_complete,
+        // It has found out nothing.
+        Status::Error | Status::Skipped | Status::Success => return Ok(()),
+    };
+    let found = transaction.query(OPEN_FAILURES, &[Value::from(test.id.as_str())])?;
+    let mut open: BTreeMap<String, i64> =
+        found.rows.iter().filter_map(|row| Some((row[1].as_str()?.to_owned(), row[0].as_i64()?))).collect();
+    let now = Value::from(test.completed_at.as_str());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in &test.rows.rows {
+        let count = counts.entry(row).or_insert(0);
+        *count += 1;
+        let key = format!("{}-{count}", md5_hex(row));
+        match open.remove(&key) {
+            Some(id) => {
+                let params = [Value::Int(id), Value::from(run.run_id.as_str()), now.clone()];
+                transaction.execute(SEEN_AGAIN, &params)?;
+            }
+            None => {
+                let params = [
+                    Value::from(test.id.as_str()),
+                    Value::from(key),
+                    Value::from(row.as_str()),
+                    Value::from(run.run_id.as_str()),
+                    now.clone(),
+                ];
+                transaction.execute(SEEN_FIRST, &params)?;
+            }
+        }
+    }
+    if is_complete {
+        for id in open.into_values() {
+            transaction.execute(RESOLVED, &[Value::Int(id), now.clone()])?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest result of a test.
+#[derive(Debug, Clone)]
+pub(crate) struct Newest {
+    pub status: Status,
+    pub failures: i64,
+    pub message: Option<String>,
+    pub at: String,
+}
+
+/// The newest result of each test, by id.
+pub(crate) fn newest(warehouse: &dyn Warehouse) -> Result<BTreeMap<String, Newest>> {
+    let found = query_table(warehouse, NEWEST, &[])?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let entry = |row: &Vec<Value>| {
+        let newest = Newest {
+            status: Status::of(&text(&row[1])),
+            failures: row[2].as_i64().unwrap_or(0),
+            message: row[3].as_str().map(str::to_owned),
+            at: text(&row[4]),
+        };
+        (text(&row[0]), newest)
+    };
+    Ok(found.rows.iter().map(entry).collect())
+}

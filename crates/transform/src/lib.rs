@@ -1,0 +1,36 @@
+//! Runs a dbt project without Python.
+//!
+//! [`ProjectFiles`] reads the files (or has adpipe's own project, which is compiled in),
+//! [`Project::load`] makes models, seeds and tests of them and refuses what it does not
+//! understand, with file and line. [`run`](run()) chooses, renders everything, and only then
+//! does it: each model, seed and test in a transaction of its own, in the order that they need.
+//! [`history::keep`] puts what the tests found into `ops`. [`dbt::run`] has the real dbt do the
+//! same and reads its results.
+//!
+//! Open `run/mod.rs` first, then `project/parse.rs`. Templates are in `jinja/`.
+
+mod compile;
+mod csv;
+mod ctes;
+mod database;
+pub mod dbt;
+mod docs;
+mod error;
+mod files;
+mod graph;
+pub mod history;
+mod jinja;
+pub mod project;
+mod results;
+mod run;
+mod select;
+mod target;
+mod yaml;
+
+pub use docs::page;
+pub use error::{Place, Result, TransformError};
+pub use files::ProjectFiles;
+pub use project::Project;
+pub use results::{NodeResult, RunResults, Status};
+pub use run::{Command, OnProgress, RunOptions, run};
+pub use target::Target;

@@ -1,0 +1,1 @@
+select count(*) as orders, min(amount) as smallest from {{ ref('orders') }}

@@ -1,0 +1,3 @@
+{{ config(materialized='ephemeral') }}
+-- with a comment
+select *, {{ in_euros('amount', 'currency') }} as euros from {{ ref('orders') }}

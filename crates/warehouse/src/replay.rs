@@ -1,0 +1,41 @@
+//! Retries of the dead-letter queue, as the stream processor sees them.
+
+/// How long outcomes wait for the dead-letter queue. One that has gone is found out by sending the
+/// record once more: it is counted already.
+pub(crate) const REPLAYS_KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
+
+/// What counting a retried record came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplayOutcome {
+    /// The event is counted now.
+    Applied,
+    /// An event of this hour and id was counted before.
+    AlreadyCounted,
+}
+
+impl ReplayOutcome {
+    /// The name used in SQL and on screens.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReplayOutcome::Applied => "applied",
+            ReplayOutcome::AlreadyCounted => "already_counted",
+        }
+    }
+}
+
+/// One retried record that is an event. One that failed again goes to `ad_events_error` instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// Topic it was read from.
+    pub topic: &'static str,
+    /// Partition it was read from.
+    pub partition: u32,
+    /// Its offset.
+    pub offset: u64,
+    /// The error that was tried again.
+    pub error_id: String,
+    /// Which try it was, from 1.
+    pub attempt: u32,
+    /// What came of it.
+    pub outcome: ReplayOutcome,
+}
