@@ -81,6 +81,21 @@ Examples:
   adpipe generate --rows 1000 | adpipe ingest -")]
     Ingest(IngestArgs),
 
+    /// Batch: raw files to the Parquet archive and the warehouse
+    #[command(after_help = "\
+Reads the files of etl.raw_folder, or those named, and counts what was not counted yet: new files,
+what has been added to known ones, and files that were replaced. Rows that are no events go to
+ad_events_error with file and row. Archives the hours that came by stream and are closed, too.
+Run twice, or stopped in the middle and run again, it ends in the same state. Exit code 1 when a
+file could not be read to its end; the others are done all the same.
+
+Examples:
+  adpipe etl                             everything new in data/raw
+  adpipe etl --dry-run clicks.csv.gz     validate and report, change nothing
+  adpipe etl --date 2014-10-21           files with this date in their names, closed hours of it
+  adpipe etl --json > report.json")]
+    Etl(EtlArgs),
+
     /// Write made-up events in the shape of the Avazu data set
     #[command(after_help = "\
 The same seed gives the same events. What was made is told on stderr, or in --account FILE.
@@ -215,6 +230,29 @@ pub struct IngestArgs {
     pub format: Option<FileFormat>,
 
     /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct EtlArgs {
+    /// Files and folders to read instead of etl.raw_folder
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Only files whose names hold this date, and closed hours of it: YYYY-MM-DD
+    #[arg(long, value_name = "DATE")]
+    pub date: Option<String>,
+
+    /// Read files that are known already again; what they held counts as duplicate
+    #[arg(long)]
+    pub force: bool,
+
+    /// Validate and report only: nothing is written
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -611,6 +649,8 @@ pub enum BenchKind {
     Stream,
     /// From append to commit at a fixed rate
     Latency,
+    /// Files into the archive; DuckDB and Polars beside it, where ADPIPE_BENCH_PYTHON has them
+    Etl,
     /// All marts over the metrics of 40 million events
     Transform,
 }

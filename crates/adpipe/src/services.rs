@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use adpipe_batch::Archive;
 use adpipe_dlq::Dlq;
 #[cfg(feature = "kafka")]
 use adpipe_log::kafka::{KafkaLog, KafkaOptions};
@@ -163,7 +164,13 @@ impl Services {
             linger: stream.linger.0,
             max_future: stream.max_future.0,
             allowed_lateness: stream.allowed_lateness.0,
+            archive: Some(Arc::new(self.archive())),
         }
+    }
+
+    /// The archive.
+    pub fn archive(&self) -> Archive {
+        Archive::new(Path::new(&self.config.archive.url))
     }
 
     /// The dead-letter queue.
@@ -182,6 +189,7 @@ impl Services {
             warehouse: adpipe_warehouse::RetentionPolicy {
                 minutes: self.config.retention.minutes.0,
                 commits: self.config.retention.commits.0,
+                events: self.config.retention.events.of(&self.config.warehouse.url),
             },
         }
     }

@@ -175,6 +175,7 @@ fn retention_removes_what_is_closed_and_keeps_the_account() {
             warehouse: adpipe_warehouse::RetentionPolicy {
                 minutes: std::time::Duration::from_secs(7 * 86_400),
                 commits: std::time::Duration::from_secs(86_400),
+                events: std::time::Duration::ZERO,
             },
         };
         adpipe_stream::housekeeping::retire(everything, rig.log.as_ref(), rig.warehouse.as_ref()).unwrap();

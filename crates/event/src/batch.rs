@@ -134,6 +134,32 @@ impl EventBatch {
         self.clicks[index]
     }
 
+    /// The banner's position.
+    pub fn banner_pos(&self, index: usize) -> u8 {
+        self.banner_pos[index]
+    }
+
+    /// The device's type.
+    pub fn device_type(&self, index: usize) -> u8 {
+        self.device_types[index]
+    }
+
+    /// The device's kind of connection.
+    pub fn device_conn_type(&self, index: usize) -> u8 {
+        self.device_conn_types[index]
+    }
+
+    /// A text field; columns in the order of [`crate::TEXT_FIELDS`].
+    pub fn text(&self, column: usize, index: usize) -> &str {
+        self.texts[column].get(index)
+    }
+
+    /// An optional number; columns in the order of [`crate::INT_FIELDS`].
+    pub fn int(&self, column: usize, index: usize) -> Option<i32> {
+        let number = self.ints[column][index];
+        (number != NO_VALUE).then_some(number)
+    }
+
     /// Bytes that the columns hold.
     pub fn byte_size(&self) -> usize {
         let texts: usize = self.texts.iter().map(TextColumn::byte_size).sum();

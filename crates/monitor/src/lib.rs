@@ -24,6 +24,8 @@ pub struct Metrics {
     pub records_appended: IntCounterVec,
     /// `adpipe_events_processed_total{outcome}`: `valid`, `invalid`, `duplicate`.
     pub events_processed: IntCounterVec,
+    /// `adpipe_etl_rows_total{outcome}`: rows of raw files, as `adpipe_events_processed_total`.
+    pub etl_rows: IntCounterVec,
     /// `adpipe_events_invalid_total{error_type}`
     pub events_invalid: IntCounterVec,
     /// `adpipe_late_events_total`
@@ -79,6 +81,7 @@ impl Metrics {
                 "Records whose outcome is committed.",
                 "outcome",
             )?,
+            etl_rows: counters("adpipe_etl_rows_total", "Rows of raw files that are committed.", "outcome")?,
             events_invalid: counters(
                 "adpipe_events_invalid_total",
                 "Records in error, by the type of error.",
@@ -158,6 +161,7 @@ impl Metrics {
         let registry = &self.registry;
         registry.register(Box::new(self.records_appended.clone()))?;
         registry.register(Box::new(self.events_processed.clone()))?;
+        registry.register(Box::new(self.etl_rows.clone()))?;
         registry.register(Box::new(self.events_invalid.clone()))?;
         registry.register(Box::new(self.late_events.clone()))?;
         registry.register(Box::new(self.event_latency.clone()))?;
@@ -185,6 +189,7 @@ impl Metrics {
         }
         for outcome in ["valid", "invalid", "duplicate"] {
             self.events_processed.with_label_values(&[outcome]);
+            self.etl_rows.with_label_values(&[outcome]);
         }
         for status in ["pending", "retrying", "exhausted", "resolved", "discarded"] {
             self.dlq_errors.with_label_values(&[status]);

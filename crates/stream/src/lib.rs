@@ -8,6 +8,7 @@
 //!
 //! Open `processor.rs` first: `apply` is the whole promise on one screen.
 
+mod archived;
 pub mod backlog;
 mod breaker;
 mod error_record;
@@ -19,9 +20,12 @@ mod retries;
 pub mod role_lock;
 pub mod shutdown;
 pub mod verify;
-mod windows;
+pub mod windows;
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use adpipe_warehouse::ArchiveIds;
 
 /// The topics whose records are events: those that came in, and those that are tried again.
 pub const TOPICS: [adpipe_log::Topic; 2] = [adpipe_log::Topic::Raw, adpipe_log::Topic::Retry];
@@ -53,6 +57,8 @@ pub struct StreamConfig {
     pub max_future: Duration,
     /// An event is late when its minute ended this long before the newest event time.
     pub allowed_lateness: Duration,
+    /// Where ids of hours are read that are in the archive only; none where nothing is archived.
+    pub archive: Option<Arc<dyn ArchiveIds>>,
 }
 
 impl Default for StreamConfig {
@@ -63,6 +69,7 @@ impl Default for StreamConfig {
             linger: Duration::from_millis(100),
             max_future: Duration::from_secs(3_600),
             allowed_lateness: Duration::from_secs(300),
+            archive: None,
         }
     }
 }

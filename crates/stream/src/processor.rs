@@ -10,6 +10,7 @@ use adpipe_log::{EventLog, LogError, Records, Topic};
 use adpipe_monitor::Metrics;
 use adpipe_warehouse::{Commit, Counts, Inserted, StreamWriter, Warehouse, WarehouseError};
 
+use crate::archived::{ArchivedIds, hours_of};
 use crate::breaker::Breaker;
 use crate::error_record;
 use crate::intake::{Committed, Intake};
@@ -66,6 +67,7 @@ pub fn run(
             committed: &committed,
             writer: None,
             newest_events: HashMap::new(),
+            archived: ArchivedIds::default(),
             breaker: Breaker::new("the warehouse"),
             log_breaker: Breaker::new("the event log (for errors)"),
         };
@@ -89,6 +91,7 @@ struct Processor<'a> {
     /// The newest event time committed in each partition: what "late" is measured by. Partitions are
     /// read in turn, so that in a backlog one may be hours of event time ahead of another.
     newest_events: HashMap<(Topic, u32), Millis>,
+    archived: ArchivedIds,
     breaker: Breaker,
     log_breaker: Breaker,
 }
@@ -164,11 +167,25 @@ impl Processor<'_> {
             Some(writer) => writer,
             None => self.warehouse.stream_writer()?,
         };
-        let mut transaction = writer.begin()?;
-        for share in &batch.shares {
-            transaction.claim(share.topic.name(), share.partition, share.first.0, share.next.0)?;
-        }
-        let inserted = transaction.insert_events(&batch.events)?;
+        let hours = hours_of(&batch.events);
+        let (mut transaction, counted_before) = loop {
+            let mut transaction = writer.begin()?;
+            for share in &batch.shares {
+                transaction.claim(share.topic.name(), share.partition, share.first.0, share.next.0)?;
+            }
+            let archived = transaction.archived_hours(&hours)?;
+            let unknown = self.archived.unknown(&archived);
+            if unknown.is_empty() {
+                let counted_before = self.archived.find(&batch.events, &archived);
+                break (transaction, counted_before);
+            }
+            // Ids are read outside of a transaction, which would hold others up.
+            drop(transaction);
+            for hour in unknown {
+                self.archived.load(self.warehouse, self.config.archive.as_deref(), hour.hour)?;
+            }
+        };
+        let inserted = transaction.insert_events_except(&batch.events, &counted_before)?;
         self.send_refused(batch, &inserted)?;
         let windows = windows::aggregate(&batch.events, &inserted.is_new);
         transaction.add_metrics(&windows.minutes, &windows.hours)?;

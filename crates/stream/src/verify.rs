@@ -6,9 +6,10 @@ use std::time::Duration;
 use adpipe_event::{EventBatch, Millis, Parser, Rules};
 use adpipe_log::{EventLog, LogError, Offset, PartitionRange, Topic, header};
 use adpipe_warehouse::audit::{self, CommitRow, Disagreement};
-use adpipe_warehouse::{Warehouse, errors};
+use adpipe_warehouse::{ArchiveIds, Warehouse, archive, errors};
 
 use crate::StreamError;
+use crate::archived::{ArchivedIds, hours_of};
 use crate::micro_batch::Parsing;
 
 /// Bytes read from the log at once.
@@ -51,6 +52,19 @@ pub fn verify(
     warehouse: &dyn Warehouse,
     minutes_kept: Duration,
 ) -> Result<Verdict, StreamError> {
+    verify_with_archive(log, warehouse, None, minutes_kept)
+}
+
+/// The same, with events that are in the archive only looked for there.
+///
+/// # Errors
+/// When log, warehouse or archive cannot be read.
+pub fn verify_with_archive(
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+    archive: Option<&dyn ArchiveIds>,
+    minutes_kept: Duration,
+) -> Result<Verdict, StreamError> {
     // The warehouse first: an error is in its topic before the offset behind it is stored, so that
     // every error of this moment is found, in the dead-letter queue or on the way there.
     let snapshot = warehouse.snapshot()?;
@@ -59,10 +73,11 @@ pub fn verify(
     let commits = audit::commits(warehouse)?;
     let on_the_way = errors_on_the_way(log, warehouse)?;
     let newest = warehouse.newest_minute()?.unwrap_or_default();
-    let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64);
+    let floor = archive::minutes_floor(warehouse)?.unwrap_or(Millis(i64::MIN));
+    let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64).max(floor);
     let checks = vec![
         account_is_whole(&places, &commits),
-        nothing_is_missing(log, warehouse, &places, &commits, &on_the_way)?,
+        nothing_is_missing(log, warehouse, archive, &places, &commits, &on_the_way)?,
         every_error_is_kept(warehouse, &places, &commits, &on_the_way)?,
         events_are_the_account(warehouse, &commits)?,
         check(
@@ -70,6 +85,7 @@ pub fn verify(
             shown(audit::events_against_hours(warehouse)?),
             "no residue".to_owned(),
         ),
+        archive_is_whole(warehouse)?,
         check(
             "minute figures = hourly figures",
             shown(audit::minutes_against_hours(warehouse, minutes_since)?),
@@ -218,12 +234,14 @@ fn account_is_whole(places: &[Place], commits: &[CommitRow]) -> Check {
 fn nothing_is_missing(
     log: &dyn EventLog,
     warehouse: &dyn Warehouse,
+    archive: Option<&dyn ArchiveIds>,
     places: &[Place],
     commits: &[CommitRow],
     on_the_way: &ErrorOffsets,
 ) -> Result<Check, StreamError> {
     let mut gaps = Vec::new();
     let mut recounted = 0;
+    let mut archived = Archived { warehouse, source: archive, ids: ArchivedIds::default() };
     for place in places {
         let mut errors = on_the_way.get(&place.key()).cloned().unwrap_or_default();
         let (partition, first) = (place.range.partition, place.range.first.0);
@@ -231,7 +249,7 @@ fn nothing_is_missing(
             errors.insert(offset);
         })?;
         let of_partition: Vec<&CommitRow> = commits.iter().filter(|commit| place.holds(commit)).collect();
-        let found = recount(log, warehouse, place, &of_partition, &errors)?;
+        let found = recount(log, &mut archived, place, &of_partition, &errors)?;
         if let Some(offset) = found.first_missing {
             gaps.push(format!("{place} offset {offset}: neither an event nor an error"));
         }
@@ -267,9 +285,37 @@ struct Counted {
     errors: u64,
 }
 
+/// The warehouse, and the archive for what is no longer in it.
+struct Archived<'a> {
+    warehouse: &'a dyn Warehouse,
+    source: Option<&'a dyn ArchiveIds>,
+    ids: ArchivedIds,
+}
+
+impl Archived<'_> {
+    /// Which of these events are there, by index.
+    fn contains(&mut self, events: &EventBatch) -> Result<Vec<bool>, StreamError> {
+        let mut is_there = self.warehouse.contains(events)?;
+        if is_there.iter().all(|is_there| *is_there) {
+            return Ok(is_there);
+        }
+        let mut archived = Vec::new();
+        for hour in hours_of(events) {
+            archived.extend(archive::archived_hour(self.warehouse, hour)?);
+        }
+        for hour in self.ids.unknown(&archived) {
+            self.ids.load(self.warehouse, self.source, hour.hour)?;
+        }
+        for (is_there, is_archived) in is_there.iter_mut().zip(self.ids.find(events, &archived)) {
+            *is_there |= is_archived;
+        }
+        Ok(is_there)
+    }
+}
+
 fn recount(
     log: &dyn EventLog,
-    warehouse: &dyn Warehouse,
+    warehouse: &mut Archived<'_>,
     place: &Place,
     commits: &[&CommitRow],
     errors: &HashSet<u64>,
@@ -354,19 +400,32 @@ fn every_error_is_kept(
 }
 
 fn events_are_the_account(warehouse: &dyn Warehouse, commits: &[CommitRow]) -> Result<Check, StreamError> {
-    let valid: u64 = commits.iter().map(|commit| commit.valid).sum();
-    let events = audit::events_total(warehouse)?;
+    let streamed: u64 = commits.iter().map(|commit| commit.valid).sum();
+    let from_files = archive::files_total(warehouse)?.impressions;
+    let hot = audit::events_total(warehouse)?;
+    let (archived, copies) = archive::archived_total(warehouse)?;
+    let events = (hot.impressions + archived.impressions).saturating_sub(copies);
     let hourly = audit::hourly_total(warehouse)?;
     let mut gaps = Vec::new();
-    if valid != events.impressions {
-        gaps.push(format!("{valid} events were recorded, {} are there", events.impressions));
+    if streamed + from_files != events {
+        gaps.push(format!("{} events were recorded, {events} are there", streamed + from_files));
     }
-    if hourly != events {
-        gaps.push(format!(
-            "events: {} with {} clicks, hourly figures: {} with {}",
-            events.impressions, events.clicks, hourly.impressions, hourly.clicks
-        ));
+    if hourly.impressions != events {
+        gaps.push(format!("events: {events}, hourly figures: {}", hourly.impressions));
     }
-    let detail = format!("{} events, {} clicks", events.impressions, events.clicks);
+    let mut detail = format!("{events} events, {} clicks", hourly.clicks);
+    if archived.impressions > 0 {
+        detail += &format!(
+            ": {streamed} streamed, {from_files} from files; {} in the archive, {} hot, {copies} in both",
+            archived.impressions, hot.impressions
+        );
+    }
     Ok(check("events = recorded = hourly figures", gaps, detail))
+}
+
+fn archive_is_whole(warehouse: &dyn Warehouse) -> Result<Check, StreamError> {
+    let mut gaps = shown(audit::archived_hours_against_figures(warehouse)?);
+    gaps.extend(shown(audit::parts_against_hours(warehouse)?));
+    gaps.extend(shown(audit::parts_against_their_hours(warehouse)?));
+    Ok(check("archived + hot events = hourly figures, by the hour", gaps, "no residue".to_owned()))
 }

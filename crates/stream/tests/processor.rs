@@ -143,6 +143,7 @@ fn retention_keeps_hours_and_the_account() {
     let policy = adpipe_warehouse::RetentionPolicy {
         minutes: Duration::from_secs(7 * 24 * 3_600),
         commits: Duration::ZERO,
+        events: Duration::ZERO,
     };
     let retired = pipeline.warehouse.retire(policy).unwrap();
     assert_eq!(retired.minute_rows, 1, "nine days before the newest minute");

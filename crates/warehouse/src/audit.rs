@@ -13,6 +13,11 @@ const EVENTS_TOTAL: &str = section(AUDIT_SQL, "events_total");
 const HOURLY_TOTAL: &str = section(AUDIT_SQL, "hourly_total");
 const EVENTS_AGAINST_HOURS: &str = section(AUDIT_SQL, "events_against_hours");
 
+const ARCHIVE_SQL: &str = include_str!("../sql/report/archive.sql");
+const PARTS_AGAINST_HOURS: &str = section(ARCHIVE_SQL, "parts_against_hours");
+const PARTS_AGAINST_THEIR_HOURS: &str = section(ARCHIVE_SQL, "parts_against_their_hours");
+const ARCHIVED_HOURS_AGAINST_FIGURES: &str = section(ARCHIVE_SQL, "archived_hours_against_figures");
+
 const SQLITE_AUDIT_SQL: &str = include_str!("../sql/sqlite/audit.sql");
 const SQLITE_MINUTES: &str = section(SQLITE_AUDIT_SQL, "minutes_against_hours");
 const SQLITE_FIVE_MINUTES: &str = section(SQLITE_AUDIT_SQL, "five_minutes_against_minutes");
@@ -125,6 +130,24 @@ pub fn five_minutes_against_minutes(warehouse: &dyn Warehouse) -> Result<Vec<Dis
         Dialect::Postgres => POSTGRES_FIVE_MINUTES,
     };
     disagreements(warehouse, sql, &[])
+}
+
+/// The first twenty hours where the archive's list and its parts' own figures do not agree.
+pub fn parts_against_hours(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+    disagreements(warehouse, PARTS_AGAINST_HOURS, &[])
+}
+
+/// The first twenty parts whose rows are not those of their hours.
+pub fn parts_against_their_hours(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+    disagreements(warehouse, PARTS_AGAINST_THEIR_HOURS, &[])
+}
+
+/// The first twenty hours of which something is archived and where archive and hot events together
+/// are not what the hourly figures say.
+pub fn archived_hours_against_figures(
+    warehouse: &dyn Warehouse,
+) -> Result<Vec<Disagreement>, WarehouseError> {
+    disagreements(warehouse, ARCHIVED_HOURS_AGAINST_FIGURES, &[])
 }
 
 fn disagreements(

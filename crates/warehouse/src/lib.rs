@@ -10,10 +10,12 @@
 //!
 //! SQL lies in `sql/`, by database; `sql/report/` holds what both understand.
 
+pub mod archive;
 pub mod audit;
 mod commit;
 mod error;
 pub mod errors;
+mod id_set;
 mod order;
 pub mod postgres;
 mod replay;
@@ -26,8 +28,10 @@ use std::time::Duration;
 
 use adpipe_event::{EventBatch, Millis};
 
+pub use archive::{ArchiveIds, ArchiveReadError, ArchivedHour};
 pub use commit::{Commit, Counts, LATENCY_BUCKETS_MS, LatencyCounts, MetricRow};
 pub use error::WarehouseError;
+pub use id_set::{IdKey, IdSet};
 pub(crate) use replay::REPLAYS_KEPT;
 pub use replay::{Replay, ReplayOutcome};
 pub use session::{Schema, Session, Transaction};
@@ -58,6 +62,8 @@ pub struct Retired {
     pub minute_rows: u64,
     /// Rows of the account that were merged into others.
     pub commits: u64,
+    /// Events that are in the archive and went out of the hot window.
+    pub events: u64,
 }
 
 /// What the warehouse keeps, and for how long.
@@ -67,6 +73,8 @@ pub struct RetentionPolicy {
     pub minutes: Duration,
     /// Single commits, counted back from now; older ones are merged by the hour.
     pub commits: Duration,
+    /// Hot events, counted back from the newest hour; older ones go once the archive has them.
+    pub events: Duration,
 }
 
 /// Which SQL a warehouse understands, for the few statements where the two truly differ.
@@ -154,9 +162,32 @@ pub trait StreamTransaction {
     /// lost its newest commits. This transaction must be dropped and the stored offset gone on from.
     fn claim(&mut self, topic: &str, partition: u32, first: u64, next: u64) -> Result<(), WarehouseError>;
 
+    /// What the archive holds of these hours, as it stays until this transaction ends. Asked
+    /// before the first event is inserted.
+    fn archived_hours(&mut self, hours: &[Millis]) -> Result<Vec<ArchivedHour>, WarehouseError>;
+
+    /// Keeps everybody else who inserts events or adds to the archive waiting until this
+    /// transaction ends. For who adds to the archive, before anything else.
+    fn lock_archive(&mut self) -> Result<(), WarehouseError>;
+
     /// Inserts events; the primary key decides which of them are new, within the batch too
     /// (the first one wins).
-    fn insert_events(&mut self, events: &EventBatch) -> Result<Inserted, WarehouseError>;
+    fn insert_events(&mut self, events: &EventBatch) -> Result<Inserted, WarehouseError> {
+        self.insert_events_except(events, &[])
+    }
+
+    /// The same, without the events for which `except` holds; it has one value an event, or none.
+    fn insert_events_except(
+        &mut self,
+        events: &EventBatch,
+        except: &[bool],
+    ) -> Result<Inserted, WarehouseError>;
+
+    /// Runs a statement without a result on schema `realtime`; gives the number of rows it changed.
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, WarehouseError>;
+
+    /// Runs a statement with a result, which must be small.
+    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Table, WarehouseError>;
 
     /// Adds to the minute metrics and to the hourly metrics. Both are best sorted by key.
     fn add_metrics(

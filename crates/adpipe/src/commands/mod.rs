@@ -6,6 +6,7 @@ mod dag;
 mod demo;
 mod dlq;
 mod doctor;
+mod etl;
 mod generate;
 mod ingest;
 mod run;
@@ -38,6 +39,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up => up::run(configuration(&cli, None)?).map(done),
         Command::Run(args) => run::run(configuration(&cli, None)?, args.role).map(done),
         Command::Ingest(args) => ingest::run(configuration(&cli, None)?, args),
+        Command::Etl(args) => etl::run(configuration(&cli, None)?, args),
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
         Command::Dlq(args) => dlq::run(configuration(&cli, None)?, &args.action),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
@@ -64,6 +66,8 @@ pub fn configuration(cli: &Cli, default_data: Option<&str>) -> Result<Config, Co
         config.log.url = format!("sqlite:{folder}");
         config.warehouse.url = format!("sqlite:{folder}");
         config.scheduler.log_folder = format!("{folder}/task-logs");
+        config.etl.raw_folder = format!("{folder}/raw");
+        config.archive.url = format!("{folder}/processed");
         config.flags.extend(["--data".into(), folder.into()]);
     }
     if let Some(file) = &cli.config {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use adpipe_stream::verify::{Verdict, verify};
+use adpipe_stream::verify::{Verdict, verify_with_archive};
 
 use crate::config::Config;
 use crate::output;
@@ -12,7 +12,10 @@ use crate::services::Services;
 pub fn run(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     let services = Services::open_existing(config)?;
     let minutes_kept = services.config.retention.minutes.0;
-    let verdict = verify(services.log.as_ref(), services.warehouse.as_ref(), minutes_kept)?;
+    let archive = services.archive();
+    let (log, warehouse) = (services.log.as_ref(), services.warehouse.as_ref());
+    let mut verdict = verify_with_archive(log, warehouse, Some(&archive), minutes_kept)?;
+    verdict.checks.extend(adpipe_batch::audit::audit(warehouse, &archive)?);
     print(&verdict, json)?;
     Ok(if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

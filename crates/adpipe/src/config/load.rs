@@ -96,6 +96,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("stream.batch_size", config.stream.batch_size.0 == 0)?;
     not_zero("ingest.max_lag_records", config.ingest.max_lag_records == 0)?;
     not_zero("ingest.max_record_size", config.ingest.max_record_size.0 == 0)?;
+    not_zero("etl.segment_rows", config.etl.segment_rows == 0)?;
     config.dlq.settings(&config.stream)?;
     not_zero("transform.threads", config.transform.threads == 0)?;
     not_zero("scheduler.max_tasks", config.scheduler.max_tasks == 0)?;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use dlq::DlqConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
-pub use units::{Size, Span};
+pub use units::{HotWindow, Size, Span};
 
 /// Everything that can be configured; `adpipe.toml` explains each key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,10 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// The stream processor.
     pub stream: StreamSettings,
+    /// Batch.
+    pub etl: EtlSettings,
+    /// The archive.
+    pub archive: ArchiveSettings,
     /// The dead-letter queue.
     pub dlq: DlqConfig,
     /// The scheduler.
@@ -101,11 +105,12 @@ impl Default for WarehouseConfig {
 pub struct RetentionConfig {
     pub minutes: Span,
     pub commits: Span,
+    pub events: HotWindow,
 }
 
 impl Default for RetentionConfig {
     fn default() -> RetentionConfig {
-        RetentionConfig { minutes: Span::days(7), commits: Span::days(1) }
+        RetentionConfig { minutes: Span::days(7), commits: Span::days(1), events: HotWindow::Auto }
     }
 }
 
@@ -176,6 +181,35 @@ impl Default for SchedulerSettings {
             lease: Span::milliseconds(30_000),
             keep_runs: Span::days(30),
         }
+    }
+}
+
+/// Section `[etl]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EtlSettings {
+    pub raw_folder: String,
+    pub close_after: Span,
+    pub segment_rows: u64,
+}
+
+impl Default for EtlSettings {
+    fn default() -> EtlSettings {
+        EtlSettings { raw_folder: "data/raw".to_owned(), close_after: Span::hours(1), segment_rows: 131_072 }
+    }
+}
+
+/// Section `[archive]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchiveSettings {
+    pub url: String,
+    pub merge_files: u64,
+}
+
+impl Default for ArchiveSettings {
+    fn default() -> ArchiveSettings {
+        ArchiveSettings { url: "data/processed".to_owned(), merge_files: 8 }
     }
 }
 

@@ -55,6 +55,49 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// How long events stay hot; written as a length of time, or `auto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HotWindow {
+    /// A day in the embedded warehouse, seven on PostgreSQL.
+    Auto,
+    /// So long.
+    Span(Span),
+}
+
+impl HotWindow {
+    /// For the warehouse at this URL.
+    pub fn of(self, url: &str) -> Duration {
+        match self {
+            HotWindow::Span(span) => span.0,
+            HotWindow::Auto if adpipe_warehouse::postgres::is_postgres(url) => Span::days(7).0,
+            HotWindow::Auto => Span::days(1).0,
+        }
+    }
+}
+
+impl Serialize for HotWindow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            HotWindow::Auto => serializer.serialize_str("auto"),
+            HotWindow::Span(span) => span.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HotWindow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HotWindow, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "auto" => Ok(HotWindow::Auto),
+            _ => humantime::parse_duration(&text).map(|span| HotWindow::Span(Span(span))).map_err(|error| {
+                serde::de::Error::custom(format!(
+                    "{text:?} is neither \"auto\" nor a duration like \"7d\": {error}"
+                ))
+            }),
+        }
+    }
+}
+
 /// A number of bytes; written `8MiB`, `10GB`, `512`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);

@@ -28,3 +28,26 @@ select count(*) from realtime.{table};
 -- name: drop_day
 alter table realtime.events detach partition realtime.{table};
 drop table realtime.{table};
+
+-- name: newest_hour
+select max(window_start) from realtime.metrics_hourly;
+
+-- name: leaving_days
+-- Days that end before $1, and whose hot events are all in the archive.
+select date_trunc('day', h.event_hour, 'UTC')
+from realtime.hours h
+where h.event_hour < $1
+group by 1
+having sum(h.hot_copies) > 0
+   and sum(h.hot_copies) = (
+       select count(*) from realtime.events e
+       where e.event_hour >= date_trunc('day', min(h.event_hour), 'UTC')
+         and e.event_hour < date_trunc('day', min(h.event_hour), 'UTC') + interval '1 day'
+   )
+order by 1;
+
+-- name: copies_of_day
+select coalesce(sum(hot_copies), 0)::bigint from realtime.hours where event_hour >= $1 and event_hour < $2;
+
+-- name: forget_copies
+update realtime.hours set hot_copies = 0 where event_hour >= $1 and event_hour < $2 and hot_copies > 0;

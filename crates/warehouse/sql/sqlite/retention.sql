@@ -38,5 +38,29 @@ select topic, partition, first_offset, next_offset, committed_at, records, valid
        parse, schema, validation, future, sink, late, float_ids, unknown_fields, ''
 from temp.merged_commits;
 
+-- name: newest_hour
+select max(window_start) from realtime.metrics_hourly;
+
+-- name: leaving_hours
+-- Hours out of the hot window whose hot events are all in the archive.
+select h.event_hour
+from realtime.hours h
+where h.hot_copies > 0 and h.event_hour < ?1
+  and h.hot_copies = (select count(*) from realtime.events e where e.event_hour = h.event_hour)
+order by 1;
+
+-- name: is_leaving
+select 1
+from realtime.hours h
+where h.event_hour = ?1 and h.hot_copies > 0
+  and h.hot_copies = (select count(*) from realtime.events e where e.event_hour = h.event_hour);
+
+-- name: drop_events
+delete from realtime.events
+where rowid in (select rowid from realtime.events where event_hour = ?1 limit 10000);
+
+-- name: fewer_copies
+update realtime.hours set hot_copies = hot_copies - ?2 where event_hour = ?1;
+
 -- name: drop_replays
 delete from realtime.replays where committed_at < ?1;

@@ -95,13 +95,13 @@ impl PostgresWarehouse {
         Ok(format!("{}.{}", server.version / 10_000, server.version % 10_000))
     }
 
-    /// Drops the day of event time that holds `day`, when its rows number `archived_rows`: the
-    /// caller has that many of them in the archive. False when there is no such day.
+    /// Drops the day of event time that holds `day` when the archive has all of its events, by
+    /// `realtime.hours`. Gives how many there were; none when there is no such day.
     ///
     /// # Errors
-    /// [`WarehouseError::Statement`] when it has other rows, which are then kept.
-    pub fn drop_archived_day(&self, day: Millis, archived_rows: u64) -> Result<bool, WarehouseError> {
-        partitions::drop_day(&self.settings, partitions::Day::of(day), archived_rows)
+    /// [`WarehouseError::Statement`] when it has other events, which are then kept with the rest.
+    pub fn drop_archived_day(&self, day: Millis) -> Result<Option<u64>, WarehouseError> {
+        partitions::drop_day(&self.settings, partitions::Day::of(day))
     }
 
     fn read<T>(
@@ -126,6 +126,7 @@ impl stream::PostgresWriter {
             settings: settings.clone(),
             ids: id_sets::IdSets::new(id_sets::MAX_IDS),
             days: partitions::KnownDays::default(),
+            prepared: session::Prepared::default(),
         })
     }
 }
@@ -187,9 +188,11 @@ impl Warehouse for PostgresWarehouse {
     fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
         let newest = self.newest_minute()?;
         let mut client = connect(&self.settings, Purpose::Writing)?;
-        partitions::make_ahead(&mut client)
+        let mut retired = partitions::make_ahead(&mut client)
             .and_then(|()| retention::retire(&mut client, policy, newest))
-            .map_err(|error| failure(self.settings.location(), &error))
+            .map_err(|error| failure(self.settings.location(), &error))?;
+        retired.events = partitions::drop_archived_days(&self.settings, &mut client, policy)?;
+        Ok(retired)
     }
 
     fn dialect(&self) -> Dialect {

@@ -9,7 +9,8 @@ use postgres::{Client, Error};
 use super::connect::{Purpose, connect};
 use super::failure::failure;
 use super::settings::PostgresSettings;
-use crate::WarehouseError;
+use super::wire::Time;
+use crate::{RetentionPolicy, WarehouseError};
 
 const PARTITIONS_SQL: &str = include_str!("../../sql/postgres/partitions.sql");
 const LOCK: &str = section(PARTITIONS_SQL, "lock");
@@ -18,6 +19,13 @@ const DAY_EXISTS: &str = section(PARTITIONS_SQL, "day_exists");
 const LOCK_DAY: &str = section(PARTITIONS_SQL, "lock_day");
 const COUNT_DAY: &str = section(PARTITIONS_SQL, "count_day");
 const DROP_DAY: &str = section(PARTITIONS_SQL, "drop_day");
+const NEWEST_HOUR: &str = section(PARTITIONS_SQL, "newest_hour");
+const LEAVING_DAYS: &str = section(PARTITIONS_SQL, "leaving_days");
+const COPIES_OF_DAY: &str = section(PARTITIONS_SQL, "copies_of_day");
+const FORGET_COPIES: &str = section(PARTITIONS_SQL, "forget_copies");
+
+const STREAM_SQL: &str = include_str!("../../sql/postgres/stream.sql");
+const LOCK_ARCHIVE: &str = section(STREAM_SQL, "lock_archive");
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -99,33 +107,60 @@ fn make(client: &mut Client, days: &[Day]) -> Result<(), Error> {
     transaction.commit()
 }
 
-/// Drops a day whose rows are all archived; false when there is no such day.
-pub(super) fn drop_day(
+/// Drops the days that the hot window has left behind and whose events the archive has all.
+/// Gives the number of events.
+pub(super) fn drop_archived_days(
     settings: &PostgresSettings,
-    day: Day,
-    archived_rows: u64,
-) -> Result<bool, WarehouseError> {
+    client: &mut Client,
+    policy: RetentionPolicy,
+) -> Result<u64, WarehouseError> {
+    let fail = |error: Error| failure(settings.location(), &error);
+    let newest: Option<Time> =
+        client.query_one(NEWEST_HOUR, &[]).and_then(|row| row.try_get(0)).map_err(fail)?;
+    let Some(newest) = newest else { return Ok(0) };
+    let kept_since = Day::of(Millis(newest.0.0 - policy.events.as_millis() as i64));
+    let mut dropped = 0;
+    for row in client.query(LEAVING_DAYS, &[&Time(kept_since.start())]).map_err(fail)? {
+        let day: Time = row.try_get(0).map_err(fail)?;
+        match drop_day(settings, Day::of(day.0)) {
+            Ok(rows) => dropped += rows.unwrap_or(0),
+            // An event came in meanwhile: the day stays until that one is archived, too.
+            Err(WarehouseError::Statement(reason)) => tracing::debug!(reason, "a day is kept"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(dropped)
+}
+
+/// Drops a day whose events are all archived; none when there is no such day.
+pub(super) fn drop_day(settings: &PostgresSettings, day: Day) -> Result<Option<u64>, WarehouseError> {
     let fail = |error: Error| failure(settings.location(), &error);
     let mut client = connect(settings, Purpose::Writing)?;
     let mut transaction = client.transaction().map_err(fail)?;
+    // Who has looked whether the archive's ids must be asked is done before the day goes.
+    transaction.execute(LOCK_ARCHIVE, &[]).map_err(fail)?;
     transaction.execute(LOCK, &[]).map_err(fail)?;
     let exists: bool =
         transaction.query_one(DAY_EXISTS, &[&day.table()]).and_then(|row| row.try_get(0)).map_err(fail)?;
     if !exists {
-        return Ok(false);
+        return Ok(None);
     }
     transaction.batch_execute(&day.fill(LOCK_DAY)).map_err(fail)?;
     let rows: i64 =
         transaction.query_one(&day.fill(COUNT_DAY), &[]).and_then(|row| row.try_get(0)).map_err(fail)?;
-    if rows as u64 != archived_rows {
+    let (from, to) = (Time(day.start()), Time(Day(day.0 + 1).start()));
+    let archived: i64 =
+        transaction.query_one(COPIES_OF_DAY, &[&from, &to]).and_then(|row| row.try_get(0)).map_err(fail)?;
+    if rows != archived {
         return Err(WarehouseError::Statement(format!(
-            "realtime.{} has {rows} rows and {archived_rows} of them are archived; archive the others first",
+            "realtime.{} has {rows} rows and {archived} of them are archived; archive the others first",
             day.table()
         )));
     }
+    transaction.execute(FORGET_COPIES, &[&from, &to]).map_err(fail)?;
     transaction.batch_execute(&day.fill(DROP_DAY)).map_err(fail)?;
     transaction.commit().map_err(fail)?;
-    Ok(true)
+    Ok(Some(rows as u64))
 }
 
 #[cfg(test)]

@@ -16,12 +16,12 @@ const MAX_PREPARED: usize = 128;
 pub(super) struct PostgresSession {
     client: Client,
     location: String,
-    prepared: HashMap<String, Statement>,
+    prepared: Prepared,
 }
 
 impl PostgresSession {
     pub fn new(client: Client, location: &str) -> PostgresSession {
-        PostgresSession { client, location: location.to_owned(), prepared: HashMap::new() }
+        PostgresSession { client, location: location.to_owned(), prepared: Prepared::default() }
     }
 }
 
@@ -36,23 +36,87 @@ impl Session for PostgresSession {
 struct PostgresTransaction<'c> {
     transaction: postgres::Transaction<'c>,
     location: &'c str,
-    prepared: &'c mut HashMap<String, Statement>,
+    prepared: &'c mut Prepared,
 }
 
-impl PostgresTransaction<'_> {
-    fn fail(&self, error: &Error) -> WarehouseError {
-        failure(self.location, error)
+impl Transaction for PostgresTransaction<'_> {
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, WarehouseError> {
+        self.prepared.execute(&mut self.transaction, self.location, sql, params)
     }
 
-    fn prepare(&mut self, sql: &str, given: usize) -> Result<Statement, WarehouseError> {
-        let statement = match self.prepared.get(sql) {
+    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
+        self.prepared.query(&mut self.transaction, self.location, sql, params)
+    }
+
+    fn script(&mut self, sql: &str) -> Result<(), WarehouseError> {
+        self.transaction.batch_execute(sql).map_err(|error| failure(self.location, &error))
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), WarehouseError> {
+        let location = self.location;
+        self.transaction.commit().map_err(|error| failure(location, &error))
+    }
+}
+
+/// The statements of a connection that are prepared, by their text.
+#[derive(Default)]
+pub(super) struct Prepared(HashMap<String, Statement>);
+
+impl Prepared {
+    /// Runs a statement without a result.
+    pub fn execute(
+        &mut self,
+        transaction: &mut postgres::Transaction<'_>,
+        location: &str,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<u64, WarehouseError> {
+        let statement = self.prepare(transaction, location, sql, params.len())?;
+        let parameters = parameters(&statement, params);
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
+        transaction.execute(&statement, &parameters).map_err(|error| failure(location, &error))
+    }
+
+    /// Runs a statement with a result.
+    pub fn query(
+        &mut self,
+        transaction: &mut postgres::Transaction<'_>,
+        location: &str,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<Table, WarehouseError> {
+        let fail = |error: Error| failure(location, &error);
+        let statement = self.prepare(transaction, location, sql, params.len())?;
+        let parameters = parameters(&statement, params);
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
+        let found = transaction.query(&statement, &parameters).map_err(fail)?;
+        let columns = statement.columns().iter().map(|column| column.name().to_owned()).collect();
+        let mut rows = Vec::with_capacity(found.len());
+        for row in &found {
+            let mut values = Vec::with_capacity(row.len());
+            read(row, &mut values).map_err(fail)?;
+            rows.push(values);
+        }
+        Ok(Table { columns, rows })
+    }
+
+    fn prepare(
+        &mut self,
+        transaction: &mut postgres::Transaction<'_>,
+        location: &str,
+        sql: &str,
+        given: usize,
+    ) -> Result<Statement, WarehouseError> {
+        let statement = match self.0.get(sql) {
             Some(statement) => statement.clone(),
             None => {
-                let statement = self.transaction.prepare(sql).map_err(|error| self.fail(&error))?;
-                if self.prepared.len() >= MAX_PREPARED {
-                    self.prepared.clear();
+                let statement = transaction.prepare(sql).map_err(|error| failure(location, &error))?;
+                if self.0.len() >= MAX_PREPARED {
+                    self.0.clear();
                 }
-                self.prepared.insert(sql.to_owned(), statement.clone());
+                self.0.insert(sql.to_owned(), statement.clone());
                 statement
             }
         };
@@ -69,39 +133,4 @@ impl PostgresTransaction<'_> {
 /// As many of the parameters as the statement wants.
 fn parameters<'v>(statement: &Statement, params: &'v [Value]) -> Vec<Parameter<'v>> {
     params[..statement.params().len()].iter().map(Parameter).collect()
-}
-
-impl Transaction for PostgresTransaction<'_> {
-    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, WarehouseError> {
-        let statement = self.prepare(sql, params.len())?;
-        let parameters = parameters(&statement, params);
-        let parameters: Vec<&(dyn ToSql + Sync)> =
-            parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
-        self.transaction.execute(&statement, &parameters).map_err(|error| self.fail(&error))
-    }
-
-    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
-        let statement = self.prepare(sql, params.len())?;
-        let parameters = parameters(&statement, params);
-        let parameters: Vec<&(dyn ToSql + Sync)> =
-            parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
-        let found = self.transaction.query(&statement, &parameters).map_err(|error| self.fail(&error))?;
-        let columns = statement.columns().iter().map(|column| column.name().to_owned()).collect();
-        let mut rows = Vec::with_capacity(found.len());
-        for row in &found {
-            let mut values = Vec::with_capacity(row.len());
-            read(row, &mut values).map_err(|error| self.fail(&error))?;
-            rows.push(values);
-        }
-        Ok(Table { columns, rows })
-    }
-
-    fn script(&mut self, sql: &str) -> Result<(), WarehouseError> {
-        self.transaction.batch_execute(sql).map_err(|error| self.fail(&error))
-    }
-
-    fn commit(self: Box<Self>) -> Result<(), WarehouseError> {
-        let location = self.location;
-        self.transaction.commit().map_err(|error| failure(location, &error))
-    }
 }

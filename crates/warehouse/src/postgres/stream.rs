@@ -1,6 +1,6 @@
 //! The stream processor's transaction on PostgreSQL.
 //!
-//! Order within it: claim, events, minutes, hours, account. Every writer keeps to it and sorts
+//! Order within it: claim, the archive's lock, events, minutes, hours, account. Every writer keeps to it and sorts
 //! its rows by key, so two writers that meet wait for each other instead of deadlocking.
 
 use adpipe_event::{EventBatch, Millis};
@@ -11,11 +11,15 @@ use super::failure::failure;
 use super::id_sets::IdSets;
 use super::insert::Inserter;
 use super::partitions::{Day, KnownDays};
+use super::session::Prepared;
 use super::settings::PostgresSettings;
 use super::statements::Statements;
 use super::wire::Time;
 use crate::order::sorted_by_key;
-use crate::{Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, WarehouseError};
+use crate::{
+    ArchivedHour, Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, Table, Value,
+    WarehouseError,
+};
 
 pub(super) struct PostgresWriter {
     pub client: Client,
@@ -23,6 +27,11 @@ pub(super) struct PostgresWriter {
     pub settings: PostgresSettings,
     pub ids: IdSets,
     pub days: KnownDays,
+    pub prepared: Prepared,
+}
+
+fn over() -> WarehouseError {
+    WarehouseError::Statement("the transaction is over; please report this".to_owned())
 }
 
 impl StreamWriter for PostgresWriter {
@@ -35,6 +44,7 @@ impl StreamWriter for PostgresWriter {
             settings,
             ids: &mut self.ids,
             days: &mut self.days,
+            prepared: &mut self.prepared,
         }))
     }
 }
@@ -46,6 +56,7 @@ struct PostgresTransaction<'w> {
     settings: &'w PostgresSettings,
     ids: &'w mut IdSets,
     days: &'w mut KnownDays,
+    prepared: &'w mut Prepared,
 }
 
 impl Drop for PostgresTransaction<'_> {
@@ -64,12 +75,10 @@ impl<'w> PostgresTransaction<'w> {
     }
 
     fn open(&mut self) -> Result<&mut Transaction<'w>, WarehouseError> {
-        self.transaction.as_mut().ok_or_else(|| {
-            WarehouseError::Statement("the transaction is over; please report this".to_owned())
-        })
+        self.transaction.as_mut().ok_or_else(over)
     }
 
-    fn execute(
+    fn run(
         &mut self,
         pick: fn(&Statements) -> &Statement,
         params: &[&(dyn ToSql + Sync)],
@@ -162,10 +171,7 @@ impl<'w> PostgresTransaction<'w> {
         let apps = column(rows, |row| row.app_category);
         let impressions = column(rows, |row| row.impressions as i64);
         let clicks = column(rows, |row| row.clicks as i64);
-        self.execute(
-            pick,
-            &[&windows, &banners, &devices, &connections, &sites, &apps, &impressions, &clicks],
-        )?;
+        self.run(pick, &[&windows, &banners, &devices, &connections, &sites, &apps, &impressions, &clicks])?;
         Ok(())
     }
 }
@@ -175,18 +181,53 @@ impl StreamTransaction for PostgresTransaction<'_> {
         let now = Time(Millis::now());
         let params: [&(dyn ToSql + Sync); 5] =
             [&topic, &(partition as i32), &(first as i64), &(next as i64), &now];
-        match self.execute(|statements| &statements.claim, &params)? {
+        match self.run(|statements| &statements.claim, &params)? {
             0 => Err(WarehouseError::Fenced { topic: topic.to_owned(), partition, expected: first }),
             _ => Ok(()),
         }
     }
 
-    fn insert_events(&mut self, events: &EventBatch) -> Result<Inserted, WarehouseError> {
+    fn archived_hours(&mut self, hours: &[Millis]) -> Result<Vec<ArchivedHour>, WarehouseError> {
+        self.run(|statements| &statements.share_archive, &[])?;
+        let wanted: Vec<Time> = hours.iter().map(|hour| Time(*hour)).collect();
+        let statement = &self.statements.archived_hours;
+        let rows = self.open()?.query(statement, &[&wanted]);
+        let hour = |row: &postgres::Row| {
+            Ok(ArchivedHour {
+                hour: row.try_get::<_, Time>(0)?.0,
+                version: row.try_get(1)?,
+                archived_rows: row.try_get::<_, i64>(2)? as u64,
+                hot_copies: row.try_get::<_, i64>(3)? as u64,
+            })
+        };
+        let found = rows.and_then(|rows| rows.iter().map(hour).collect::<Result<Vec<_>, Error>>());
+        self.checked(found)
+    }
+
+    fn lock_archive(&mut self) -> Result<(), WarehouseError> {
+        self.run(|statements| &statements.lock_archive, &[]).map(drop)
+    }
+
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, WarehouseError> {
+        let Some(transaction) = self.transaction.as_mut() else { return Err(over()) };
+        self.prepared.execute(transaction, self.settings.location(), sql, params)
+    }
+
+    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
+        let Some(transaction) = self.transaction.as_mut() else { return Err(over()) };
+        self.prepared.query(transaction, self.settings.location(), sql, params)
+    }
+
+    fn insert_events_except(
+        &mut self,
+        events: &EventBatch,
+        except: &[bool],
+    ) -> Result<Inserted, WarehouseError> {
         if events.is_empty() {
             return Ok(Inserted::default());
         }
         self.ids.start_batch();
-        let order = sorted_by_key(events);
+        let order = sorted_by_key(events, except);
         self.days.ensure(self.settings, order.iter().map(|index| Day::of(events.event_time(*index))))?;
         self.insert_sorted(events, &order)
     }
@@ -224,7 +265,7 @@ impl StreamTransaction for PostgresTransaction<'_> {
                 &(counts.unknown_fields as i64),
                 &commit.latency.to_text(),
             ];
-            self.execute(|statements| &statements.record_commit, &params)?;
+            self.run(|statements| &statements.record_commit, &params)?;
         }
         Ok(())
     }
@@ -241,7 +282,7 @@ impl StreamTransaction for PostgresTransaction<'_> {
                 &replay.outcome.as_str(),
                 &now,
             ];
-            self.execute(|statements| &statements.record_replay, &params)?;
+            self.run(|statements| &statements.record_replay, &params)?;
         }
         Ok(())
     }

@@ -42,6 +42,11 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 name: "replays",
                 sql: include_str!("../../sql/sqlite/realtime_0002.sql"),
             },
+            Migration {
+                version: 3,
+                name: "archive, raw files",
+                sql: include_str!("../../sql/sqlite/realtime_0003.sql"),
+            },
         ],
         Schema::Errors => &[Migration {
             version: 1,
@@ -55,6 +60,7 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 sql: include_str!("../../sql/sqlite/ops_0001.sql"),
             },
             Migration { version: 2, name: "data tests", sql: include_str!("../../sql/sqlite/ops_0002.sql") },
+            Migration { version: 3, name: "raw files", sql: include_str!("../../sql/sqlite/ops_0003.sql") },
         ],
         Schema::Analytics => &[],
     }

@@ -12,6 +12,11 @@ const DROP_REPLAYS: &str = section(RETENTION_SQL, "drop_replays");
 const MERGE_COMMITS: &str = section(RETENTION_SQL, "merge_commits");
 const DELETE_MERGED: &str = section(RETENTION_SQL, "delete_merged");
 const INSERT_MERGED: &str = section(RETENTION_SQL, "insert_merged");
+const NEWEST_HOUR: &str = section(RETENTION_SQL, "newest_hour");
+const LEAVING_HOURS: &str = section(RETENTION_SQL, "leaving_hours");
+const IS_LEAVING: &str = section(RETENTION_SQL, "is_leaving");
+const DROP_EVENTS: &str = section(RETENTION_SQL, "drop_events");
+const FEWER_COPIES: &str = section(RETENTION_SQL, "fewer_copies");
 
 pub(super) fn retire(
     connection: &mut Connection,
@@ -40,5 +45,32 @@ pub(super) fn retire(
     transaction.execute_batch("drop table temp.merged_commits")?;
     transaction.commit()?;
     retired.commits = (deleted - merged) as u64;
+    retired.events = drop_archived_events(connection, policy)?;
     Ok(retired)
+}
+
+/// Drops the events of hours that the hot window has left behind, once the archive has them all.
+fn drop_archived_events(connection: &mut Connection, policy: RetentionPolicy) -> rusqlite::Result<u64> {
+    let newest: Option<String> = connection.query_row(NEWEST_HOUR, [], |row| row.get(0))?;
+    let Some(newest) = newest.and_then(|text| Millis::parse_sql(&text)) else { return Ok(0) };
+    let kept_since = Millis(newest.0 - policy.events.as_millis() as i64).floor_hour().to_string();
+    let leaving = connection
+        .prepare_cached(LEAVING_HOURS)?
+        .query_map(params![kept_since], |row| row.get::<_, String>(0))?
+        .collect::<rusqlite::Result<Vec<String>>>()?;
+    let mut dropped = 0;
+    for hour in leaving {
+        loop {
+            // An event may have come in between two steps: then the rest waits to be archived.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if !transaction.prepare_cached(IS_LEAVING)?.exists(params![hour])? {
+                break;
+            }
+            let rows = transaction.prepare_cached(DROP_EVENTS)?.execute(params![hour])?;
+            transaction.prepare_cached(FEWER_COPIES)?.execute(params![hour, rows as i64])?;
+            transaction.commit()?;
+            dropped += rows as u64;
+        }
+    }
+    Ok(dropped)
 }

@@ -33,35 +33,15 @@ impl SqliteTransaction<'_> {
     fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, WarehouseError> {
         result.map_err(|error| sqlite_failure(self.folder, &error))
     }
-
-    fn try_execute(&self, sql: &str, params: &[Value]) -> rusqlite::Result<usize> {
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        bind(&mut statement, params)?;
-        statement.raw_execute()
-    }
-
-    fn try_query(&self, sql: &str, params: &[Value]) -> rusqlite::Result<Table> {
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-        bind(&mut statement, params)?;
-        let mut rows = statement.raw_query();
-        let mut values = Vec::new();
-        while let Some(row) = rows.next()? {
-            let mut read = Vec::with_capacity(columns.len());
-            read_values(row, columns.len(), &mut read)?;
-            values.push(read);
-        }
-        Ok(Table { columns, rows: values })
-    }
 }
 
 impl Transaction for SqliteTransaction<'_> {
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, WarehouseError> {
-        self.checked(self.try_execute(sql, params)).map(|rows| rows as u64)
+        self.checked(execute(&self.transaction, sql, params))
     }
 
     fn query(&mut self, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
-        self.checked(self.try_query(sql, params))
+        self.checked(query(&self.transaction, sql, params))
     }
 
     fn script(&mut self, sql: &str) -> Result<(), WarehouseError> {
@@ -72,4 +52,26 @@ impl Transaction for SqliteTransaction<'_> {
         let folder = self.folder;
         self.transaction.commit().map_err(|error| sqlite_failure(folder, &error))
     }
+}
+
+/// Runs a statement without a result.
+pub(super) fn execute(connection: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind(&mut statement, params)?;
+    statement.raw_execute().map(|rows| rows as u64)
+}
+
+/// Runs a statement with a result.
+pub(super) fn query(connection: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<Table> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+    bind(&mut statement, params)?;
+    let mut rows = statement.raw_query();
+    let mut values = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut read = Vec::with_capacity(columns.len());
+        read_values(row, columns.len(), &mut read)?;
+        values.push(read);
+    }
+    Ok(Table { columns, rows: values })
 }

@@ -7,9 +7,13 @@ use adpipe_sql::section;
 use adpipe_sql::trouble::Trouble;
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
+use super::session::{execute, query};
 use super::{STREAM_SQL, sqlite_failure};
 use crate::order::sorted_by_key;
-use crate::{Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, WarehouseError};
+use crate::{
+    ArchivedHour, Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, Table, Value,
+    WarehouseError, archive,
+};
 
 const CLAIM: &str = section(STREAM_SQL, "claim");
 const INSERT_EVENT: &str = section(STREAM_SQL, "insert_event");
@@ -44,13 +48,13 @@ impl SqliteTransaction<'_> {
         result.map_err(|error| sqlite_failure(self.folder, &error))
     }
 
-    fn try_insert_events(&self, events: &EventBatch) -> rusqlite::Result<Inserted> {
+    fn try_insert_events(&self, events: &EventBatch, except: &[bool]) -> rusqlite::Result<Inserted> {
         let mut insert = self.transaction.prepare_cached(INSERT_EVENT)?;
         let mut inserted = Inserted { is_new: vec![false; events.len()], refused: Vec::new() };
         let ingested_at = Millis::now().to_string();
         let mut hour = TimeText::default();
         let mut time = TimeText::default();
-        for index in sorted_by_key(events) {
+        for index in sorted_by_key(events, except) {
             let event_time = events.event_time(index);
             let outcome = bind_event(&mut insert, events, index, &ingested_at, &mut hour, &mut time)
                 .and_then(|()| insert.raw_execute());
@@ -146,8 +150,34 @@ impl StreamTransaction for SqliteTransaction<'_> {
         }
     }
 
-    fn insert_events(&mut self, events: &EventBatch) -> Result<Inserted, WarehouseError> {
-        self.checked(self.try_insert_events(events))
+    fn archived_hours(&mut self, hours: &[Millis]) -> Result<Vec<ArchivedHour>, WarehouseError> {
+        let mut found = Vec::new();
+        for hour in hours {
+            let rows = self.query(archive::HOUR, &[hour.to_string().into()])?.rows;
+            found.extend(rows.first().map(|row| ArchivedHour::from_row(*hour, row)));
+        }
+        Ok(found)
+    }
+
+    fn lock_archive(&mut self) -> Result<(), WarehouseError> {
+        // The transaction has had the file's write lock since it began.
+        Ok(())
+    }
+
+    fn insert_events_except(
+        &mut self,
+        events: &EventBatch,
+        except: &[bool],
+    ) -> Result<Inserted, WarehouseError> {
+        self.checked(self.try_insert_events(events, except))
+    }
+
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, WarehouseError> {
+        self.checked(execute(&self.transaction, sql, params))
+    }
+
+    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
+        self.checked(query(&self.transaction, sql, params))
     }
 
     fn add_metrics(

@@ -1,5 +1,6 @@
 //! `adpipe bench`: the figures of this machine, with a plain loop beside them.
 
+mod etl;
 mod measure;
 mod scratch;
 mod stages;
@@ -15,12 +16,13 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
     if let Some(url) = &args.log {
         config.log.url.clone_from(url);
     }
-    const ALL: [BenchKind; 6] = [
+    const ALL: [BenchKind; 7] = [
         BenchKind::Parse,
         BenchKind::Ingest,
         BenchKind::Http,
         BenchKind::Stream,
         BenchKind::Latency,
+        BenchKind::Etl,
         BenchKind::Transform,
     ];
     let wanted = if args.what.is_empty() { &ALL[..] } else { &args.what };
@@ -39,6 +41,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
             BenchKind::Stream => figures.push(stages::stream(&config, args.rows)?),
             BenchKind::Transform => figures.extend(transform::transform(&config)?),
             BenchKind::Latency => figures.push(stages::latency(&config, args.rate)?),
+            BenchKind::Etl => figures.extend(etl::etl(&embedded, args.rows)?),
         }
     }
     print(&figures, args.json)
@@ -51,6 +54,7 @@ fn name(kind: BenchKind) -> &'static str {
         BenchKind::Http => "ingest over HTTP",
         BenchKind::Stream => "the stream processor",
         BenchKind::Latency => "latency",
+        BenchKind::Etl => "batch",
         BenchKind::Transform => "the transformations",
     }
 }

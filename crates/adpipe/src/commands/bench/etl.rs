@@ -1,0 +1,176 @@
+//! Batch, and beside it DuckDB and Polars on the same file when they are there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use adpipe_batch::{EtlConfig, Place, Progress};
+use adpipe_event::Millis;
+use adpipe_generate::{Config as GeneratorConfig, Generator, TimeFormat};
+use adpipe_stream::shutdown::Shutdown;
+use anyhow::{Context, bail};
+
+use super::measure::{Figure, measure};
+use super::scratch::Scratch;
+use crate::config::Config;
+use crate::services::Services;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// Days of the file, as many as Avazu's has.
+const DAYS: i64 = 10;
+
+/// A Python that has duckdb and polars; without it, they are looked for where our tests put them.
+const PYTHON_VARIABLE: &str = "ADPIPE_BENCH_PYTHON";
+const PYTHON_OF_TESTS: &str = ".cache/adpipe/venvs/archive-readers/bin/python";
+
+/// What the peers do: the same columns, deduplicated by hour and id, into zstd Parquet. They do
+/// not validate, and make no figures.
+const PEERS: [(&str, &str); 2] = [
+    (
+        "DuckDB",
+        "import duckdb
+duckdb.sql(f\"copy (select distinct on (hour, id) * from read_csv('{source}', types={{'id': 'VARCHAR'}})) \"
+           f\"to '{target}' (format parquet, compression zstd)\")
+rows = duckdb.sql(f\"select count(*) from '{target}'\").fetchall()[0][0]
+version = duckdb.__version__",
+    ),
+    (
+        "Polars",
+        "import polars
+polars.scan_csv(source, schema_overrides={'id': polars.String}).unique(subset=['hour', 'id'], keep='first') \\
+    .sink_parquet(target, compression='zstd')
+rows = polars.scan_parquet(target).select(polars.len()).collect().item()
+version = polars.__version__",
+    ),
+];
+
+/// CSV to archive and figures; then the peers.
+pub fn etl(config: &Config, rows: u64) -> anyhow::Result<Vec<Figure>> {
+    let scratch = Scratch::new("etl", config)?;
+    let source = scratch.folder().join("events.csv");
+    generate(&source, rows)?;
+    let mut figures = vec![ours(&scratch, &source)?];
+    for (name, work) in PEERS {
+        figures.extend(peer(name, work, &source, rows, &figures[0])?);
+    }
+    Ok(figures)
+}
+
+fn generate(path: &Path, rows: u64) -> anyhow::Result<()> {
+    let end_ms = Millis::now().0 / DAY_MS * DAY_MS;
+    let mut generator = Generator::new(GeneratorConfig {
+        seed: 42,
+        start_ms: end_ms - DAYS * DAY_MS,
+        end_ms,
+        rows: Some(rows),
+        now_ms: Some(end_ms),
+        format: adpipe_generate::Format::Csv,
+        time_format: TimeFormat::AvazuHour,
+        duplicates: 0.01,
+        ..GeneratorConfig::default()
+    })?;
+    let mut file = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(path)?);
+    generator.write_all(&mut file)?;
+    std::io::Write::flush(&mut file)?;
+    Ok(())
+}
+
+fn ours(scratch: &Scratch, source: &Path) -> anyhow::Result<Figure> {
+    let mut config = scratch.config();
+    config.archive.url = scratch.folder().join("processed").display().to_string();
+    let services = Services::open(config)?;
+    let archive = services.archive();
+    let place = Place {
+        warehouse: services.warehouse.as_ref(),
+        log: services.log.as_ref(),
+        archive: &archive,
+        metrics: &services.metrics,
+    };
+    let etl = EtlConfig {
+        raw_folder: scratch.folder().to_path_buf(),
+        named: vec![source.to_path_buf()],
+        date: None,
+        force: false,
+        dry_run: false,
+        max_record_bytes: 1 << 20,
+        max_future: services.config.stream.max_future.0,
+        minutes: services.config.retention.minutes.0,
+        hot: services.config.retention.events.of(&services.config.warehouse.url),
+        close_after: services.config.etl.close_after.0,
+        segment_rows: services.config.etl.segment_rows,
+        merge_files: services.config.archive.merge_files,
+    };
+    let mut report = None;
+    let mut figure = measure("etl: CSV → archive + figures", || {
+        let done = adpipe_batch::run(&etl, place, &Progress::new(), &Shutdown::new())?;
+        let rows = done.counts().records;
+        report = Some(done);
+        Ok(rows)
+    })?;
+    if let Some(report) = report {
+        let hot_seconds = (report.took - report.took_files).as_secs_f64();
+        figure.note = format!(
+            "{:.0} MB archive; {hot_seconds:.1} s of it for {} hot events",
+            report.part_bytes as f64 / 1e6,
+            crate::output::grouped(report.made_hot)
+        );
+    }
+    Ok(figure)
+}
+
+/// The Python of the peers, when there is one.
+fn python() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(PYTHON_VARIABLE) {
+        return Some(PathBuf::from(named));
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from)?;
+    Some(home.join(PYTHON_OF_TESTS)).filter(|path| path.exists())
+}
+
+fn peer(name: &str, work: &str, source: &Path, rows: u64, ours: &Figure) -> anyhow::Result<Option<Figure>> {
+    let Some(python) = python() else {
+        eprintln!("{name} is left out: set {PYTHON_VARIABLE} to a Python that has it");
+        return Ok(None);
+    };
+    let target = source.with_extension("peer.parquet");
+    let script = format!(
+        "import json, resource, sys, time\nsource, target = sys.argv[1:]\nbegan = time.monotonic()\n{work}\n\
+         used = resource.getrusage(resource.RUSAGE_SELF)\n\
+         print(json.dumps([time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, rows, version]))"
+    );
+    let output = Command::new(&python)
+        .arg("-c")
+        .arg(script)
+        .args([source, &target])
+        .stderr(Stdio::piped())
+        .output()
+        .with_context(|| format!("cannot run {}", python.display()))?;
+    let _ = std::fs::remove_file(&target);
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        if words.contains("ModuleNotFoundError") {
+            eprintln!("{name} is left out: {} has it not", python.display());
+            return Ok(None);
+        }
+        bail!("{name} failed: {}", words.trim());
+    }
+    // A progress bar may come before it.
+    let said = String::from_utf8_lossy(&output.stdout);
+    let answer = said.trim_end().rsplit(['\n', '\r']).next().unwrap_or_default();
+    let (seconds, cpu_seconds, peak_mb, kept, version): (f64, f64, f64, u64, String) =
+        serde_json::from_str(answer).context("the peer's answer cannot be read")?;
+    let speed = rows as f64 / seconds.max(1e-9);
+    Ok(Some(Figure {
+        work: format!("{name} {version}: CSV → Parquet, dedup"),
+        events: rows,
+        seconds,
+        cpu_seconds,
+        peak_mb,
+        note: format!(
+            "ours {:.1} x as fast, {:.2} x its memory; {} rows kept, no validation, no figures",
+            ours.events_per_second() / speed,
+            ours.peak_mb / peak_mb.max(1e-9),
+            crate::output::grouped(kept)
+        ),
+    }))
+}

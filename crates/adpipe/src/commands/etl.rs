@@ -1,0 +1,77 @@
+//! `adpipe etl`: raw files to the archive and the warehouse.
+
+mod progress;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use adpipe_batch::{EtlConfig, Place, Progress};
+use adpipe_event::Millis;
+use adpipe_stream::shutdown::Shutdown;
+use anyhow::Context;
+
+use crate::cli::EtlArgs;
+use crate::config::{Config, ConfigError};
+use crate::services::Services;
+use crate::signals;
+
+/// Runs batch once. Exit code 1 when a file could not be read to its end, 130 when stopped.
+pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
+    let etl = etl_config(&config, args)?;
+    let services = Services::open(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shutdown = Shutdown::new();
+    signals::end_on_signal(&runtime, &shutdown)?;
+    // Drives the signal handler for as long as the command runs.
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .context("cannot start the signal thread")?;
+
+    let progress = Progress::new();
+    let archive = services.archive();
+    let place = Place {
+        warehouse: services.warehouse.as_ref(),
+        log: services.log.as_ref(),
+        archive: &archive,
+        metrics: &services.metrics,
+    };
+    let work = || adpipe_batch::run(&etl, place, &progress, &shutdown);
+    let mut report = progress::shown(&progress, work)??;
+    if !args.dry_run && !report.stopped {
+        // What the archive has now may leave the hot window.
+        report.left_hot = services.warehouse.retire(services.retention().warehouse)?.events;
+    }
+    report::print(&report, args.json)?;
+    Ok(match (report.stopped, report.is_failed()) {
+        (true, _) => {
+            eprintln!("stopped; run the same command again to go on");
+            ExitCode::from(130)
+        }
+        (_, true) => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+fn etl_config(config: &Config, args: &EtlArgs) -> anyhow::Result<EtlConfig> {
+    if let Some(date) = &args.date
+        && (date.len() != "YYYY-MM-DD".len() || Millis::parse_sql(&format!("{date} 00:00:00")).is_none())
+    {
+        anyhow::bail!(ConfigError::Flag(format!("--date {date:?} is not a date like 2014-10-21")));
+    }
+    Ok(EtlConfig {
+        raw_folder: PathBuf::from(&config.etl.raw_folder),
+        named: args.files.clone(),
+        date: args.date.clone(),
+        force: args.force,
+        dry_run: args.dry_run,
+        max_record_bytes: config.ingest.max_record_size.bytes(),
+        max_future: config.stream.max_future.0,
+        minutes: config.retention.minutes.0,
+        hot: config.retention.events.of(&config.warehouse.url),
+        close_after: config.etl.close_after.0,
+        segment_rows: config.etl.segment_rows,
+        merge_files: config.archive.merge_files,
+    })
+}

@@ -1,0 +1,162 @@
+//! The report, for people and as JSON.
+
+use adpipe_batch::{FileReport, Report};
+use adpipe_event::ErrorType;
+use adpipe_warehouse::Counts;
+use serde_json::{Value, json};
+
+use crate::output;
+
+/// Files shown in the table; all of them are in the JSON, and in `ops.ingest_files`.
+const SHOWN_FILES: usize = 40;
+
+/// Prints it.
+pub fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        return output::json(&to_json(report));
+    }
+    let header = [
+        "file",
+        "state",
+        "rows",
+        "valid",
+        "clicks",
+        "CTR",
+        "duplicates",
+        "invalid",
+        "float ids",
+        "from",
+        "to",
+    ];
+    let right = [false, false, true, true, true, true, true, true, true, false, false];
+    let (interesting, unchanged): (Vec<&FileReport>, Vec<&FileReport>) =
+        report.files.iter().partition(|file| file.state != "unchanged");
+    let listed: Vec<&FileReport> = interesting.iter().chain(&unchanged).copied().take(SHOWN_FILES).collect();
+    if !listed.is_empty() {
+        let rows: Vec<Vec<String>> = listed.iter().map(|file| row(file)).collect();
+        output::line(&output::table(&header, &right, &rows))?;
+    }
+    if report.files.len() > listed.len() {
+        let more = report.files.len() - listed.len();
+        output::line(&format!("… and {} more; --json has all", output::counted(more as u64, "file")))?;
+    }
+    for file in &report.files {
+        if file.counts.invalid() > 0 {
+            output::line(&format!("{}: {}", file.name, by_type(&file.counts)))?;
+        }
+        if !file.message.is_empty() {
+            output::line(&format!("{}: {}", file.name, file.message))?;
+        }
+    }
+    summary(report)
+}
+
+fn summary(report: &Report) -> anyhow::Result<()> {
+    let counts = report.counts();
+    let seconds = report.took_files.as_secs_f64().max(1e-3);
+    output::line(&format!(
+        "{}{}: {} = {} valid + {} + {} invalid in {:.1} s ({} rows/s)",
+        if report.dry_run { "dry run, nothing written: " } else { "" },
+        output::counted(report.files.len() as u64, "file"),
+        output::counted(counts.records, "row"),
+        output::grouped(counts.valid),
+        output::counted(counts.duplicates, "duplicate"),
+        output::grouped(counts.invalid()),
+        seconds,
+        output::grouped((counts.records as f64 / seconds) as u64),
+    ))?;
+    let mut also = Vec::new();
+    if report.parts > 0 {
+        let parts = output::counted(report.parts, "file");
+        also.push(format!("{parts} of {:.1} MB added to the archive", report.part_bytes as f64 / 1e6));
+    }
+    for (count, what) in [
+        (report.archived_from_stream, "that came by stream archived"),
+        (report.made_hot, "put into realtime.events"),
+        (report.left_hot, "left realtime.events, archived"),
+    ] {
+        if count > 0 {
+            also.push(format!("{} {what}", output::counted(count, "event")));
+        }
+    }
+    if report.merged.0 > 0 {
+        also.push(format!("{} small files merged into {}", report.merged.0, report.merged.1));
+    }
+    if report.swept > 0 {
+        also.push(format!("{} of a crashed run swept", output::counted(report.swept, "file")));
+    }
+    match also.is_empty() {
+        true => Ok(()),
+        false => output::line(&also.join("; ")),
+    }
+}
+
+fn row(file: &FileReport) -> Vec<String> {
+    let state = match file.because {
+        "" | "new" => file.state.to_owned(),
+        because => format!("{}, {because}", file.state),
+    };
+    // Of a file that was not read, what was read of it before.
+    let counts = if file.because.is_empty() { &file.total } else { &file.counts };
+    let time = |time: Option<adpipe_event::Millis>| time.map_or(String::new(), |time| time.to_string());
+    vec![
+        file.name.clone(),
+        state,
+        output::grouped(counts.records),
+        output::grouped(counts.valid),
+        output::grouped(counts.clicks),
+        match counts.valid {
+            0 => String::new(),
+            valid => format!("{:.2} %", counts.clicks as f64 * 100.0 / valid as f64),
+        },
+        output::grouped(counts.duplicates),
+        output::grouped(counts.invalid()),
+        output::grouped(counts.float_ids),
+        time(file.first_event),
+        time(file.last_event),
+    ]
+}
+
+fn by_type(counts: &Counts) -> String {
+    let kinds = ErrorType::ALL.iter().zip(counts.invalid_by_type).filter(|(_, count)| *count > 0);
+    let kinds: Vec<String> =
+        kinds.map(|(kind, count)| format!("{} {}", output::grouped(count), kind.as_str())).collect();
+    format!("invalid: {}; they are in ad_events_error", kinds.join(", "))
+}
+
+fn counts_json(counts: &Counts) -> Value {
+    let by_type: serde_json::Map<String, Value> = ErrorType::ALL
+        .iter()
+        .zip(counts.invalid_by_type)
+        .map(|(kind, count)| (kind.as_str().to_owned(), count.into()))
+        .collect();
+    json!({
+        "rows": counts.records, "valid": counts.valid, "clicks": counts.clicks,
+        "duplicates": counts.duplicates, "invalid": counts.invalid(), "invalid_by_type": by_type,
+        "float_ids": counts.float_ids, "unknown_fields": counts.unknown_fields,
+    })
+}
+
+fn to_json(report: &Report) -> Value {
+    let files: Vec<Value> = report
+        .files
+        .iter()
+        .map(|file| {
+            json!({
+                "file": file.name, "state": file.state, "because": file.because, "message": file.message,
+                "this_run": counts_json(&file.counts), "total": counts_json(&file.total), "ctr": file.ctr(),
+                "first_event": file.first_event.map(|time| time.to_string()),
+                "last_event": file.last_event.map(|time| time.to_string()),
+            })
+        })
+        .collect();
+    json!({
+        "dry_run": report.dry_run, "stopped": report.stopped, "failed": report.is_failed(),
+        "files": files, "this_run": counts_json(&report.counts()),
+        "archive": {"parts": report.parts, "bytes": report.part_bytes,
+                    "from_stream": report.archived_from_stream,
+                    "merged": report.merged.0, "merged_into": report.merged.1, "swept": report.swept},
+        "hot": {"in": report.made_hot, "out": report.left_hot},
+        "seconds": report.took.as_secs_f64(), "seconds_for_files": report.took_files.as_secs_f64(),
+    })
+}

@@ -1,0 +1,81 @@
+//! The archive as others read it: DuckDB and Polars, from PyPI.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::{Folder, shown};
+use serde_json::Value;
+
+/// Sums by day, by both; then by a text column, which must be text.
+const SCRIPT: &str = "
+import json, sys
+import duckdb, polars
+files = sys.argv[1] + '/*/*.parquet'
+by_duckdb = duckdb.sql(f\"select event_date::varchar, count(*), sum(click) from read_parquet('{files}') group by 1 order by 1\").fetchall()
+frame = polars.scan_parquet(files, hive_partitioning=True)
+by_polars = frame.group_by('event_date').agg(polars.len(), polars.col('click').sum()).sort('event_date').collect().rows()
+ids = duckdb.sql(f\"select count(distinct event_id), min(length(site_id)), count(c21) from read_parquet('{files}')\").fetchall()
+print(json.dumps([[list(map(str, row)) for row in by_duckdb], [list(map(str, row)) for row in by_polars], ids]))
+";
+
+fn python() -> Option<PathBuf> {
+    let named = std::env::var_os("ADPIPE_BENCH_PYTHON").map(PathBuf::from);
+    let ours = std::env::var_os("HOME")
+        .map(|home| PathBuf::from(home).join(".cache/adpipe/venvs/archive-readers/bin/python"));
+    named.or(ours).filter(|path| path.exists())
+}
+
+#[test]
+fn duckdb_and_polars_get_the_same_sums() {
+    let Some(python) = python() else {
+        return adpipe_testkit::skip(
+            "duckdb_and_polars_get_the_same_sums",
+            "no Python with duckdb and polars",
+        );
+    };
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.join("data/raw")).unwrap();
+    folder.generate(
+        "data/raw/events.csv",
+        &[
+            "--rows",
+            "200000",
+            "--bad",
+            "0.01",
+            "--duplicates",
+            "0.02",
+            "--start",
+            "2014-10-21",
+            "--end",
+            "2014-10-25",
+            "--format",
+            "csv",
+        ],
+    );
+    folder.run(&["etl"]);
+    let sql = "select substr(window_start, 1, 10) as day, sum(impressions) as n, sum(clicks) as c
+               from realtime.metrics_hourly group by 1 order by 1";
+    let days: Value = serde_json::from_str(&folder.run(&["sql", "--json", sql])).unwrap();
+    let days: Vec<Value> = days
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|day| {
+            serde_json::json!([day["day"].as_str().unwrap(), day["n"].to_string(), day["c"].to_string()])
+        })
+        .collect();
+    assert_eq!(days.len(), 4);
+    let output =
+        Command::new(python).args(["-c", SCRIPT]).arg(folder.join("data/processed")).output().unwrap();
+    assert!(output.status.success(), "{}", shown(&output));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let found: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(found[0], Value::Array(days.clone()), "DuckDB");
+    assert_eq!(found[1], Value::Array(days), "Polars");
+    let events = folder.row("select sum(impressions) as n from realtime.metrics_hourly")["n"].clone();
+    assert_eq!(found[2][0][0], events, "every id once");
+}

@@ -1,0 +1,104 @@
+-- The archive's list, and the hours it has something of.
+
+-- name: paths
+select path from realtime.archive_parts order by path;
+
+-- name: add_part
+insert into realtime.archive_parts (
+    path, event_date, first_event, last_event, rows, clicks, bytes, source, created_at
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: add_part_hour
+insert into realtime.archive_part_hours (event_hour, path, rows, clicks) values ($1, $2, $3, $4);
+
+-- name: add_to_hour
+insert into realtime.hours as h (event_hour, version, archived_rows, archived_clicks, hot_copies)
+values ($1, 1, $2, $3, $4)
+on conflict (event_hour) do update
+set version = h.version + 1, archived_rows = h.archived_rows + excluded.archived_rows,
+    archived_clicks = h.archived_clicks + excluded.archived_clicks,
+    hot_copies = h.hot_copies + excluded.hot_copies;
+
+-- name: hour_now
+-- Version of the hour in the archive (0: nothing), and how many of its hot events are not archived.
+select coalesce((select version from realtime.hours where event_hour = $1), 0),
+       (select count(*) from realtime.events where event_hour = $1)
+       - coalesce((select hot_copies from realtime.hours where event_hour = $1), 0);
+
+-- name: hot_ids
+select event_id from realtime.events where event_hour = $1;
+
+-- name: raise_minutes_floor
+insert into realtime.minutes_floor as m (id, kept_since) values (1, $1)
+on conflict (id) do update set kept_since = excluded.kept_since
+where excluded.kept_since > m.kept_since;
+
+-- name: newest_hour
+select max(window_start) from realtime.metrics_hourly;
+
+-- name: cold_hours
+-- Hours of the hot window of which the archive has events that realtime.events has not.
+select event_hour from realtime.hours
+where event_hour >= $1 and archived_rows > hot_copies
+order by event_hour;
+
+-- name: parts_of_hour
+select path from realtime.archive_part_hours where event_hour = $1 order by path;
+
+-- name: add_copies
+update realtime.hours set hot_copies = hot_copies + $2 where event_hour = $1;
+
+-- name: closed_hours
+-- Hours that ended before $1 and have hot events that are not archived; first hour $2, hour behind $3.
+select e.event_hour, e.events - coalesce(h.hot_copies, 0), coalesce(h.hot_copies, 0), coalesce(h.version, 0)
+from (
+    select event_hour, count(*) as events
+    from realtime.events
+    where event_hour < $1 and event_hour >= $2 and event_hour < $3
+    group by event_hour
+) e
+left join realtime.hours h on h.event_hour = e.event_hour
+where e.events > coalesce(h.hot_copies, 0)
+order by e.event_hour;
+
+-- name: events_of_hour
+select event_id, event_time, click, banner_pos, device_type, device_conn_type,
+       site_id, site_domain, site_category, app_id, app_domain, app_category,
+       device_id, device_ip, device_model, c1, c14, c15, c16, c17, c18, c19, c20, c21
+from realtime.events
+where event_hour = $1
+order by event_id;
+
+-- name: small_parts
+-- Parts of days that have many small ones.
+select p.event_date, p.path, p.rows
+from realtime.archive_parts p
+where p.rows < $1
+  and p.event_date in (
+      select event_date from realtime.archive_parts where rows < $1 group by event_date having count(*) >= $2
+  )
+order by p.event_date, p.first_event, p.path;
+
+-- name: remove_part
+delete from realtime.archive_parts where path = $1;
+
+-- name: remove_part_hours
+delete from realtime.archive_part_hours where path = $1;
+
+-- name: listed_parts
+select path, rows, clicks, bytes from realtime.archive_parts order by path;
+
+-- name: is_listed
+select 1 from realtime.archive_parts where path = $1;
+
+-- name: figures_of_archived_hours
+-- Of hours all of whose events are in the archive.
+select m.window_start, m.banner_pos, m.device_type, m.device_conn_type, m.site_category, m.app_category,
+       m.impressions, m.clicks
+from realtime.metrics_hourly m
+join realtime.hours h on h.event_hour = m.window_start
+where h.hot_copies = (select count(*) from realtime.events e where e.event_hour = h.event_hour);
+
+-- name: try_role
+-- One batch process a database; held for as long as the connection. "adbatch" in ASCII.
+select case when pg_try_advisory_lock(27413446445523816) then 1 else 0 end;

@@ -1,0 +1,271 @@
+//! Reads ids and events out of a file of the archive.
+
+use std::fs::File;
+use std::path::Path;
+
+use adpipe_event::{Event, EventBatch, Millis};
+use adpipe_warehouse::{ArchiveIds, ArchiveReadError};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::statistics::Statistics;
+
+use super::{Archive, schema};
+
+const HOUR_MS: i64 = 3_600_000;
+
+const SITE_CATEGORY: usize = 2;
+const APP_CATEGORY: usize = 5;
+
+/// What figures are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure<'a> {
+    /// When the ad was shown.
+    pub event_time: Millis,
+    /// Whether it was clicked.
+    pub click: bool,
+    /// Banner position, device type, connection type.
+    pub codes: [u8; 3],
+    /// Category of the site.
+    pub site_category: &'a str,
+    /// Category of the app.
+    pub app_category: &'a str,
+}
+
+impl ArchiveIds for Archive {
+    fn ids_of_hour(
+        &self,
+        path: &str,
+        hour: Millis,
+        on_id: &mut dyn FnMut(&str),
+    ) -> Result<(), ArchiveReadError> {
+        self.row_groups(path, Some(hour), |group| {
+            let (start, end) = rows_of_hour(group, hour)?;
+            for id in texts(group, schema::EVENT_ID, start, end - start)? {
+                on_id(as_str(&id)?);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Archive {
+    /// Calls `on_events` with the events of a part, a row group at a time; with an hour, with those
+    /// of that hour only.
+    ///
+    /// # Errors
+    /// As [`ArchiveIds::ids_of_hour`].
+    pub fn events(
+        &self,
+        path: &str,
+        hour: Option<Millis>,
+        mut on_events: impl FnMut(EventBatch),
+    ) -> Result<(), ArchiveReadError> {
+        self.row_groups(path, hour, |group| {
+            let (start, end) = match hour {
+                Some(hour) => rows_of_hour(group, hour)?,
+                None => (0, group.metadata().num_rows() as usize),
+            };
+            if start < end {
+                on_events(events(group, start, end - start)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls `on_event` with what figures are made of, for each event of a part.
+    ///
+    /// # Errors
+    /// As [`ArchiveIds::ids_of_hour`].
+    pub fn figures(&self, path: &str, mut on_event: impl FnMut(Figure<'_>)) -> Result<(), ArchiveReadError> {
+        self.row_groups(path, None, |group| {
+            let rows = group.metadata().num_rows() as usize;
+            let code = |column| numbers(group, column, 0, rows).map(|(values, _)| values);
+            let (times, clicks) = (times(group, 0, rows)?, code(schema::CLICK)?);
+            let codes =
+                [code(schema::BANNER_POS)?, code(schema::DEVICE_TYPE)?, code(schema::DEVICE_CONN_TYPE)?];
+            let sites = texts(group, schema::FIRST_TEXT + SITE_CATEGORY, 0, rows)?;
+            let apps = texts(group, schema::FIRST_TEXT + APP_CATEGORY, 0, rows)?;
+            for row in 0..rows {
+                on_event(Figure {
+                    event_time: Millis(times[row]),
+                    click: clicks[row] != 0,
+                    codes: [codes[0][row] as u8, codes[1][row] as u8, codes[2][row] as u8],
+                    site_category: as_str(&sites[row])?,
+                    app_category: as_str(&apps[row])?,
+                });
+            }
+            Ok(())
+        })
+    }
+
+    /// How many rows a part has by its own word, and its size.
+    ///
+    /// # Errors
+    /// As [`ArchiveIds::ids_of_hour`].
+    pub fn rows_and_bytes(&self, path: &str) -> Result<(u64, u64), ArchiveReadError> {
+        let whole = self.root().join(path);
+        let file = open(path, &whole)?;
+        let bytes = file.metadata().map_err(|error| unavailable(&whole, error))?.len();
+        let reader = SerializedFileReader::new(file).map_err(|error| damaged(&whole, &error))?;
+        Ok((reader.metadata().file_metadata().num_rows() as u64, bytes))
+    }
+
+    /// Goes through the row groups that may hold events of `hour`.
+    fn row_groups(
+        &self,
+        path: &str,
+        hour: Option<Millis>,
+        mut on_group: impl FnMut(&dyn RowGroupReader) -> Result<(), ParquetError>,
+    ) -> Result<(), ArchiveReadError> {
+        let whole = self.root().join(path);
+        let file = open(path, &whole)?;
+        let reader = SerializedFileReader::new(file).map_err(|error| damaged(&whole, &error))?;
+        for index in 0..reader.num_row_groups() {
+            if hour.is_some_and(|hour| !may_hold(&reader, index, hour)) {
+                continue;
+            }
+            reader
+                .get_row_group(index)
+                .and_then(|group| on_group(group.as_ref()))
+                .map_err(|error| damaged(&whole, &error))?;
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &str, whole: &Path) -> Result<File, ArchiveReadError> {
+    File::open(whole).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => ArchiveReadError::Missing(path.to_owned()),
+        _ => unavailable(whole, error),
+    })
+}
+
+fn unavailable(path: &Path, error: std::io::Error) -> ArchiveReadError {
+    ArchiveReadError::Unavailable(format!("{}: {error}", path.display()))
+}
+
+fn damaged(path: &Path, error: &ParquetError) -> ArchiveReadError {
+    ArchiveReadError::Damaged(format!("{}: {error}", path.display()))
+}
+
+/// Whether the row group's own statistics leave room for the hour.
+fn may_hold(reader: &SerializedFileReader<File>, group: usize, hour: Millis) -> bool {
+    match reader.metadata().row_group(group).column(schema::EVENT_TIME).statistics() {
+        Some(Statistics::Int64(times)) => match (times.min_opt(), times.max_opt()) {
+            (Some(first), Some(last)) => *first < hour.0 + HOUR_MS && *last >= hour.0,
+            _ => true,
+        },
+        _ => true,
+    }
+}
+
+/// Where the rows of an hour lie in a row group, which is sorted by time.
+fn rows_of_hour(group: &dyn RowGroupReader, hour: Millis) -> Result<(usize, usize), ParquetError> {
+    let times = times(group, 0, group.metadata().num_rows() as usize)?;
+    let start = times.partition_point(|time| *time < hour.0);
+    let end = times.partition_point(|time| *time < hour.0 + HOUR_MS);
+    Ok((start, end))
+}
+
+fn times(group: &dyn RowGroupReader, start: usize, rows: usize) -> Result<Vec<i64>, ParquetError> {
+    match group.get_column_reader(schema::EVENT_TIME)? {
+        ColumnReader::Int64ColumnReader(reader) => Ok(values::<Int64Type>(reader, start, rows)?.0),
+        _ => Err(unexpected(schema::EVENT_TIME)),
+    }
+}
+
+fn texts(
+    group: &dyn RowGroupReader,
+    column: usize,
+    start: usize,
+    rows: usize,
+) -> Result<Vec<ByteArray>, ParquetError> {
+    match group.get_column_reader(column)? {
+        ColumnReader::ByteArrayColumnReader(reader) => Ok(values::<ByteArrayType>(reader, start, rows)?.0),
+        _ => Err(unexpected(column)),
+    }
+}
+
+/// Numbers, and which rows have one when the column is optional.
+fn numbers(
+    group: &dyn RowGroupReader,
+    column: usize,
+    start: usize,
+    rows: usize,
+) -> Result<(Vec<i32>, Vec<i16>), ParquetError> {
+    match group.get_column_reader(column)? {
+        ColumnReader::Int32ColumnReader(reader) => values::<Int32Type>(reader, start, rows),
+        _ => Err(unexpected(column)),
+    }
+}
+
+fn values<T: DataType>(
+    mut reader: ColumnReaderImpl<T>,
+    start: usize,
+    rows: usize,
+) -> Result<(Vec<T::T>, Vec<i16>), ParquetError> {
+    let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+    if reader.skip_records(start)? != start {
+        return Err(ParquetError::EOF("a column is too short".to_owned()));
+    }
+    let mut read = 0;
+    while read < rows {
+        let (records, _, _) = reader.read_records(rows - read, Some(&mut levels), None, &mut values)?;
+        if records == 0 {
+            return Err(ParquetError::EOF("a column is too short".to_owned()));
+        }
+        read += records;
+    }
+    Ok((values, levels))
+}
+
+fn unexpected(column: usize) -> ParquetError {
+    ParquetError::General(format!("column {column} is not of the type that adpipe writes"))
+}
+
+fn as_str(text: &ByteArray) -> Result<&str, ParquetError> {
+    std::str::from_utf8(text.data()).map_err(|error| ParquetError::General(error.to_string()))
+}
+
+fn events(group: &dyn RowGroupReader, start: usize, rows: usize) -> Result<EventBatch, ParquetError> {
+    let ids = texts(group, schema::EVENT_ID, start, rows)?;
+    let times = times(group, start, rows)?;
+    let code = |column| numbers(group, column, start, rows).map(|(values, _)| values);
+    let (clicks, banners) = (code(schema::CLICK)?, code(schema::BANNER_POS)?);
+    let (devices, connections) = (code(schema::DEVICE_TYPE)?, code(schema::DEVICE_CONN_TYPE)?);
+    let mut text_columns = Vec::with_capacity(adpipe_event::TEXT_FIELDS.len());
+    for column in schema::FIRST_TEXT..schema::FIRST_INT {
+        text_columns.push(texts(group, column, start, rows)?);
+    }
+    let mut int_columns = Vec::with_capacity(adpipe_event::INT_FIELDS.len());
+    for column in schema::FIRST_INT..schema::COLUMNS {
+        let (values, levels) = numbers(group, column, start, rows)?;
+        let mut values = values.into_iter();
+        // Without a level for each row there is a value for each.
+        let spread: Vec<Option<i32>> = match levels.len() {
+            0 => values.map(Some).collect(),
+            _ => levels.iter().map(|level| if *level > 0 { values.next() } else { None }).collect(),
+        };
+        int_columns.push(spread);
+    }
+    let mut batch = EventBatch::new();
+    for row in 0..rows {
+        let mut text_values = [""; adpipe_event::TEXT_FIELDS.len()];
+        for (value, column) in text_values.iter_mut().zip(&text_columns) {
+            *value = as_str(&column[row])?;
+        }
+        batch.push(&Event {
+            id: as_str(&ids[row])?,
+            click: clicks[row] != 0,
+            event_time: Millis(times[row]),
+            banner_pos: banners[row] as u8,
+            device_type: devices[row] as u8,
+            device_conn_type: connections[row] as u8,
+            texts: text_values,
+            ints: std::array::from_fn(|column| int_columns[column][row]),
+        });
+    }
+    Ok(batch)
+}

@@ -1,0 +1,63 @@
+//! What is in a file of the archive: the columns of `realtime.events`, but for those that follow
+//! from others (`event_hour`) or are no property of the event (`ingested_at`). The day is the
+//! folder's name.
+
+use std::sync::Arc;
+
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::{ColumnPath, TypePtr};
+
+/// Columns in their order.
+pub const EVENT_ID: usize = 0;
+pub const EVENT_TIME: usize = 1;
+pub const CLICK: usize = 2;
+pub const BANNER_POS: usize = 3;
+pub const DEVICE_TYPE: usize = 4;
+pub const DEVICE_CONN_TYPE: usize = 5;
+pub const FIRST_TEXT: usize = 6;
+pub const FIRST_INT: usize = FIRST_TEXT + adpipe_event::TEXT_FIELDS.len();
+pub const COLUMNS: usize = FIRST_INT + adpipe_event::INT_FIELDS.len();
+
+/// Rows of a row group: what a reader must hold at least, and what an hour's ids are looked up in.
+pub const ROW_GROUP_ROWS: usize = 128 * 1_024;
+
+/// The schema.
+pub fn message() -> Result<TypePtr, ParquetError> {
+    let mut text = String::from(
+        "message event {
+            required binary event_id (STRING);
+            required int64 event_time (TIMESTAMP(MILLIS,true));
+            required int32 click;
+            required int32 banner_pos;
+            required int32 device_type;
+            required int32 device_conn_type;",
+    );
+    for name in adpipe_event::TEXT_FIELDS {
+        text += &format!("required binary {name} (STRING);");
+    }
+    for name in adpipe_event::INT_FIELDS {
+        text += &format!("optional int32 {};", name.to_lowercase());
+    }
+    text += "}";
+    parse_message_type(&text).map(Arc::new)
+}
+
+/// How it is stored. Ids are all different, so a dictionary of them would be a second copy; times
+/// are sorted, so their differences are small.
+pub fn properties() -> Result<WriterProperties, ParquetError> {
+    let id = || ColumnPath::from("event_id");
+    let time = || ColumnPath::from("event_time");
+    Ok(WriterProperties::builder()
+        .set_created_by(concat!("adpipe version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_dictionary_enabled(true)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_column_dictionary_enabled(id(), false)
+        .set_column_dictionary_enabled(time(), false)
+        .set_column_encoding(time(), Encoding::DELTA_BINARY_PACKED)
+        .set_column_statistics_enabled(time(), EnabledStatistics::Page)
+        .build())
+}

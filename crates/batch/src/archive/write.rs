@@ -1,0 +1,271 @@
+//! Writes a file of the archive.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use adpipe_event::{EventBatch, INT_FIELDS, Millis, TEXT_FIELDS};
+use bytes::Bytes;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+
+use super::{Archive, UNFINISHED, date_of, schema, sync_folder};
+use crate::BatchError;
+
+/// Rows of several batches that are to lie in one file.
+#[derive(Debug, Default, Clone)]
+pub struct Rows {
+    /// Batch and index, sorted by event time.
+    pub order: Vec<(u32, u32)>,
+}
+
+/// What a file holds of an hour.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct OfHour {
+    /// Events.
+    pub rows: u64,
+    /// Events that were clicked.
+    pub clicks: u64,
+}
+
+/// A file that is written and synced, under a name that does not count yet.
+#[derive(Debug)]
+pub struct PartFile {
+    /// Path below the archive's folder, as it will be.
+    pub path: String,
+    /// Day of its events.
+    pub event_date: String,
+    /// Oldest event.
+    pub first_event: Millis,
+    /// Newest event.
+    pub last_event: Millis,
+    /// Events.
+    pub rows: u64,
+    /// Clicks.
+    pub clicks: u64,
+    /// Size.
+    pub bytes: u64,
+    /// By the hour.
+    pub hours: BTreeMap<Millis, OfHour>,
+    unfinished: PathBuf,
+    finished: PathBuf,
+}
+
+impl PartFile {
+    /// Gives it its name, for good.
+    pub fn publish(&self) -> Result<(), BatchError> {
+        fs::rename(&self.unfinished, &self.finished)
+            .map_err(|error| BatchError::archive(&self.finished, error))?;
+        match self.finished.parent() {
+            Some(folder) => sync_folder(folder),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes it, whatever its name is.
+    pub fn discard(&self) {
+        // What cannot be removed now is swept by the next run.
+        let _ = fs::remove_file(&self.unfinished);
+        let _ = fs::remove_file(&self.finished);
+    }
+}
+
+/// Sorts rows by their day, each day's by their time. `is_in` says which rows of a batch.
+pub fn rows_by_date(batches: &[&EventBatch], is_in: impl Fn(usize, usize) -> bool) -> Vec<Rows> {
+    const DAY_MS: i64 = 24 * 3_600_000;
+    let mut days: Vec<(i64, Rows)> = Vec::new();
+    let mut current = 0;
+    for (batch_index, batch) in batches.iter().enumerate() {
+        for (index, time) in batch.event_times().iter().enumerate() {
+            if !is_in(batch_index, index) {
+                continue;
+            }
+            let day = time.0.div_euclid(DAY_MS);
+            if days.get(current).is_none_or(|(its_day, _)| *its_day != day) {
+                current = days.iter().position(|(its_day, _)| *its_day == day).unwrap_or_else(|| {
+                    days.push((day, Rows::default()));
+                    days.len() - 1
+                });
+            }
+            days[current].1.order.push((batch_index as u32, index as u32));
+        }
+    }
+    days.sort_unstable_by_key(|(day, _)| *day);
+    let time = |at: &(u32, u32)| batches[at.0 as usize].event_time(at.1 as usize);
+    for (_, rows) in &mut days {
+        if !rows.order.is_sorted_by_key(time) {
+            // Stable, so that the same input gives the same file.
+            rows.order.sort_by_key(time);
+        }
+    }
+    days.into_iter().map(|(_, rows)| rows).collect()
+}
+
+impl Archive {
+    /// Writes rows of one day into one new file and syncs it.
+    ///
+    /// # Errors
+    /// [`BatchError::Archive`], with nothing left behind that counts.
+    pub fn write(&self, batches: &[&EventBatch], rows: &Rows) -> Result<PartFile, BatchError> {
+        let (Some(first), Some(last)) = (rows.order.first(), rows.order.last()) else {
+            return Err(BatchError::archive(&self.root, "a part without rows; please report this"));
+        };
+        let time = |at: (u32, u32)| batches[at.0 as usize].event_time(at.1 as usize);
+        let event_date = date_of(time(*first));
+        let folder = self.date_folder(&event_date)?;
+        let name = part_name();
+        let unfinished = folder.join(format!("{UNFINISHED}{name}"));
+        let bytes = write_file(&unfinished, batches, &rows.order).map_err(|error| {
+            let _ = fs::remove_file(&unfinished);
+            BatchError::archive(&unfinished, error)
+        })?;
+        let mut hours: BTreeMap<Millis, OfHour> = BTreeMap::new();
+        let mut current = (time(*first).floor_hour(), OfHour::default());
+        let mut clicks = 0;
+        for at in &rows.order {
+            let hour = time(*at).floor_hour();
+            if hour != current.0 {
+                hours.insert(current.0, current.1);
+                current = (hour, OfHour::default());
+            }
+            let click = u64::from(batches[at.0 as usize].click(at.1 as usize));
+            current.1.rows += 1;
+            current.1.clicks += click;
+            clicks += click;
+        }
+        hours.insert(current.0, current.1);
+        Ok(PartFile {
+            path: format!("event_date={event_date}/{name}"),
+            first_event: time(*first),
+            last_event: time(*last),
+            rows: rows.order.len() as u64,
+            clicks,
+            bytes,
+            hours,
+            finished: folder.join(&name),
+            unfinished,
+            event_date,
+        })
+    }
+}
+
+/// A name that no other part has or had.
+fn part_name() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let now = Millis::now().to_string().replace(['-', ':', '.'], "").replace(' ', "T");
+    format!("part-{now:0<18}-{:07}-{number:06}.parquet", std::process::id())
+}
+
+fn write_file(path: &PathBuf, batches: &[&EventBatch], order: &[(u32, u32)]) -> Result<u64, ParquetError> {
+    let file = File::create_new(path)?;
+    let schema = schema::message()?;
+    let mut writer = SerializedFileWriter::new(
+        BufWriter::with_capacity(256 << 10, file),
+        schema,
+        Arc::new(schema::properties()?),
+    )?;
+    for group in order.chunks(schema::ROW_GROUP_ROWS) {
+        let mut row_group = writer.next_row_group()?;
+        write_row_group(&mut row_group, batches, group)?;
+        row_group.close()?;
+    }
+    let buffered = writer.into_inner()?;
+    let file = buffered.into_inner().map_err(|error| ParquetError::External(Box::new(error.into_error())))?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+type RowGroup<'a> = SerializedRowGroupWriter<'a, BufWriter<File>>;
+
+fn write_row_group(
+    group: &mut RowGroup<'_>,
+    batches: &[&EventBatch],
+    rows: &[(u32, u32)],
+) -> Result<(), ParquetError> {
+    let at = |(batch, index): (u32, u32)| (batches[batch as usize], index as usize);
+    let mut texts: Vec<ByteArray> = Vec::with_capacity(rows.len());
+    let mut numbers: Vec<i32> = Vec::with_capacity(rows.len());
+
+    gather_texts(&mut texts, rows, |row| {
+        let (batch, index) = at(row);
+        batch.id(index)
+    });
+    write_column::<ByteArrayType>(group, &texts, None)?;
+    let times: Vec<i64> = rows
+        .iter()
+        .map(|row| {
+            let (batch, index) = at(*row);
+            batch.event_time(index).0
+        })
+        .collect();
+    write_column::<Int64Type>(group, &times, None)?;
+    drop(times);
+    let codes: [fn(&EventBatch, usize) -> u8; 4] = [
+        |batch, index| u8::from(batch.click(index)),
+        EventBatch::banner_pos,
+        EventBatch::device_type,
+        EventBatch::device_conn_type,
+    ];
+    for code in codes {
+        numbers.clear();
+        numbers.extend(rows.iter().map(|row| {
+            let (batch, index) = at(*row);
+            i32::from(code(batch, index))
+        }));
+        write_column::<Int32Type>(group, &numbers, None)?;
+    }
+    for column in 0..TEXT_FIELDS.len() {
+        gather_texts(&mut texts, rows, |row| {
+            let (batch, index) = at(row);
+            batch.text(column, index)
+        });
+        write_column::<ByteArrayType>(group, &texts, None)?;
+    }
+    let mut levels: Vec<i16> = Vec::with_capacity(rows.len());
+    for column in 0..INT_FIELDS.len() {
+        numbers.clear();
+        levels.clear();
+        for row in rows {
+            let (batch, index) = at(*row);
+            let number = batch.int(column, index);
+            levels.push(i16::from(number.is_some()));
+            numbers.extend(number);
+        }
+        write_column::<Int32Type>(group, &numbers, Some(&levels))?;
+    }
+    Ok(())
+}
+
+/// The texts of one column, all in one buffer.
+fn gather_texts<'a>(texts: &mut Vec<ByteArray>, rows: &[(u32, u32)], text: impl Fn((u32, u32)) -> &'a str) {
+    let mut buffer = Vec::with_capacity(rows.len() * 10);
+    let mut ends = Vec::with_capacity(rows.len());
+    for row in rows {
+        buffer.extend_from_slice(text(*row).as_bytes());
+        ends.push(buffer.len());
+    }
+    let buffer = Bytes::from(buffer);
+    texts.clear();
+    let mut start = 0;
+    for end in ends {
+        texts.push(ByteArray::from(buffer.slice(start..end)));
+        start = end;
+    }
+}
+
+fn write_column<T: DataType>(
+    group: &mut RowGroup<'_>,
+    values: &[T::T],
+    levels: Option<&[i16]>,
+) -> Result<(), ParquetError> {
+    let Some(mut column) = group.next_column()? else {
+        return Err(ParquetError::General("the schema has too few columns".to_owned()));
+    };
+    column.typed::<T>().write_batch(values, levels, None)?;
+    column.close()
+}

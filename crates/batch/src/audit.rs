@@ -1,0 +1,154 @@
+//! The archive's part of `adpipe verify`: its files against its list, and against the figures.
+
+use adpipe_event::Millis;
+use adpipe_sql::section;
+use adpipe_stream::verify::Check;
+use adpipe_warehouse::{ArchiveReadError, Value, Warehouse, query_table};
+use hashbrown::HashMap;
+
+use crate::BatchError;
+use crate::archive::Archive;
+
+const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
+const LISTED_PARTS: &str = section(ARCHIVE_SQL, "listed_parts");
+const IS_LISTED: &str = section(ARCHIVE_SQL, "is_listed");
+const FIGURES: &str = section(ARCHIVE_SQL, "figures_of_archived_hours");
+
+/// Gaps told one by one.
+const SHOWN_GAPS: usize = 20;
+
+/// Hour, banner position, device type, connection type.
+type Codes = (Millis, [u8; 3]);
+
+/// Impressions and clicks: as the archive has them, less what the figures say.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+struct Difference {
+    impressions: i64,
+    clicks: i64,
+}
+
+/// Reads every file of the archive. Nothing when there is none.
+///
+/// # Errors
+/// When the warehouse or the archive's folder cannot be read.
+pub fn audit(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Vec<Check>, BatchError> {
+    let snapshot = warehouse.snapshot()?;
+    let parts = query_table(snapshot.as_ref(), LISTED_PARTS, &[])?;
+    if parts.rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut gaps = Vec::new();
+    let mut counted = Counted::default();
+    let mut total = 0;
+    for row in &parts.rows {
+        let path = row[0].to_string();
+        let listed: Vec<i64> = row[1..].iter().map(|value| value.as_i64().unwrap_or(-1)).collect();
+        match read_part(archive, &path, &mut counted) {
+            Ok((rows, clicks, bytes)) => {
+                total += rows;
+                if listed != [rows as i64, clicks as i64, bytes as i64] {
+                    gaps.push(format!(
+                        "{path} has {rows} rows, {clicks} clicks and {bytes} bytes; its list says {listed:?}"
+                    ));
+                }
+            }
+            Err(ArchiveReadError::Missing(_)) if !is_listed(warehouse, &path)? => {
+                let detail = "the archive is being worked on: look again in a moment".to_owned();
+                return Ok(vec![Check { name: FILES, holds: true, detail }]);
+            }
+            Err(error) => gaps.push(error.to_string()),
+        }
+    }
+    let files_hold = gaps.is_empty();
+    let detail = format!("{} files, {total} events", parts.rows.len());
+    let mut checks = vec![Check { name: FILES, holds: files_hold, detail: shown(gaps, detail) }];
+    if files_hold {
+        let gaps = against_figures(snapshot.as_ref(), counted)?;
+        let holds = gaps.is_empty();
+        checks.push(Check { name: DIMENSIONS, holds, detail: shown(gaps, "no residue".to_owned()) });
+    }
+    Ok(checks)
+}
+
+const FILES: &str = "files of the archive = their list";
+const DIMENSIONS: &str = "hourly figures = archived events, by every dimension";
+
+fn shown(gaps: Vec<String>, detail: String) -> String {
+    match gaps.is_empty() {
+        true => detail,
+        false => gaps.join("; "),
+    }
+}
+
+fn is_listed(warehouse: &dyn Warehouse, path: &str) -> Result<bool, BatchError> {
+    Ok(!query_table(warehouse, IS_LISTED, &[path.into()])?.rows.is_empty())
+}
+
+type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
+/// Sums of what was read: by codes, by category of the site, by category of the app.
+#[derive(Default)]
+struct Counted(Map<Codes, Map<String, Map<String, Difference>>>);
+
+impl Counted {
+    fn at(&mut self, codes: Codes, site_category: &str, app_category: &str) -> &mut Difference {
+        let by_app = self.0.entry(codes).or_default().entry_ref(site_category).or_default();
+        by_app.entry_ref(app_category).or_default()
+    }
+}
+
+/// Adds a part's events; gives its rows, clicks and bytes.
+fn read_part(
+    archive: &Archive,
+    path: &str,
+    counted: &mut Counted,
+) -> Result<(u64, u64, u64), ArchiveReadError> {
+    let (mut rows, mut clicks) = (0, 0);
+    archive.figures(path, |figure| {
+        let codes = (figure.event_time.floor_hour(), figure.codes);
+        let sum = counted.at(codes, figure.site_category, figure.app_category);
+        sum.impressions += 1;
+        sum.clicks += i64::from(figure.click);
+        rows += 1;
+        clicks += u64::from(figure.click);
+    })?;
+    let (said, bytes) = archive.rows_and_bytes(path)?;
+    match said == rows {
+        true => Ok((rows, clicks, bytes)),
+        false => Err(ArchiveReadError::Damaged(format!("{path} has {rows} rows and says {said}"))),
+    }
+}
+
+/// Takes the figures off what was counted: nothing may be left of hours that are wholly archived.
+fn against_figures(warehouse: &dyn Warehouse, mut counted: Counted) -> Result<Vec<String>, BatchError> {
+    let mut hours: hashbrown::HashSet<Millis, foldhash::fast::FixedState> = Default::default();
+    let code = |value: &Value| value.as_i64().unwrap_or(0) as u8;
+    warehouse.query(FIGURES, &[], &mut |_, row| {
+        let Some(hour) = row[0].as_str().and_then(Millis::parse_sql) else { return true };
+        hours.insert(hour);
+        let codes = (hour, [code(&row[1]), code(&row[2]), code(&row[3])]);
+        let sum = counted.at(codes, row[4].as_str().unwrap_or_default(), row[5].as_str().unwrap_or_default());
+        sum.impressions -= row[6].as_i64().unwrap_or(0);
+        sum.clicks -= row[7].as_i64().unwrap_or(0);
+        true
+    })?;
+    let mut gaps = Vec::new();
+    for ((hour, codes), by_site) in &counted.0 {
+        if !hours.contains(hour) {
+            continue;
+        }
+        for (site_category, by_app) in by_site {
+            for (app_category, difference) in by_app {
+                if *difference != Difference::default() {
+                    let Difference { impressions, clicks } = difference;
+                    gaps.push(format!(
+                        "{hour} {codes:?} {site_category} {app_category}: the archive has {impressions:+} events and {clicks:+} clicks"
+                    ));
+                }
+            }
+        }
+    }
+    gaps.sort();
+    gaps.truncate(SHOWN_GAPS);
+    Ok(gaps)
+}

@@ -1,0 +1,168 @@
+//! Archives the hours that came by stream, once they are closed.
+//!
+//! Events of `realtime.events` that are not archived are those whose id is in no part of their
+//! hour. They are written into parts, and one transaction names the parts and counts the events as
+//! copies; retention then lets them go when the hot window has left them behind. Figures do not
+//! change. Events that come in meanwhile stay as they are, for the next run.
+
+use adpipe_event::{Event, EventBatch, Millis};
+use adpipe_sql::section;
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::{IdKey, IdSet, StreamWriter, Value, archive, query_table};
+
+use crate::BatchError;
+use crate::archive::{PartFile, rows_by_date};
+use crate::commit::add_part;
+use crate::etl::{EtlConfig, Place};
+use crate::hours::HOUR_NOW;
+
+const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
+const CLOSED_HOURS: &str = section(ARCHIVE_SQL, "closed_hours");
+const EVENTS_OF_HOUR: &str = section(ARCHIVE_SQL, "events_of_hour");
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// Events of one part, about.
+const EVENTS_A_PART: usize = 200_000;
+
+/// Archives what is closed; gives how many events.
+pub(crate) fn archive(config: &EtlConfig, place: Place<'_>, shutdown: &Shutdown) -> Result<u64, BatchError> {
+    let closed_before = Millis(Millis::now().0 - HOUR_MS - config.close_after.as_millis() as i64);
+    let day = config.date.as_ref().and_then(|date| Millis::parse_sql(&format!("{date} 00:00:00")));
+    let (from, to) = match day {
+        Some(day) => (day.to_string(), Millis(day.0 + DAY_MS).to_string()),
+        None => ("0001-01-01 00:00:00".to_owned(), "9999-01-01 00:00:00".to_owned()),
+    };
+    let params: [Value; 3] = [closed_before.to_string().into(), from.into(), to.into()];
+    let hours = query_table(place.warehouse, CLOSED_HOURS, &params)?;
+    if hours.rows.is_empty() {
+        return Ok(0);
+    }
+    let mut work =
+        Work { place, writer: place.warehouse.stream_writer()?, pending: Pending::default(), archived: 0 };
+    for row in &hours.rows {
+        if shutdown.is_triggered() {
+            break;
+        }
+        let Some(hour) = row[0].as_str().and_then(Millis::parse_sql) else { continue };
+        work.take_hour(hour)?;
+    }
+    work.flush()?;
+    Ok(work.archived)
+}
+
+/// Events that are read and not yet archived.
+#[derive(Default)]
+struct Pending {
+    events: EventBatch,
+    /// Hours of them, and the version each was read at.
+    hours: Vec<(Millis, i64)>,
+}
+
+struct Work<'a> {
+    place: Place<'a>,
+    writer: Box<dyn StreamWriter>,
+    pending: Pending,
+    archived: u64,
+}
+
+impl Work<'_> {
+    fn take_hour(&mut self, hour: Millis) -> Result<(), BatchError> {
+        // A part holds one day.
+        let day = |time: Millis| time.0.div_euclid(DAY_MS);
+        if self.pending.hours.last().is_some_and(|(last, _)| day(*last) != day(hour)) {
+            self.flush()?;
+        }
+        let hour_text: [Value; 1] = [hour.to_string().into()];
+        let warehouse = self.place.warehouse;
+        let now = query_table(warehouse, HOUR_NOW, &hour_text)?;
+        let version = now.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0);
+        let known = match version {
+            0 => IdSet::new(),
+            _ => archive::ids_of_hour(warehouse, Some(self.place.archive), hour)?,
+        };
+        self.pending.hours.push((hour, version));
+        let mut failed = None;
+        warehouse.query(EVENTS_OF_HOUR, &hour_text, &mut |_, row| {
+            if !push_event(&mut self.pending.events, row, &known) {
+                failed = Some(row[0].to_string());
+            }
+            if self.pending.events.len() >= EVENTS_A_PART {
+                return false;
+            }
+            failed.is_none()
+        })?;
+        if let Some(id) = failed {
+            let reason =
+                format!("realtime.events has an event that adpipe did not write: {id} in hour {hour}");
+            return Err(BatchError::archive(self.place.archive.root(), reason));
+        }
+        if self.pending.events.len() >= EVENTS_A_PART {
+            self.flush()?;
+            // The rest of the hour, without what is archived now.
+            return self.take_hour(hour);
+        }
+        Ok(())
+    }
+
+    /// Archives what is pending.
+    fn flush(&mut self) -> Result<(), BatchError> {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.events.is_empty() {
+            return Ok(());
+        }
+        let archive = self.place.archive;
+        let mut parts: Vec<PartFile> = Vec::new();
+        for rows in rows_by_date(&[&pending.events], |_, _| true) {
+            parts.push(archive.write(&[&pending.events], &rows)?);
+        }
+        parts.iter().try_for_each(PartFile::publish)?;
+        let mut transaction = self.writer.begin()?;
+        transaction.lock_archive()?;
+        for (hour, version) in &pending.hours {
+            let now = transaction.query(HOUR_NOW, &[hour.to_string().into()])?;
+            if now.rows.first().and_then(|row| row[0].as_i64()) != Some(*version) {
+                parts.iter().for_each(PartFile::discard);
+                return Err(BatchError::Overtaken);
+            }
+        }
+        for part in &parts {
+            add_part(transaction.as_mut(), part, "stream", 1)?;
+        }
+        transaction.commit()?;
+        self.archived += pending.events.len() as u64;
+        Ok(())
+    }
+}
+
+/// Adds an event as `events_of_hour` gives it, unless the archive has it. False when it is none.
+fn push_event(events: &mut EventBatch, row: &[Value], known: &IdSet) -> bool {
+    const FIRST_TEXT: usize = 6;
+    const FIRST_INT: usize = 15;
+    let (Some(id), Some(time)) = (row[0].as_str(), row[1].as_str().and_then(Millis::parse_sql)) else {
+        return false;
+    };
+    if known.contains(IdKey::of(id)) {
+        return true;
+    }
+    let code = |index: usize| row[index].as_i64().and_then(|number| u8::try_from(number).ok());
+    let (Some(click), Some(banner_pos), Some(device_type), Some(device_conn_type)) =
+        (code(2), code(3), code(4), code(5))
+    else {
+        return false;
+    };
+    events.push(&Event {
+        id,
+        click: click != 0,
+        event_time: time,
+        banner_pos,
+        device_type,
+        device_conn_type,
+        texts: std::array::from_fn(|column| row[FIRST_TEXT + column].as_str().unwrap_or_default()),
+        ints: std::array::from_fn(|column| {
+            row[FIRST_INT + column].as_i64().and_then(|number| i32::try_from(number).ok())
+        }),
+    });
+    true
+}

@@ -1,0 +1,382 @@
+//! Commits segments, one after the other, in the order of the files.
+//!
+//! Errors first, durable in their topic; then one transaction: look whether anybody has added
+//! events of these hours meanwhile, and make duplicates of those that are there now; name the
+//! parts, raise the hours' versions, add the figures, move the files' accounts on. The position in
+//! a file's account is the fence: a commit whose answer was lost is found done, not done twice.
+
+use std::time::{Duration, Instant};
+
+use adpipe_event::{EventBatch, Millis};
+use adpipe_log::{EventLog, Headers, Records, Topic, header};
+use adpipe_monitor::Metrics;
+use adpipe_sql::section;
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_stream::windows;
+use adpipe_warehouse::{
+    Counts, IdKey, IdSet, StreamTransaction, StreamWriter, Value, Warehouse, WarehouseError,
+};
+use hashbrown::HashMap;
+
+use crate::BatchError;
+use crate::archive::{Archive, PartFile};
+use crate::files::{self, FileRow, FileState, Progress};
+use crate::hours::{HOT_IDS, HOUR_NOW};
+use crate::identity::Because;
+use crate::segment::{ErrorRow, FileStart, Segment};
+
+const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
+const ADD_PART: &str = section(ARCHIVE_SQL, "add_part");
+const ADD_PART_HOUR: &str = section(ARCHIVE_SQL, "add_part_hour");
+const ADD_TO_HOUR: &str = section(ARCHIVE_SQL, "add_to_hour");
+const RAISE_MINUTES_FLOOR: &str = section(ARCHIVE_SQL, "raise_minutes_floor");
+
+/// Errors appended at once, and their bytes.
+const ERRORS_AN_APPEND: usize = 2_000;
+const ERROR_BYTES_AN_APPEND: usize = 4 << 20;
+
+/// How long a warehouse that cannot be reached is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A file as far as it is committed.
+pub(crate) struct Account {
+    pub row: FileRow,
+    pub because: Because,
+    /// What this run took.
+    pub counts: Counts,
+    is_stored: bool,
+    columns: Option<String>,
+}
+
+/// Commits segments.
+pub(crate) struct Committer<'a> {
+    pub warehouse: &'a dyn Warehouse,
+    pub log: &'a dyn EventLog,
+    pub archive: &'a Archive,
+    pub metrics: &'a Metrics,
+    pub shutdown: &'a Shutdown,
+    /// Figures by the minute are added from here on only.
+    pub minutes_since: Millis,
+    pub dry_run: bool,
+    writer: Option<Box<dyn StreamWriter>>,
+    /// Versions of hours behind this run's own commits.
+    versions: HashMap<Millis, i64>,
+    /// By the file's number.
+    pub accounts: HashMap<usize, Account>,
+    pub parts: u64,
+    pub part_bytes: u64,
+}
+
+impl<'a> Committer<'a> {
+    pub fn new(
+        warehouse: &'a dyn Warehouse,
+        log: &'a dyn EventLog,
+        archive: &'a Archive,
+        metrics: &'a Metrics,
+        shutdown: &'a Shutdown,
+        minutes_since: Millis,
+        dry_run: bool,
+    ) -> Committer<'a> {
+        Committer {
+            warehouse,
+            log,
+            archive,
+            metrics,
+            shutdown,
+            minutes_since,
+            dry_run,
+            writer: None,
+            versions: HashMap::new(),
+            accounts: HashMap::new(),
+            parts: 0,
+            part_bytes: 0,
+        }
+    }
+
+    /// Commits a segment, however often it must be tried.
+    pub fn commit(&mut self, mut segment: Segment) -> Result<(), BatchError> {
+        for (file, delta) in &mut segment.deltas {
+            if let Some(start) = delta.start.take() {
+                let FileStart { row, because, is_stored, columns } = start;
+                let account = Account { row, because, counts: Counts::default(), is_stored, columns };
+                self.accounts.insert(*file, account);
+            }
+        }
+        if !self.dry_run {
+            self.send_errors(&segment.errors)?;
+            segment.publish()?;
+            let started = Instant::now();
+            let mut pause = FIRST_PAUSE;
+            loop {
+                match self.try_commit(&mut segment) {
+                    Ok(()) => break,
+                    Err(BatchError::Warehouse(error)) if error.is_transient() => {
+                        if started.elapsed() > PATIENCE || self.shutdown.is_triggered() {
+                            return Err(error.into());
+                        }
+                        tracing::warn!(%error, "the warehouse cannot be used; trying again");
+                        self.writer = None;
+                        self.shutdown.sleep(pause);
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.note(&segment);
+        Ok(())
+    }
+
+    fn try_commit(&mut self, segment: &mut Segment) -> Result<(), BatchError> {
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.warehouse.stream_writer()?,
+        };
+        {
+            let mut transaction = writer.begin()?;
+            transaction.lock_archive()?;
+            if self.is_done(transaction.as_mut(), segment)? {
+                drop(transaction);
+                self.writer = Some(writer);
+                return Ok(());
+            }
+            self.look_again(transaction.as_mut(), segment)?;
+            for part in &segment.parts {
+                add_part(transaction.as_mut(), part, "file", 0)?;
+            }
+            let batches: Vec<(&EventBatch, &[bool])> =
+                segment.pieces.iter().map(|piece| (&piece.events, piece.is_new.as_slice())).collect();
+            let windows = windows::aggregate_all(batches, self.minutes_since);
+            transaction.add_metrics(&windows.minutes, &windows.hours)?;
+            transaction.execute(RAISE_MINUTES_FLOOR, &[self.minutes_since.to_string().into()])?;
+            for (file, row) in self.rows_behind(segment) {
+                debug_assert!(self.accounts.contains_key(&file));
+                files::put(transaction.as_mut(), &row)?;
+            }
+            transaction.commit()?;
+        }
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    /// Whether a commit whose answer was lost has come through. Fails when the accounts are neither
+    /// where this run has left them nor where it wants them.
+    fn is_done(
+        &self,
+        transaction: &mut dyn StreamTransaction,
+        segment: &Segment,
+    ) -> Result<bool, BatchError> {
+        let mut is_done = false;
+        for (file, wanted) in self.rows_behind(segment) {
+            let Some(account) = self.accounts.get(&file) else { continue };
+            let stored = files::progress(transaction, &wanted)?;
+            let before = account.is_stored.then(|| Progress::of(&account.row));
+            let behind = Progress::of(&wanted);
+            // A grown file is `done` in its account until more of it is.
+            let is_before = match (stored, before) {
+                (None, None) => true,
+                (Some(stored), Some(before)) => {
+                    Progress { state: FileState::Reading, ..stored }
+                        == Progress { state: FileState::Reading, ..before }
+                }
+                _ => false,
+            };
+            match stored {
+                Some(stored) if stored == behind && !is_before => is_done = true,
+                _ if is_before => {}
+                _ => return Err(BatchError::Overtaken),
+            }
+        }
+        Ok(is_done)
+    }
+
+    /// Looks whether anybody has added events of the segment's hours since their ids were read.
+    fn look_again(
+        &mut self,
+        transaction: &mut dyn StreamTransaction,
+        segment: &mut Segment,
+    ) -> Result<(), BatchError> {
+        let mut dropped = 0;
+        for base in segment.hours.clone() {
+            let hour: [Value; 1] = [base.hour.to_string().into()];
+            let now = transaction.query(HOUR_NOW, &hour)?;
+            let number = |column: usize| {
+                now.rows.first().and_then(|row| row[column].as_f64()).map_or(0, |number| number as i64)
+            };
+            // The archive is this run's alone, by its lock.
+            let expected = self.versions.get(&base.hour).copied().unwrap_or(base.version);
+            if number(0) != expected.max(base.version) {
+                return Err(BatchError::Overtaken);
+            }
+            if number(1) != base.hot_only {
+                let mut ids = IdSet::new();
+                for row in &transaction.query(HOT_IDS, &hour)?.rows {
+                    if let Some(id) = row[0].as_str() {
+                        ids.insert(IdKey::of(id));
+                    }
+                }
+                dropped += segment.drop_counted(base.hour, &ids);
+            }
+        }
+        if dropped > 0 {
+            tracing::info!(dropped, "the stream has counted some of these events meanwhile");
+            segment.discard();
+            segment.encode(self.archive)?;
+            segment.publish()?;
+        }
+        Ok(())
+    }
+
+    /// The files' accounts as they are behind the segment.
+    fn rows_behind(&self, segment: &Segment) -> Vec<(usize, FileRow)> {
+        let mut rows: Vec<(usize, FileRow)> = Vec::new();
+        for (file, delta) in &segment.deltas {
+            let Some(account) = self.accounts.get(file) else { continue };
+            let mut row = account.row.clone();
+            row.counts.add(&delta.counts);
+            if let Some((position, next_row, tail)) = delta.end {
+                (row.position, row.next_row, row.tail) = (position, next_row, tail);
+            }
+            row.first_event = [row.first_event, delta.first_event].into_iter().flatten().min();
+            row.last_event = row.last_event.max(delta.last_event);
+            if let Some((state, message)) = &delta.state {
+                (row.state, row.message) = (*state, message.clone());
+            }
+            rows.push((*file, row));
+        }
+        rows
+    }
+
+    /// Moves on behind a committed segment.
+    fn note(&mut self, segment: &Segment) {
+        for (file, row) in self.rows_behind(segment) {
+            if let Some(account) = self.accounts.get_mut(&file) {
+                (account.row, account.is_stored) = (row, true);
+            }
+        }
+        let mut total = Counts::default();
+        for (file, delta) in &segment.deltas {
+            if let Some(account) = self.accounts.get_mut(file) {
+                account.counts.add(&delta.counts);
+            }
+            total.add(&delta.counts);
+        }
+        for hour in segment.parts.iter().flat_map(|part| part.hours.keys()) {
+            let base = segment.hours.iter().find(|base| base.hour == *hour).map_or(0, |base| base.version);
+            let version = self.versions.entry(*hour).or_insert(base);
+            *version = (*version).max(base) + 1;
+        }
+        self.parts += segment.parts.len() as u64;
+        self.part_bytes += segment.parts.iter().map(|part| part.bytes).sum::<u64>();
+        if !self.dry_run {
+            let rows = &self.metrics.etl_rows;
+            rows.with_label_values(&["valid"]).inc_by(total.valid);
+            rows.with_label_values(&["duplicate"]).inc_by(total.duplicates);
+            rows.with_label_values(&["invalid"]).inc_by(total.invalid());
+        }
+    }
+
+    /// Errors into their topic, durable, with all that is needed to repair and replay them.
+    fn send_errors(&self, errors: &[ErrorRow]) -> Result<(), BatchError> {
+        let now = Millis::now();
+        let mut rest = errors;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |error: &&ErrorRow| {
+                bytes += error.record.payload.len();
+                bytes <= ERROR_BYTES_AN_APPEND
+            };
+            let count = rest.iter().take(ERRORS_AN_APPEND).take_while(fits).count().max(1);
+            let (these, others) = rest.split_at(count);
+            rest = others;
+            adpipe_log::append_and_wait(self.log, Topic::Error, || self.error_records(these, now), None)?;
+            let appended = &self.metrics.records_appended;
+            appended.with_label_values(&[Topic::Error.name()]).inc_by(count as u64);
+        }
+        Ok(())
+    }
+
+    fn error_records(&self, errors: &[ErrorRow], now: Millis) -> Records {
+        let mut records = Records::new();
+        for error in errors {
+            let Some(account) = self.accounts.get(&error.file) else { continue };
+            let headers = records.add_headers(error_headers(account, error, now));
+            // A key keeps the errors of one file in one partition.
+            let fits = records.push(account.row.path.as_bytes(), &error.record.payload, headers);
+            debug_assert!(fits, "an append is far smaller than a buffer");
+        }
+        records
+    }
+}
+
+fn error_headers(account: &Account, error: &ErrorRow, now: Millis) -> Headers {
+    let record = &error.record;
+    let mut headers = Headers::default();
+    if let Some(columns) = &account.columns {
+        headers = headers.with(header::FORMAT, "csv").with(header::COLUMNS, columns.as_str());
+    }
+    if let Some(length) = record.truncated_from {
+        headers = headers.with(header::TRUNCATED_FROM, length.to_string());
+    }
+    headers = headers
+        .with(header::SOURCE, account.row.path.as_str())
+        .with(header::ROW, error.row.to_string())
+        .with(header::ERROR_TOPIC, account.row.error_topic())
+        .with(header::ERROR_PARTITION, "0")
+        .with(header::ERROR_OFFSET, error.row.to_string())
+        .with(header::ERROR_TYPE, record.error.error_type.as_str())
+        .with(header::ERROR_MESSAGE, record.error.message.as_str())
+        .with(header::ERROR_AT, now.0.to_string());
+    match record.error.field {
+        Some(field) => headers.with(header::ERROR_FIELD, field),
+        None => headers,
+    }
+}
+
+/// Names a part and raises its hours' versions; `hot` of each hour's rows stay in
+/// `realtime.events`: all of them (1), or none (0).
+pub(crate) fn add_part(
+    transaction: &mut dyn StreamTransaction,
+    part: &PartFile,
+    source: &str,
+    hot: u64,
+) -> Result<(), WarehouseError> {
+    add_part_row(transaction, part, source)?;
+    let int = |count: u64| Value::Int(count as i64);
+    for (hour, of_hour) in &part.hours {
+        let copies = of_hour.rows * hot;
+        let values = [hour.to_string().into(), int(of_hour.rows), int(of_hour.clicks), int(copies)];
+        transaction.execute(ADD_TO_HOUR, &values)?;
+    }
+    Ok(())
+}
+
+/// Names a part, and what it has of each hour.
+pub(crate) fn add_part_row(
+    transaction: &mut dyn StreamTransaction,
+    part: &PartFile,
+    source: &str,
+) -> Result<(), WarehouseError> {
+    let int = |count: u64| Value::Int(count as i64);
+    let values = [
+        part.path.as_str().into(),
+        part.event_date.as_str().into(),
+        part.first_event.to_string().into(),
+        part.last_event.to_string().into(),
+        int(part.rows),
+        int(part.clicks),
+        int(part.bytes),
+        source.into(),
+        Millis::now().to_string().into(),
+    ];
+    transaction.execute(ADD_PART, &values)?;
+    for (hour, of_hour) in &part.hours {
+        let hour = Value::from(hour.to_string());
+        let values = [hour, part.path.as_str().into(), int(of_hour.rows), int(of_hour.clicks)];
+        transaction.execute(ADD_PART_HOUR, &values)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! What can go wrong in a batch run, by what the caller does about it.
+
+use std::path::{Path, PathBuf};
+
+/// A failure that ends the run. What is committed stays; the next run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The warehouse cannot go on without somebody's help.
+    #[error(transparent)]
+    Warehouse(#[from] adpipe_warehouse::WarehouseError),
+    /// The error topic cannot be written.
+    #[error(transparent)]
+    Log(#[from] adpipe_log::LogError),
+    /// The archive's folder cannot be read or written.
+    #[error("archive {path}: {reason}", path = path.display())]
+    Archive {
+        /// The file or folder.
+        path: PathBuf,
+        /// What happened.
+        reason: String,
+    },
+    /// Another process runs batch on this archive.
+    #[error("another `adpipe etl` works on {0}; wait for it to end")]
+    Busy(String),
+    /// The archive was changed by somebody who does not hold its lock.
+    #[error("somebody else has added to the archive meanwhile; run it again")]
+    Overtaken,
+    /// A thread could not be started, or ended by a panic.
+    #[error("batch: {0}")]
+    Thread(String),
+}
+
+impl BatchError {
+    /// A failure of the archive's folder.
+    pub(crate) fn archive(path: &Path, reason: impl std::fmt::Display) -> BatchError {
+        BatchError::Archive { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+}

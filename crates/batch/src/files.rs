@@ -1,0 +1,228 @@
+//! The account of raw files: rows of `realtime.files`, and their copy in `ops.ingest_files`.
+
+use adpipe_event::Millis;
+use adpipe_sql::section;
+use adpipe_warehouse::{Counts, Schema, StreamTransaction, Value, Warehouse, WarehouseError, query_table};
+
+const FILES_SQL: &str = include_str!("../sql/files.sql");
+const FILES_OF_PATH: &str = section(FILES_SQL, "files_of_path");
+const PROGRESS: &str = section(FILES_SQL, "progress");
+const PUT_FILE: &str = section(FILES_SQL, "put_file");
+const REPLACE_OTHERS: &str = section(FILES_SQL, "replace_others");
+const NOT_COPIED: &str = section(FILES_SQL, "not_copied");
+const COPY: &str = section(FILES_SQL, "copy");
+
+/// What a reading of a file has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileState {
+    /// Not at its end yet; the next run goes on.
+    Reading,
+    /// Read to its end.
+    Done,
+    /// Read up to a place behind which it cannot be read.
+    Damaged,
+    /// Another content took its name.
+    Replaced,
+}
+
+impl FileState {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FileState::Reading => "reading",
+            FileState::Done => "done",
+            FileState::Damaged => "damaged",
+            FileState::Replaced => "replaced",
+        }
+    }
+
+    fn from_text(text: &str) -> FileState {
+        match text {
+            "done" => FileState::Done,
+            "damaged" => FileState::Damaged,
+            "replaced" => FileState::Replaced,
+            _ => FileState::Reading,
+        }
+    }
+}
+
+/// A last line without a line end: it may go on when the file grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tail {
+    /// Where it begins, in uncompressed bytes.
+    pub position: u64,
+    /// Whether it was a whole event.
+    pub is_event: bool,
+}
+
+/// One reading of one content of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileRow {
+    /// The file's name in the account.
+    pub path: String,
+    /// Names the content: its hash when it was first seen.
+    pub content: String,
+    /// 1, and one more for each `--force`.
+    pub reading: i64,
+    /// Bytes that were there to be read.
+    pub size: u64,
+    /// Hash of these bytes.
+    pub size_hash: String,
+    /// The file's own time then, nanoseconds.
+    pub modified: String,
+    /// What has become of it.
+    pub state: FileState,
+    /// Why it is damaged; empty otherwise.
+    pub message: String,
+    /// Uncompressed bytes (of a JSON array: elements) that are committed.
+    pub position: u64,
+    /// Number of the row behind them.
+    pub next_row: u64,
+    /// What is at its end.
+    pub tail: Option<Tail>,
+    /// What its records were.
+    pub counts: Counts,
+    /// Oldest event, duplicates included.
+    pub first_event: Option<Millis>,
+    /// Newest event.
+    pub last_event: Option<Millis>,
+    /// When its reading began.
+    pub started_at: Millis,
+}
+
+impl FileRow {
+    /// What its records are named by in the error topic: `file:NAME@HASH`.
+    pub fn error_topic(&self) -> String {
+        format!("file:{}@{}", self.path, self.content)
+    }
+}
+
+/// All readings of a file, oldest first.
+pub(crate) fn of_path(warehouse: &dyn Warehouse, path: &str) -> Result<Vec<FileRow>, WarehouseError> {
+    let table = query_table(warehouse, FILES_OF_PATH, &[path.into()])?;
+    Ok(table.rows.iter().map(|row| read(path, row)).collect())
+}
+
+fn read(path: &str, row: &[Value]) -> FileRow {
+    let number = |index: usize| row[index].as_i64().unwrap_or(0);
+    let count = |index: usize| number(index) as u64;
+    let time = |index: usize| row[index].as_str().and_then(Millis::parse_sql);
+    FileRow {
+        path: path.to_owned(),
+        content: row[0].to_string(),
+        reading: number(1),
+        size: count(2),
+        size_hash: row[3].to_string(),
+        modified: row[4].to_string(),
+        state: FileState::from_text(&row[5].to_string()),
+        message: row[6].to_string(),
+        position: count(7),
+        next_row: count(8),
+        tail: (number(9) >= 0).then(|| Tail { position: count(9), is_event: number(10) != 0 }),
+        counts: Counts {
+            records: count(11),
+            valid: count(12),
+            clicks: count(13),
+            duplicates: count(14),
+            invalid_by_type: [count(15), count(16), count(17), count(18), count(19)],
+            late: 0,
+            float_ids: count(20),
+            unknown_fields: count(21),
+        },
+        first_event: time(22),
+        last_event: time(23),
+        started_at: time(24).unwrap_or_default(),
+    }
+}
+
+/// How far a reading is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub position: u64,
+    pub next_row: u64,
+    pub records: u64,
+    pub state: FileState,
+}
+
+impl Progress {
+    pub fn of(row: &FileRow) -> Progress {
+        Progress {
+            position: row.position,
+            next_row: row.next_row,
+            records: row.counts.records,
+            state: row.state,
+        }
+    }
+}
+
+pub(crate) fn progress(
+    transaction: &mut dyn StreamTransaction,
+    row: &FileRow,
+) -> Result<Option<Progress>, WarehouseError> {
+    let key: [Value; 3] = [row.path.as_str().into(), row.content.as_str().into(), row.reading.into()];
+    let table = transaction.query(PROGRESS, &key)?;
+    Ok(table.rows.first().map(|found| Progress {
+        position: found[0].as_i64().unwrap_or(0) as u64,
+        next_row: found[1].as_i64().unwrap_or(0) as u64,
+        records: found[2].as_i64().unwrap_or(0) as u64,
+        state: FileState::from_text(&found[3].to_string()),
+    }))
+}
+
+pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Result<(), WarehouseError> {
+    let int = |count: u64| Value::Int(count as i64);
+    let time = |time: Option<Millis>| Value::from(time.map(|time| time.to_string()));
+    let counts = &row.counts;
+    let [parse, schema, validation, future, sink] = counts.invalid_by_type.map(int);
+    let now = Value::from(Millis::now().to_string());
+    let key: [Value; 3] = [row.path.as_str().into(), row.content.as_str().into(), row.reading.into()];
+    let [path, content, reading] = key.clone();
+    let values = [
+        path,
+        content,
+        reading,
+        int(row.size),
+        row.size_hash.as_str().into(),
+        row.modified.as_str().into(),
+        row.state.as_str().into(),
+        row.message.as_str().into(),
+        int(row.position),
+        int(row.next_row),
+        Value::Int(row.tail.map_or(-1, |tail| tail.position as i64)),
+        Value::Int(row.tail.is_some_and(|tail| tail.is_event).into()),
+        int(counts.records),
+        int(counts.valid),
+        int(counts.clicks),
+        int(counts.duplicates),
+        parse,
+        schema,
+        validation,
+        future,
+        sink,
+        int(counts.float_ids),
+        int(counts.unknown_fields),
+        time(row.first_event),
+        time(row.last_event),
+        row.started_at.to_string().into(),
+        now.clone(),
+    ];
+    transaction.execute(PUT_FILE, &values)?;
+    let [path, content, reading] = key;
+    transaction.execute(REPLACE_OTHERS, &[path, content, reading, now])?;
+    Ok(())
+}
+
+/// Brings `ops.ingest_files` up to what `realtime.files` says. Safe to do twice, and done again at
+/// the next run when this one ends before it.
+pub(crate) fn copy_to_ops(warehouse: &dyn Warehouse) -> Result<(), WarehouseError> {
+    let changed = query_table(warehouse, NOT_COPIED, &[])?;
+    if changed.rows.is_empty() {
+        return Ok(());
+    }
+    let mut session = warehouse.session(Schema::Ops)?;
+    let mut transaction = session.begin()?;
+    for row in &changed.rows {
+        transaction.execute(COPY, row)?;
+    }
+    transaction.commit()
+}

@@ -1,0 +1,92 @@
+//! Puts what the archive has of the hot window into `realtime.events`.
+//!
+//! A run adds its events to the archive and the figures only; which of them are hot is known when
+//! its newest one is. Safe to do twice: the primary key takes each event once, and
+//! `realtime.hours` counts what it took in the same transaction.
+
+use std::time::Duration;
+
+use adpipe_event::{EventBatch, Millis};
+use adpipe_sql::section;
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::{StreamWriter, Value, WarehouseError, query_table};
+
+use crate::BatchError;
+use crate::archive::Archive;
+use crate::etl::{Place, newest_hour};
+
+const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
+const COLD_HOURS: &str = section(ARCHIVE_SQL, "cold_hours");
+const PARTS_OF_HOUR: &str = section(ARCHIVE_SQL, "parts_of_hour");
+const ADD_COPIES: &str = section(ARCHIVE_SQL, "add_copies");
+
+/// Events of one transaction: short enough not to hold the stream up.
+const EVENTS_A_COMMIT: usize = 20_000;
+
+/// Fills the window of this length; gives how many events it put there.
+pub(crate) fn fill(window: Duration, place: Place<'_>, shutdown: &Shutdown) -> Result<u64, BatchError> {
+    let Some(newest) = newest_hour(place.warehouse)? else { return Ok(0) };
+    let kept_since = Millis(newest.0 - window.as_millis() as i64).floor_hour();
+    let hours = query_table(place.warehouse, COLD_HOURS, &[kept_since.to_string().into()])?;
+    if hours.rows.is_empty() {
+        return Ok(0);
+    }
+    let mut writer = place.warehouse.stream_writer()?;
+    let mut made_hot = 0;
+    for row in &hours.rows {
+        let Some(hour) = row[0].as_str().and_then(Millis::parse_sql) else { continue };
+        let parts = query_table(place.warehouse, PARTS_OF_HOUR, &[hour.to_string().into()])?;
+        for part in &parts.rows {
+            if shutdown.is_triggered() {
+                return Ok(made_hot);
+            }
+            made_hot += fill_from(place.archive, writer.as_mut(), &part[0].to_string(), hour)?;
+        }
+    }
+    Ok(made_hot)
+}
+
+fn fill_from(
+    archive: &Archive,
+    writer: &mut dyn StreamWriter,
+    path: &str,
+    hour: Millis,
+) -> Result<u64, BatchError> {
+    let mut outcome: Result<u64, WarehouseError> = Ok(0);
+    let read = archive.events(path, Some(hour), |events| {
+        for start in (0..events.len()).step_by(EVENTS_A_COMMIT) {
+            if let Ok(so_far) = outcome {
+                outcome = insert(writer, &events, start, hour).map(|rows| so_far + rows);
+            }
+        }
+    });
+    read.map_err(|error| BatchError::archive(&archive.root().join(path), error))?;
+    Ok(outcome?)
+}
+
+fn insert(
+    writer: &mut dyn StreamWriter,
+    events: &EventBatch,
+    start: usize,
+    hour: Millis,
+) -> Result<u64, WarehouseError> {
+    let others: Vec<bool> =
+        (0..events.len()).map(|index| !(start..start + EVENTS_A_COMMIT).contains(&index)).collect();
+    let mut transaction = writer.begin()?;
+    transaction.lock_archive()?;
+    let inserted = transaction.insert_events_except(events, &others)?;
+    if let Some((_, reason)) = inserted.refused.first() {
+        let refused = inserted.refused.len();
+        tracing::warn!(
+            refused,
+            reason,
+            "realtime.events refuses events; they are in archive and figures only"
+        );
+    }
+    let rows = inserted.is_new.iter().filter(|is_new| **is_new).count() as u64;
+    if rows > 0 {
+        transaction.execute(ADD_COPIES, &[hour.to_string().into(), Value::Int(rows as i64)])?;
+        transaction.commit()?;
+    }
+    Ok(rows)
+}

@@ -1,0 +1,158 @@
+//! Reads the files, one after the other, and has several threads parse their pieces.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use adpipe_event::{CsvColumns, Millis, Parser, Rules};
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::Warehouse;
+
+use crate::chunks::Chunk;
+use crate::discover::RawFile;
+use crate::files::FileState;
+use crate::identity::{Because, Plan, plan};
+use crate::parse::{ParsedChunk, parse};
+use crate::progress::Progress;
+use crate::segment::FileStart;
+use crate::{BatchError, reader};
+
+/// What comes out of the files, numbered in the order of the files.
+pub(crate) enum Item {
+    /// Nothing is to be read of this file.
+    Settled { file: usize, plan: Plan },
+    /// A file begins.
+    Start { file: usize, start: Box<FileStart>, next_row: u64 },
+    /// A piece of it.
+    Piece { file: usize, parsed: Box<ParsedChunk> },
+    /// It is read as far as it can be.
+    End { file: usize, state: FileState, message: String },
+}
+
+/// A piece on its way to be parsed.
+pub(crate) struct Work {
+    number: u64,
+    file: usize,
+    chunk: Chunk,
+    columns: Option<Arc<CsvColumns>>,
+}
+
+pub(crate) type Numbered = (u64, Item);
+
+/// Reads the files.
+pub(crate) struct Intake<'a> {
+    pub warehouse: &'a dyn Warehouse,
+    pub files: &'a [RawFile],
+    pub force: bool,
+    pub max_record_bytes: usize,
+    pub progress: &'a Progress,
+    pub shutdown: &'a Shutdown,
+    pub work: SyncSender<Work>,
+    pub items: SyncSender<Numbered>,
+}
+
+/// The other side of a channel is gone: something else has failed and says why.
+struct NobodyListens;
+
+impl Intake<'_> {
+    /// Reads until the end, the switch is off, or nobody listens any more.
+    pub fn run(self) -> Result<(), BatchError> {
+        let mut number = 0;
+        for (file, raw) in self.files.iter().enumerate() {
+            if self.shutdown.is_triggered() {
+                break;
+            }
+            self.progress.begin(&raw.name);
+            let plan = plan(self.warehouse, raw, self.force)?;
+            if self.take(file, raw, plan, &mut number).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self, file: usize, raw: &RawFile, plan: Plan, number: &mut u64) -> Result<(), NobodyListens> {
+        let Plan::Read { row, because } = plan else {
+            let size = std::fs::metadata(&raw.path).map_or(0, |metadata| metadata.len());
+            self.progress.bytes_read.fetch_add(size, Ordering::Relaxed);
+            return self.send(number, Item::Settled { file, plan });
+        };
+        let is_stored = matches!(because, Because::Grown | Because::Unfinished);
+        let next_row = row.next_row;
+        let opened = reader::open(&raw.path, &row, self.max_record_bytes, &self.progress.bytes_read);
+        let columns = match &opened {
+            Ok(opened) => opened.columns.clone(),
+            Err(_) => None,
+        };
+        let size = row.size;
+        let start = Box::new(FileStart {
+            row: *row,
+            because,
+            is_stored,
+            columns: columns.as_ref().map(|columns| columns.wire().to_owned()),
+        });
+        let mut opened = match opened {
+            Ok(opened) => opened,
+            Err(message) => {
+                self.send(number, Item::Start { file, start, next_row })?;
+                return self.send(number, Item::End { file, state: FileState::Damaged, message });
+            }
+        };
+        self.send(number, Item::Start { file, start, next_row: opened.next_row })?;
+        loop {
+            if self.shutdown.is_triggered() {
+                return Ok(());
+            }
+            match opened.cutter.next_chunk() {
+                Ok(Some(chunk)) => {
+                    let work = Work { number: *number, file, chunk, columns: columns.clone() };
+                    *number += 1;
+                    self.work.send(work).map_err(|_| NobodyListens)?;
+                }
+                Ok(None) => {
+                    let message = changed_meanwhile(raw, size);
+                    return self.send(number, Item::End { file, state: FileState::Done, message });
+                }
+                Err(error) => {
+                    let message = format!("cannot be read on: {error}");
+                    return self.send(number, Item::End { file, state: FileState::Damaged, message });
+                }
+            }
+        }
+    }
+
+    fn send(&self, number: &mut u64, item: Item) -> Result<(), NobodyListens> {
+        *number += 1;
+        self.items.send((*number - 1, item)).map_err(|_| NobodyListens)
+    }
+}
+
+/// A word on a file that was written to while it was read: the next run takes the rest.
+fn changed_meanwhile(raw: &RawFile, size: u64) -> String {
+    match std::fs::metadata(&raw.path) {
+        Ok(metadata) if metadata.len() != size => {
+            "it was written to while it was read; the next run goes on".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// One parsing thread.
+pub(crate) fn parse_pieces(
+    work: &Mutex<Receiver<Work>>,
+    items: &SyncSender<Numbered>,
+    rules: Rules,
+    max_record_bytes: usize,
+) {
+    let mut parser = Parser::new(rules);
+    loop {
+        let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Work { number, file, chunk, columns }) = next else { return };
+        let parsed = parse(&chunk, columns.as_deref(), &mut parser, max_record_bytes, Millis::now());
+        drop(chunk);
+        let item = Item::Piece { file, parsed: Box::new(parsed) };
+        if items.send((number, item)).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Batch: raw files to the archive, and what belongs to it (`adpipe etl`).
+//!
+//! How it stays right:
+//! - An event is in `realtime.events`, in a part of the archive, or in both. `realtime.hours` says
+//!   for each archived hour how many are in both, so that all of them can be counted at any time.
+//! - Dedup is by (event hour, id). A file's event is new when its id is neither in a part of its
+//!   hour nor in `realtime.events`; the stream asks the same (`adpipe_warehouse::archive`). Both
+//!   look again in the transaction that writes: the hour's version tells of new parts, the number
+//!   of its events that are not archived tells of new hot ones. While batch commits, the stream's
+//!   transactions wait (SQLite: the file's lock; PostgreSQL: an advisory lock that streams share).
+//! - What counts together is committed together, in schema `realtime`: the parts' names, the hours,
+//!   both figures and how far each file is read. Errors are durable in their topic before that,
+//!   named by file, content and row, so that the dead-letter queue drops what comes twice.
+//! - A part is written under a hidden name, synced, renamed, and then named by that transaction.
+//!   After `kill -9` at any instant the next run sweeps what no row names and reads each file on
+//!   from its account: the same end as without.
+//! - Hot events are filled in from the archive behind the files, when the newest event is known.
+//!
+//! Files become pieces (`intake.rs`, `chunks.rs`), pieces become columns (`parse.rs`), columns lose
+//! their duplicates (`hours.rs`) and make segments (`segment.rs`), whose events are written to the
+//! archive (`archive/`) and which are committed one after the other (`commit.rs`).
+//!
+//! Open `etl.rs` first, then `commit.rs`.
+
+pub mod archive;
+pub mod audit;
+mod chunks;
+mod closed;
+mod commit;
+pub mod discover;
+mod error;
+mod etl;
+mod files;
+mod hints;
+mod hot;
+mod hours;
+mod identity;
+mod intake;
+mod lock;
+mod merge;
+mod parse;
+mod progress;
+mod reader;
+mod report;
+mod segment;
+
+pub use archive::Archive;
+pub use error::BatchError;
+pub use etl::{EtlConfig, Place, run};
+pub use progress::Progress;
+pub use report::{FileReport, Report};

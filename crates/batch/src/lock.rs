@@ -1,0 +1,42 @@
+//! One batch process an archive: who sweeps and merges must be alone.
+
+use adpipe_sql::section;
+use adpipe_stream::role_lock::RoleLock;
+use adpipe_warehouse::{Dialect, Schema, Session, Warehouse};
+
+use crate::BatchError;
+use crate::archive::Archive;
+
+const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
+const TRY_ROLE: &str = section(ARCHIVE_SQL, "try_role");
+
+/// Where the lock file lies in the archive's folder: `.etl.lock`.
+const ROLE: &str = ".etl";
+
+/// Held for as long as the run lasts; the system lets go of it even after `kill -9`.
+pub(crate) struct BatchLock {
+    _folder: RoleLock,
+    /// The server's lock is this connection's.
+    _session: Option<Box<dyn Session>>,
+}
+
+/// Takes the lock of the archive's folder, and of the database where several machines may share it.
+pub(crate) fn take(archive: &Archive, warehouse: &dyn Warehouse) -> Result<BatchLock, BatchError> {
+    let folder = RoleLock::take(archive.root(), ROLE)
+        .map_err(|error| BatchError::archive(archive.root(), format!("cannot be written: {error}")))?
+        .ok_or_else(|| BatchError::Busy(archive.root().display().to_string()))?;
+    let session = match warehouse.dialect() {
+        Dialect::Sqlite => None,
+        Dialect::Postgres => {
+            let mut session = warehouse.session(Schema::Realtime)?;
+            let mut transaction = session.begin()?;
+            let taken = transaction.query(TRY_ROLE, &[])?;
+            transaction.commit()?;
+            if taken.rows.first().and_then(|row| row[0].as_i64()) != Some(1) {
+                return Err(BatchError::Busy(warehouse.location()));
+            }
+            Some(session)
+        }
+    };
+    Ok(BatchLock { _folder: folder, _session: session })
+}

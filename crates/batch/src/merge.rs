@@ -1,0 +1,93 @@
+//! Merges the small files of a day, which readers pay for one by one.
+//!
+//! The new files are named and the old ones forgotten in one transaction; then the old ones go.
+//! Ids and counts of every hour stay as they are, so nobody need know.
+
+use adpipe_event::EventBatch;
+use adpipe_sql::section;
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::{Value, query_table};
+
+use crate::BatchError;
+use crate::archive::{PartFile, rows_by_date};
+use crate::commit::add_part_row;
+use crate::etl::Place;
+
+const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
+const SMALL_PARTS: &str = section(ARCHIVE_SQL, "small_parts");
+const REMOVE_PART: &str = section(ARCHIVE_SQL, "remove_part");
+const REMOVE_PART_HOURS: &str = section(ARCHIVE_SQL, "remove_part_hours");
+
+/// A file with fewer rows is small.
+const SMALL_ROWS: i64 = 100_000;
+
+/// Rows of a merged file, at most.
+const MERGED_ROWS: u64 = 300_000;
+
+/// Merges the small files of days that have at least `least` of them. Gives how many files became
+/// how many.
+pub(crate) fn merge(least: u64, place: Place<'_>, shutdown: &Shutdown) -> Result<(u64, u64), BatchError> {
+    if least < 2 {
+        return Ok((0, 0));
+    }
+    let small = query_table(place.warehouse, SMALL_PARTS, &[SMALL_ROWS.into(), Value::Int(least as i64)])?;
+    let mut merged = (0, 0);
+    let mut group: Vec<String> = Vec::new();
+    let (mut group_date, mut group_rows) = (String::new(), 0);
+    for row in &small.rows {
+        let (date, path, rows) =
+            (row[0].to_string(), row[1].to_string(), row[2].as_i64().unwrap_or(0) as u64);
+        if date != group_date || group_rows + rows > MERGED_ROWS {
+            merge_group(place, &mut group, &mut merged)?;
+            (group_date, group_rows) = (date, 0);
+        }
+        if shutdown.is_triggered() {
+            return Ok(merged);
+        }
+        group_rows += rows;
+        group.push(path);
+    }
+    merge_group(place, &mut group, &mut merged)?;
+    Ok(merged)
+}
+
+fn merge_group(place: Place<'_>, group: &mut Vec<String>, merged: &mut (u64, u64)) -> Result<(), BatchError> {
+    let paths = std::mem::take(group);
+    if paths.len() < 2 {
+        return Ok(());
+    }
+    let archive = place.archive;
+    let mut batches: Vec<EventBatch> = Vec::new();
+    for path in &paths {
+        archive
+            .events(path, None, |events| batches.push(events))
+            .map_err(|error| BatchError::archive(&archive.root().join(path), error))?;
+    }
+    let batches: Vec<&EventBatch> = batches.iter().collect();
+    let mut parts: Vec<PartFile> = Vec::new();
+    for rows in rows_by_date(&batches, |_, _| true) {
+        parts.push(archive.write(&batches, &rows)?);
+    }
+    parts.iter().try_for_each(PartFile::publish)?;
+    let mut writer = place.warehouse.stream_writer()?;
+    let mut transaction = writer.begin()?;
+    transaction.lock_archive()?;
+    for path in &paths {
+        let path: [Value; 1] = [path.as_str().into()];
+        if transaction.execute(REMOVE_PART, &path)? != 1 {
+            parts.iter().for_each(PartFile::discard);
+            return Err(BatchError::Overtaken);
+        }
+        transaction.execute(REMOVE_PART_HOURS, &path)?;
+    }
+    for part in &parts {
+        add_part_row(transaction.as_mut(), part, "merged")?;
+    }
+    transaction.commit()?;
+    // A power failure could undo a commit that is not synced: the old files would be named again.
+    place.warehouse.sync()?;
+    paths.iter().try_for_each(|path| archive.remove(path))?;
+    merged.0 += paths.len() as u64;
+    merged.1 += parts.len() as u64;
+    Ok(())
+}

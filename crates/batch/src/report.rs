@@ -1,0 +1,144 @@
+//! What a run did, for people and machines.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use adpipe_event::Millis;
+use adpipe_warehouse::Counts;
+
+use crate::commit::Account;
+use crate::discover::{RawFile, Unreadable};
+use crate::files::FileState;
+use crate::identity::Plan;
+
+/// What became of one file.
+#[derive(Debug, Clone)]
+pub struct FileReport {
+    /// Its name in the account.
+    pub name: String,
+    /// `done`, `unchanged`, `empty`, `damaged`, `unreadable`, or `stopped`.
+    pub state: &'static str,
+    /// Why it was read: `new`, `grown`, `replaced`, `went on`, `forced`; empty when it was not.
+    pub because: &'static str,
+    /// What is wrong with it; empty when nothing.
+    pub message: String,
+    /// What this run took of it.
+    pub counts: Counts,
+    /// All that was taken of this content, by earlier runs, too.
+    pub total: Counts,
+    /// Oldest event, of all that was taken.
+    pub first_event: Option<Millis>,
+    /// Newest event.
+    pub last_event: Option<Millis>,
+}
+
+impl FileReport {
+    /// Clicks / events, duplicates left out; none without events.
+    pub fn ctr(&self) -> Option<f64> {
+        (self.total.valid > 0).then(|| self.total.clicks as f64 / self.total.valid as f64)
+    }
+
+    /// Whether somebody has to look at it.
+    pub fn is_failed(&self) -> bool {
+        matches!(self.state, "damaged" | "unreadable")
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// By file, in the order of their names.
+    pub files: Vec<FileReport>,
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// Asked to stop before it was done.
+    pub stopped: bool,
+    /// Files of the archive that were written from raw files.
+    pub parts: u64,
+    /// Their size.
+    pub part_bytes: u64,
+    /// Events that came by stream and are in the archive now.
+    pub archived_from_stream: u64,
+    /// Events of the archive that were put into `realtime.events`.
+    pub made_hot: u64,
+    /// Events that left `realtime.events`, as the archive has them.
+    pub left_hot: u64,
+    /// Small files of the archive that were merged, and how many they became.
+    pub merged: (u64, u64),
+    /// What crashed runs had left behind.
+    pub swept: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Of it: the raw files.
+    pub took_files: Duration,
+}
+
+impl Report {
+    /// What this run took of all files.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for file in &self.files {
+            counts.add(&file.counts);
+        }
+        counts
+    }
+
+    /// Whether somebody has to look at a file.
+    pub fn is_failed(&self) -> bool {
+        self.files.iter().any(FileReport::is_failed)
+    }
+}
+
+/// Of a file that was not read.
+pub(crate) fn settled_report(file: &RawFile, plan: Plan) -> FileReport {
+    let mut report = FileReport {
+        name: file.name.clone(),
+        state: "empty",
+        because: "",
+        message: String::new(),
+        counts: Default::default(),
+        total: Default::default(),
+        first_event: None,
+        last_event: None,
+    };
+    match plan {
+        Plan::Unchanged(row) => {
+            report.state = if row.state == FileState::Damaged { "damaged" } else { "unchanged" };
+            (report.first_event, report.last_event) = (row.first_event, row.last_event);
+            (report.message, report.total) = (row.message, row.counts);
+        }
+        Plan::Failed(message) => (report.state, report.message) = ("unreadable", message),
+        Plan::Empty | Plan::Read { .. } => {}
+    }
+    report
+}
+
+/// Of what cannot be looked into.
+pub(crate) fn unreadable_report(unreadable: &Unreadable) -> FileReport {
+    let file = RawFile { path: PathBuf::new(), name: unreadable.name.clone() };
+    settled_report(&file, Plan::Failed(unreadable.reason.clone()))
+}
+
+/// Reports in the order of the files.
+pub(crate) fn file_reports(
+    files: &[RawFile],
+    mut reports: Vec<FileReport>,
+    accounts: HashMap<usize, Account>,
+) -> Vec<FileReport> {
+    reports.extend(accounts.into_iter().map(|(file, account)| FileReport {
+        name: files[file].name.clone(),
+        state: match account.row.state {
+            FileState::Reading => "stopped",
+            state => state.as_str(),
+        },
+        because: account.because.as_str(),
+        message: account.row.message,
+        counts: account.counts,
+        total: account.row.counts,
+        first_event: account.row.first_event,
+        last_event: account.row.last_event,
+    }));
+    reports.sort_by(|a, b| a.name.cmp(&b.name));
+    reports
+}
