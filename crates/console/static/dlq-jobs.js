@@ -69,13 +69,14 @@ function update(element, job, reload) {
   }
 }
 
-/** Shows what is under way or ended a short time ago. */
+/** Shows what is under way or ended a short time ago; true when something still moves. */
 export async function loadJobs(isNewest, reload) {
   const { jobs } = await get("/api/dlq/jobs");
-  if (!isNewest()) return;
+  if (!isNewest()) return false;
   const isRecent = (job) =>
     job.is_open || job.outcomes.waiting > 0 || Date.now() - Date.parse(`${job.finished_at?.replace(" ", "T")}Z`) < SHOWN_AFTER_MS;
   const shown = jobs.filter(isRecent);
   byId("jobs-panel").hidden = shown.length === 0;
   keyed(byId("jobs"), shown, (job) => job.job_id, build, (element, job) => update(element, job, reload));
+  return shown.some((job) => job.is_open);
 }
