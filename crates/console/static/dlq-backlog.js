@@ -37,17 +37,20 @@ export async function drawBacklog(report, range) {
     x: at, y: report.points.map((point) => point[name]), line: { color: colours[colour], width: 1.5, shape: "hv" },
     hovertemplate: "%{y:,}",
   }));
+  const open = report.points.map((point) => CURVES.reduce((sum, [name]) => sum + point[name], 0));
+  const most = Math.max(...open);
   const place = byId("chart-backlog");
   place.removeAttribute("aria-labelledby");
   place.setAttribute("aria-label", text("dlq_backlog_now", {
-    count: formatCount(CURVES.reduce((sum, [name]) => sum + report.points.at(-1)[name], 0)),
+    count: formatCount(open.at(-1)),
   }));
   await Plotly.react(place, traces, layout(colours, {
     height: colours.size * 16, hovermode: "x unified", showlegend: true,
     legend: { orientation: "h", x: 0, y: 1.15, font: { size: colours.size } },
     xaxis: { type: "date", tickformat: FORMATS[range], tickangle: 0, nticks: innerWidth < 600 ? 4 : 10,
       range: [report.from, report.at] },
-    yaxis: { tickformat: ",~s" },
+    // Of few errors the axis would count in thousandths.
+    yaxis: most < 5 ? { range: [0, 5], dtick: 1, tickformat: ",d" } : { tickformat: ",~s" },
   }), CONFIG);
 }
 

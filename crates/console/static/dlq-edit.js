@@ -94,12 +94,26 @@ export function editor(place, { field = null, payload = null }) {
   };
 }
 
+/** What two texts have in common at both ends stays plain; the rest is marked. */
+function difference(before, after) {
+  const most = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < most && before[head] === after[head]) head += 1;
+  let tail = 0;
+  while (tail < most - head && before.at(-1 - tail) === after.at(-1 - tail)) tail += 1;
+  const parts = (whole, kind) => [
+    whole.slice(0, head), make(kind, {}, whole.slice(head, whole.length - tail)), whole.slice(whole.length - tail),
+  ];
+  return [parts(before, "del"), parts(after, "ins")];
+}
+
 function sample({ error_id: id, before, after, problem }) {
+  const [was, is] = difference(before, after);
   return make("div", { class: "sample" },
     make("p", {}, make("a", { href: `/dlq/errors/${id}`, target: "_blank" }, id),
       problem ? make("span", { class: "warn-text" }, ` ${text("dlq_would_fail", { reason: problem })}`) : null),
-    make("pre", { class: "bytes small" }, make("del", {}, before)),
-    make("pre", { class: "bytes small" }, make("ins", {}, after)));
+    make("pre", { class: "bytes small" }, ...was),
+    make("pre", { class: "bytes small" }, ...is));
 }
 
 function showRun(place, run) {

@@ -97,10 +97,12 @@ const reload = refresh(async (isNewest) => {
   const answer = await get(path);
   const key = JSON.stringify(answer);
   // Nothing new: what is selected, scrolled or in focus stays as it is.
-  if (!isNewest() || key === shown) return;
+  if (!isNewest() || key === shown) return false;
   shown = key;
   detail = answer;
   showDetail();
+  // Something was sent: its outcome comes soon.
+  return ["pending", "retrying"].includes(detail.error.status) && detail.tries.length > 0;
 }, EVERY_MS);
 
 // --- actions --------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 // Bulk actions: how far they are, what came of them, and a button to end them.
 
 import { formatCount, text } from "./format.js";
-import { act, addressOf, byId, get, keyed, make, post, show, showTime } from "./dlq-shared.js";
+import { act, addressOf, byId, get, keyed, make, parseTime, post, show, showTime } from "./dlq-shared.js";
 
-/** A bulk action that ended is shown this much longer, if nothing waits. */
-const SHOWN_AFTER_MS = 3_600_000;
+/** What ended is shown this much longer, and no more than the newest of it. */
+const SHOWN_AFTER_MS = 600_000;
+const MOST_ENDED = 3;
 
 function build() {
   return make("li", { class: "job" },
@@ -69,13 +70,15 @@ function update(element, job, reload) {
   }
 }
 
-/** Shows what is under way or ended a short time ago. */
+/** Shows what is under way or ended a short time ago; true when something still moves. */
 export async function loadJobs(isNewest, reload) {
   const { jobs } = await get("/api/dlq/jobs");
-  if (!isNewest()) return;
-  const isRecent = (job) =>
-    job.is_open || job.outcomes.waiting > 0 || Date.now() - Date.parse(`${job.finished_at?.replace(" ", "T")}Z`) < SHOWN_AFTER_MS;
-  const shown = jobs.filter(isRecent);
+  if (!isNewest()) return false;
+  const moves = (job) => job.is_open || job.outcomes.waiting > 0;
+  const isRecent = (job) => Date.now() - parseTime(job.finished_at) < SHOWN_AFTER_MS;
+  const ended = jobs.filter((job) => !moves(job) && isRecent(job)).slice(0, MOST_ENDED);
+  const shown = jobs.filter((job) => moves(job) || ended.includes(job));
   byId("jobs-panel").hidden = shown.length === 0;
   keyed(byId("jobs"), shown, (job) => job.job_id, build, (element, job) => update(element, job, reload));
+  return shown.some((job) => job.is_open);
 }

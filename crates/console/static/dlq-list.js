@@ -151,10 +151,10 @@ const reload = refresh(async (isNewest) => {
   const after = params().get("after");
   if (after) query.set("after", after);
   const answer = await get(`/api/dlq/errors?${query}`);
-  if (!isNewest()) return;
+  if (!isNewest()) return false;
   page = answer;
   showPage();
-  await loadJobs(isNewest, () => reload());
+  return loadJobs(isNewest, () => reload());
 }, EVERY_MS);
 
 // --- the selection --------------------------------------------------------------------------

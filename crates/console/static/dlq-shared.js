@@ -4,6 +4,8 @@ import { formatCount, formatExactTime, text } from "./format.js";
 
 const ACTOR_KEY = "adpipe.actor";
 const TOAST_MS = 6_000;
+/** Between two looks while something is under way. */
+const SOON_MS = 1_000;
 
 export const byId = (id) => document.getElementById(id);
 
@@ -119,16 +121,20 @@ function setStatus(state, key) {
   show(byId("status-text"), text(key));
 }
 
-/** Calls `load` now and again while somebody looks; gives a function that does it at once. */
+/**
+ * Calls `load` now and again while somebody looks, sooner when it gives true; gives a function that
+ * does it at once.
+ */
 export function refresh(load, everyMs) {
   let timer = null;
   let running = 0;
   const turn = async () => {
     clearTimeout(timer);
+    let wait = everyMs;
     running += 1;
     const mine = running;
     try {
-      await load(() => mine === running);
+      if (await load(() => mine === running)) wait = SOON_MS;
       if (mine !== running) return;
       setStatus("live", "live");
       showProblem("load", "");
@@ -138,7 +144,7 @@ export function refresh(load, everyMs) {
       setStatus(isGone ? "lost" : "live", isGone ? "connection_lost" : "live");
       showProblem("load", isGone ? "" : text("dlq_load_failed", { reason: error.message }));
     } finally {
-      if (mine === running) timer = setTimeout(() => !document.hidden && turn(), everyMs);
+      if (mine === running) timer = setTimeout(() => !document.hidden && turn(), wait);
     }
   };
   document.addEventListener("visibilitychange", () => !document.hidden && turn());
@@ -308,6 +314,10 @@ export async function startJob(kind, filter, title) {
 }
 
 startActor();
+// Not a submit button: Enter in a field would press it, as the first of its form.
+for (const button of document.querySelectorAll("[data-close]")) {
+  button.addEventListener("click", () => button.closest("dialog").close(""));
+}
 for (const link of document.querySelectorAll(".languages a")) {
   // The language changes, the filter stays.
   link.addEventListener("click", () => {

@@ -87,7 +87,7 @@ function update(element, group) {
   }
   drawBars(part(".bars"), group.hours);
   const sum = (group.hours ?? []).reduce((total, value) => total + value, 0);
-  show(part(".seen"), `${text("dlq_new_in_24h", { count: formatCount(sum) })} · ${text("dlq_seen", {
+  show(part(".seen"), `${text("dlq_new_in_24h", { count: formatCount(sum) })}\n${text("dlq_seen", {
     first: showTime(group.first_seen_at), last: showTime(group.last_seen_at) })}`);
   part(".open-list").href = `/dlq/errors?group=${group.fingerprint}`;
   const actionable = group.counts[0] + group.counts[2];
@@ -121,11 +121,11 @@ function showGroups() {
 
 const reload = refresh(async (isNewest) => {
   const answer = await get("/api/dlq/summary");
-  if (!isNewest()) return;
+  if (!isNewest()) return false;
   summary = answer;
   showTiles(summary);
   showGroups();
-  await loadJobs(isNewest, () => reload());
+  return loadJobs(isNewest, () => reload());
 }, EVERY_MS);
 
 byId("closed-too").addEventListener("change", () => summary && showGroups());

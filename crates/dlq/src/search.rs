@@ -27,13 +27,12 @@ const STATEMENTS: [[&str; 3]; 2] = [
 ];
 
 /// Groups and statuses that are merged; of more, all errors are walked through instead.
-const MOST_STREAMS: usize = 128;
-/// The same where each error has to be looked at: every stream costs a window then.
-const MOST_STREAMS_LOOKED_AT: usize = 4;
+const MOST_STREAMS: usize = 64;
 /// Ids fetched at once where an index gives just what is asked for.
 const WINDOW: i64 = 250;
 /// Errors looked into at once where each has to be looked at.
 const WINDOW_LOOKED_AT: i64 = 1_000;
+const FEWEST_LOOKED_AT: i64 = 100;
 
 /// Which errors are meant. Empty lists and absent values mean "any".
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -183,12 +182,12 @@ pub fn walk(dlq: &Dlq, filter: &Filter, direction: Direction) -> Result<Walk, Dl
         .iter()
         .flat_map(|(group, statuses)| statuses.iter().map(|status| (group.clone(), *status)))
         .collect();
-    let looked_at = filter.is_looked_at();
-    let is_merged = pairs.len() <= if looked_at { MOST_STREAMS_LOOKED_AT } else { MOST_STREAMS };
+    let is_merged = pairs.len() <= MOST_STREAMS;
     let streams = match is_merged {
         true => pairs.into_iter().map(|pair| stream(Some(pair))).collect(),
         false => vec![stream(None)],
     };
+    let looked_at = filter.is_looked_at();
     let [of_group, of_group_matching, of_all] = STATEMENTS[usize::from(dlq.is_postgres())];
     let statement = match (is_merged, looked_at) {
         (true, false) => of_group,
@@ -242,31 +241,51 @@ impl Walk {
         patience: Option<Duration>,
     ) -> Result<(Vec<String>, Option<String>), DlqError> {
         let started = Instant::now();
+        let began = self.looked_up_to();
         let mut found = Vec::with_capacity(limit.min(1_024));
-        // Whoever goes on from `looked_up_to` must come further each time: no stream is left behind
-        // before it was filled once.
-        let mut filled = vec![false; self.streams.len()];
         while found.len() < limit {
-            for index in 0..self.streams.len() {
-                while self.streams[index].ready.is_empty() && !self.streams[index].is_done {
-                    let is_late = patience.is_some_and(|patience| started.elapsed() > patience);
-                    if is_late && filled.iter().all(|filled| *filled) {
-                        return Ok((found, self.looked_up_to()));
-                    }
-                    self.fill(dlq, index, limit)?;
-                    filled[index] = true;
+            let head = self.nearest(|stream| stream.ready.front());
+            let unknown = self
+                .nearest(|stream| (stream.ready.is_empty() && !stream.is_done).then_some(&stream.reached));
+            let fills = match (head, unknown) {
+                (None, None) => break,
+                (Some(_), None) => None,
+                (None, Some(unknown)) => Some(unknown),
+                // What the other stream still holds lies behind where it has come to.
+                (Some(head), Some(unknown)) => {
+                    let reached = &self.streams[unknown].reached;
+                    let is_first = self.streams[head].ready.front().is_some_and(|id| match self.direction {
+                        Direction::OldestFirst => id <= reached,
+                        Direction::NewestFirst => id >= reached,
+                    });
+                    (!is_first).then_some(unknown)
                 }
-            }
-            let heads = self.streams.iter().enumerate();
-            let heads = heads.filter_map(|(index, stream)| stream.ready.front().map(|id| (id, index)));
-            let first = match self.direction {
-                Direction::OldestFirst => heads.min(),
-                Direction::NewestFirst => heads.max(),
             };
-            let Some(index) = first.map(|(_, index)| index) else { break };
-            found.extend(self.streams[index].ready.pop_front());
+            if let Some(index) = fills {
+                self.fill(dlq, index)?;
+                // Not before it has come further: who goes on from there would go round in a circle.
+                if patience.is_some_and(|patience| started.elapsed() > patience) {
+                    let reached = self.looked_up_to();
+                    if reached != began {
+                        return Ok((found, reached));
+                    }
+                }
+            } else if let Some(index) = head {
+                found.extend(self.streams[index].ready.pop_front());
+            }
         }
         Ok((found, None))
+    }
+
+    /// The stream whose id is the first in the order of the search.
+    fn nearest<'w>(&'w self, id_of: impl Fn(&'w Stream) -> Option<&'w String>) -> Option<usize> {
+        let ids = self.streams.iter().enumerate();
+        let ids = ids.filter_map(|(index, stream)| id_of(stream).map(|id| (id, index)));
+        let first = match self.direction {
+            Direction::OldestFirst => ids.min(),
+            Direction::NewestFirst => ids.max(),
+        };
+        first.map(|(_, index)| index)
     }
 
     /// Everything on the near side of this id has been looked at, and given out.
@@ -284,9 +303,13 @@ impl Walk {
         }
     }
 
-    fn fill(&mut self, dlq: &Dlq, index: usize, limit: usize) -> Result<(), DlqError> {
+    fn fill(&mut self, dlq: &Dlq, index: usize) -> Result<(), DlqError> {
+        let window = match self.looked_at {
+            // Together the streams look at no more than one alone would.
+            true => (WINDOW_LOOKED_AT / self.streams.len().max(1) as i64).max(FEWEST_LOOKED_AT),
+            false => WINDOW,
+        };
         let stream = &mut self.streams[index];
-        let window = if self.looked_at { WINDOW_LOOKED_AT } else { WINDOW.min(limit as i64 + 1) };
         let topic = Value::from(self.filter.topic.as_deref().unwrap_or_default());
         let text = self.filter.text.clone().unwrap_or_default();
         let (reached, bound) = (Value::from(stream.reached.as_str()), Value::from(self.bound.as_str()));

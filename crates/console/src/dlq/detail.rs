@@ -58,10 +58,11 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub fn of(checked: Result<(), &EventError>) -> Verdict {
-        match checked {
-            Ok(()) => Verdict { is_valid: true, error_type: None, field: None, message: None },
-            Err(error) => Verdict {
+    /// `problem`: the rule that it breaks, if it breaks one.
+    pub fn of(problem: Option<&EventError>) -> Verdict {
+        match problem {
+            None => Verdict { is_valid: true, error_type: None, field: None, message: None },
+            Some(error) => Verdict {
                 is_valid: false,
                 error_type: Some(error.error_type.as_str()),
                 field: error.field,
@@ -93,7 +94,7 @@ fn detail(dlq: &Dlq, id: &str) -> Result<Detail, DlqError> {
     let mark = |content: &Content| bad_part(content, error.field.as_deref(), &error.message);
     let verdict = allowed.contains(&"retry").then(|| {
         let checked = repair::check(dlq.settings(), sent);
-        Verdict::of(checked.as_ref().map(|()| ()))
+        Verdict::of(checked.as_ref().err())
     });
     let shown = |bytes: &[u8]| View::new(&bytes[..bytes.len().min(HEADER_BYTES)], None);
     let header_views = |headers: &Headers| -> Vec<HeaderView> {

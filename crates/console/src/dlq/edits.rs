@@ -84,7 +84,7 @@ fn check(dlq: &Dlq, id: &str, edit: &Edit) -> Result<Checked, DlqError> {
     Ok(Checked {
         outcome,
         reason: None,
-        verdict: Some(Verdict::of(problem.as_ref().map_or(Ok(()), Err))),
+        verdict: Some(Verdict::of(problem.as_ref())),
         changes: changes(&before, &after),
         after: Some(View::new(&after.payload, None)),
     })

@@ -47,7 +47,9 @@ pub(super) fn fields(content: &Content) -> Vec<Field> {
 
 /// What differs between two payloads, field by field; nothing when one has no fields to compare.
 pub(super) fn changes(before: &Content, after: &Content) -> Option<Changes> {
-    let (old, new) = (values(before), values(after));
+    // What was a CSV row has no quotes; between two JSON objects "0" and 0 differ.
+    let as_meant = is_csv(before) || is_csv(after);
+    let (old, new) = (values(before, as_meant), values(after, as_meant));
     if old.is_empty() || new.is_empty() {
         return None;
     }
@@ -80,14 +82,18 @@ fn shortened(text: String) -> String {
     }
 }
 
-/// Name, value as written, and value as meant: a CSV cell and the JSON text that says the same
-/// differ in how they are written only.
-fn values(content: &Content) -> Vec<(String, String, String)> {
-    let is_csv = content.headers.text(header::FORMAT) == Some("csv");
+fn is_csv(content: &Content) -> bool {
+    content.headers.text(header::FORMAT) == Some("csv")
+}
+
+/// Name, value as written, and value to compare: as written, or as meant.
+fn values(content: &Content, as_meant: bool) -> Vec<(String, String, String)> {
+    let is_csv = is_csv(content);
     let value = |field: Field| {
         let written = String::from_utf8_lossy(&content.payload[field.value]).into_owned();
         let meant = match is_csv {
             true => csv_cells(written.as_bytes()).ok().and_then(|mut cells| cells.pop()),
+            false if !as_meant => None,
             false => serde_json::from_str::<String>(&written).ok(),
         };
         let meant = meant.unwrap_or_else(|| written.clone());
@@ -240,6 +246,8 @@ mod tests {
             change("d", None, Some("3")),
         ];
         assert_eq!(changed.changed, expected);
+        let cast = changes(&json(r#"{"a":"0"}"#), &json(r#"{"a":0}"#)).unwrap();
+        assert_eq!(cast.changed, [change("a", Some("\"0\""), Some("0"))]);
         let from_csv = changes(&csv("7,\"a b\",", "n,t,e"), &json(r#"{"n":7,"t":"a c"}"#)).unwrap();
         assert_eq!((from_csv.unchanged, from_csv.changed.len()), (1, 1));
         assert_eq!(changes(&json("broken"), &json("{\"a\":1}")), None);
