@@ -117,7 +117,7 @@ Examples:
     Sql(SqlArgs),
 
     /// The dead-letter queue: look at errors, retry, repair, discard
-    Dlq(dlq::DlqArgs),
+    Dlq(Box<dlq::DlqArgs>),
 
     /// Prove that nothing was lost or counted twice
     #[command(after_help = "\
