@@ -15,18 +15,19 @@ use crate::figures::Range;
 use crate::i18n::{Language, Texts, texts};
 use crate::refusal::Refusal;
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("base.html", include_str!("../templates/base.html")),
     ("overview.html", include_str!("../templates/overview.html")),
     ("dlq.html", include_str!("../templates/dlq.html")),
     ("dlq_errors.html", include_str!("../templates/dlq_errors.html")),
     ("dlq_error.html", include_str!("../templates/dlq_error.html")),
     ("dlq_dialogs.html", include_str!("../templates/dlq_dialogs.html")),
+    ("quality.html", include_str!("../templates/quality.html")),
     ("message.html", include_str!("../templates/message.html")),
 ];
 
 /// The pages in the order of the navigation: the key of their name, and where they are.
-const NAVIGATION: [(&str, &str); 2] = [("overview", "/"), ("dlq", "/dlq")];
+const NAVIGATION: [(&str, &str); 3] = [("overview", "/"), ("dlq", "/dlq"), ("quality", "/quality")];
 
 const LANGUAGE_COOKIE: &str = "adpipe_lang";
 

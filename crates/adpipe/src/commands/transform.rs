@@ -53,22 +53,13 @@ impl Place {
         let warehouse_place = WarehousePlace::of(&config)?;
         warehouse_place.must_have_data()?;
         let warehouse = warehouse_place.open()?;
-        let folder = match config.transform.project.as_str() {
-            "" => Some(PathBuf::from(USUAL_FOLDER)).filter(|folder| folder.join("dbt_project.yml").is_file()),
-            folder => Some(PathBuf::from(folder)),
-        };
-        let mut target = Target::new(warehouse.dialect());
-        target.name.clone_from(&config.transform.target);
-        target.threads = config.transform.threads as usize;
-        target.full_refresh = full_refresh;
+        let folder = project_folder(&config);
+        let target = Target { full_refresh, ..target(&config, warehouse.as_ref()) };
         Ok(Place { config, warehouse, warehouse_place, folder, target })
     }
 
     fn files(&self) -> Result<ProjectFiles, TransformError> {
-        match &self.folder {
-            Some(folder) => ProjectFiles::read(folder),
-            None => Ok(ProjectFiles::embedded()),
-        }
+        project_files(self.folder.as_deref())
     }
 
     fn target_path(&self) -> PathBuf {
@@ -117,6 +108,35 @@ impl Place {
             environment,
         })
     }
+}
+
+/// The project's folder; none for the project inside of adpipe.
+fn project_folder(config: &Config) -> Option<PathBuf> {
+    match config.transform.project.as_str() {
+        "" => Some(PathBuf::from(USUAL_FOLDER)).filter(|folder| folder.join("dbt_project.yml").is_file()),
+        folder => Some(PathBuf::from(folder)),
+    }
+}
+
+fn project_files(folder: Option<&Path>) -> Result<ProjectFiles, TransformError> {
+    match folder {
+        Some(folder) => ProjectFiles::read(folder),
+        None => Ok(ProjectFiles::embedded()),
+    }
+}
+
+fn target(config: &Config, warehouse: &dyn Warehouse) -> Target {
+    let mut target = Target::new(warehouse.dialect());
+    target.name.clone_from(&config.transform.target);
+    target.threads = config.transform.threads as usize;
+    target
+}
+
+/// The page of `adpipe transform docs`, of the project as it is now.
+pub fn docs_page(config: &Config, warehouse: &dyn Warehouse) -> Result<String, TransformError> {
+    let files = project_files(project_folder(config).as_deref())?;
+    let project = Project::load(&files, &target(config, warehouse), "")?;
+    adpipe_transform::page(warehouse, &project)
 }
 
 fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyhow::Result<ExitCode> {
@@ -228,8 +248,7 @@ fn row(result: &NodeResult) -> Vec<String> {
 
 fn docs(config: Config, args: &TransformDocsArgs) -> anyhow::Result<ExitCode> {
     let place = Place::open(config, false)?;
-    let project = Project::load(&place.files()?, &place.target, "")?;
-    let page = adpipe_transform::page(place.warehouse.as_ref(), &project)?;
+    let page = docs_page(&place.config, place.warehouse.as_ref())?;
     let out = args.out.clone().unwrap_or_else(|| place.target_path().join("index.html"));
     if let Some(folder) = out.parent().filter(|folder| *folder != Path::new("")) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

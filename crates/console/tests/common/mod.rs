@@ -16,6 +16,7 @@ use adpipe_log::{EventLog, Headers, Topic};
 use adpipe_monitor::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor};
+use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 
 pub struct Harness {
@@ -43,6 +44,16 @@ pub fn services(folder: &std::path::Path) -> (Arc<SqliteLog>, Arc<SqliteWarehous
         log: Arc::clone(&log) as _,
         warehouse: Arc::clone(&warehouse) as _,
         metrics,
+        docs_page: {
+            let warehouse = Arc::clone(&warehouse);
+            Arc::new(move || {
+                let files = adpipe_transform::ProjectFiles::embedded();
+                let target = adpipe_transform::Target::new(warehouse.dialect());
+                let project = adpipe_transform::Project::load(&files, &target, "");
+                let page = project.and_then(|project| adpipe_transform::page(warehouse.as_ref(), &project));
+                page.map_err(|error| error.to_string())
+            })
+        },
         version: "1.2.3",
     };
     (log, warehouse, services)
