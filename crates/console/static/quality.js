@@ -85,11 +85,11 @@ function historyText(runs) {
 function build(test) {
   const details = make("details", {},
     make("summary", {},
-      make("span", {}, make("span", { class: "badge" })),
+      make("span", { class: "state" }, make("span", { class: "badge" })),
       make("span", { class: "name" }, test.name, make("span", { class: "beside" })),
       make("span", { class: "open" }),
       make("span", { class: "marks", role: "img" })),
-    make("div", { class: "body" }, make("p", { class: "hint ran" }), make("p", { class: "message" }), make("div", { class: "rows" })));
+    make("div", { class: "body" }, make("p", { class: "hint ran" }), make("p", { class: "said" }), make("div", { class: "rows" })));
   const item = make("li", { data: { id: test.id } }, details);
   details.addEventListener("toggle", () => details.open && loadRows(item));
   return item;
@@ -111,7 +111,7 @@ function update(item, test) {
   show(part(".ran"), text("quality_ran", {
     time: formatExactTime(run.at), engine: text(`quality_engine_${test.engine}`), took: formatDuration(run.seconds === null ? null : run.seconds * 1_000),
   }));
-  show(part(".message"), test.message ?? "");
+  show(part(".said"), test.message ?? "");
   const marks = part(".marks");
   changed(marks, test.runs, () => {
     marks.setAttribute("aria-label", historyText(test.runs));

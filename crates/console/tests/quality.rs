@@ -59,7 +59,7 @@ fn story(harness: &Harness, warehouse: &dyn Warehouse) {
         assert_eq!((&source["state"], &source["newest_commit"]), (&json!("empty"), &json!(null)));
     }
 
-    assert_eq!(harness.post(&[], &events(3_000, Format::Ndjson)).status, 202);
+    assert_eq!(harness.post(&[], &events(20_000, Format::Ndjson)).status, 202);
     harness.process_into(warehouse);
     let before = Millis::now().0;
     let built = transform(warehouse, Command::Build);
@@ -177,8 +177,8 @@ fn the_page_speaks_both_languages_and_says_what_to_do_first() {
     }
     let korean = harness.get("/quality?lang=ko").text();
     assert!(korean.contains("<html lang=\"ko\">") && korean.contains("아직 실행된 테스트가 없습니다"));
-    for page in ["/", "/dlq", "/quality"] {
-        assert!(harness.get(page).text().contains("<a href=\"/quality\""), "{page}");
+    for page in ["/?lang=en", "/dlq?lang=en", "/quality?lang=en"] {
+        assert!(harness.get(page).text().contains("Data quality</a>"), "{page}");
     }
     for (file, media_type) in [("quality.js", "text/javascript"), ("quality.css", "text/css")] {
         let answer = harness.get(&format!("/static/{file}"));

@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
+use adpipe_event::Millis;
 use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_transform::dbt::DbtSettings;
 use adpipe_transform::{
-    Command, NodeResult, Project, ProjectFiles, RunOptions, RunResults, Status, Target, TransformError,
+    Command, NodeResult, Project, ProjectFiles, RunOptions, RunResults, SourceFreshness, Status, Target,
+    TransformError,
 };
 use adpipe_warehouse::Warehouse;
 use anyhow::Context;
@@ -29,6 +32,7 @@ pub fn run(config: Config, action: &TransformAction) -> anyhow::Result<ExitCode>
         TransformAction::Run(args) => transform(config, Command::Run, args),
         TransformAction::Test(args) => transform(config, Command::Test, args),
         TransformAction::Build(args) => transform(config, Command::Build, args),
+        TransformAction::Freshness(args) => freshness(config, args.json),
         TransformAction::Docs(args) => docs(config, args),
         TransformAction::Export { folder } => {
             ProjectFiles::embedded().write(folder)?;
@@ -244,6 +248,42 @@ fn row(result: &NodeResult) -> Vec<String> {
         format!("{:.2}", result.seconds),
         message.lines().next().unwrap_or_default().to_owned(),
     ]
+}
+
+/// Looks at the sources; warnings are told and are no failure.
+fn freshness(config: Config, json: bool) -> anyhow::Result<ExitCode> {
+    let place = Place::open(config, false)?;
+    let project = Project::load(&place.files()?, &place.target, "")?;
+    let found = adpipe_transform::freshness(place.warehouse.as_ref(), &project, Millis::now());
+    if json {
+        output::json(&found.iter().map(SourceFreshness::to_json).collect())?;
+    } else {
+        let span = |ms: Option<i64>| {
+            ms.map_or("-".to_owned(), |ms| {
+                let seconds = u64::try_from(ms / 1_000).unwrap_or(0);
+                humantime::format_duration(Duration::from_secs(seconds)).to_string()
+            })
+        };
+        let row = |source: &SourceFreshness| {
+            let newest = match &source.message {
+                Some(message) => message.lines().next().unwrap_or_default().to_owned(),
+                None => source.newest.map_or("no rows".to_owned(), |newest| newest.to_string()),
+            };
+            vec![
+                source.name.clone(),
+                source.status.name().to_owned(),
+                span(source.age_ms),
+                span(source.warn_after_ms),
+                span(source.error_after_ms),
+                newest,
+            ]
+        };
+        let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+        let head = ["source", "status", "age", "warn after", "error after", "newest"];
+        output::line(&output::table(&head, &[], &rows))?;
+    }
+    let is_bad = found.iter().any(|source| source.status.is_bad());
+    Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn docs(config: Config, args: &TransformDocsArgs) -> anyhow::Result<ExitCode> {
