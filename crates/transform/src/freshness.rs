@@ -155,12 +155,7 @@ pub fn freshness(warehouse: &dyn Warehouse, project: &Project, now: Millis) -> V
     project.sources.iter().filter_map(look).collect()
 }
 
-fn measure(
-    warehouse: &dyn Warehouse,
-    source: &Source,
-    expected: &Freshness,
-    now: Millis,
-) -> SourceFreshness {
+fn measure(warehouse: &dyn Warehouse, source: &Source, expected: &Freshness, now: Millis) -> SourceFreshness {
     let started = Instant::now();
     let filter = expected.filter.as_ref().map(|filter| format!(" where {filter}")).unwrap_or_default();
     let sql = format!("select max({}) from {}{filter}", expected.loaded_at, source.relation);

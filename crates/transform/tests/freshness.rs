@@ -26,11 +26,8 @@ fn own_sources_age(place: &Place) {
     let stored = Millis::parse_sql("2014-11-01 00:00:00").unwrap();
     // Without rows they are as old as can be; the metrics only warn.
     let empty = look(place, &own, stored);
-    let old = [
-        ("realtime.events", "error"),
-        ("realtime.metrics", "warn"),
-        ("realtime.metrics_hourly", "warn"),
-    ];
+    let old =
+        [("realtime.events", "error"), ("realtime.metrics", "warn"), ("realtime.metrics_hourly", "warn")];
     assert_eq!(found(&empty), old);
     assert_eq!((empty[0].newest, empty[0].age_ms), (None, None));
 

@@ -163,11 +163,7 @@ impl Harness {
                     .unwrap();
             });
             let deadline = Instant::now() + Duration::from_secs(30);
-            while backlog::lag(self.log.as_ref(), warehouse)
-                .unwrap()
-                .iter()
-                .any(|lag| lag.records > 0)
-            {
+            while backlog::lag(self.log.as_ref(), warehouse).unwrap().iter().any(|lag| lag.records > 0) {
                 assert!(Instant::now() < deadline, "the processor did not catch up");
                 std::thread::sleep(Duration::from_millis(10));
             }
