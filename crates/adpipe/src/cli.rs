@@ -556,6 +556,8 @@ pub enum TransformAction {
     Test(TransformRunArgs),
     /// Seeds, models and tests, in the order that they need
     Build(TransformRunArgs),
+    /// Look at how old the sources are; ends with 1 when one is older than its error_after
+    Freshness(JsonArgs),
     /// Write the documentation, one page
     Docs(TransformDocsArgs),
     /// Write the project that is inside of adpipe into a folder, to change it or to run it with dbt

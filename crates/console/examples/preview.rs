@@ -17,6 +17,8 @@ use adpipe_log::{EventLog, Headers, Records, Topic, append_and_wait};
 use adpipe_monitor::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
+use adpipe_transform::{Project, ProjectFiles, Target, TransformError};
+use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -38,6 +40,10 @@ fn main() -> Result<(), Failure> {
         log: Arc::clone(&log),
         warehouse: Arc::clone(&warehouse) as _,
         metrics: metrics.clone(),
+        docs_page: {
+            let warehouse = Arc::clone(&warehouse);
+            Arc::new(move || docs_page(warehouse.as_ref()).map_err(|error| error.to_string()))
+        },
         version: "preview",
     };
     let config = ConsoleConfig { port: u16::try_from(port)?, ..ConsoleConfig::default() };
@@ -62,6 +68,12 @@ fn main() -> Result<(), Failure> {
             Ok(())
         })
     })
+}
+
+fn docs_page(warehouse: &dyn Warehouse) -> Result<String, TransformError> {
+    let target = Target::new(warehouse.dialect());
+    let project = Project::load(&ProjectFiles::embedded(), &target, "")?;
+    adpipe_transform::page(warehouse, &project)
 }
 
 fn produce(log: &dyn EventLog, rate: u64, history: u64) -> Result<(), Failure> {

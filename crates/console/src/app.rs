@@ -12,6 +12,7 @@ use crate::lag::LagGauge;
 use crate::live::Live;
 use crate::overview::Overviews;
 use crate::page::Pages;
+use crate::quality;
 
 /// The console's state.
 pub(crate) struct App {
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub pages: Pages,
     pub assets: Assets,
     pub desk: dlq::Desk,
+    pub quality: quality::Desk,
     /// What a page's buttons have to show.
     pub csrf_token: String,
     /// Turns true when the console ends.
@@ -44,6 +46,7 @@ impl App {
             pages: Pages::new(services.version, &csrf_token)?,
             assets,
             desk: dlq::Desk::new(),
+            quality: quality::Desk::new(),
             csrf_token,
             closing: watch::Sender::new(false),
             config,

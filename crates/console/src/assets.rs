@@ -11,7 +11,7 @@ use hyper::body::Bytes;
 use crate::app::App;
 use crate::refusal::Refusal;
 
-const FILES: [(&str, &str, &str); 16] = [
+const FILES: [(&str, &str, &str); 18] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("../static/console.js")),
     ("dags.css", "text/css; charset=utf-8", include_str!("../static/dags.css")),
@@ -27,6 +27,8 @@ const FILES: [(&str, &str, &str); 16] = [
     ("dlq-edit.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-edit.js")),
     ("dlq-payload.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-payload.js")),
     ("dlq-backlog.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-backlog.js")),
+    ("quality.css", "text/css; charset=utf-8", include_str!("../static/quality.css")),
+    ("quality.js", "text/javascript; charset=utf-8", include_str!("../static/quality.js")),
     ("icon.svg", "image/svg+xml", include_str!("../static/icon.svg")),
 ];
 

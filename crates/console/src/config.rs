@@ -61,6 +61,9 @@ impl Default for ConsoleConfig {
     }
 }
 
+/// Gives a whole page of HTML, or what is wrong, for people. It may wait for files and the database.
+pub type DocsPage = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
 /// What the console shows and writes to.
 #[derive(Clone)]
 pub struct Services {
@@ -72,6 +75,8 @@ pub struct Services {
     pub dlq: Dlq,
     /// Shown on `/metrics`, and counted into.
     pub metrics: Metrics,
+    /// Makes the page about models, tests and lineage (`/quality/docs`).
+    pub docs_page: DocsPage,
     /// Version of the program.
     pub version: &'static str,
 }

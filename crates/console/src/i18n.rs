@@ -62,6 +62,7 @@ macro_rules! files {
             include_str!(concat!("../i18n/", $language, "/overview.json")),
             include_str!(concat!("../i18n/", $language, "/dlq.json")),
             include_str!(concat!("../i18n/", $language, "/dags.json")),
+            include_str!(concat!("../i18n/", $language, "/quality.json")),
         ]
     };
 }

@@ -10,7 +10,8 @@
 //! 2. `access.rs` checks host, origin and token, `csrf.rs` that a button of ours was pressed;
 //! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `split.rs` to split,
 //!    `budget.rs` and `lag.rs` to say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
-//!    and the folders `dlq/` for the dead-letter queue and `dags/` for the scheduler.
+//!    and the folders `dlq/` for the dead-letter queue, `quality/` for the data's quality, `dags/` for
+//!    the scheduler.
 //!
 //! Memory is bounded whatever comes: bodies, records and read-ahead have budgets of their own,
 //! and a request for which there is no room is answered 429, never made to wait half-received.
@@ -34,6 +35,7 @@ mod lag;
 mod live;
 mod overview;
 mod page;
+mod quality;
 mod recent_errors;
 mod refusal;
 mod routes;
@@ -50,7 +52,7 @@ use adpipe_stream::shutdown::Shutdown;
 use tokio::net::{TcpListener, lookup_host};
 
 use crate::app::App;
-pub use crate::config::{ConsoleConfig, DECOMPRESSED_FACTOR, Services};
+pub use crate::config::{ConsoleConfig, DECOMPRESSED_FACTOR, DocsPage, Services};
 pub use crate::error::ConsoleError;
 
 /// How long an order to end may go unnoticed.

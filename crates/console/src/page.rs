@@ -15,7 +15,7 @@ use crate::figures::Range;
 use crate::i18n::{Language, Texts, texts};
 use crate::refusal::Refusal;
 
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 9] = [
     ("base.html", include_str!("../templates/base.html")),
     ("overview.html", include_str!("../templates/overview.html")),
     ("dlq.html", include_str!("../templates/dlq.html")),
@@ -23,11 +23,13 @@ const TEMPLATES: [(&str, &str); 8] = [
     ("dlq_error.html", include_str!("../templates/dlq_error.html")),
     ("dlq_dialogs.html", include_str!("../templates/dlq_dialogs.html")),
     ("dags.html", include_str!("../templates/dags.html")),
+    ("quality.html", include_str!("../templates/quality.html")),
     ("message.html", include_str!("../templates/message.html")),
 ];
 
 /// The pages in the order of the navigation: the key of their name, and where they are.
-const NAVIGATION: [(&str, &str); 3] = [("overview", "/"), ("dlq", "/dlq"), ("dags", "/dags")];
+const NAVIGATION: [(&str, &str); 4] =
+    [("overview", "/"), ("dlq", "/dlq"), ("quality", "/quality"), ("dags", "/dags")];
 
 const LANGUAGE_COOKIE: &str = "adpipe_lang";
 

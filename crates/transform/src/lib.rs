@@ -5,7 +5,7 @@
 //! understand, with file and line. [`run`](run()) chooses, renders everything, and only then
 //! does it: each model, seed and test in a transaction of its own, in the order that they need.
 //! [`history::keep`] puts what the tests found into `ops`. [`dbt::run`] has the real dbt do the
-//! same and reads its results.
+//! same and reads its results. [`freshness`](freshness()) looks at how old the sources are.
 //!
 //! Open `run/mod.rs` first, then `project/parse.rs`. Templates are in `jinja/`.
 
@@ -17,6 +17,7 @@ pub mod dbt;
 mod docs;
 mod error;
 mod files;
+mod freshness;
 mod graph;
 pub mod history;
 mod jinja;
@@ -30,6 +31,7 @@ mod yaml;
 pub use docs::page;
 pub use error::{Place, Result, TransformError};
 pub use files::ProjectFiles;
+pub use freshness::{SourceFreshness, freshness};
 pub use project::Project;
 pub use results::{NodeResult, RunResults, Status};
 pub use run::{Command, OnProgress, RunOptions, run};

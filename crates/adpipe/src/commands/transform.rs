@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
+use adpipe_event::Millis;
 use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_transform::dbt::DbtSettings;
 use adpipe_transform::{
-    Command, NodeResult, Project, ProjectFiles, RunOptions, RunResults, Status, Target, TransformError,
+    Command, NodeResult, Project, ProjectFiles, RunOptions, RunResults, SourceFreshness, Status, Target,
+    TransformError,
 };
 use adpipe_warehouse::Warehouse;
 use anyhow::Context;
@@ -29,6 +32,7 @@ pub fn run(config: Config, action: &TransformAction) -> anyhow::Result<ExitCode>
         TransformAction::Run(args) => transform(config, Command::Run, args),
         TransformAction::Test(args) => transform(config, Command::Test, args),
         TransformAction::Build(args) => transform(config, Command::Build, args),
+        TransformAction::Freshness(args) => freshness(config, args.json),
         TransformAction::Docs(args) => docs(config, args),
         TransformAction::Export { folder } => {
             ProjectFiles::embedded().write(folder)?;
@@ -53,22 +57,13 @@ impl Place {
         let warehouse_place = WarehousePlace::of(&config)?;
         warehouse_place.must_have_data()?;
         let warehouse = warehouse_place.open()?;
-        let folder = match config.transform.project.as_str() {
-            "" => Some(PathBuf::from(USUAL_FOLDER)).filter(|folder| folder.join("dbt_project.yml").is_file()),
-            folder => Some(PathBuf::from(folder)),
-        };
-        let mut target = Target::new(warehouse.dialect());
-        target.name.clone_from(&config.transform.target);
-        target.threads = config.transform.threads as usize;
-        target.full_refresh = full_refresh;
+        let folder = project_folder(&config);
+        let target = Target { full_refresh, ..target(&config, warehouse.as_ref()) };
         Ok(Place { config, warehouse, warehouse_place, folder, target })
     }
 
     fn files(&self) -> Result<ProjectFiles, TransformError> {
-        match &self.folder {
-            Some(folder) => ProjectFiles::read(folder),
-            None => Ok(ProjectFiles::embedded()),
-        }
+        project_files(self.folder.as_deref())
     }
 
     fn target_path(&self) -> PathBuf {
@@ -117,6 +112,35 @@ impl Place {
             environment,
         })
     }
+}
+
+/// The project's folder; none for the project inside of adpipe.
+fn project_folder(config: &Config) -> Option<PathBuf> {
+    match config.transform.project.as_str() {
+        "" => Some(PathBuf::from(USUAL_FOLDER)).filter(|folder| folder.join("dbt_project.yml").is_file()),
+        folder => Some(PathBuf::from(folder)),
+    }
+}
+
+fn project_files(folder: Option<&Path>) -> Result<ProjectFiles, TransformError> {
+    match folder {
+        Some(folder) => ProjectFiles::read(folder),
+        None => Ok(ProjectFiles::embedded()),
+    }
+}
+
+fn target(config: &Config, warehouse: &dyn Warehouse) -> Target {
+    let mut target = Target::new(warehouse.dialect());
+    target.name.clone_from(&config.transform.target);
+    target.threads = config.transform.threads as usize;
+    target
+}
+
+/// The page of `adpipe transform docs`, of the project as it is now.
+pub fn docs_page(config: &Config, warehouse: &dyn Warehouse) -> Result<String, TransformError> {
+    let files = project_files(project_folder(config).as_deref())?;
+    let project = Project::load(&files, &target(config, warehouse), "")?;
+    adpipe_transform::page(warehouse, &project)
 }
 
 fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyhow::Result<ExitCode> {
@@ -226,10 +250,45 @@ fn row(result: &NodeResult) -> Vec<String> {
     ]
 }
 
-fn docs(config: Config, args: &TransformDocsArgs) -> anyhow::Result<ExitCode> {
+/// Looks at the sources; warnings are told and are no failure.
+fn freshness(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     let place = Place::open(config, false)?;
     let project = Project::load(&place.files()?, &place.target, "")?;
-    let page = adpipe_transform::page(place.warehouse.as_ref(), &project)?;
+    let found = adpipe_transform::freshness(place.warehouse.as_ref(), &project, Millis::now());
+    if json {
+        output::json(&found.iter().map(SourceFreshness::to_json).collect())?;
+    } else {
+        let span = |ms: Option<i64>| {
+            ms.map_or("-".to_owned(), |ms| {
+                let seconds = u64::try_from(ms / 1_000).unwrap_or(0);
+                humantime::format_duration(Duration::from_secs(seconds)).to_string()
+            })
+        };
+        let row = |source: &SourceFreshness| {
+            let newest = match &source.message {
+                Some(message) => message.lines().next().unwrap_or_default().to_owned(),
+                None => source.newest.map_or("no rows".to_owned(), |newest| newest.to_string()),
+            };
+            vec![
+                source.name.clone(),
+                source.status.name().to_owned(),
+                span(source.age_ms),
+                span(source.warn_after_ms),
+                span(source.error_after_ms),
+                newest,
+            ]
+        };
+        let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+        let head = ["source", "status", "age", "warn after", "error after", "newest"];
+        output::line(&output::table(&head, &[], &rows))?;
+    }
+    let is_bad = found.iter().any(|source| source.status.is_bad());
+    Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn docs(config: Config, args: &TransformDocsArgs) -> anyhow::Result<ExitCode> {
+    let place = Place::open(config, false)?;
+    let page = docs_page(&place.config, place.warehouse.as_ref())?;
     let out = args.out.clone().unwrap_or_else(|| place.target_path().join("index.html"));
     if let Some(folder) = out.parent().filter(|folder| *folder != Path::new("")) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

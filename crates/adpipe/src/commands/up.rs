@@ -9,6 +9,7 @@ use adpipe_stream::StreamError;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
+use crate::commands::transform;
 use crate::config::{Config, ConfigError};
 use crate::output;
 use crate::services::{HeldRole, Services, VERSION};
@@ -221,6 +222,12 @@ fn console_services(services: &Services) -> Result<adpipe_console::Services, Con
         log: Arc::clone(&services.log),
         warehouse: Arc::clone(&services.warehouse),
         metrics: services.metrics.clone(),
+        docs_page: {
+            let (config, warehouse) = (services.config.clone(), Arc::clone(&services.warehouse));
+            Arc::new(move || {
+                transform::docs_page(&config, warehouse.as_ref()).map_err(|error| error.to_string())
+            })
+        },
         version: VERSION,
     })
 }

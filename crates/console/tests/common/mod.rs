@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use adpipe_console::{Console, ConsoleConfig, Services};
+use adpipe_console::{Console, ConsoleConfig, DocsPage, Services};
 use adpipe_dlq::{Dlq, DlqSettings};
 use adpipe_generate::{Config, Format, Generator};
 use adpipe_log::sqlite::SqliteLog;
@@ -16,6 +16,8 @@ use adpipe_log::{EventLog, Headers, Topic};
 use adpipe_monitor::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor};
+use adpipe_transform::{Project, ProjectFiles, Target};
+use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 
 pub struct Harness {
@@ -43,15 +45,32 @@ pub fn services(folder: &std::path::Path) -> (Arc<SqliteLog>, Arc<SqliteWarehous
         log: Arc::clone(&log) as _,
         warehouse: Arc::clone(&warehouse) as _,
         metrics,
+        docs_page: docs_page(Arc::clone(&warehouse) as _),
         version: "1.2.3",
     };
     (log, warehouse, services)
 }
 
+/// The docs page of adpipe's own project.
+pub fn docs_page(warehouse: Arc<dyn Warehouse>) -> DocsPage {
+    Arc::new(move || {
+        let target = Target::new(warehouse.dialect());
+        let project = Project::load(&ProjectFiles::embedded(), &target, "");
+        let page = project.and_then(|project| adpipe_transform::page(warehouse.as_ref(), &project));
+        page.map_err(|error| error.to_string())
+    })
+}
+
 impl Harness {
     pub fn start(config: ConsoleConfig) -> Harness {
+        Harness::start_with(config, |_| {})
+    }
+
+    /// A console that is told something else; what `change` does not set stays as in `start`.
+    pub fn start_with(config: ConsoleConfig, change: impl FnOnce(&mut Services)) -> Harness {
         let folder = tempfile::tempdir().unwrap();
-        let (log, warehouse, services) = services(folder.path());
+        let (log, warehouse, mut services) = services(folder.path());
+        change(&mut services);
         let dlq = services.dlq.clone();
         let shutdown = Shutdown::new();
         let for_console = shutdown.clone();
@@ -131,19 +150,20 @@ impl Harness {
 
     /// Counts everything in the log into the warehouse.
     pub fn process(&self) {
+        self.process_into(self.warehouse.as_ref());
+    }
+
+    /// The same with another warehouse.
+    pub fn process_into(&self, warehouse: &dyn Warehouse) {
         let metrics = Metrics::new("test").unwrap();
         let shutdown = Shutdown::new();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let (log, warehouse) = (self.log.as_ref(), self.warehouse.as_ref());
-                processor::run(&StreamConfig::default(), log, warehouse, &metrics, &shutdown).unwrap();
+                processor::run(&StreamConfig::default(), self.log.as_ref(), warehouse, &metrics, &shutdown)
+                    .unwrap();
             });
             let deadline = Instant::now() + Duration::from_secs(30);
-            while backlog::lag(self.log.as_ref(), self.warehouse.as_ref())
-                .unwrap()
-                .iter()
-                .any(|lag| lag.records > 0)
-            {
+            while backlog::lag(self.log.as_ref(), warehouse).unwrap().iter().any(|lag| lag.records > 0) {
                 assert!(Instant::now() < deadline, "the processor did not catch up");
                 std::thread::sleep(Duration::from_millis(10));
             }

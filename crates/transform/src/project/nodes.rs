@@ -4,6 +4,7 @@ use minijinja::value::Value;
 
 use super::settings::{Materialized, Settings, TableConfig, TestConfig};
 use crate::error::Place;
+use crate::freshness::Freshness;
 use crate::jinja::relation::Relation;
 use crate::yaml::Yaml;
 
@@ -138,6 +139,7 @@ pub struct Source {
     /// Its columns.
     pub columns: Vec<Column>,
     pub(crate) relation: Relation,
+    pub(crate) freshness: Option<Freshness>,
 }
 
 /// Something that uses the models: a dashboard.

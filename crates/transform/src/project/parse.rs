@@ -152,6 +152,7 @@ impl Builder<'_> {
                 tags: table.tags.clone(),
                 columns: table.properties.columns.clone(),
                 relation: Relation::new(&table.schema, &table.identifier),
+                freshness: table.freshness.clone(),
             });
         }
         Ok(sources)

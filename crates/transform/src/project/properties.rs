@@ -5,6 +5,7 @@ use super::fixtures::{reference, rows};
 use super::nodes::{Column, Given, Rows};
 use super::settings::Settings;
 use crate::error::{Place, Result};
+use crate::freshness::{Freshness, Said};
 use crate::jinja::Room;
 use crate::yaml::{Data, Yaml};
 
@@ -40,6 +41,7 @@ pub(crate) struct SourceTable {
     pub schema: String,
     pub identifier: String,
     pub tags: Vec<String>,
+    pub freshness: Option<Freshness>,
     pub properties: Properties,
 }
 
@@ -295,24 +297,29 @@ impl Reader<'_> {
             }
         };
         let mut shared = fields.texts("tags")?;
-        fields.ignore(&["description", "loader", "loaded_at_field", "freshness", "meta"]);
-        read_source_config(&mut fields, &mut shared)?;
+        fields.ignore(&["description", "loader", "meta"]);
+        let mut above = Said::default();
+        above.take(&mut fields)?;
+        read_source_config(&mut fields, &mut shared, &mut above)?;
         for node in fields.list("tables")? {
             let mut table = Fields::new(node, place, format!("a table of the source {source}"))?;
             let mut properties = self.common(&mut table, true)?;
             let identifier = table.text("identifier")?.unwrap_or_else(|| properties.name.clone());
-            table.ignore(&["loader", "loaded_at_field", "freshness"]);
+            table.ignore(&["loader"]);
+            let mut said = Said::default();
+            said.take(&mut table)?;
             table.done()?;
             let mut tags = shared.clone();
             if let Some((node, place)) = properties.settings.0.remove("tags") {
                 tags.extend(super::fields::texts(&node, &place, "tags")?);
             }
-            check_source_settings(&properties)?;
+            read_source_settings(&properties, &mut said)?;
             into.push(SourceTable {
                 source: source.clone(),
                 schema: schema.clone(),
                 identifier,
                 tags,
+                freshness: Freshness::of(&above, &said)?,
                 properties,
             });
         }
@@ -396,19 +403,20 @@ impl Reader<'_> {
     }
 }
 
-fn read_source_config(fields: &mut Fields<'_>, tags: &mut Vec<String>) -> Result<()> {
+fn read_source_config(fields: &mut Fields<'_>, tags: &mut Vec<String>, said: &mut Said) -> Result<()> {
     let place = fields.place().clone();
     let Some(node) = fields.take_some("config") else { return Ok(()) };
     let mut config = Fields::new(node, &place, "config of a source")?;
     tags.extend(config.texts("tags")?);
-    config.ignore(&["loaded_at_field", "freshness", "meta", "event_time"]);
+    config.ignore(&["meta", "event_time"]);
+    said.take(&mut config)?;
     config.done()
 }
 
-/// Freshness is for dbt's own `source freshness`; anything that would change a table is not understood.
-fn check_source_settings(properties: &Properties) -> Result<()> {
-    for (key, (_, place)) in &properties.settings.0 {
-        if !["loaded_at_field", "freshness", "meta", "event_time"].contains(&key.as_str()) {
+/// Freshness is taken; anything that would change a table is not understood.
+fn read_source_settings(properties: &Properties, said: &mut Said) -> Result<()> {
+    for (key, (node, place)) in &properties.settings.0 {
+        if !said.take_entry(key, node, place) && !["meta", "event_time"].contains(&key.as_str()) {
             return Err(
                 place.refuse(format!("the configuration {key} of a source is not understood by this runner"))
             );

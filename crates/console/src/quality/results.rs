@@ -1,0 +1,156 @@
+//! Results, history and failing rows of the tests.
+
+use std::collections::BTreeMap;
+
+use adpipe_sql::section;
+use adpipe_warehouse::{Value, Warehouse, WarehouseError, query_table};
+use serde::Serialize;
+
+use super::{text, time};
+
+const SQL: &str = include_str!("../../sql/quality.sql");
+const TESTS: &str = section(SQL, "tests");
+const FAILURE_COUNTS: &str = section(SQL, "failure_counts");
+const OPEN_FAILURES: &str = section(SQL, "open_failures");
+const RESOLVED_FAILURES: &str = section(SQL, "resolved_failures");
+
+/// Runs of a test that are shown.
+const RUNS: usize = 20;
+
+/// A test that has not run for this long before the newest one is no longer in the project.
+const GONE_MS: i64 = 30 * 86_400_000;
+
+/// Rows that still fail, and as many that no longer do, which are shown of a test.
+const ROWS: i64 = 100;
+
+/// A test with its newest result.
+#[derive(Debug, Serialize)]
+pub(super) struct Test {
+    /// dbt's id.
+    id: String,
+    name: String,
+    /// `test` or `unit_test`.
+    kind: String,
+    /// Id of what it stands beside.
+    attached: Option<String>,
+    column: Option<String>,
+    /// `error` or `warn`.
+    severity: String,
+    message: Option<String>,
+    /// `builtin` or `dbt`.
+    engine: String,
+    /// Rows that still fail, of those that are kept.
+    open_rows: i64,
+    /// Rows that fail or did.
+    all_rows: i64,
+    /// The last runs, the newest last.
+    runs: Vec<Run>,
+}
+
+/// A result.
+#[derive(Debug, Serialize)]
+struct Run {
+    /// `pass`, `warn`, `fail`, `error` or `skipped`.
+    status: String,
+    failures: i64,
+    /// Ms since the Unix epoch.
+    at: Option<i64>,
+    seconds: Option<f64>,
+}
+
+impl Test {
+    fn newest(&self) -> Option<i64> {
+        self.runs.last().and_then(|run| run.at)
+    }
+
+    /// The worst first.
+    fn rank(&self) -> usize {
+        let status = self.runs.last().map(|run| run.status.as_str());
+        let worst_first = ["error", "fail", "warn", "skipped"];
+        worst_first.iter().position(|name| status == Some(name)).unwrap_or(worst_first.len())
+    }
+}
+
+/// Every test that ran lately; those that need somebody first, then by name.
+pub(super) fn all(warehouse: &dyn Warehouse) -> Result<Vec<Test>, WarehouseError> {
+    let rows = query_table(warehouse, TESTS, &[Value::Int(RUNS as i64)])?.rows;
+    let counts = query_table(warehouse, FAILURE_COUNTS, &[])?.rows;
+    let counts: BTreeMap<&str, (i64, i64)> = counts
+        .iter()
+        .filter_map(|row| Some((row[0].as_str()?, (row[1].as_i64()?, row[2].as_i64()?))))
+        .collect();
+    let mut tests: Vec<Test> = Vec::new();
+    for row in &rows {
+        let id = text(&row[0]);
+        if tests.last().is_none_or(|last| last.id != id) {
+            let (open_rows, all_rows) = counts.get(id.as_str()).copied().unwrap_or_default();
+            tests.push(Test {
+                id,
+                name: text(&row[1]),
+                kind: text(&row[2]),
+                attached: row[3].as_str().map(str::to_owned),
+                column: row[4].as_str().map(str::to_owned),
+                severity: text(&row[5]),
+                message: row[8].as_str().map(str::to_owned),
+                engine: text(&row[9]),
+                open_rows,
+                all_rows,
+                runs: Vec::new(),
+            });
+        }
+        // Runs of the same moment may be more than were asked for.
+        if let Some(test) = tests.last_mut().filter(|test| test.runs.len() < RUNS) {
+            test.runs.push(Run {
+                status: text(&row[6]),
+                failures: row[7].as_i64().unwrap_or(0),
+                at: time(&row[10]),
+                seconds: row[11].as_f64(),
+            });
+        }
+    }
+    for test in &mut tests {
+        test.runs.reverse();
+    }
+    let newest = tests.iter().filter_map(Test::newest).max();
+    tests.retain(|test| test.newest().zip(newest).is_none_or(|(at, newest)| newest - at < GONE_MS));
+    tests.sort_by(|a, b| (a.rank(), &a.name, &a.id).cmp(&(b.rank(), &b.name, &b.id)));
+    Ok(tests)
+}
+
+/// The rows of a test.
+#[derive(Debug, Serialize)]
+pub(super) struct Failures {
+    rows: Vec<Failure>,
+    /// False when there are more than are shown.
+    is_complete: bool,
+}
+
+/// A row that fails, or did.
+#[derive(Debug, Serialize)]
+struct Failure {
+    id: i64,
+    /// As JSON.
+    row: String,
+    first_seen: Option<i64>,
+    last_seen: Option<i64>,
+    /// Null while it fails.
+    resolved_at: Option<i64>,
+}
+
+/// Those that still fail first, each by the time when they were first seen, the newest first.
+pub(super) fn failures(warehouse: &dyn Warehouse, test: &str) -> Result<Failures, WarehouseError> {
+    let mut failures = Failures { rows: Vec::new(), is_complete: true };
+    for sql in [OPEN_FAILURES, RESOLVED_FAILURES] {
+        let mut rows = query_table(warehouse, sql, &[Value::from(test), Value::Int(ROWS + 1)])?.rows;
+        failures.is_complete &= rows.len() as i64 <= ROWS;
+        rows.truncate(ROWS as usize);
+        failures.rows.extend(rows.iter().map(|row| Failure {
+            id: row[0].as_i64().unwrap_or(0),
+            row: text(&row[1]),
+            first_seen: time(&row[2]),
+            last_seen: time(&row[3]),
+            resolved_at: time(&row[4]),
+        }));
+    }
+    Ok(failures)
+}
