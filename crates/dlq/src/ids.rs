@@ -34,7 +34,7 @@ mod tests {
         let (early, late) = (Millis(1_700_000_000_000), Millis(1_700_000_000_001));
         let (a, b) = (new_id(early), new_id(late));
         assert!(is_id(&a) && a < b && a >= first_id_at(early) && a < first_id_at(late));
-        assert!(b < LAST_ID.to_owned() && a > FIRST_ID.to_owned());
+        assert!(b.as_str() < LAST_ID && a.as_str() > FIRST_ID);
         assert!(!is_id("x") && !is_id(&a.to_uppercase()));
     }
 }
