@@ -60,9 +60,10 @@ fn story(harness: &Harness, warehouse: &dyn Warehouse) {
     }
 
     // Enough for no hour to be empty, which one of the tests would tell of.
+    let ndjson = [("Content-Type", "application/x-ndjson")];
     let lines = sorted_lines(&events(20_000, Format::Ndjson));
     for lines in lines.chunks(10_000) {
-        assert_eq!(harness.post(&[], &lines.join(&b'\n')).status, 202);
+        assert_eq!(harness.post(&ndjson, &lines.join(&b'\n')).status, 202);
     }
     harness.process_into(warehouse);
     let before = Millis::now().0;
