@@ -6,12 +6,12 @@ mod common;
 use std::sync::Arc;
 
 use adpipe_event::Millis;
-use adpipe_generate::Format;
+use adpipe_generate::{Config, Generator};
 use adpipe_testkit::postgres::Postgres;
 use adpipe_transform::{Command, Project, ProjectFiles, RunOptions, RunResults, Target};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{Schema, Warehouse};
-use common::{Harness, config, docs_page, events, sorted_lines};
+use common::{Harness, config, docs_page};
 use serde_json::{Value, json};
 
 const NOT_NULL: &str = "not_null_device_types_device_type_name";
@@ -24,6 +24,16 @@ fn transform(warehouse: &dyn Warehouse, command: Command) -> RunResults {
         adpipe_transform::run(warehouse, &project, &target, &options, &|| false, &|_, _, _, _| {}).unwrap();
     adpipe_transform::history::keep(warehouse, &results).unwrap();
     results
+}
+
+/// Events of three days, enough for no hour to be empty, which one of the tests would tell of.
+fn whole_days() -> Vec<u8> {
+    let at = |time: &str| Millis::parse_sql(time).unwrap().0;
+    let (start_ms, end_ms) = (at("2014-10-21 00:00:00"), at("2014-10-24 00:00:00"));
+    let config = Config { rows: Some(10_000), start_ms, end_ms, ..Config::default() };
+    let mut bytes = Vec::new();
+    Generator::new(config).unwrap().write_all(&mut bytes).unwrap();
+    bytes
 }
 
 fn script(warehouse: &dyn Warehouse, schema: Schema, sql: &str) {
@@ -59,11 +69,7 @@ fn story(harness: &Harness, warehouse: &dyn Warehouse) {
         assert_eq!((&source["state"], &source["newest_commit"]), (&json!("empty"), &json!(null)));
     }
 
-    // Enough for no hour to be empty, which one of the tests would tell of.
-    let lines = sorted_lines(&events(20_000, Format::Ndjson));
-    for lines in lines.chunks(10_000) {
-        assert_eq!(harness.post(&[], &lines.join(&b'\n')).status, 202);
-    }
+    assert_eq!(harness.post(&[], &whole_days()).status, 202);
     harness.process_into(warehouse);
     let before = Millis::now().0;
     let built = transform(warehouse, Command::Build);
