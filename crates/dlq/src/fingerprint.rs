@@ -19,9 +19,7 @@ pub(crate) fn mask(message: &str) -> String {
         } else if character == '\'' && skip_character(&mut rest) {
             masked.push_str("\"…\"");
         } else if (character.is_ascii_digit() || is_sign(character, &rest)) && !after_word {
-            while rest.peek().is_some_and(|next| next.is_ascii_alphanumeric() || matches!(next, '.' | '_')) {
-                rest.next();
-            }
+            skip_number(&mut rest);
             masked.push('#');
         } else {
             masked.push(character);
@@ -42,6 +40,17 @@ fn skip_quoted(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, close: char)
         } else if character == close {
             return;
         }
+    }
+}
+
+/// Skips the rest of a number. Of a range, `0..=99`, the dots stay.
+fn skip_number(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    while let Some(next) = rest.peek().copied() {
+        let is_point = next == '.' && rest.clone().nth(1).is_some_and(|digit| digit.is_ascii_digit());
+        if !next.is_ascii_alphanumeric() && next != '_' && !is_point {
+            return;
+        }
+        rest.next();
     }
 }
 
@@ -89,7 +98,7 @@ mod tests {
             ("'\\u{1f}' at byte 5", "\"…\" at byte #"),
             ("it doesn't 'fit'", "it doesn't 'fit'"),
             ("'\\'' at byte 5", "\"…\" at byte #"),
-            ("C21 -77 is out of range -1..=9", "C21 # is out of range #=#"),
+            ("C21 -77 is out of range -1..=9", "C21 # is out of range #..=#"),
             ("C14 is missing", "C14 is missing"),
             ("byte 0x1f at 3.5e7", "byte # at #"),
             ("unterminated \"quote", "unterminated \"…\""),

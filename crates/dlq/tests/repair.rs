@@ -168,7 +168,7 @@ fn a_canary_that_fails_leaves_the_rest_alone() {
         assert_eq!(jobs::outcomes(&rig.dlq, &job.job_id).unwrap().failed, 20);
         assert_eq!(
             jobs::failures(&rig.dlq, &job.job_id).unwrap(),
-            vec![("click # is out of range #=#".to_owned(), 20)]
+            vec![("click # is out of range #..=#".to_owned(), 20)]
         );
         assert_eq!(rig.number("select count(*) from errors.dlq_errors where retry_count > 0"), 20);
         rig.await_status(Status::Exhausted, 300);

@@ -112,9 +112,18 @@ impl Intake<'_> {
                         // to write. What is on its way to the warehouse is fenced there: whoever
                         // claims a partition's offsets second is told, and starts from the stored
                         // ones.
-                        batch = MicroBatch { generation, ..MicroBatch::default() };
+                        let topic = sources[index].topic;
                         sources[index].assigned = partitions;
-                        for source in &mut sources {
+                        let holds = |of_topic: &dyn Fn(Topic) -> bool| {
+                            batch.shares.iter().any(|share| of_topic(share.topic))
+                        };
+                        let is_void = holds(&|of| of == topic);
+                        // Records of the other topic that are void with it have to be read again.
+                        let also_others = is_void && holds(&|of| of != topic);
+                        if is_void {
+                            batch = MicroBatch { generation, ..MicroBatch::default() };
+                        }
+                        for source in sources.iter_mut().filter(|s| also_others || s.topic == topic) {
                             self.seek_all(source)?;
                         }
                     }

@@ -109,6 +109,15 @@ impl KafkaConsumer {
         Ok(())
     }
 
+    /// Waits for the group's word; what was fetched meanwhile is void, as it is from before a seek.
+    fn await_revocation(&mut self, timeout: Duration) -> Result<Polled, LogError> {
+        match self.consumer.poll(timeout) {
+            None | Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => {}
+            Some(Err(error)) => self.check(&error)?,
+        }
+        Ok(self.take_assignment().unwrap_or(Polled::Idle))
+    }
+
     /// Waits for one thing and takes all that is there behind it.
     fn fetch(&mut self, max_bytes: usize, timeout: Duration) -> Result<(), LogError> {
         let mut wait = timeout;
@@ -235,6 +244,11 @@ impl KafkaConsumer {
 impl Consumer for KafkaConsumer {
     fn poll(&mut self, max_bytes: usize, timeout: Duration) -> Result<Polled, LogError> {
         if self.is_unplaced {
+            // What the group has taken away must not be assigned again: librdkafka aborts the
+            // process for it. That it is taken away is told by one of the next polls.
+            if self.consumer.assignment_lost() {
+                return self.await_revocation(timeout);
+            }
             self.place()?;
         }
         self.commit();
