@@ -9,7 +9,7 @@ use adpipe_dlq::Dlq;
 use adpipe_log::kafka::{KafkaLog, KafkaOptions};
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Offset, Topic};
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_stream::housekeeping::Retention;
 use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;

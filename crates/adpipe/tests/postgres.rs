@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use adpipe_log::sqlite::SqliteLog;
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_stream::StreamConfig;
 use adpipe_stream::backlog::lag;
 use adpipe_stream::shutdown::Shutdown;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_schedule::TaskPrograms;
 use adpipe_schedule::dag::Dags;
 use adpipe_schedule::scheduler::{Scheduler, SchedulerConfig, Tick};

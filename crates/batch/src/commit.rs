@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::{EventBatch, Millis};
 use adpipe_log::{EventLog, Headers, Records, Topic, header};
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::windows;

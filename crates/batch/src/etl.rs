@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::{Millis, Rules};
 use adpipe_log::EventLog;
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Warehouse, query_table};

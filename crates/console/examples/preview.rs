@@ -14,7 +14,7 @@ use adpipe_event::Millis;
 use adpipe_generate::{Config, Generator};
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Records, Topic, append_and_wait};
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
 use adpipe_transform::{Project, ProjectFiles, Target, TransformError};

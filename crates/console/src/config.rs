@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adpipe_dlq::Dlq;
 use adpipe_log::EventLog;
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_schedule::dag::Dags;
 use adpipe_warehouse::Warehouse;
 

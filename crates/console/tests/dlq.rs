@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use adpipe_log::{Headers, Records, Topic, append_and_wait};
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
 use common::{Answer, Harness, config};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use adpipe_log::EventLog;
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_warehouse::{Dialect, Schema, Session, Transaction, Warehouse};
 
 use crate::error::DlqError;

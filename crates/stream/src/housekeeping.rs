@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use adpipe_log::{EventLog, Offset, Topic};
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_warehouse::{Warehouse, errors};
 
 use crate::StreamError;

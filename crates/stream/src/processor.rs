@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::{ErrorType, EventError, Millis};
 use adpipe_log::{EventLog, LogError, Records, Topic};
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_warehouse::{Commit, Counts, Inserted, StreamWriter, Warehouse, WarehouseError};
 
 use crate::archived::{ArchivedIds, hours_of};

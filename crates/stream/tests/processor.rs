@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Offset, Records, Topic, header};
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor, verify};
 use adpipe_warehouse::sqlite::SqliteWarehouse;

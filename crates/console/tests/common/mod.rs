@@ -13,7 +13,7 @@ use adpipe_dlq::{Dlq, DlqSettings};
 use adpipe_generate::{Config, Format, Generator};
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Topic};
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor};
 use adpipe_transform::{Project, ProjectFiles, Target};

@@ -11,7 +11,7 @@ use adpipe_dlq::{Dlq, DlqSettings, Filter, Status};
 use adpipe_event::Millis;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Records, Topic, append_and_wait};
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::verify::verify;
 use adpipe_stream::{StreamConfig, processor};

@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     Step { version: 3, name: "scheduler, runs", sql: include_str!("../../sql/postgres/0003_runs.sql") },
     Step { version: 4, name: "data tests", sql: include_str!("../../sql/postgres/0004_data_tests.sql") },
     Step { version: 5, name: "archive, raw files", sql: include_str!("../../sql/postgres/0005_archive.sql") },
+    Step { version: 6, name: "monitoring", sql: include_str!("../../sql/postgres/0006_monitoring.sql") },
 ];
 
 /// The newest step that is applied; 0 for none.

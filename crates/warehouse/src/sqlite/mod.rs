@@ -61,6 +61,7 @@ fn migrations(schema: Schema) -> &'static [Migration] {
             },
             Migration { version: 2, name: "data tests", sql: include_str!("../../sql/sqlite/ops_0002.sql") },
             Migration { version: 3, name: "raw files", sql: include_str!("../../sql/sqlite/ops_0003.sql") },
+            Migration { version: 4, name: "monitoring", sql: include_str!("../../sql/sqlite/ops_0004.sql") },
         ],
         Schema::Analytics => &[],
     }

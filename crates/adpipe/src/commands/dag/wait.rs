@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use adpipe_event::Millis;
-use adpipe_monitor::Metrics;
+use adpipe_metrics::Metrics;
 use adpipe_schedule::requests;
 use adpipe_schedule::scheduler::Scheduler;
 use adpipe_schedule::state::{RunKey, TaskState, TryKey};

@@ -1,0 +1,63 @@
+//! What can be measured.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Something that alerts watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// Records committed by the stream per minute, valid, invalid and duplicate, over the window.
+    Throughput,
+    /// The 95th percentile from append to commit over the window, seconds.
+    Latency,
+    /// Share of invalid records among valid and invalid ones over the window.
+    ErrorShare,
+    /// [`Signal::ErrorShare`] as a multiple of what an objective of 99.9 % allows: the lesser of
+    /// the window's and the short window's.
+    BurnRate,
+    /// Seconds since the last commit while records wait.
+    Stalled,
+    /// Records that wait (charted, watched through [`Signal::LagGrowth`]).
+    Lag,
+    /// So many more wait than a window ago.
+    LagGrowth,
+    /// Open errors of the dead-letter queue (charted, watched through [`Signal::DlqGrowth`]).
+    DlqOpen,
+    /// Errors that wait for a person.
+    DlqExhausted,
+    /// So many more errors are open than a window ago.
+    DlqGrowth,
+    /// Failed runs of a DAG in a row, up to its newest; label `dag`.
+    DagFailures,
+    /// Seconds since a DAG's run should have started; label `dag`.
+    DagOverdue,
+    /// Data tests whose newest result is `fail` or `error`.
+    FailingDataTests,
+    /// Seconds by which a source is older than it may be; label `source`.
+    SourceOverdue,
+    /// Seconds since a process that did not end in order was seen; label `process`.
+    Silent,
+    /// Seconds since the warehouse answered.
+    WarehouseSilent,
+    /// Free share of the disk where a process keeps its data; label `host`.
+    DiskFree,
+    /// Seconds that the oldest unsent message to Slack waits.
+    NotificationsWaiting,
+}
+
+/// The labels of a measurement.
+pub type Labels = BTreeMap<String, String>;
+
+/// One measurement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// Which of the signal's series it is; empty for signals with one series.
+    pub labels: Labels,
+    /// In the signal's unit.
+    pub value: f64,
+    /// What a person should know beside it, as a JSON value: the causes with most errors, the
+    /// tests that fail. Null when there is nothing to add.
+    pub context: serde_json::Value,
+}
