@@ -1,7 +1,5 @@
 //! What can go wrong in a batch run, by what the caller does about it.
 
-use std::path::{Path, PathBuf};
-
 /// A failure that ends the run. What is committed stays; the next run goes on from there.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
@@ -11,11 +9,11 @@ pub enum BatchError {
     /// The error topic cannot be written.
     #[error(transparent)]
     Log(#[from] adpipe_log::LogError),
-    /// The archive's folder cannot be read or written.
-    #[error("archive {path}: {reason}", path = path.display())]
+    /// The archive cannot be read or written.
+    #[error("archive {location}: {reason}")]
     Archive {
-        /// The file or folder.
-        path: PathBuf,
+        /// The file, folder or bucket.
+        location: String,
         /// What happened.
         reason: String,
     },
@@ -31,8 +29,8 @@ pub enum BatchError {
 }
 
 impl BatchError {
-    /// A failure of the archive's folder.
-    pub(crate) fn archive(path: &Path, reason: impl std::fmt::Display) -> BatchError {
-        BatchError::Archive { path: path.to_path_buf(), reason: reason.to_string() }
+    /// A failure of the archive.
+    pub(crate) fn archive(location: impl ToString, reason: impl ToString) -> BatchError {
+        BatchError::Archive { location: location.to_string(), reason: reason.to_string() }
     }
 }

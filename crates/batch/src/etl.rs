@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use adpipe_event::{Millis, Rules};
+use adpipe_event::{ErrorType, Millis, Rules};
 use adpipe_log::EventLog;
 use adpipe_metrics::Metrics;
 use adpipe_sql::section;
@@ -201,6 +201,7 @@ fn read_files(
             sets: HourSets::new(place.warehouse, place.archive),
             segment: Segment::new(1, config.segment_rows.max(1)),
             next_row: 0,
+            taken_back: None,
             files,
             progress,
             committed,
@@ -282,6 +283,8 @@ struct Sorter<'a> {
     segment: Segment,
     /// Number of the current file's next row.
     next_row: u64,
+    /// What the current file's account has of a row that is read again.
+    taken_back: Option<ErrorType>,
     files: &'a [RawFile],
     progress: &'a Progress,
     committed: &'a AtomicU64,
@@ -315,6 +318,7 @@ impl Sorter<'_> {
             }
             Item::Start { file, start, next_row } => {
                 self.next_row = next_row;
+                self.taken_back = start.taken_back;
                 self.segment.delta(file).start = Some(*start);
             }
             Item::Piece { file, parsed } => self.add(file, *parsed)?,
@@ -351,7 +355,10 @@ impl Sorter<'_> {
             self.segment.errors.push(ErrorRow { file, row: base_row + record.row, record });
         }
         let next_row = self.next_row;
+        let taken_back = self.taken_back.take();
         let delta = self.segment.delta(file);
+        // With the row that is read again, so that the account never lacks it.
+        delta.taken_back = delta.taken_back.or(taken_back);
         delta.counts.add(&counts);
         delta.end = Some((end_position, next_row, tail));
         let times = events.event_times();

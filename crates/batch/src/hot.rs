@@ -60,7 +60,7 @@ fn fill_from(
             }
         }
     });
-    read.map_err(|error| BatchError::archive(&archive.root().join(path), error))?;
+    read.map_err(|error| BatchError::archive(archive.location(), error))?;
     Ok(outcome?)
 }
 

@@ -10,6 +10,7 @@ pub mod dbt;
 pub mod kafka;
 pub mod postgres;
 pub mod proxy;
+pub mod s3;
 mod skip;
 pub mod slack;
 

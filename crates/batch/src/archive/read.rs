@@ -1,8 +1,5 @@
 //! Reads ids and events out of a file of the archive.
 
-use std::fs::File;
-use std::path::Path;
-
 use adpipe_event::{Event, EventBatch, Millis};
 use adpipe_warehouse::{ArchiveIds, ArchiveReadError};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -11,6 +8,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
 
+use super::part::Part;
 use super::{Archive, schema};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -105,11 +103,9 @@ impl Archive {
     /// # Errors
     /// As [`ArchiveIds::ids_of_hour`].
     pub fn rows_and_bytes(&self, path: &str) -> Result<(u64, u64), ArchiveReadError> {
-        let whole = self.root().join(path);
-        let file = open(path, &whole)?;
-        let bytes = file.metadata().map_err(|error| unavailable(&whole, error))?.len();
-        let reader = SerializedFileReader::new(file).map_err(|error| damaged(&whole, &error))?;
-        Ok((reader.metadata().file_metadata().num_rows() as u64, bytes))
+        let part = self.open(path)?;
+        let reader = SerializedFileReader::new(part.clone()).map_err(|error| part.error(&error))?;
+        Ok((reader.metadata().file_metadata().num_rows() as u64, part.size()))
     }
 
     /// Goes through the row groups that may hold events of `hour`.
@@ -119,9 +115,8 @@ impl Archive {
         hour: Option<Millis>,
         mut on_group: impl FnMut(&dyn RowGroupReader) -> Result<(), ParquetError>,
     ) -> Result<(), ArchiveReadError> {
-        let whole = self.root().join(path);
-        let file = open(path, &whole)?;
-        let reader = SerializedFileReader::new(file).map_err(|error| damaged(&whole, &error))?;
+        let part = self.open(path)?;
+        let reader = SerializedFileReader::new(part.clone()).map_err(|error| part.error(&error))?;
         for index in 0..reader.num_row_groups() {
             if hour.is_some_and(|hour| !may_hold(&reader, index, hour)) {
                 continue;
@@ -129,29 +124,19 @@ impl Archive {
             reader
                 .get_row_group(index)
                 .and_then(|group| on_group(group.as_ref()))
-                .map_err(|error| damaged(&whole, &error))?;
+                .map_err(|error| part.error(&error))?;
         }
         Ok(())
     }
-}
 
-fn open(path: &str, whole: &Path) -> Result<File, ArchiveReadError> {
-    File::open(whole).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => ArchiveReadError::Missing(path.to_owned()),
-        _ => unavailable(whole, error),
-    })
-}
-
-fn unavailable(path: &Path, error: std::io::Error) -> ArchiveReadError {
-    ArchiveReadError::Unavailable(format!("{}: {error}", path.display()))
-}
-
-fn damaged(path: &Path, error: &ParquetError) -> ArchiveReadError {
-    ArchiveReadError::Damaged(format!("{}: {error}", path.display()))
+    fn open(&self, path: &str) -> Result<Part, ArchiveReadError> {
+        let file = self.store.open(path)?;
+        Ok(Part::new(self.store.location_of(path), file))
+    }
 }
 
 /// Whether the row group's own statistics leave room for the hour.
-fn may_hold(reader: &SerializedFileReader<File>, group: usize, hour: Millis) -> bool {
+fn may_hold(reader: &SerializedFileReader<Part>, group: usize, hour: Millis) -> bool {
     match reader.metadata().row_group(group).column(schema::EVENT_TIME).statistics() {
         Some(Statistics::Int64(times)) => match (times.min_opt(), times.max_opt()) {
             (Some(first), Some(last)) => *first < hour.0 + HOUR_MS && *last >= hour.0,
