@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Folder, shown};
@@ -22,21 +22,25 @@ ids = duckdb.sql(f\"select count(distinct event_id), min(length(site_id)), count
 print(json.dumps([[list(map(str, row)) for row in by_duckdb], [list(map(str, row)) for row in by_polars], ids]))
 ";
 
-fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("ADPIPE_BENCH_PYTHON").map(PathBuf::from);
-    let ours = std::env::var_os("HOME")
-        .map(|home| PathBuf::from(home).join(".cache/adpipe/venvs/archive-readers/bin/python"));
-    named.or(ours).filter(|path| path.exists())
+/// A Python that has both; none when it cannot be had, see [`adpipe_testkit::skip`].
+fn python(test: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("ADPIPE_BENCH_PYTHON").map(PathBuf::from).filter(|path| path.exists());
+    if named.is_some() {
+        return named;
+    }
+    let pins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/requirements-archive-readers.txt");
+    match adpipe_testkit::venv::environment("archive-readers", &pins) {
+        Ok(bin) => Some(bin.join("python")),
+        Err(reason) => {
+            adpipe_testkit::skip(test, &reason);
+            None
+        }
+    }
 }
 
 #[test]
 fn duckdb_and_polars_get_the_same_sums() {
-    let Some(python) = python() else {
-        return adpipe_testkit::skip(
-            "duckdb_and_polars_get_the_same_sums",
-            "no Python with duckdb and polars",
-        );
-    };
+    let Some(python) = python("duckdb_and_polars_get_the_same_sums") else { return };
     let folder = Folder::new();
     std::fs::create_dir_all(folder.join("data/raw")).unwrap();
     folder.generate(

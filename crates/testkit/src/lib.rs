@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod s3;
 mod skip;
 pub mod slack;
+pub mod venv;
 
 pub use skip::skip;
 

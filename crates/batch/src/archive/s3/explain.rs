@@ -67,7 +67,12 @@ fn is_redirect(text: &str) -> bool {
 
 /// The error and what it comes from.
 fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let this = next?;
+        next = this.source();
+        Some(this)
+    })
 }
 
 fn chain(error: &object_store::Error) -> String {
