@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 mod common;
+#[path = "common/pipeline.rs"]
+mod pipeline;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +23,18 @@ by_polars = frame.group_by('event_date').agg(polars.len(), polars.col('click').s
 ids = duckdb.sql(f\"select count(distinct event_id), min(length(site_id)), count(c21) from read_parquet('{files}')\").fetchall()
 print(json.dumps([[list(map(str, row)) for row in by_duckdb], [list(map(str, row)) for row in by_polars], ids]))
 ";
+
+/// The same sums as adpipe has them.
+const DAYS: &str = "select substr(window_start, 1, 10) as day, sum(impressions) as n, sum(clicks) as c
+    from realtime.metrics_hourly group by 1 order by 1";
+
+fn days(answer: &str) -> Vec<Value> {
+    let days: Value = serde_json::from_str(answer).unwrap();
+    let row = |day: &Value| {
+        serde_json::json!([day["day"].as_str().unwrap(), day["n"].to_string(), day["c"].to_string()])
+    };
+    days.as_array().unwrap().iter().map(row).collect()
+}
 
 /// A Python that has both; none when it cannot be had, see [`adpipe_testkit::skip`].
 fn python(test: &str) -> Option<PathBuf> {
@@ -61,17 +75,7 @@ fn duckdb_and_polars_get_the_same_sums() {
         ],
     );
     folder.run(&["etl"]);
-    let sql = "select substr(window_start, 1, 10) as day, sum(impressions) as n, sum(clicks) as c
-               from realtime.metrics_hourly group by 1 order by 1";
-    let days: Value = serde_json::from_str(&folder.run(&["sql", "--json", sql])).unwrap();
-    let days: Vec<Value> = days
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|day| {
-            serde_json::json!([day["day"].as_str().unwrap(), day["n"].to_string(), day["c"].to_string()])
-        })
-        .collect();
+    let days = days(&folder.run(&["sql", "--json", DAYS]));
     assert_eq!(days.len(), 4);
     let output =
         Command::new(python).args(["-c", SCRIPT]).arg(folder.join("data/processed")).output().unwrap();
@@ -82,4 +86,38 @@ fn duckdb_and_polars_get_the_same_sums() {
     assert_eq!(found[1], Value::Array(days), "Polars");
     let events = folder.row("select sum(impressions) as n from realtime.metrics_hourly")["n"].clone();
     assert_eq!(found[2][0][0], events, "every id once");
+}
+
+/// By Polars alone: DuckDB would have to download its extension for S3.
+#[cfg(feature = "s3")]
+const SCRIPT_FOR_S3: &str = "
+import json, sys
+import polars
+options = {'aws_endpoint_url': sys.argv[2], 'aws_access_key_id': sys.argv[3], 'aws_secret_access_key': sys.argv[4],
+           'aws_region': 'us-east-1', 'aws_allow_http': 'true'}
+frame = polars.scan_parquet(sys.argv[1] + '/*/*.parquet', hive_partitioning=True, storage_options=options)
+by_polars = frame.group_by('event_date').agg(polars.len(), polars.col('click').sum()).sort('event_date').collect().rows()
+print(json.dumps([list(map(str, row)) for row in by_polars]))
+";
+
+#[cfg(feature = "s3")]
+#[test]
+fn polars_gets_the_same_sums_from_an_object_store() {
+    use adpipe_testkit::s3::{ACCESS_KEY, S3, SECRET_KEY};
+    let test = "polars_gets_the_same_sums_from_an_object_store";
+    let Some(python) = python(test) else { return };
+    let Some(server) = S3::start(test) else { return };
+    let pipeline = pipeline::Pipeline::with_store(pipeline::Bucket::make(&server, "ads"));
+    pipeline::ten_files(&pipeline, 10_000);
+    pipeline.run(&["etl"]);
+    let days = days(&pipeline.run(&["sql", "--json", DAYS]));
+    assert_eq!(days.len(), 2);
+    let url = pipeline.store.as_ref().unwrap().url();
+    let output = Command::new(python)
+        .args(["-c", SCRIPT_FOR_S3, &url, &server.endpoint(), ACCESS_KEY, SECRET_KEY])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", shown(&output));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found, Value::Array(days));
 }

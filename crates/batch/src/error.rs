@@ -23,6 +23,17 @@ pub enum BatchError {
     /// The archive was changed by somebody who does not hold its lock.
     #[error("somebody else has added to the archive meanwhile; run it again")]
     Overtaken,
+    /// The warehouse names no part of the archive, and the archive has old ones.
+    #[error(
+        "archive {location} has parts that this warehouse does not know, {example} for one: it belongs to another warehouse; \
+         name another place in archive.url, or remove them"
+    )]
+    Foreign {
+        /// The archive.
+        location: String,
+        /// One of the parts.
+        example: String,
+    },
     /// A thread could not be started, or ended by a panic.
     #[error("batch: {0}")]
     Thread(String),

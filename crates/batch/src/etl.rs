@@ -17,7 +17,7 @@ use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Warehouse, query_table};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, date_of, is_written_before};
 use crate::commit::{Account, Committer};
 use crate::discover::{RawFile, discover, is_of_date};
 use crate::files::{self, FileState};
@@ -31,6 +31,8 @@ use crate::{BatchError, closed, hints, hot, lock, merge};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const PATHS: &str = section(ARCHIVE_SQL, "paths");
+
+const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Threads of a kind, at most: memory grows with each.
 const MOST_THREADS: usize = 4;
@@ -97,6 +99,14 @@ pub fn run(
         let named = query_table(place.warehouse, PATHS, &[])?;
         let named: HashSet<String> = named.rows.iter().map(|row| row[0].to_string()).collect();
         let strays = place.archive.strays(&named)?;
+        // What crashed runs of this warehouse left behind before it named anything is not old.
+        let yesterday = date_of(Millis(Millis::now().0 - 2 * DAY_MS));
+        if named.is_empty()
+            && let Some(example) = strays.iter().find(|path| is_written_before(path, &yesterday))
+        {
+            let location = place.archive.location();
+            return Err(BatchError::Foreign { location, example: example.clone() });
+        }
         if !strays.is_empty() {
             place.warehouse.sync()?;
             place.archive.sweep(&strays)?;

@@ -26,6 +26,7 @@ use folder::Folder;
 use store::Store;
 
 pub use store::StoreError;
+pub(crate) use write::is_written_before;
 pub use write::{OfHour, PartFile, Rows, rows_by_date};
 
 /// The archive. Cheap to clone.

@@ -60,12 +60,12 @@ impl Part {
 
 /// Reads on from a place.
 #[derive(Debug)]
-pub(crate) struct From {
+pub(crate) struct ReadFrom {
     part: Part,
     position: u64,
 }
 
-impl Read for From {
+impl Read for ReadFrom {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.part.read_at(self.position, buffer)?;
         self.position += count as u64;
@@ -80,10 +80,10 @@ impl Length for Part {
 }
 
 impl ChunkReader for Part {
-    type T = BufReader<From>;
+    type T = BufReader<ReadFrom>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        Ok(BufReader::new(From { part: self.clone(), position: start }))
+        Ok(BufReader::new(ReadFrom { part: self.clone(), position: start }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {

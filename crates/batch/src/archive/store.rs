@@ -84,7 +84,7 @@ pub(crate) trait Store: Send + Sync + Debug {
 }
 
 /// A file that is being written.
-pub(crate) trait NewFile: Write + Send + Debug {
+pub(crate) trait NewFile: Write + Send + Sync + Debug {
     /// All is written: gives the size. It can be published now.
     fn complete(&mut self) -> Result<u64, StoreError>;
 

@@ -162,6 +162,13 @@ impl Archive {
     }
 }
 
+/// Whether a part was written before a day (`YYYY-MM-DD`), as its name says.
+pub(crate) fn is_written_before(path: &str, day: &str) -> bool {
+    let day = day.replace('-', "");
+    let written = path.split_once("/part-").and_then(|(_, name)| name.get(..day.len()));
+    written.is_some_and(|written| written.bytes().all(|byte| byte.is_ascii_digit()) && *written < *day)
+}
+
 /// A name that no other part has or had.
 fn part_name() -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -275,4 +282,20 @@ fn write_column<T: DataType>(
     };
     column.typed::<T>().write_batch(values, levels, None)?;
     column.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_says_when_it_was_written() {
+        let path = format!("event_date=2014-10-21/{}", part_name());
+        assert!(is_written_before(&path, "2999-01-01") && !is_written_before(&path, "2020-01-01"), "{path}");
+        for other in
+            ["event_date=2014-10-21/.unfinished-part-20200101T.parquet", "event_date=x/part-1.parquet"]
+        {
+            assert!(!is_written_before(other, "2999-01-01"), "{other}");
+        }
+    }
 }
