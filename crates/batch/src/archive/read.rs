@@ -1,5 +1,7 @@
 //! Reads ids and events out of a file of the archive.
 
+use std::ops::Range;
+
 use adpipe_event::{Event, EventBatch, Millis};
 use adpipe_warehouse::{ArchiveIds, ArchiveReadError};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -38,8 +40,9 @@ impl ArchiveIds for Archive {
         hour: Millis,
         on_id: &mut dyn FnMut(&str),
     ) -> Result<(), ArchiveReadError> {
-        self.row_groups(path, Some(hour), |group| {
-            let (start, end) = rows_of_hour(group, hour)?;
+        let times = hour..Millis(hour.0 + HOUR_MS);
+        self.row_groups(path, Some(&times), |group| {
+            let (start, end) = rows_within(group, &times)?;
             for id in texts(group, schema::EVENT_ID, start, end - start)? {
                 on_id(as_str(&id)?);
             }
@@ -49,20 +52,20 @@ impl ArchiveIds for Archive {
 }
 
 impl Archive {
-    /// Calls `on_events` with the events of a part, a row group at a time; with an hour, with those
-    /// of that hour only.
+    /// Calls `on_events` with the events of a part, a row group at a time; with times, with those
+    /// of that time only.
     ///
     /// # Errors
     /// As [`ArchiveIds::ids_of_hour`].
     pub fn events(
         &self,
         path: &str,
-        hour: Option<Millis>,
+        times: Option<Range<Millis>>,
         mut on_events: impl FnMut(EventBatch),
     ) -> Result<(), ArchiveReadError> {
-        self.row_groups(path, hour, |group| {
-            let (start, end) = match hour {
-                Some(hour) => rows_of_hour(group, hour)?,
+        self.row_groups(path, times.as_ref(), |group| {
+            let (start, end) = match &times {
+                Some(times) => rows_within(group, times)?,
                 None => (0, group.metadata().num_rows() as usize),
             };
             if start < end {
@@ -108,17 +111,17 @@ impl Archive {
         Ok((reader.metadata().file_metadata().num_rows() as u64, part.size()))
     }
 
-    /// Goes through the row groups that may hold events of `hour`.
+    /// Goes through the row groups that may hold events of these times.
     fn row_groups(
         &self,
         path: &str,
-        hour: Option<Millis>,
+        times: Option<&Range<Millis>>,
         mut on_group: impl FnMut(&dyn RowGroupReader) -> Result<(), ParquetError>,
     ) -> Result<(), ArchiveReadError> {
         let part = self.open(path)?;
         let reader = SerializedFileReader::new(part.clone()).map_err(|error| part.error(&error))?;
         for index in 0..reader.num_row_groups() {
-            if hour.is_some_and(|hour| !may_hold(&reader, index, hour)) {
+            if times.is_some_and(|times| !may_hold(&reader, index, times)) {
                 continue;
             }
             reader
@@ -135,22 +138,22 @@ impl Archive {
     }
 }
 
-/// Whether the row group's own statistics leave room for the hour.
-fn may_hold(reader: &SerializedFileReader<Part>, group: usize, hour: Millis) -> bool {
+/// Whether the row group's own statistics leave room for these times.
+fn may_hold(reader: &SerializedFileReader<Part>, group: usize, wanted: &Range<Millis>) -> bool {
     match reader.metadata().row_group(group).column(schema::EVENT_TIME).statistics() {
         Some(Statistics::Int64(times)) => match (times.min_opt(), times.max_opt()) {
-            (Some(first), Some(last)) => *first < hour.0 + HOUR_MS && *last >= hour.0,
+            (Some(first), Some(last)) => *first < wanted.end.0 && *last >= wanted.start.0,
             _ => true,
         },
         _ => true,
     }
 }
 
-/// Where the rows of an hour lie in a row group, which is sorted by time.
-fn rows_of_hour(group: &dyn RowGroupReader, hour: Millis) -> Result<(usize, usize), ParquetError> {
+/// Where the rows of these times lie in a row group, which is sorted by time.
+fn rows_within(group: &dyn RowGroupReader, wanted: &Range<Millis>) -> Result<(usize, usize), ParquetError> {
     let times = times(group, 0, group.metadata().num_rows() as usize)?;
-    let start = times.partition_point(|time| *time < hour.0);
-    let end = times.partition_point(|time| *time < hour.0 + HOUR_MS);
+    let start = times.partition_point(|time| *time < wanted.start.0);
+    let end = times.partition_point(|time| *time < wanted.end.0);
     Ok((start, end))
 }
 
