@@ -119,7 +119,7 @@ impl S3Place {
                 max_backoff: Duration::from_secs(5),
                 base: 2.0,
             },
-            max_retries: usize::MAX,
+            max_retries: 1_000,
             retry_timeout: patience,
         };
         let mut builder = AmazonS3Builder::from_env()
