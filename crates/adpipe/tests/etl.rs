@@ -177,3 +177,14 @@ fn a_folder_without_read_rights_is_told_and_the_others_are_read() {
     let shut = report["files"].as_array().unwrap().iter().find(|file| file["state"] == "unreadable").unwrap();
     assert!(shut["message"].as_str().unwrap().contains("ermission denied"), "{shut}");
 }
+
+#[cfg(not(feature = "s3"))]
+#[test]
+fn an_object_store_needs_a_build_with_it() {
+    let folder = common::Folder::new();
+    let mut command = Command::new(ADPIPE);
+    command.current_dir(folder.path()).arg("etl").env("ADPIPE_ARCHIVE__URL", "s3://ads/x");
+    let output = command.output().unwrap();
+    let words = shown(&output);
+    assert!(output.status.code() == Some(2) && words.contains("build it with `--features s3`"), "{words}");
+}
