@@ -240,7 +240,8 @@ pub struct EtlArgs {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Only files whose names hold this date, and closed hours of it: YYYY-MM-DD
+    /// Only files whose names hold this date (2014-10-21, 20141021 or 2014_10_21), with all their
+    /// rows, whatever their times; and of what came by stream only closed hours of this day
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
 

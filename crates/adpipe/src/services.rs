@@ -17,6 +17,7 @@ use adpipe_stream::{StreamConfig, StreamError};
 use adpipe_warehouse::Warehouse;
 use anyhow::Context;
 
+use crate::archive_place;
 use crate::config::{Config, ConfigError};
 use crate::warehouse_place::WarehousePlace;
 
@@ -28,6 +29,7 @@ pub struct Services {
     pub config: Config,
     pub log: Arc<dyn EventLog>,
     pub warehouse: Arc<dyn Warehouse>,
+    pub archive: Archive,
     pub metrics: Metrics,
 }
 
@@ -107,6 +109,7 @@ impl Services {
     /// Opens log and warehouse, making them when they are not there.
     pub fn open(config: Config) -> anyhow::Result<Services> {
         let place = LogPlace::of(&config)?;
+        let archive = archive_place::open(&config)?;
         let warehouse = WarehousePlace::of(&config)?.open()?;
         let log: Arc<dyn EventLog> = match place {
             LogPlace::Embedded(folder) => {
@@ -117,7 +120,7 @@ impl Services {
             #[cfg(feature = "kafka")]
             LogPlace::Kafka(options) => Arc::new(KafkaLog::open(options)?),
         };
-        Ok(Services { config, log, warehouse, metrics: Metrics::new(VERSION)? })
+        Ok(Services { config, log, warehouse, archive, metrics: Metrics::new(VERSION)? })
     }
 
     /// Opens what is there already; says what to do when nothing is.
@@ -164,13 +167,8 @@ impl Services {
             linger: stream.linger.0,
             max_future: stream.max_future.0,
             allowed_lateness: stream.allowed_lateness.0,
-            archive: Some(Arc::new(self.archive())),
+            archive: Some(Arc::new(self.archive.clone())),
         }
-    }
-
-    /// The archive.
-    pub fn archive(&self) -> Archive {
-        Archive::new(Path::new(&self.config.archive.url))
     }
 
     /// The dead-letter queue.

@@ -3,109 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 mod common;
+#[path = "common/raw_files.rs"]
+mod raw_files;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use common::{ADPIPE, Folder, Running, eventually, shown};
+use common::{ADPIPE, shown};
+use raw_files::{Etl, HEADER, csv, file, gzip, outcome, row};
 use serde_json::Value;
-
-const HEADER: &str = "id,click,hour,C1,banner_pos,site_id,site_domain,site_category,app_id,app_domain,app_category,\
-device_id,device_ip,device_model,device_type,device_conn_type,C14,C15,C16,C17,C18,C19,C20,C21";
-
-/// One row; its id says which.
-fn row(id: &str) -> String {
-    format!("{id},1,14102105,1005,0,s,d,c,a,b,e,i,p,m,1,0,1,2,3,4,5,6,7,8")
-}
-
-fn csv(ids: impl IntoIterator<Item = u32>) -> String {
-    let rows: Vec<String> = ids.into_iter().map(|id| row(&id.to_string())).collect();
-    format!("{HEADER}\n{}\n", rows.join("\n"))
-}
-
-struct Etl {
-    folder: Folder,
-}
-
-impl Etl {
-    fn new() -> Etl {
-        let folder = Folder::new();
-        std::fs::create_dir_all(folder.join("data/raw")).unwrap();
-        Etl { folder }
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        let path = self.folder.join("data/raw").join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    }
-
-    /// Runs it; must end with this code. Gives the report.
-    fn run(&self, code: i32, arguments: &[&str]) -> Value {
-        let all: Vec<&str> = ["etl", "--json"].iter().chain(arguments).copied().collect();
-        let output = self.folder.adpipe(&all).output().unwrap();
-        assert_eq!(output.status.code(), Some(code), "{}", shown(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    fn verify(&self) {
-        let verdict = self.folder.run(&["verify"]);
-        assert!(verdict.contains("zero residue"), "{verdict}");
-    }
-
-    /// Errors by file and row, each with its type; repeats once.
-    fn errors(&self) -> Vec<(String, String, String)> {
-        use adpipe_log::{EventLog, Offset, Topic, header};
-        let log = adpipe_log::sqlite::SqliteLog::open(&self.folder.join("data")).unwrap();
-        let mut errors = Vec::new();
-        let mut next = Offset(0);
-        loop {
-            let batches = log.read(Topic::Error, 0, next, 4 << 20).unwrap();
-            let Some(last) = batches.last() else { break };
-            next = last.next_offset();
-            for record in batches.iter().flat_map(|batch| batch.iter()) {
-                let text = |name| record.headers.text(name).unwrap_or_default().to_owned();
-                assert_eq!(text(header::ERROR_PARTITION), "0");
-                assert_eq!(text(header::ROW), text(header::ERROR_OFFSET));
-                errors.push((
-                    text(header::ERROR_TOPIC),
-                    text(header::ERROR_OFFSET),
-                    text(header::ERROR_TYPE),
-                ));
-            }
-        }
-        errors.sort();
-        errors.dedup();
-        errors
-    }
-
-    fn row(&self, sql: &str) -> Value {
-        self.folder.row(sql)
-    }
-}
-
-fn file<'a>(report: &'a Value, name: &str) -> &'a Value {
-    report["files"].as_array().unwrap().iter().find(|file| file["file"] == name).expect(name)
-}
-
-/// State, rows, valid, duplicates and invalid of a file in this run.
-fn outcome<'a>(report: &'a Value, name: &str) -> (&'a str, u64, u64, u64, u64) {
-    let file = file(report, name);
-    let count = |key: &str| file["this_run"][key].as_u64().unwrap();
-    (file["state"].as_str().unwrap(), count("rows"), count("valid"), count("duplicates"), count("invalid"))
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut child =
-        Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let bytes = bytes.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    output.stdout
-}
 
 #[test]
 fn each_kind_of_file_is_handled_as_its_report_says() {
@@ -198,53 +103,6 @@ fn each_kind_of_file_is_handled_as_its_report_says() {
 }
 
 #[test]
-fn a_file_that_grows_is_gone_on_with() {
-    let etl = Etl::new();
-    let whole = csv(0..100);
-    // The end of the first half lies within a row, right behind a cell: no whole event.
-    let half = whole[..whole.len() / 2].rfind("\n").unwrap() + 20;
-    etl.write("a.csv", &whole[..half]);
-    etl.write("b.csv", csv(200..210).trim_end());
-    etl.write("c.csv.gz", gzip(csv(300..310).as_bytes()));
-    let first = etl.run(0, &[]);
-    let (_, rows, valid, _, invalid) = outcome(&first, "a.csv");
-    assert_eq!((rows, invalid), (valid + 1, 1), "the row that is cut off is in error");
-    etl.write("a.csv", &whole);
-    etl.write("b.csv", csv(200..220));
-    let mut longer = gzip(csv(300..310).as_bytes());
-    longer.extend(gzip(format!("{}\n", row("310")).as_bytes()));
-    etl.write("c.csv.gz", longer);
-    let second = etl.run(0, &[]);
-    assert_eq!(file(&second, "a.csv")["because"], "grown");
-    assert_eq!(outcome(&second, "a.csv"), ("done", 100 - valid, 100 - valid, 0, 0));
-    assert_eq!(outcome(&second, "b.csv"), ("done", 10, 10, 0, 0), "a last row without a line end is whole");
-    assert_eq!(outcome(&second, "c.csv.gz"), ("done", 1, 1, 0, 0));
-    assert_eq!(etl.row("select count(*) as n from realtime.events")["n"], 131);
-    etl.verify();
-}
-
-#[test]
-fn a_file_that_is_replaced_is_another_file() {
-    let etl = Etl::new();
-    etl.write("a.csv", csv(0..10) + "bad\n");
-    assert_eq!(outcome(&etl.run(0, &[]), "a.csv"), ("done", 11, 10, 0, 1));
-    etl.write("a.csv", csv(5..15) + "worse\n");
-    let report = etl.run(0, &[]);
-    assert_eq!(file(&report, "a.csv")["because"], "replaced");
-    assert_eq!(outcome(&report, "a.csv"), ("done", 11, 5, 5, 1));
-    let errors = etl.errors();
-    assert_eq!(errors.len(), 2, "one row of two contents is two rows: {errors:?}");
-    assert_eq!((errors[0].1.as_str(), errors[1].1.as_str()), ("12", "12"));
-    assert_eq!(etl.row("select sum(valid) as n from realtime.files")["n"], 15);
-    etl.verify();
-    // The former content comes back: all of it is known.
-    etl.write("a.csv", csv(0..10) + "bad\n");
-    assert_eq!(etl.run(0, &[])["this_run"]["valid"], 0);
-    assert_eq!(etl.errors(), errors);
-    etl.verify();
-}
-
-#[test]
 fn a_thousand_small_files_are_a_few_parts() {
     let etl = Etl::new();
     for number in 0..1_000 {
@@ -320,93 +178,13 @@ fn a_folder_without_read_rights_is_told_and_the_others_are_read() {
     assert!(shut["message"].as_str().unwrap().contains("ermission denied"), "{shut}");
 }
 
+#[cfg(not(feature = "s3"))]
 #[test]
-fn what_came_by_stream_is_archived_and_leaves_the_hot_window() {
-    let etl = Etl::new();
-    let account = etl.folder.generate(
-        "events.csv",
-        &[
-            "--rows",
-            "30000",
-            "--start",
-            "2014-10-21",
-            "--end",
-            "2014-10-25",
-            "--format",
-            "csv",
-            "--seed",
-            "3",
-        ],
-    );
-    etl.folder.run(&["ingest", "--wait", "events.csv"]);
-    let report = etl.run(0, &[]);
-    assert_eq!(report["archive"]["from_stream"], account["valid"]);
-    let left = report["hot"]["out"].as_u64().unwrap();
-    assert!(left > 20_000 && left < 23_500, "three of four days: {left}");
-    let hot = etl.row("select count(*) as n, min(event_hour) as first from realtime.events");
-    assert_eq!(
-        (&hot["n"], hot["first"].as_str().unwrap() >= "2014-10-23 23"),
-        (&(30_000 - left).into(), true)
-    );
-    etl.verify();
-
-    // Again by stream and by file: nothing is new.
-    etl.folder.run(&["ingest", "--wait", "events.csv"]);
-    assert_eq!(etl.row("select sum(duplicates) as n from realtime.commits")["n"], 30_000);
-    etl.write("events.csv", std::fs::read(etl.folder.join("events.csv")).unwrap());
-    assert_eq!(outcome(&etl.run(0, &[]), "events.csv"), ("done", 30_000, 0, 30_000, 0));
-    // A late one of an hour that is archived and gone: counted once, archived at the next run.
-    std::fs::write(etl.folder.join("late.csv"), csv([1])).unwrap();
-    for duplicates in [30_000, 30_001] {
-        etl.folder.run(&["ingest", "--wait", "late.csv"]);
-        assert_eq!(etl.row("select sum(duplicates) as n from realtime.commits")["n"], duplicates);
-    }
-    etl.verify();
-    let report = etl.run(0, &[]);
-    assert_eq!((&report["archive"]["from_stream"], &report["hot"]["out"]), (&1.into(), &1.into()));
-    etl.folder.run(&["ingest", "--wait", "late.csv"]);
-    assert_eq!(etl.row("select sum(duplicates) as n from realtime.commits")["n"], 30_002);
-    etl.verify();
-}
-
-#[test]
-fn file_and_stream_at_once_count_each_event_once() {
-    let etl = Etl::new();
-    etl.folder.generate(
-        "events.csv",
-        &[
-            "--rows",
-            "200000",
-            "--start",
-            "2014-10-21",
-            "--end",
-            "2014-10-22",
-            "--format",
-            "csv",
-            "--seed",
-            "5",
-        ],
-    );
-    std::fs::copy(etl.folder.join("events.csv"), etl.folder.join("data/raw/events.csv")).unwrap();
-    let mut up = etl.folder.adpipe(&["up"]);
-    up.env("ADPIPE_STREAM__BATCH_RECORDS", "3000");
-    let up = Running::start(up);
-    let mut ingest = etl.folder.adpipe(&["ingest", "events.csv"]).stdout(Stdio::null()).spawn().unwrap();
-    eventually("the stream works", Duration::from_secs(30), || {
-        etl.row("select count(*) as n from realtime.commits")["n"].as_u64() > Some(2)
-    });
-    let report = etl.run(0, &[]);
-    assert!(ingest.wait().unwrap().success());
-    eventually("all of the log is counted", Duration::from_secs(60), || {
-        etl.row("select coalesce(sum(records), 0) as n from realtime.commits")["n"] == 200_000
-    });
-    let streamed = etl.row("select sum(valid) as n from realtime.commits")["n"].as_u64().unwrap();
-    let from_file = report["this_run"]["valid"].as_u64().unwrap();
-    assert_eq!(streamed + from_file, 200_000);
-    assert!(
-        streamed > 0 && from_file > 0,
-        "{streamed} streamed, {from_file} from the file: they did not meet"
-    );
-    drop(up);
-    etl.verify();
+fn an_object_store_needs_a_build_with_it() {
+    let folder = common::Folder::new();
+    let mut command = Command::new(ADPIPE);
+    command.current_dir(folder.path()).arg("etl").env("ADPIPE_ARCHIVE__URL", "s3://ads/x");
+    let output = command.output().unwrap();
+    let words = shown(&output);
+    assert!(output.status.code() == Some(2) && words.contains("build it with `--features s3`"), "{words}");
 }

@@ -45,6 +45,11 @@ impl Site {
 
     /// A scheduler of one DAG whose task writes what `{…}` stands for.
     fn scheduler(&self, keys: &str, words: &str) -> Scheduler {
+        self.scheduler_that_keeps(Duration::from_secs(100 * 366 * 86_400), keys, words)
+    }
+
+    /// The same, with finished runs kept for a while only.
+    fn scheduler_that_keeps(&self, keep_runs: Duration, keys: &str, words: &str) -> Scheduler {
         let text = format!(
             "[[dag]]\nid = \"d\"\n{keys}\n[[dag.task]]\nid = \"t\"\nshell = \"echo {words} >> {}\"\n",
             self.folder.join("done").display()
@@ -60,7 +65,7 @@ impl Site {
             max_tasks: 4,
             lease: Duration::from_secs(3),
             poll: Duration::from_millis(10),
-            keep_runs: Duration::from_secs(100 * 366 * 86_400),
+            keep_runs,
             follows_schedules: true,
         };
         Scheduler::new(config, Arc::clone(&self.warehouse), Metrics::new("test").unwrap())
@@ -193,4 +198,42 @@ fn of_two_schedulers_one_stands_by() {
     let Some(server) = Postgres::shared("of_two_schedulers_one_stands_by") else { return };
     let settings = PostgresSettings::from_url(&server.new_database()).unwrap();
     check(&Site::on(Arc::new(PostgresWarehouse::open(settings).unwrap())));
+}
+
+#[test]
+fn runs_that_are_kept_no_longer_go_with_their_logs() {
+    let site = Site::new();
+    let keys = "schedule = \"0 0 * * *\"";
+    let three_days = Duration::from_secs(3 * 86_400);
+    let mut scheduler = site.scheduler_that_keeps(three_days, keys, "{date}");
+    settle(&mut scheduler, at("2026-03-10T12:00:00Z"));
+    for day in 11..=16 {
+        settle(&mut scheduler, at(&format!("2026-03-{day}T00:00:01Z")));
+    }
+    // Runs, tries, and folders of logs.
+    let kept = || {
+        let count = |table: &str| {
+            let sql = format!("select count(*) from {table}");
+            let found = adpipe_warehouse::query_table(site.warehouse.as_ref(), &sql, &[]).unwrap();
+            found.rows[0][0].as_i64().unwrap() as usize
+        };
+        let logs = std::fs::read_dir(site.folder.join("logs/d")).unwrap().count();
+        [count("ops.dag_runs"), count("ops.task_runs"), logs]
+    };
+    assert_eq!((kept(), site.done().len()), ([6, 6, 6], 6));
+    // A scheduler keeps house when it begins, and every ten minutes.
+    drop(scheduler);
+    let mut scheduler = site.scheduler_that_keeps(three_days, keys, "{date}");
+    become_active(&mut scheduler, at("2026-03-16T12:00:00Z"));
+    settle(&mut scheduler, at("2026-03-16T12:00:00Z"));
+    assert_eq!(kept(), [3, 3, 3], "those of the 14th, 15th and 16th stay");
+}
+
+/// Waits until the lease of the scheduler before this one has run out.
+fn become_active(scheduler: &mut Scheduler, now: Timestamp) {
+    let started = Instant::now();
+    while matches!(scheduler.tick(now).unwrap(), Tick::StandBy) {
+        assert!(started.elapsed() < Duration::from_secs(60), "the lease does not run out");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -37,13 +37,12 @@ where excluded.kept_since > m.kept_since;
 select max(window_start) from realtime.metrics_hourly;
 
 -- name: cold_hours
--- Hours of the hot window of which the archive has events that realtime.events has not.
-select event_hour from realtime.hours
-where event_hour >= $1 and archived_rows > hot_copies
-order by event_hour;
-
--- name: parts_of_hour
-select path from realtime.archive_part_hours where event_hour = $1 order by path;
+-- Hours of the hot window of which the archive has events that realtime.events has not, by part.
+select p.path, p.event_hour
+from realtime.archive_part_hours p
+join realtime.hours h on h.event_hour = p.event_hour
+where h.event_hour >= $1 and h.archived_rows > h.hot_copies
+order by p.path, p.event_hour;
 
 -- name: add_copies
 update realtime.hours set hot_copies = hot_copies + $2 where event_hour = $1;

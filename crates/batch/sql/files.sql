@@ -37,6 +37,22 @@ set size = excluded.size, size_hash = excluded.size_hash, modified = excluded.mo
 update realtime.files set state = 'replaced', updated_at = $4
 where path = $1 and state <> 'replaced' and not (content = $2 and reading = $3);
 
+-- name: errors_by_content
+-- Rows in error of each content, as the reading of it says that found most.
+select path, content, max(parse + schema + validation + future + sink)
+from realtime.files
+group by path, content;
+
+-- name: errors_in_queue
+-- Rows of files that the dead-letter queue has, those that retention has removed included.
+select topic, sum(n)
+from (
+    select topic, count(*) as n from errors.dlq_errors where topic like 'file:%' group by topic
+    union all
+    select topic, failures as n from errors.retired where topic like 'file:%'
+) t
+group by topic;
+
 -- name: not_copied
 -- Readings that ops.ingest_files does not have as they are.
 select f.path, f.content, f.reading, f.size, f.state, f.message, f.records, f.valid, f.clicks,

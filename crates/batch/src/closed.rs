@@ -96,7 +96,7 @@ impl Work<'_> {
         if let Some(id) = failed {
             let reason =
                 format!("realtime.events has an event that adpipe did not write: {id} in hour {hour}");
-            return Err(BatchError::archive(self.place.archive.root(), reason));
+            return Err(BatchError::archive(self.place.archive.location(), reason));
         }
         if self.pending.events.len() >= EVENTS_A_PART {
             self.flush()?;

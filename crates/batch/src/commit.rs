@@ -100,7 +100,7 @@ impl<'a> Committer<'a> {
     pub fn commit(&mut self, mut segment: Segment) -> Result<(), BatchError> {
         for (file, delta) in &mut segment.deltas {
             if let Some(start) = delta.start.take() {
-                let FileStart { row, because, is_stored, columns } = start;
+                let FileStart { row, because, is_stored, columns, .. } = start;
                 let account = Account { row, because, counts: Counts::default(), is_stored, columns };
                 self.accounts.insert(*file, account);
             }
@@ -237,6 +237,9 @@ impl<'a> Committer<'a> {
             let Some(account) = self.accounts.get(file) else { continue };
             let mut row = account.row.clone();
             row.counts.add(&delta.counts);
+            if let Some(error_type) = delta.taken_back {
+                row.counts.take_invalid(error_type);
+            }
             if let Some((position, next_row, tail)) = delta.end {
                 (row.position, row.next_row, row.tail) = (position, next_row, tail);
             }

@@ -1,7 +1,5 @@
 //! What can go wrong in a batch run, by what the caller does about it.
 
-use std::path::{Path, PathBuf};
-
 /// A failure that ends the run. What is committed stays; the next run goes on from there.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
@@ -11,11 +9,11 @@ pub enum BatchError {
     /// The error topic cannot be written.
     #[error(transparent)]
     Log(#[from] adpipe_log::LogError),
-    /// The archive's folder cannot be read or written.
-    #[error("archive {path}: {reason}", path = path.display())]
+    /// The archive cannot be read or written.
+    #[error("archive {location}: {reason}")]
     Archive {
-        /// The file or folder.
-        path: PathBuf,
+        /// The file, folder or bucket.
+        location: String,
         /// What happened.
         reason: String,
     },
@@ -25,14 +23,25 @@ pub enum BatchError {
     /// The archive was changed by somebody who does not hold its lock.
     #[error("somebody else has added to the archive meanwhile; run it again")]
     Overtaken,
+    /// The warehouse names no part of the archive, and the archive has old ones.
+    #[error(
+        "archive {location} has parts that this warehouse does not know, {example} for one: it belongs to another warehouse; \
+         name another place in archive.url, or remove them"
+    )]
+    Foreign {
+        /// The archive.
+        location: String,
+        /// One of the parts.
+        example: String,
+    },
     /// A thread could not be started, or ended by a panic.
     #[error("batch: {0}")]
     Thread(String),
 }
 
 impl BatchError {
-    /// A failure of the archive's folder.
-    pub(crate) fn archive(path: &Path, reason: impl std::fmt::Display) -> BatchError {
-        BatchError::Archive { path: path.to_path_buf(), reason: reason.to_string() }
+    /// A failure of the archive.
+    pub(crate) fn archive(location: impl ToString, reason: impl ToString) -> BatchError {
+        BatchError::Archive { location: location.to_string(), reason: reason.to_string() }
     }
 }

@@ -10,14 +10,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use adpipe_event::{Millis, Rules};
+use adpipe_event::{ErrorType, Millis, Rules};
 use adpipe_log::EventLog;
 use adpipe_metrics::Metrics;
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Warehouse, query_table};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, date_of, is_written_before};
 use crate::commit::{Account, Committer};
 use crate::discover::{RawFile, discover, is_of_date};
 use crate::files::{self, FileState};
@@ -31,6 +31,8 @@ use crate::{BatchError, closed, hints, hot, lock, merge};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const PATHS: &str = section(ARCHIVE_SQL, "paths");
+
+const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Threads of a kind, at most: memory grows with each.
 const MOST_THREADS: usize = 4;
@@ -97,6 +99,14 @@ pub fn run(
         let named = query_table(place.warehouse, PATHS, &[])?;
         let named: HashSet<String> = named.rows.iter().map(|row| row[0].to_string()).collect();
         let strays = place.archive.strays(&named)?;
+        // What crashed runs of this warehouse left behind before it named anything is not old.
+        let yesterday = date_of(Millis(Millis::now().0 - 2 * DAY_MS));
+        if named.is_empty()
+            && let Some(example) = strays.iter().find(|path| is_written_before(path, &yesterday))
+        {
+            let location = place.archive.location();
+            return Err(BatchError::Foreign { location, example: example.clone() });
+        }
         if !strays.is_empty() {
             place.warehouse.sync()?;
             place.archive.sweep(&strays)?;
@@ -201,6 +211,7 @@ fn read_files(
             sets: HourSets::new(place.warehouse, place.archive),
             segment: Segment::new(1, config.segment_rows.max(1)),
             next_row: 0,
+            taken_back: None,
             files,
             progress,
             committed,
@@ -282,6 +293,8 @@ struct Sorter<'a> {
     segment: Segment,
     /// Number of the current file's next row.
     next_row: u64,
+    /// What the current file's account has of a row that is read again.
+    taken_back: Option<ErrorType>,
     files: &'a [RawFile],
     progress: &'a Progress,
     committed: &'a AtomicU64,
@@ -315,6 +328,7 @@ impl Sorter<'_> {
             }
             Item::Start { file, start, next_row } => {
                 self.next_row = next_row;
+                self.taken_back = start.taken_back;
                 self.segment.delta(file).start = Some(*start);
             }
             Item::Piece { file, parsed } => self.add(file, *parsed)?,
@@ -351,7 +365,10 @@ impl Sorter<'_> {
             self.segment.errors.push(ErrorRow { file, row: base_row + record.row, record });
         }
         let next_row = self.next_row;
+        let taken_back = self.taken_back.take();
         let delta = self.segment.delta(file);
+        // With the row that is read again, so that the account never lacks it.
+        delta.taken_back = delta.taken_back.or(taken_back);
         delta.counts.add(&counts);
         delta.end = Some((end_position, next_row, tail));
         let times = events.event_times();

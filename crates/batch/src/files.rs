@@ -1,6 +1,6 @@
 //! The account of raw files: rows of `realtime.files`, and their copy in `ops.ingest_files`.
 
-use adpipe_event::Millis;
+use adpipe_event::{ErrorType, Millis};
 use adpipe_sql::section;
 use adpipe_warehouse::{Counts, Schema, StreamTransaction, Value, Warehouse, WarehouseError, query_table};
 
@@ -51,8 +51,38 @@ impl FileState {
 pub struct Tail {
     /// Where it begins, in uncompressed bytes.
     pub position: u64,
-    /// Whether it was a whole event.
-    pub is_event: bool,
+    /// What it was as it stood.
+    pub outcome: TailOutcome,
+}
+
+/// What a last line was as it stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TailOutcome {
+    /// A whole event.
+    Event,
+    /// In error; the type is not known of accounts that were written before it was kept.
+    Error(Option<ErrorType>),
+}
+
+impl TailOutcome {
+    /// As stored: 1 for an event, 0 for an error, or less than 0 for one whose type is known.
+    fn as_number(self) -> i64 {
+        match self {
+            TailOutcome::Event => 1,
+            TailOutcome::Error(None) => 0,
+            TailOutcome::Error(Some(error_type)) => -1 - error_type as i64,
+        }
+    }
+
+    fn from_number(number: i64) -> TailOutcome {
+        match number {
+            1.. => TailOutcome::Event,
+            _ => {
+                let of_type = |error_type: &ErrorType| -1 - *error_type as i64 == number;
+                TailOutcome::Error(ErrorType::ALL.into_iter().find(of_type))
+            }
+        }
+    }
 }
 
 /// One reading of one content of a file.
@@ -93,8 +123,13 @@ pub struct FileRow {
 impl FileRow {
     /// What its records are named by in the error topic: `file:NAME@HASH`.
     pub fn error_topic(&self) -> String {
-        format!("file:{}@{}", self.path, self.content)
+        error_topic(&self.path, &self.content)
     }
+}
+
+/// What rows of a content are named by in the error topic.
+pub(crate) fn error_topic(path: &str, content: &str) -> String {
+    format!("file:{path}@{content}")
 }
 
 /// All readings of a file, oldest first.
@@ -118,7 +153,8 @@ fn read(path: &str, row: &[Value]) -> FileRow {
         message: row[6].to_string(),
         position: count(7),
         next_row: count(8),
-        tail: (number(9) >= 0).then(|| Tail { position: count(9), is_event: number(10) != 0 }),
+        tail: (number(9) >= 0)
+            .then(|| Tail { position: count(9), outcome: TailOutcome::from_number(number(10)) }),
         counts: Counts {
             records: count(11),
             valid: count(12),
@@ -189,7 +225,7 @@ pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Res
         int(row.position),
         int(row.next_row),
         Value::Int(row.tail.map_or(-1, |tail| tail.position as i64)),
-        Value::Int(row.tail.is_some_and(|tail| tail.is_event).into()),
+        Value::Int(row.tail.map_or(0, |tail| tail.outcome.as_number())),
         int(counts.records),
         int(counts.valid),
         int(counts.clicks),
@@ -225,4 +261,17 @@ pub(crate) fn copy_to_ops(warehouse: &dyn Warehouse) -> Result<(), WarehouseErro
         transaction.execute(COPY, row)?;
     }
     transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_last_line_was_is_stored_as_a_number() {
+        let types = ErrorType::ALL.into_iter().map(|error_type| TailOutcome::Error(Some(error_type)));
+        for outcome in [TailOutcome::Event, TailOutcome::Error(None)].into_iter().chain(types) {
+            assert_eq!(TailOutcome::from_number(outcome.as_number()), outcome);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! its newest one is. Safe to do twice: the primary key takes each event once, and
 //! `realtime.hours` counts what it took in the same transaction.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use adpipe_event::{EventBatch, Millis};
@@ -17,8 +18,9 @@ use crate::etl::{Place, newest_hour};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const COLD_HOURS: &str = section(ARCHIVE_SQL, "cold_hours");
-const PARTS_OF_HOUR: &str = section(ARCHIVE_SQL, "parts_of_hour");
 const ADD_COPIES: &str = section(ARCHIVE_SQL, "add_copies");
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// Events of one transaction: short enough not to hold the stream up.
 const EVENTS_A_COMMIT: usize = 20_000;
@@ -27,51 +29,64 @@ const EVENTS_A_COMMIT: usize = 20_000;
 pub(crate) fn fill(window: Duration, place: Place<'_>, shutdown: &Shutdown) -> Result<u64, BatchError> {
     let Some(newest) = newest_hour(place.warehouse)? else { return Ok(0) };
     let kept_since = Millis(newest.0 - window.as_millis() as i64).floor_hour();
-    let hours = query_table(place.warehouse, COLD_HOURS, &[kept_since.to_string().into()])?;
-    if hours.rows.is_empty() {
+    let cold = query_table(place.warehouse, COLD_HOURS, &[kept_since.to_string().into()])?;
+    // By part: a part holds several hours, and is read once for all of them.
+    let mut parts: Vec<(String, Vec<Millis>)> = Vec::new();
+    for row in &cold.rows {
+        let Some(hour) = row[1].as_str().and_then(Millis::parse_sql) else { continue };
+        let path = row[0].to_string();
+        match parts.last_mut() {
+            Some((last, hours)) if *last == path => hours.push(hour),
+            _ => parts.push((path, vec![hour])),
+        }
+    }
+    if parts.is_empty() {
         return Ok(0);
     }
     let mut writer = place.warehouse.stream_writer()?;
     let mut made_hot = 0;
-    for row in &hours.rows {
-        let Some(hour) = row[0].as_str().and_then(Millis::parse_sql) else { continue };
-        let parts = query_table(place.warehouse, PARTS_OF_HOUR, &[hour.to_string().into()])?;
-        for part in &parts.rows {
-            if shutdown.is_triggered() {
-                return Ok(made_hot);
-            }
-            made_hot += fill_from(place.archive, writer.as_mut(), &part[0].to_string(), hour)?;
+    for (path, hours) in &parts {
+        if shutdown.is_triggered() {
+            return Ok(made_hot);
         }
+        made_hot += fill_from(place.archive, writer.as_mut(), path, hours)?;
     }
     Ok(made_hot)
 }
 
+/// Fills in some hours of a part, in the order of time.
 fn fill_from(
     archive: &Archive,
     writer: &mut dyn StreamWriter,
     path: &str,
-    hour: Millis,
+    hours: &[Millis],
 ) -> Result<u64, BatchError> {
+    let (Some(first), Some(last)) = (hours.first(), hours.last()) else { return Ok(0) };
+    let times = *first..Millis(last.0 + HOUR_MS);
     let mut outcome: Result<u64, WarehouseError> = Ok(0);
-    let read = archive.events(path, Some(hour), |events| {
-        for start in (0..events.len()).step_by(EVENTS_A_COMMIT) {
-            if let Ok(so_far) = outcome {
-                outcome = insert(writer, &events, start, hour).map(|rows| so_far + rows);
+    let read = archive.events(path, Some(times), |events| {
+        for hour in hours {
+            let start = events.event_times().partition_point(|time| time < hour);
+            let end = events.event_times().partition_point(|time| time.0 < hour.0 + HOUR_MS);
+            for start in (start..end).step_by(EVENTS_A_COMMIT) {
+                if let Ok(so_far) = outcome {
+                    let rows = start..end.min(start + EVENTS_A_COMMIT);
+                    outcome = insert(writer, &events, &rows, *hour).map(|rows| so_far + rows);
+                }
             }
         }
     });
-    read.map_err(|error| BatchError::archive(&archive.root().join(path), error))?;
+    read.map_err(|error| BatchError::archive(archive.location(), error))?;
     Ok(outcome?)
 }
 
 fn insert(
     writer: &mut dyn StreamWriter,
     events: &EventBatch,
-    start: usize,
+    rows: &Range<usize>,
     hour: Millis,
 ) -> Result<u64, WarehouseError> {
-    let others: Vec<bool> =
-        (0..events.len()).map(|index| !(start..start + EVENTS_A_COMMIT).contains(&index)).collect();
+    let others: Vec<bool> = (0..events.len()).map(|index| !rows.contains(&index)).collect();
     let mut transaction = writer.begin()?;
     transaction.lock_archive()?;
     let inserted = transaction.insert_events_except(events, &others)?;

@@ -89,6 +89,7 @@ impl Intake<'_> {
             row: *row,
             because,
             is_stored,
+            taken_back: opened.as_ref().ok().and_then(|opened| opened.taken_back),
             columns: columns.as_ref().map(|columns| columns.wire().to_owned()),
         });
         let mut opened = match opened {

@@ -11,7 +11,7 @@
 //! - What counts together is committed together, in schema `realtime`: the parts' names, the hours,
 //!   both figures and how far each file is read. Errors are durable in their topic before that,
 //!   named by file, content and row, so that the dead-letter queue drops what comes twice.
-//! - A part is written under a hidden name, synced, renamed, and then named by that transaction.
+//! - A part gets its path whole and durable, and is then named by that transaction.
 //!   After `kill -9` at any instant the next run sweeps what no row names and reads each file on
 //!   from its account: the same end as without.
 //! - Hot events are filled in from the archive behind the files, when the newest event is known.
@@ -30,6 +30,7 @@ mod commit;
 pub mod discover;
 mod error;
 mod etl;
+mod file_errors;
 mod files;
 mod hints;
 mod hot;
@@ -47,5 +48,6 @@ mod segment;
 pub use archive::Archive;
 pub use error::BatchError;
 pub use etl::{EtlConfig, Place, run};
+pub use file_errors::audit_errors;
 pub use progress::Progress;
 pub use report::{FileReport, Report};

@@ -10,21 +10,28 @@ use crate::archive::Archive;
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const TRY_ROLE: &str = section(ARCHIVE_SQL, "try_role");
 
-/// Where the lock file lies in the archive's folder: `.etl.lock`.
+/// The lock file in the archive's folder, or beside the warehouse: `.etl.lock`.
 const ROLE: &str = ".etl";
 
 /// Held for as long as the run lasts; the system lets go of it even after `kill -9`.
 pub(crate) struct BatchLock {
-    _folder: RoleLock,
+    _folder: Option<RoleLock>,
     /// The server's lock is this connection's.
     _session: Option<Box<dyn Session>>,
 }
 
-/// Takes the lock of the archive's folder, and of the database where several machines may share it.
+/// Takes the lock file, and the database's lock where several machines may share it.
 pub(crate) fn take(archive: &Archive, warehouse: &dyn Warehouse) -> Result<BatchLock, BatchError> {
-    let folder = RoleLock::take(archive.root(), ROLE)
-        .map_err(|error| BatchError::archive(archive.root(), format!("cannot be written: {error}")))?
-        .ok_or_else(|| BatchError::Busy(archive.root().display().to_string()))?;
+    let folder = match archive.lock_folder() {
+        Some(folder) => Some(
+            RoleLock::take(folder, ROLE)
+                .map_err(|error| {
+                    BatchError::archive(folder.display(), format!("cannot be written: {error}"))
+                })?
+                .ok_or_else(|| BatchError::Busy(archive.location()))?,
+        ),
+        None => None,
+    };
     let session = match warehouse.dialect() {
         Dialect::Sqlite => None,
         Dialect::Postgres => {

@@ -61,7 +61,7 @@ fn merge_group(place: Place<'_>, group: &mut Vec<String>, merged: &mut (u64, u64
     for path in &paths {
         archive
             .events(path, None, |events| batches.push(events))
-            .map_err(|error| BatchError::archive(&archive.root().join(path), error))?;
+            .map_err(|error| BatchError::archive(archive.location(), error))?;
     }
     let batches: Vec<&EventBatch> = batches.iter().collect();
     let mut parts: Vec<PartFile> = Vec::new();

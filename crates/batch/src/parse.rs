@@ -6,7 +6,7 @@ use adpipe_event::{
 use adpipe_warehouse::{Counts, IdKey};
 
 use crate::chunks::{Chunk, ChunkKind};
-use crate::files::Tail;
+use crate::files::{Tail, TailOutcome};
 
 /// A record that is no event.
 #[derive(Debug)]
@@ -95,14 +95,17 @@ fn lines(
         let row = record.row - 1;
         let failed_before = parsed.failed.len();
         parsed.add(record.payload, row, record.truncated_from, columns, parser, now);
-        last = Some((row, record.byte_offset, parsed.failed.len() == failed_before));
+        let failed = parsed.failed.get(failed_before);
+        let outcome =
+            failed.map_or(TailOutcome::Event, |failed| TailOutcome::Error(Some(failed.error.error_type)));
+        last = Some((row, record.byte_offset, outcome));
     }
-    if let Some((row, byte_offset, is_event)) = last
+    if let Some((row, byte_offset, outcome)) = last
         && chunk.is_open
         && row == parsed.rows
     {
         let chunk_start = chunk.end_position - chunk.data.len() as u64;
-        parsed.tail = Some(Tail { position: chunk_start + byte_offset, is_event });
+        parsed.tail = Some(Tail { position: chunk_start + byte_offset, outcome });
     }
 }
 

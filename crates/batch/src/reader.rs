@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use adpipe_event::{CsvColumns, Encoding, Format, decode, sniff_encoding, sniff_format};
+use adpipe_event::{CsvColumns, Encoding, ErrorType, Format, decode, sniff_encoding, sniff_format};
 
 use crate::chunks::{Cutter, ElementCutter, LineCutter};
-use crate::files::FileRow;
+use crate::files::{FileRow, TailOutcome};
 
 type Input = Box<dyn Read + Send>;
 
@@ -24,6 +24,8 @@ pub struct Opened {
     pub columns: Option<Arc<CsvColumns>>,
     /// Number of the row where reading begins.
     pub next_row: u64,
+    /// That row was counted as an error before, of this type, and is counted anew.
+    pub taken_back: Option<ErrorType>,
 }
 
 /// Opens the file at `row.position`. The error is for people.
@@ -57,12 +59,12 @@ pub fn open(
             let elements =
                 ElementCutter::new(source.counted(0).map_err(cannot)?, row.position, max_record_bytes);
             let cutter = Cutter::Elements(Box::new(elements.map_err(cannot)?));
-            Ok(Opened { cutter, columns: None, next_row: row.next_row })
+            Ok(Opened { cutter, columns: None, next_row: row.next_row, taken_back: None })
         }
         Format::Ndjson => {
-            let (input, position) = source.resumed(row).map_err(cannot)?;
+            let Resumed { input, position, taken_back } = source.resumed(row).map_err(cannot)?;
             let cutter = Cutter::Lines(LineCutter::new(input, position, max_record_bytes));
-            Ok(Opened { cutter, columns: None, next_row: row.next_row })
+            Ok(Opened { cutter, columns: None, next_row: row.next_row, taken_back })
         }
         Format::Csv => {
             let mut lines = LineCutter::new(source.counted(0).map_err(cannot)?, 0, max_record_bytes);
@@ -70,13 +72,21 @@ pub fn open(
             let columns = CsvColumns::parse(&header).map_err(|error| error.to_string())?;
             let columns = Some(Arc::new(columns));
             if row.position == 0 {
-                return Ok(Opened { cutter: Cutter::Lines(lines), columns, next_row: 1 + rows });
+                let cutter = Cutter::Lines(lines);
+                return Ok(Opened { cutter, columns, next_row: 1 + rows, taken_back: None });
             }
-            let (input, position) = source.resumed(row).map_err(cannot)?;
+            let Resumed { input, position, taken_back } = source.resumed(row).map_err(cannot)?;
             let cutter = Cutter::Lines(LineCutter::new(input, position, max_record_bytes));
-            Ok(Opened { cutter, columns, next_row: row.next_row })
+            Ok(Opened { cutter, columns, next_row: row.next_row, taken_back })
         }
     }
+}
+
+/// A file that is gone on with.
+struct Resumed {
+    input: Input,
+    position: u64,
+    taken_back: Option<ErrorType>,
 }
 
 struct Source<'a> {
@@ -123,16 +133,23 @@ impl Source<'_> {
 
     /// From where the account ends on. When its last line had no end, and goes on now, or was no
     /// event, that line is read again from its beginning.
-    fn resumed(&self, row: &FileRow) -> io::Result<(Input, u64)> {
+    fn resumed(&self, row: &FileRow) -> io::Result<Resumed> {
         let mut input = self.counted(row.position)?;
-        let Some(tail) = row.tail else { return Ok((input, row.position)) };
+        let Some(tail) = row.tail else {
+            return Ok(Resumed { input, position: row.position, taken_back: None });
+        };
         let mut next = [0];
         let count = read_full(&mut input, &mut next)?;
         let line_has_ended = count == 0 || next[0] == b'\n' || next[0] == b'\r';
-        match line_has_ended && (tail.is_event || count == 0) {
-            true => Ok((Box::new(Cursor::new(next[..count].to_vec()).chain(input)), row.position)),
-            false => Ok((self.counted(tail.position)?, tail.position)),
+        if line_has_ended && (tail.outcome == TailOutcome::Event || count == 0) {
+            let input = Box::new(Cursor::new(next[..count].to_vec()).chain(input));
+            return Ok(Resumed { input, position: row.position, taken_back: None });
         }
+        let taken_back = match tail.outcome {
+            TailOutcome::Event => None,
+            TailOutcome::Error(error_type) => error_type,
+        };
+        Ok(Resumed { input: self.counted(tail.position)?, position: tail.position, taken_back })
     }
 }
 

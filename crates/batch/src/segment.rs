@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use adpipe_event::{EventBatch, Millis};
+use adpipe_event::{ErrorType, EventBatch, Millis};
 use adpipe_warehouse::{Counts, IdKey, IdSet};
 
 use crate::BatchError;
@@ -41,6 +41,8 @@ pub(crate) struct FileStart {
     pub is_stored: bool,
     /// The header line of a CSV file, which its errors carry.
     pub columns: Option<String>,
+    /// Its first row was counted as an error before, of this type, and is counted anew.
+    pub taken_back: Option<ErrorType>,
 }
 
 /// What a segment adds to a file's account.
@@ -49,6 +51,8 @@ pub(crate) struct FileDelta {
     /// The account it begins from, when the segment holds the file's beginning.
     pub start: Option<FileStart>,
     pub counts: Counts,
+    /// An error that is in the account and is counted anew here.
+    pub taken_back: Option<ErrorType>,
     /// Position and next row behind it.
     pub end: Option<(u64, u64, Option<Tail>)>,
     pub first_event: Option<Millis>,

@@ -2,52 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
+mod common;
+
 use std::collections::HashSet;
 
 use adpipe_batch::archive::{Archive, rows_by_date};
-use adpipe_event::{Event, EventBatch, Millis};
+use adpipe_event::Millis;
 use adpipe_warehouse::{ArchiveIds, ArchiveReadError};
-
-const HOUR_MS: i64 = 3_600_000;
-
-/// Two days of events, not sorted, with missing numbers, long ids and characters of every length.
-fn events(count: u32) -> EventBatch {
-    let mut events = EventBatch::new();
-    let start = Millis::parse_sql("2014-10-21 00:00:00").unwrap().0;
-    for number in 0..count {
-        let id = if number % 3 == 0 {
-            format!("id-{number}")
-        } else {
-            u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string()
-        };
-        let city = ["Köln", "서울", "a,\"b\"", "x"][number as usize % 4];
-        let texts = [city, "b", "c", "d", "e", "f", &id, "h", "i"];
-        events.push(&Event {
-            id: &id,
-            click: number % 6 == 0,
-            event_time: Millis(start + i64::from(number.wrapping_mul(7_919)) * 37 % (48 * HOUR_MS)),
-            banner_pos: (number % 100) as u8,
-            device_type: 1,
-            device_conn_type: 99,
-            texts,
-            ints: std::array::from_fn(|column| {
-                (!(number as usize).is_multiple_of(column + 2)).then_some(number as i32 - 1)
-            }),
-        });
-    }
-    events
-}
-
-fn line(event: &Event<'_>) -> Vec<u8> {
-    let mut line = Vec::new();
-    event.write_csv(&mut line);
-    line
-}
+use common::{events, line};
 
 #[test]
 fn events_come_out_as_they_went_in_sorted_by_time() {
     let folder = tempfile::tempdir().unwrap();
-    let archive = Archive::new(folder.path());
+    let archive = Archive::in_folder(folder.path());
     let batch = events(300_000);
     let left_out = |index: usize| index % 10 == 7;
     let days = rows_by_date(&[&batch], |_, index| !left_out(index));
@@ -91,7 +58,7 @@ fn events_come_out_as_they_went_in_sorted_by_time() {
 #[test]
 fn what_no_row_names_is_swept_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let archive = Archive::new(folder.path());
+    let archive = Archive::in_folder(folder.path());
     let batch = events(1_000);
     let parts: Vec<_> = rows_by_date(&[&batch], |_, _| true)
         .iter()
@@ -113,7 +80,7 @@ fn what_no_row_names_is_swept_and_nothing_else() {
 #[test]
 fn a_damaged_part_is_told_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let archive = Archive::new(folder.path());
+    let archive = Archive::in_folder(folder.path());
     let batch = events(5_000);
     let part = archive.write(&[&batch], &rows_by_date(&[&batch], |_, _| true)[0]).unwrap();
     part.publish().unwrap();

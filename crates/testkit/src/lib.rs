@@ -10,8 +10,10 @@ pub mod dbt;
 pub mod kafka;
 pub mod postgres;
 pub mod proxy;
+pub mod s3;
 mod skip;
 pub mod slack;
+pub mod venv;
 
 pub use skip::skip;
 

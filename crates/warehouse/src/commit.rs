@@ -55,6 +55,13 @@ impl Counts {
         self.invalid_by_type[error_type as usize] += 1;
     }
 
+    /// Takes one record in error off again.
+    pub fn take_invalid(&mut self, error_type: ErrorType) {
+        self.records = self.records.saturating_sub(1);
+        let of_type = &mut self.invalid_by_type[error_type as usize];
+        *of_type = of_type.saturating_sub(1);
+    }
+
     /// Adds another account to this one.
     pub fn add(&mut self, other: &Counts) {
         self.records += other.records;

@@ -30,11 +30,10 @@ pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
         .context("cannot start the signal thread")?;
 
     let progress = Progress::new();
-    let archive = services.archive();
     let place = Place {
         warehouse: services.warehouse.as_ref(),
         log: services.log.as_ref(),
-        archive: &archive,
+        archive: &services.archive,
         metrics: &services.metrics,
     };
     let work = || adpipe_batch::run(&etl, place, &progress, &shutdown);

@@ -12,10 +12,10 @@ use crate::services::Services;
 pub fn run(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     let services = Services::open_existing(config)?;
     let minutes_kept = services.config.retention.minutes.0;
-    let archive = services.archive();
     let (log, warehouse) = (services.log.as_ref(), services.warehouse.as_ref());
-    let mut verdict = verify_with_archive(log, warehouse, Some(&archive), minutes_kept)?;
-    verdict.checks.extend(adpipe_batch::audit::audit(warehouse, &archive)?);
+    let mut verdict = verify_with_archive(log, warehouse, Some(&services.archive), minutes_kept)?;
+    verdict.checks.extend(adpipe_batch::audit::audit(warehouse, &services.archive)?);
+    verdict.checks.extend(adpipe_batch::audit_errors(log, warehouse)?);
     print(&verdict, json)?;
     Ok(if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -11,7 +11,12 @@ const FILE_NAME: &str = "adpipe.toml";
 const PREFIX: &str = "ADPIPE_";
 
 /// Variables that are secrets, and no keys of the file.
-const SECRETS: [&str; 2] = ["ADPIPE_CONSOLE__TOKEN", "ADPIPE_WAREHOUSE__PASSWORD"];
+const SECRETS: [&str; 4] = [
+    "ADPIPE_CONSOLE__TOKEN",
+    "ADPIPE_WAREHOUSE__PASSWORD",
+    "ADPIPE_ARCHIVE__SECRET_ACCESS_KEY",
+    "ADPIPE_ARCHIVE__SESSION_TOKEN",
+];
 
 /// What is wrong with the configuration, and where.
 #[derive(Debug, thiserror::Error)]

@@ -204,12 +204,25 @@ impl Default for EtlSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct ArchiveSettings {
     pub url: String,
+    pub endpoint: String,
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key_file: String,
+    pub allow_http: bool,
     pub merge_files: u64,
 }
 
 impl Default for ArchiveSettings {
     fn default() -> ArchiveSettings {
-        ArchiveSettings { url: "data/processed".to_owned(), merge_files: 8 }
+        ArchiveSettings {
+            url: "data/processed".to_owned(),
+            endpoint: String::new(),
+            region: String::new(),
+            access_key_id: String::new(),
+            secret_access_key_file: String::new(),
+            allow_http: false,
+            merge_files: 8,
+        }
     }
 }
 

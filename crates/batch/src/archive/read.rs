@@ -1,7 +1,6 @@
 //! Reads ids and events out of a file of the archive.
 
-use std::fs::File;
-use std::path::Path;
+use std::ops::Range;
 
 use adpipe_event::{Event, EventBatch, Millis};
 use adpipe_warehouse::{ArchiveIds, ArchiveReadError};
@@ -11,6 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
 
+use super::part::Part;
 use super::{Archive, schema};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -40,8 +40,9 @@ impl ArchiveIds for Archive {
         hour: Millis,
         on_id: &mut dyn FnMut(&str),
     ) -> Result<(), ArchiveReadError> {
-        self.row_groups(path, Some(hour), |group| {
-            let (start, end) = rows_of_hour(group, hour)?;
+        let times = hour..Millis(hour.0 + HOUR_MS);
+        self.row_groups(path, Some(&times), |group| {
+            let (start, end) = rows_within(group, &times)?;
             for id in texts(group, schema::EVENT_ID, start, end - start)? {
                 on_id(as_str(&id)?);
             }
@@ -51,20 +52,20 @@ impl ArchiveIds for Archive {
 }
 
 impl Archive {
-    /// Calls `on_events` with the events of a part, a row group at a time; with an hour, with those
-    /// of that hour only.
+    /// Calls `on_events` with the events of a part, a row group at a time; with times, with those
+    /// of that time only.
     ///
     /// # Errors
     /// As [`ArchiveIds::ids_of_hour`].
     pub fn events(
         &self,
         path: &str,
-        hour: Option<Millis>,
+        times: Option<Range<Millis>>,
         mut on_events: impl FnMut(EventBatch),
     ) -> Result<(), ArchiveReadError> {
-        self.row_groups(path, hour, |group| {
-            let (start, end) = match hour {
-                Some(hour) => rows_of_hour(group, hour)?,
+        self.row_groups(path, times.as_ref(), |group| {
+            let (start, end) = match &times {
+                Some(times) => rows_within(group, times)?,
                 None => (0, group.metadata().num_rows() as usize),
             };
             if start < end {
@@ -105,67 +106,54 @@ impl Archive {
     /// # Errors
     /// As [`ArchiveIds::ids_of_hour`].
     pub fn rows_and_bytes(&self, path: &str) -> Result<(u64, u64), ArchiveReadError> {
-        let whole = self.root().join(path);
-        let file = open(path, &whole)?;
-        let bytes = file.metadata().map_err(|error| unavailable(&whole, error))?.len();
-        let reader = SerializedFileReader::new(file).map_err(|error| damaged(&whole, &error))?;
-        Ok((reader.metadata().file_metadata().num_rows() as u64, bytes))
+        let part = self.open(path)?;
+        let reader = SerializedFileReader::new(part.clone()).map_err(|error| part.error(&error))?;
+        Ok((reader.metadata().file_metadata().num_rows() as u64, part.size()))
     }
 
-    /// Goes through the row groups that may hold events of `hour`.
+    /// Goes through the row groups that may hold events of these times.
     fn row_groups(
         &self,
         path: &str,
-        hour: Option<Millis>,
+        times: Option<&Range<Millis>>,
         mut on_group: impl FnMut(&dyn RowGroupReader) -> Result<(), ParquetError>,
     ) -> Result<(), ArchiveReadError> {
-        let whole = self.root().join(path);
-        let file = open(path, &whole)?;
-        let reader = SerializedFileReader::new(file).map_err(|error| damaged(&whole, &error))?;
+        let part = self.open(path)?;
+        let reader = SerializedFileReader::new(part.clone()).map_err(|error| part.error(&error))?;
         for index in 0..reader.num_row_groups() {
-            if hour.is_some_and(|hour| !may_hold(&reader, index, hour)) {
+            if times.is_some_and(|times| !may_hold(&reader, index, times)) {
                 continue;
             }
             reader
                 .get_row_group(index)
                 .and_then(|group| on_group(group.as_ref()))
-                .map_err(|error| damaged(&whole, &error))?;
+                .map_err(|error| part.error(&error))?;
         }
         Ok(())
     }
+
+    fn open(&self, path: &str) -> Result<Part, ArchiveReadError> {
+        let file = self.store.open(path)?;
+        Ok(Part::new(self.store.location_of(path), file))
+    }
 }
 
-fn open(path: &str, whole: &Path) -> Result<File, ArchiveReadError> {
-    File::open(whole).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => ArchiveReadError::Missing(path.to_owned()),
-        _ => unavailable(whole, error),
-    })
-}
-
-fn unavailable(path: &Path, error: std::io::Error) -> ArchiveReadError {
-    ArchiveReadError::Unavailable(format!("{}: {error}", path.display()))
-}
-
-fn damaged(path: &Path, error: &ParquetError) -> ArchiveReadError {
-    ArchiveReadError::Damaged(format!("{}: {error}", path.display()))
-}
-
-/// Whether the row group's own statistics leave room for the hour.
-fn may_hold(reader: &SerializedFileReader<File>, group: usize, hour: Millis) -> bool {
+/// Whether the row group's own statistics leave room for these times.
+fn may_hold(reader: &SerializedFileReader<Part>, group: usize, wanted: &Range<Millis>) -> bool {
     match reader.metadata().row_group(group).column(schema::EVENT_TIME).statistics() {
         Some(Statistics::Int64(times)) => match (times.min_opt(), times.max_opt()) {
-            (Some(first), Some(last)) => *first < hour.0 + HOUR_MS && *last >= hour.0,
+            (Some(first), Some(last)) => *first < wanted.end.0 && *last >= wanted.start.0,
             _ => true,
         },
         _ => true,
     }
 }
 
-/// Where the rows of an hour lie in a row group, which is sorted by time.
-fn rows_of_hour(group: &dyn RowGroupReader, hour: Millis) -> Result<(usize, usize), ParquetError> {
+/// Where the rows of these times lie in a row group, which is sorted by time.
+fn rows_within(group: &dyn RowGroupReader, wanted: &Range<Millis>) -> Result<(usize, usize), ParquetError> {
     let times = times(group, 0, group.metadata().num_rows() as usize)?;
-    let start = times.partition_point(|time| *time < hour.0);
-    let end = times.partition_point(|time| *time < hour.0 + HOUR_MS);
+    let start = times.partition_point(|time| *time < wanted.start.0);
+    let end = times.partition_point(|time| *time < wanted.end.0);
     Ok((start, end))
 }
 

@@ -1,9 +1,7 @@
 //! Writes a file of the archive.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::BufWriter;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,8 +11,11 @@ use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Typ
 use parquet::errors::ParquetError;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
-use super::{Archive, UNFINISHED, date_of, schema, sync_folder};
+use super::store::NewFile;
+use super::{Archive, date_of, schema};
 use crate::BatchError;
+
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// Rows of several batches that are to lie in one file.
 #[derive(Debug, Default, Clone)]
@@ -32,10 +33,10 @@ pub struct OfHour {
     pub clicks: u64,
 }
 
-/// A file that is written and synced, under a name that does not count yet.
+/// A file that is written, and that nobody sees yet.
 #[derive(Debug)]
 pub struct PartFile {
-    /// Path below the archive's folder, as it will be.
+    /// Its path in the archive, as it will be.
     pub path: String,
     /// Day of its events.
     pub event_date: String,
@@ -51,26 +52,21 @@ pub struct PartFile {
     pub bytes: u64,
     /// By the hour.
     pub hours: BTreeMap<Millis, OfHour>,
-    unfinished: PathBuf,
-    finished: PathBuf,
+    file: Box<dyn NewFile>,
 }
 
 impl PartFile {
-    /// Gives it its name, for good.
+    /// Gives it its path, for good.
+    ///
+    /// # Errors
+    /// [`BatchError::Archive`].
     pub fn publish(&self) -> Result<(), BatchError> {
-        fs::rename(&self.unfinished, &self.finished)
-            .map_err(|error| BatchError::archive(&self.finished, error))?;
-        match self.finished.parent() {
-            Some(folder) => sync_folder(folder),
-            None => Ok(()),
-        }
+        Ok(self.file.publish()?)
     }
 
-    /// Removes it, whatever its name is.
+    /// Removes it, published or not. What cannot be removed now is swept by the next run.
     pub fn discard(&self) {
-        // What cannot be removed now is swept by the next run.
-        let _ = fs::remove_file(&self.unfinished);
-        let _ = fs::remove_file(&self.finished);
+        self.file.discard();
     }
 }
 
@@ -106,23 +102,18 @@ pub fn rows_by_date(batches: &[&EventBatch], is_in: impl Fn(usize, usize) -> boo
 }
 
 impl Archive {
-    /// Writes rows of one day into one new file and syncs it.
+    /// Writes rows of one day into one new file.
     ///
     /// # Errors
     /// [`BatchError::Archive`], with nothing left behind that counts.
     pub fn write(&self, batches: &[&EventBatch], rows: &Rows) -> Result<PartFile, BatchError> {
         let (Some(first), Some(last)) = (rows.order.first(), rows.order.last()) else {
-            return Err(BatchError::archive(&self.root, "a part without rows; please report this"));
+            return Err(BatchError::archive(self.location(), "a part without rows; please report this"));
         };
         let time = |at: (u32, u32)| batches[at.0 as usize].event_time(at.1 as usize);
         let event_date = date_of(time(*first));
-        let folder = self.date_folder(&event_date)?;
-        let name = part_name();
-        let unfinished = folder.join(format!("{UNFINISHED}{name}"));
-        let bytes = write_file(&unfinished, batches, &rows.order).map_err(|error| {
-            let _ = fs::remove_file(&unfinished);
-            BatchError::archive(&unfinished, error)
-        })?;
+        let path = format!("event_date={event_date}/{}", part_name());
+        let (file, bytes) = self.write_file(&path, batches, &rows.order)?;
         let mut hours: BTreeMap<Millis, OfHour> = BTreeMap::new();
         let mut current = (time(*first).floor_hour(), OfHour::default());
         let mut clicks = 0;
@@ -139,18 +130,43 @@ impl Archive {
         }
         hours.insert(current.0, current.1);
         Ok(PartFile {
-            path: format!("event_date={event_date}/{name}"),
+            path,
             first_event: time(*first),
             last_event: time(*last),
             rows: rows.order.len() as u64,
             clicks,
             bytes,
             hours,
-            finished: folder.join(&name),
-            unfinished,
+            file,
             event_date,
         })
     }
+
+    fn write_file(
+        &self,
+        path: &str,
+        batches: &[&EventBatch],
+        order: &[(u32, u32)],
+    ) -> Result<(Box<dyn NewFile>, u64), BatchError> {
+        let buffered = BufWriter::with_capacity(BUFFER_BYTES, self.store.create(path)?);
+        // A file that cannot be written to its end goes with the error.
+        let mut file = encode(buffered, batches, order)
+            .map_err(|error| BatchError::archive(self.store.location_of(path), error))?;
+        match file.complete() {
+            Ok(bytes) => Ok((file, bytes)),
+            Err(error) => {
+                file.discard();
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Whether a part was written before a day (`YYYY-MM-DD`), as its name says.
+pub(crate) fn is_written_before(path: &str, day: &str) -> bool {
+    let day = day.replace('-', "");
+    let written = path.split_once("/part-").and_then(|(_, name)| name.get(..day.len()));
+    written.is_some_and(|written| written.bytes().all(|byte| byte.is_ascii_digit()) && *written < *day)
 }
 
 /// A name that no other part has or had.
@@ -161,26 +177,24 @@ fn part_name() -> String {
     format!("part-{now:0<18}-{:07}-{number:06}.parquet", std::process::id())
 }
 
-fn write_file(path: &PathBuf, batches: &[&EventBatch], order: &[(u32, u32)]) -> Result<u64, ParquetError> {
-    let file = File::create_new(path)?;
-    let schema = schema::message()?;
-    let mut writer = SerializedFileWriter::new(
-        BufWriter::with_capacity(256 << 10, file),
-        schema,
-        Arc::new(schema::properties()?),
-    )?;
+type File = BufWriter<Box<dyn NewFile>>;
+
+fn encode(
+    file: File,
+    batches: &[&EventBatch],
+    order: &[(u32, u32)],
+) -> Result<Box<dyn NewFile>, ParquetError> {
+    let mut writer = SerializedFileWriter::new(file, schema::message()?, Arc::new(schema::properties()?))?;
     for group in order.chunks(schema::ROW_GROUP_ROWS) {
         let mut row_group = writer.next_row_group()?;
         write_row_group(&mut row_group, batches, group)?;
         row_group.close()?;
     }
     let buffered = writer.into_inner()?;
-    let file = buffered.into_inner().map_err(|error| ParquetError::External(Box::new(error.into_error())))?;
-    file.sync_all()?;
-    Ok(file.metadata()?.len())
+    buffered.into_inner().map_err(|error| ParquetError::External(Box::new(error.into_error())))
 }
 
-type RowGroup<'a> = SerializedRowGroupWriter<'a, BufWriter<File>>;
+type RowGroup<'a> = SerializedRowGroupWriter<'a, File>;
 
 fn write_row_group(
     group: &mut RowGroup<'_>,
@@ -268,4 +282,20 @@ fn write_column<T: DataType>(
     };
     column.typed::<T>().write_batch(values, levels, None)?;
     column.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_says_when_it_was_written() {
+        let path = format!("event_date=2014-10-21/{}", part_name());
+        assert!(is_written_before(&path, "2999-01-01") && !is_written_before(&path, "2020-01-01"), "{path}");
+        for other in
+            ["event_date=2014-10-21/.unfinished-part-20200101T.parquet", "event_date=x/part-1.parquet"]
+        {
+            assert!(!is_written_before(other, "2999-01-01"), "{other}");
+        }
+    }
 }

@@ -79,11 +79,10 @@ fn ours(scratch: &Scratch, source: &Path) -> anyhow::Result<Figure> {
     let mut config = scratch.config();
     config.archive.url = scratch.folder().join("processed").display().to_string();
     let services = Services::open(config)?;
-    let archive = services.archive();
     let place = Place {
         warehouse: services.warehouse.as_ref(),
         log: services.log.as_ref(),
-        archive: &archive,
+        archive: &services.archive,
         metrics: &services.metrics,
     };
     let etl = EtlConfig {

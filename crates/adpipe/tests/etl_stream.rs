@@ -1,0 +1,104 @@
+//! `adpipe etl` and what comes by stream: closed hours, and both at once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
+
+mod common;
+#[path = "common/raw_files.rs"]
+mod raw_files;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use common::{Running, eventually};
+use raw_files::{Etl, csv, outcome};
+
+#[test]
+fn what_came_by_stream_is_archived_and_leaves_the_hot_window() {
+    let etl = Etl::new();
+    let account = etl.folder.generate(
+        "events.csv",
+        &[
+            "--rows",
+            "30000",
+            "--start",
+            "2014-10-21",
+            "--end",
+            "2014-10-25",
+            "--format",
+            "csv",
+            "--seed",
+            "3",
+        ],
+    );
+    etl.folder.run(&["ingest", "--wait", "events.csv"]);
+    let report = etl.run(0, &[]);
+    assert_eq!(report["archive"]["from_stream"], account["valid"]);
+    let left = report["hot"]["out"].as_u64().unwrap();
+    assert!(left > 20_000 && left < 23_500, "three of four days: {left}");
+    let hot = etl.row("select count(*) as n, min(event_hour) as first from realtime.events");
+    assert_eq!(
+        (&hot["n"], hot["first"].as_str().unwrap() >= "2014-10-23 23"),
+        (&(30_000 - left).into(), true)
+    );
+    etl.verify();
+
+    // Again by stream and by file: nothing is new.
+    etl.folder.run(&["ingest", "--wait", "events.csv"]);
+    assert_eq!(etl.row("select sum(duplicates) as n from realtime.commits")["n"], 30_000);
+    etl.write("events.csv", std::fs::read(etl.folder.join("events.csv")).unwrap());
+    assert_eq!(outcome(&etl.run(0, &[]), "events.csv"), ("done", 30_000, 0, 30_000, 0));
+    // A late one of an hour that is archived and gone: counted once, archived at the next run.
+    std::fs::write(etl.folder.join("late.csv"), csv([1])).unwrap();
+    for duplicates in [30_000, 30_001] {
+        etl.folder.run(&["ingest", "--wait", "late.csv"]);
+        assert_eq!(etl.row("select sum(duplicates) as n from realtime.commits")["n"], duplicates);
+    }
+    etl.verify();
+    let report = etl.run(0, &[]);
+    assert_eq!((&report["archive"]["from_stream"], &report["hot"]["out"]), (&1.into(), &1.into()));
+    etl.folder.run(&["ingest", "--wait", "late.csv"]);
+    assert_eq!(etl.row("select sum(duplicates) as n from realtime.commits")["n"], 30_002);
+    etl.verify();
+}
+
+#[test]
+fn file_and_stream_at_once_count_each_event_once() {
+    let etl = Etl::new();
+    etl.folder.generate(
+        "events.csv",
+        &[
+            "--rows",
+            "200000",
+            "--start",
+            "2014-10-21",
+            "--end",
+            "2014-10-22",
+            "--format",
+            "csv",
+            "--seed",
+            "5",
+        ],
+    );
+    std::fs::copy(etl.folder.join("events.csv"), etl.folder.join("data/raw/events.csv")).unwrap();
+    let mut up = etl.folder.adpipe(&["up"]);
+    up.env("ADPIPE_STREAM__BATCH_RECORDS", "3000");
+    let up = Running::start(up);
+    let mut ingest = etl.folder.adpipe(&["ingest", "events.csv"]).stdout(Stdio::null()).spawn().unwrap();
+    eventually("the stream works", Duration::from_secs(30), || {
+        etl.row("select count(*) as n from realtime.commits")["n"].as_u64() > Some(2)
+    });
+    let report = etl.run(0, &[]);
+    assert!(ingest.wait().unwrap().success());
+    eventually("all of the log is counted", Duration::from_secs(60), || {
+        etl.row("select coalesce(sum(records), 0) as n from realtime.commits")["n"] == 200_000
+    });
+    let streamed = etl.row("select sum(valid) as n from realtime.commits")["n"].as_u64().unwrap();
+    let from_file = report["this_run"]["valid"].as_u64().unwrap();
+    assert_eq!(streamed + from_file, 200_000);
+    assert!(
+        streamed > 0 && from_file > 0,
+        "{streamed} streamed, {from_file} from the file: they did not meet"
+    );
+    drop(up);
+    etl.verify();
+}

@@ -1,0 +1,100 @@
+//! The raw files' part of `adpipe verify`: each row in error is in the dead-letter queue, or on its
+//! way there.
+//!
+//! The queue may have more than the accounts say: of a row that was cut off and came whole later,
+//! and of rows whose errors are durable and whose segment is not committed yet.
+
+use std::collections::{HashMap, HashSet};
+
+use adpipe_log::{EventLog, Offset, Topic, header};
+use adpipe_sql::section;
+use adpipe_stream::verify::Check;
+use adpipe_warehouse::{Warehouse, errors, query_table};
+
+use crate::BatchError;
+use crate::files::error_topic;
+
+const FILES_SQL: &str = include_str!("../sql/files.sql");
+const ERRORS_BY_CONTENT: &str = section(FILES_SQL, "errors_by_content");
+const ERRORS_IN_QUEUE: &str = section(FILES_SQL, "errors_in_queue");
+
+/// Bytes read from the log at once.
+const READ_BYTES: usize = 4 << 20;
+
+/// Gaps told one by one.
+const SHOWN_GAPS: usize = 20;
+
+/// Compares the accounts of the files with the queue; none when no file was ever read.
+///
+/// # Errors
+/// When log or warehouse cannot be read.
+pub fn audit_errors(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Option<Check>, BatchError> {
+    // The warehouse first: errors are in their topic before their rows are in the account.
+    let snapshot = warehouse.snapshot()?;
+    let accounts = query_table(snapshot.as_ref(), ERRORS_BY_CONTENT, &[])?;
+    if accounts.rows.is_empty() {
+        return Ok(None);
+    }
+    let number = |value: &adpipe_warehouse::Value| value.as_f64().unwrap_or(0.0) as u64;
+    let stored: HashMap<String, u64> = query_table(snapshot.as_ref(), ERRORS_IN_QUEUE, &[])?
+        .rows
+        .iter()
+        .map(|row| (row[0].to_string(), number(&row[1])))
+        .collect();
+    let on_the_way = on_the_way(log, snapshot.as_ref())?;
+    let (mut total, mut waiting) = (0, 0);
+    let mut gaps = Vec::new();
+    for row in &accounts.rows {
+        let topic = error_topic(&row[0].to_string(), &row[1].to_string());
+        let counted = number(&row[2]);
+        let in_queue = stored.get(&topic).copied().unwrap_or(0);
+        let named = on_the_way.get(&topic).map_or(0, |rows| rows.len() as u64);
+        (total, waiting) = (total + counted, waiting + named);
+        if counted > in_queue + named {
+            gaps.push(format!(
+                "{topic}: {counted} rows are in error, the dead-letter queue has {in_queue} and {named} are on their way"
+            ));
+        }
+    }
+    gaps.truncate(SHOWN_GAPS);
+    let detail = match waiting {
+        0 => format!("{total} errors"),
+        waiting => format!("{total} errors; {waiting} are in ad_events_error still"),
+    };
+    let holds = gaps.is_empty();
+    let detail = if holds { detail } else { gaps.join("; ") };
+    Ok(Some(Check { name: "every error of a file is in the dead-letter queue", holds, detail }))
+}
+
+/// Rows of files, by topic, that the error topic names and the queue has yet to store.
+fn on_the_way(
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+) -> Result<HashMap<String, HashSet<u64>>, BatchError> {
+    let mut found: HashMap<String, HashSet<u64>> = HashMap::new();
+    let reached = errors::offsets(warehouse)?;
+    for range in log.ranges(Topic::Error)? {
+        let reached = reached.iter().find(|offset| offset.partition == range.partition);
+        let mut next = range.first.max(Offset(reached.map_or(0, |offset| offset.next_offset)));
+        while next < range.next {
+            let batches = log.read(Topic::Error, range.partition, next, READ_BYTES)?;
+            let Some(last) = batches.last() else { break };
+            next = last.next_offset();
+            for record in batches.iter().flat_map(|batch| batch.iter()) {
+                let topic =
+                    record.headers.text(header::ERROR_TOPIC).filter(|topic| topic.starts_with("file:"));
+                let row = record.headers.text(header::ERROR_OFFSET).and_then(|text| text.parse().ok());
+                if let (Some(topic), Some(row)) = (topic, row) {
+                    found.entry(topic.to_owned()).or_default().insert(row);
+                }
+            }
+        }
+    }
+    // What is delivered twice may be stored and on the way.
+    for (topic, rows) in &mut found {
+        errors::positions(warehouse, topic, 0, 0, |row| {
+            rows.remove(&row);
+        })?;
+    }
+    Ok(found)
+}
