@@ -7,8 +7,10 @@
 //! - `processes`: each process of the pipeline says that it lives and what it uses;
 //! - `role`: measures, evaluates and announces, on one process at a time.
 
+mod alert;
 pub mod announce;
 pub mod error;
+pub mod evaluate;
 pub mod rules;
 mod rules_file;
 pub mod signal;
