@@ -12,6 +12,8 @@
 
 mod alert;
 pub mod announce;
+mod desk;
+mod errands;
 pub mod error;
 pub mod evaluate;
 pub mod figures;

@@ -120,6 +120,11 @@ impl Signal {
         matches!(self, Signal::ErrorShare | Signal::BurnRate)
     }
 
+    /// Whether the warehouse or the log has to be asked; the others are known to this process.
+    pub fn needs_warehouse(self) -> bool {
+        !matches!(self, Signal::WarehouseSilent | Signal::DiskFree | Signal::NotificationsWaiting)
+    }
+
     /// The labels of its series.
     pub fn labels(self) -> &'static [&'static str] {
         match self {
