@@ -129,7 +129,8 @@ fn names_follow_the_conventions() {
 
 /// The table of docs/METRICS.md, as it has to be.
 fn table() -> String {
-    let mut table = "| metric | type | labels | unit | exported by | |\n|---|---|---|---|---|---|\n".to_owned();
+    let mut table =
+        "| metric | type | labels | unit | exported by | |\n|---|---|---|---|---|---|\n".to_owned();
     for family in FAMILIES {
         let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
         let roles: Vec<&str> = family.roles.iter().map(|role| role.name()).collect();

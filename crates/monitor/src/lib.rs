@@ -12,6 +12,7 @@
 
 pub mod figures;
 pub mod history;
+mod machine;
 pub mod processes;
 pub mod pulse;
 pub mod signal;

@@ -47,6 +47,17 @@ pub enum Signal {
     NotificationsWaiting,
 }
 
+impl Signal {
+    /// As config/alerts.toml and `ops.readings` have it: `error_share`.
+    pub fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            // Not reached: a variant without fields is a text.
+            _ => String::new(),
+        }
+    }
+}
+
 /// The labels of a measurement.
 pub type Labels = BTreeMap<String, String>;
 

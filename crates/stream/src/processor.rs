@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use adpipe_event::{ErrorType, EventError, Millis};
 use adpipe_log::{EventLog, LogError, Records, Topic};
 use adpipe_metrics::{Metrics, Role};
-use adpipe_warehouse::{
-    Commit, Counts, Inserted, LatencyCounts, StreamWriter, Warehouse, WarehouseError,
-};
+use adpipe_warehouse::{Commit, Counts, Inserted, LatencyCounts, StreamWriter, Warehouse, WarehouseError};
 
 use crate::archived::{ArchivedIds, hours_of};
 use crate::breaker::Breaker;
