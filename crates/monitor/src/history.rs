@@ -149,6 +149,10 @@ pub fn record(sources: &Sources, now: Millis) -> Result<Vec<(Signal, Reading)>, 
         }
     }
     write(sources.warehouse.as_ref(), now, &found)?;
+    if sources.retires() {
+        let removed = retire(sources.warehouse.as_ref(), now)?;
+        tracing::debug!(removed, "old readings and samples were removed");
+    }
     Ok(found)
 }
 
@@ -171,7 +175,7 @@ fn write(warehouse: &dyn Warehouse, at: Millis, readings: &[(Signal, Reading)]) 
         let mut params = Vec::with_capacity(some.len() * 4);
         for (signal, reading) in some {
             params.push(Value::Text(at.to_string()));
-            params.push(Value::Text(signal.name()));
+            params.push(signal.word().into());
             params.push(Value::Text(labels_text(&reading.labels)));
             params.push(Value::Real(reading.value));
         }
@@ -197,7 +201,7 @@ pub fn readings(
     until: Millis,
     step: Duration,
 ) -> Result<Vec<Series>, MonitorError> {
-    let params = [signal.name().into(), since.to_string().into(), until.to_string().into()];
+    let params = [signal.word().into(), since.to_string().into(), until.to_string().into()];
     let mut found: Vec<(String, Series)> = Vec::new();
     warehouse.query(READINGS, &params, &mut |_, row| {
         let (Some(labels), Some(at), Some(value)) = (row[0].as_str(), time(&row[1]), row[2].as_f64()) else {
@@ -230,7 +234,7 @@ pub(crate) fn reading_before(
     at: Millis,
 ) -> Result<Option<f64>, WarehouseError> {
     let params =
-        [signal.name().into(), at.to_string().into(), Millis(at.0 - LOOK_BACK_MS).to_string().into()];
+        [signal.word().into(), at.to_string().into(), Millis(at.0 - LOOK_BACK_MS).to_string().into()];
     let table = query_table(warehouse, READING_BEFORE, &params)?;
     Ok(table.rows.first().and_then(|row| row[0].as_f64()))
 }
@@ -365,7 +369,7 @@ fn samples(
 }
 
 /// Removes readings and samples of more than two days ago, and processes not seen for a month.
-/// Called by the monitor role, now and then; gives the rows removed.
+/// [`record`] does so now and then. Gives the rows removed.
 ///
 /// # Errors
 /// Of the warehouse.

@@ -10,9 +10,23 @@
 //! - `role`: measures, evaluates and announces, on one process at a time.
 #![forbid(unsafe_code)]
 
+mod alert;
+pub mod announce;
+mod desk;
+mod errands;
+pub mod error;
+pub mod evaluate;
 pub mod figures;
 pub mod history;
 mod machine;
 pub mod processes;
+pub mod prometheus_rules;
 pub mod pulse;
+pub mod role;
+pub mod rules;
+mod rules_file;
 pub mod signal;
+pub mod store;
+pub mod unit;
+
+pub use error::{MonitorError, RulesError};

@@ -13,18 +13,16 @@ mod pipeline;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use adpipe_dlq::DlqError;
 use adpipe_event::Millis;
-use adpipe_log::{EventLog, LogError};
-use adpipe_schedule::ScheduleError;
+use adpipe_log::EventLog;
 use adpipe_schedule::dag::Dags;
-use adpipe_stream::StreamError;
-use adpipe_transform::{Project, TransformError};
-use adpipe_warehouse::{Warehouse, WarehouseError};
+use adpipe_transform::Project;
+use adpipe_warehouse::Warehouse;
 use serde_json::Value as Json;
 
+pub use crate::error::MonitorError;
 use crate::pulse::Pulse;
 use crate::signal::{Labels, Reading, Signal};
 
@@ -65,6 +63,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// True now and then: [`crate::history`] has old rows removed then.
+    pub(crate) fn retires(&self) -> bool {
+        self.memory.retires()
+    }
+
     /// Of this log and this warehouse; the rest is set afterwards, where there is any.
     pub fn new(log: Arc<dyn EventLog>, warehouse: Arc<dyn Warehouse>, pulse: Pulse) -> Sources {
         Sources {
@@ -87,6 +90,7 @@ struct Memory {
     /// Since when records wait without a pause.
     waiting_since: Mutex<Option<Millis>>,
     source_ages: Mutex<batch::KnownAges>,
+    retired_at: Mutex<Option<Instant>>,
 }
 
 impl Memory {
@@ -97,45 +101,23 @@ impl Memory {
         *since
     }
 
+    /// True when the time has come to remove what is not kept any more; then a while not.
+    fn retires(&self) -> bool {
+        let mut at = self.retired_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = at.is_none_or(|at| at.elapsed() >= RETIRED_EVERY);
+        if is_due {
+            *at = Some(Instant::now());
+        }
+        is_due
+    }
+
     fn ages<T>(&self, work: impl FnOnce(&mut batch::KnownAges) -> T) -> T {
         work(&mut self.source_ages.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// A measurement, or keeping it, failed. The states of alerts stay as they are then.
-#[derive(Debug, thiserror::Error)]
-pub enum MonitorError {
-    /// The warehouse has not answered for a while, or only just answers again: it was not asked.
-    #[error("the warehouse does not answer")]
-    Silent,
-    /// Of the warehouse.
-    #[error(transparent)]
-    Warehouse(#[from] WarehouseError),
-    /// Of the log.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// Of the stream's figures.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// Of the queue's figures.
-    #[error(transparent)]
-    Dlq(#[from] DlqError),
-    /// Of the DAGs' figures.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
-    /// Of the data tests' figures.
-    #[error(transparent)]
-    Transform(#[from] Box<TransformError>),
-    /// Of this machine's figures.
-    #[error("{0}")]
-    Machine(#[from] std::io::Error),
-}
-
-impl From<TransformError> for MonitorError {
-    fn from(error: TransformError) -> MonitorError {
-        MonitorError::Transform(Box::new(error))
-    }
-}
+/// How often the history is shortened.
+const RETIRED_EVERY: Duration = Duration::from_secs(600);
 
 /// A warehouse that has been silent for so long is not asked.
 const SILENCE: Duration = Duration::from_secs(6);
