@@ -80,7 +80,7 @@ pub(super) fn failing_data_tests(sources: &Sources) -> Result<Vec<Reading>, Moni
     Ok(single(failing.len() as f64, context))
 }
 
-/// The sources that have rows and of which something is expected.
+/// The sources that have rows and whose age can be an error.
 pub(super) fn source_ages(sources: &Sources, now: Millis) -> Vec<SourceAge> {
     let Some(project) = &sources.project else { return Vec::new() };
     sources.memory.ages(|known| {
@@ -92,7 +92,9 @@ pub(super) fn source_ages(sources: &Sources, now: Millis) -> Vec<SourceAge> {
         let started = Instant::now();
         let found = freshness(sources.warehouse.as_ref(), project, now);
         let age = |source: &SourceFreshness| {
-            let max_age_ms = source.warn_after_ms.or(source.error_after_ms)?;
+            // Where old data is only worth a warning, old data may be what one works on.
+            let error_after_ms = source.error_after_ms?;
+            let max_age_ms = source.warn_after_ms.unwrap_or(error_after_ms);
             Some(SourceAge { name: source.name.clone(), newest: source.newest?, max_age_ms })
         };
         let ages: Vec<SourceAge> = found.iter().filter_map(age).collect();
