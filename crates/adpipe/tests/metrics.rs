@@ -86,7 +86,7 @@ fn assert_clean(test: &str, text: &str) {
 #[test]
 fn each_role_exports_what_it_knows() {
     let folder = Folder::new();
-    folder.generate("some.csv", &["--rows", "2000", "--invalid", "0.02", "--seed", "7"]);
+    folder.generate("some.csv", &["--rows", "2000", "--bad", "0.02", "--seed", "7"]);
     folder.run(&["ingest", folder.join("some.csv").to_str().unwrap()]);
     let mut running = Vec::new();
     for role in [Role::Stream, Role::Dlq, Role::Scheduler] {
@@ -138,7 +138,7 @@ fn each_role_exports_what_it_knows() {
 #[test]
 fn all_roles_in_one_process_export_all() {
     let folder = Folder::new();
-    folder.generate("some.csv", &["--rows", "2000", "--invalid", "0.02", "--seed", "8"]);
+    folder.generate("some.csv", &["--rows", "2000", "--bad", "0.02", "--seed", "8"]);
     let up = Running::start(folder.adpipe(&["up"]));
     folder.run(&["ingest", "--wait", folder.join("some.csv").to_str().unwrap()]);
     let (must, _) = of_roles(&[Role::Stream, Role::Dlq, Role::Scheduler, Role::Console]);
