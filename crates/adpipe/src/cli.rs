@@ -655,4 +655,6 @@ pub enum BenchKind {
     Etl,
     /// All marts over the metrics of 40 million events
     Transform,
+    /// The stream processor with and without somebody who scrapes /metrics; only when it is named
+    Scrape,
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
-mod common;
+mod course;
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use adpipe_monitor::evaluate::{Evaluator, Moment, Write};
 use adpipe_monitor::rules::Severity;
 use adpipe_monitor::signal::{Labels, Reading};
 use adpipe_monitor::store::{Alert, Announced, Silence, State};
-use common::{NOON, at, of_dag, reading, rules};
+use course::{NOON, at, of_dag, reading, rules};
 
 /// An evaluator that is shown one rule's readings, and what it said.
 struct Bench {
