@@ -1,5 +1,6 @@
 //! The commands and their flags.
 
+pub mod alerts;
 pub mod dlq;
 
 use std::path::PathBuf;
@@ -168,6 +169,13 @@ Examples:
   adpipe dag logs dag_daily_etl --follow
   adpipe dag cancel dag_daily_etl")]
     Dag(DagArgs),
+
+    /// Alerts: try how people are told, and look at the daily summary
+    #[command(after_help = "\
+Examples:
+  adpipe alerts test-notify               a test message to Slack
+  adpipe alerts summary                   what yesterday was like")]
+    Alerts(alerts::AlertsArgs),
 
     /// Stand between the scheduler and a task
     #[command(hide = true)]

@@ -46,3 +46,11 @@ pub enum NotifyError {
     #[error("{0}")]
     Time(#[from] jiff::Error),
 }
+
+impl NotifyError {
+    /// Whether it is the configuration that has to be changed.
+    pub fn is_usage(&self) -> bool {
+        use NotifyError::{Config, Unreadable, Webhook};
+        matches!(self, Unreadable { .. } | Config { .. } | Webhook(_))
+    }
+}

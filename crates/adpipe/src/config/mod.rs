@@ -6,6 +6,7 @@
 mod dlq;
 mod kafka;
 mod load;
+mod notify;
 mod units;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use dlq::DlqConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
+pub use notify::{DEFAULT_SLACK_CONFIG, NotifyConfig};
 pub use units::{HotWindow, Size, Span};
 
 /// Everything that can be configured; `adpipe.toml` explains each key.
@@ -41,6 +43,8 @@ pub struct Config {
     pub console: ConsoleSettings,
     /// The transformations.
     pub transform: TransformConfig,
+    /// Messages to Slack.
+    pub notify: NotifyConfig,
     /// Flags with which another `adpipe` works on the same data: those this one was given.
     #[serde(skip)]
     pub flags: Vec<std::ffi::OsString>,
