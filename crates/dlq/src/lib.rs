@@ -10,14 +10,13 @@
 //!    failure comes back through `ad_events_error`;
 //! 3. people look ([`search`], [`report`]), edit ([`patch`], [`repair`]), retry and discard
 //!    ([`actions`]), many at a time by [`jobs`];
-//! 4. [`retention`] removes what was closed long ago, [`alerts`] tells what needs somebody.
+//! 4. [`retention`] removes what was closed long ago.
 //!
 //! [`Dlq`] is what all of them share; [`role::run`] is the whole queue at work. The counts of
 //! each group change with the errors, in the same transaction (`groups.rs`). Open `role.rs` first.
 #![forbid(unsafe_code)]
 
 pub mod actions;
-pub mod alerts;
 pub mod consumer;
 mod error;
 mod failure;
@@ -41,6 +40,7 @@ pub mod transfer;
 
 pub use error::DlqError;
 pub use headers::{headers_from_json, headers_to_json};
+pub use ids::new_id;
 pub use queue::Dlq;
 pub use search::Filter;
 pub use settings::DlqSettings;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use adpipe_dlq::DlqError;
 use adpipe_log::LogError;
 use adpipe_schedule::ScheduleError;
+use adpipe_stream::StreamError;
+use adpipe_transform::TransformError;
 use adpipe_warehouse::WarehouseError;
 
 /// The table of alerts is wrong. Correct it.
@@ -30,44 +32,50 @@ pub enum RulesError {
     },
 }
 
-/// A failure of measuring, or of keeping what was measured.
+/// A measurement, or keeping it, failed. The states of alerts stay as they are then.
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
+    /// The warehouse has not answered for a while, or only just answers again: it was not asked.
+    #[error("the warehouse does not answer")]
+    Silent,
+    /// It takes a while to find out, and is not known yet.
+    #[error("it is not known yet")]
+    Later,
     /// Of the warehouse.
     #[error(transparent)]
     Warehouse(#[from] WarehouseError),
-    /// Of the event log.
+    /// Of the log.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Of the dead-letter queue.
+    /// Of the stream's figures.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// Of the queue's figures.
     #[error(transparent)]
     Dlq(#[from] DlqError),
-    /// Of the runs, or another monitor has taken over ([`ScheduleError::Fenced`]).
+    /// Of the DAGs' figures, or another monitor has taken over ([`ScheduleError::Fenced`]).
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// Of the data tests' figures.
+    #[error(transparent)]
+    Transform(Box<TransformError>),
+    /// Of this machine's figures.
+    #[error("{0}")]
+    Machine(#[from] std::io::Error),
     /// There is no such alert or silence, or it cannot be done with it.
     #[error("{0}")]
     Refused(String),
-    /// Something else could not be read.
-    #[error("{what}: {reason}")]
-    Other {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        reason: String,
-    },
+}
+
+impl From<TransformError> for MonitorError {
+    fn from(error: TransformError) -> MonitorError {
+        MonitorError::Transform(Box::new(error))
+    }
 }
 
 impl MonitorError {
-    /// True when the same call may work later.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            MonitorError::Warehouse(error) => error.is_transient(),
-            MonitorError::Log(error) => error.is_transient(),
-            MonitorError::Dlq(error) => error.is_transient(),
-            MonitorError::Schedule(error) => error.is_transient(),
-            MonitorError::Refused(_) => false,
-            MonitorError::Other { .. } => true,
-        }
+    /// Another monitor has taken over.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, MonitorError::Schedule(ScheduleError::Fenced))
     }
 }

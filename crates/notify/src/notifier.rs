@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_metrics::Metrics;
-use adpipe_monitor::announce::{Announce, Announcement};
+use adpipe_monitor::announce::{Announce, Announcement, LogOnly};
 use adpipe_monitor::rules::Rules;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::Warehouse;
@@ -37,6 +37,8 @@ const LAST_POST: Duration = Duration::from_secs(2);
 pub struct NotifierOptions {
     /// What is told, in which words, and when.
     pub config: SlackConfig,
+    /// The table of alerts.
+    pub rules: Rules,
     /// The webhook; none: nobody is told.
     pub webhook: Option<Webhook>,
     /// Where what waits is kept.
@@ -71,7 +73,7 @@ impl Notifier {
     /// # Errors
     /// When the spool cannot be used, or a thread cannot be started.
     pub fn start(options: NotifierOptions, shutdown: &Shutdown) -> Result<Notifier, NotifyError> {
-        set_up(&options.metrics, &Rules::built_in().unwrap_or_default());
+        set_up(&options.metrics, &options.rules);
         let Some(webhook) = options.webhook else {
             tracing::info!("nobody is told of alerts by Slack, as no webhook is set; {HOW_TO_SET}");
             if options.spool.is_dir() {
@@ -133,6 +135,24 @@ impl Notifier {
         Arc::new(move || waiting.age())
     }
 
+    /// Waits until everything is told that is to be told now. False when that takes longer than
+    /// `limit`: what is left stays in the spool.
+    pub fn drain(&self, limit: Duration) -> bool {
+        if self.webhook.is_none() {
+            return true;
+        }
+        let until = Instant::now() + limit;
+        // The look that goes on now may have begun before the newest announcement.
+        let enough = self.waiting.looks() + 2;
+        while self.waiting.looks() < enough || !self.waiting.is_idle() {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+
     /// Waits for its threads, after the switch is off; not for a Slack that does not answer, as
     /// what is under way is safe on disk.
     pub fn end(self) {
@@ -149,14 +169,22 @@ impl Notifier {
 }
 
 impl Announce for Announcer {
+    fn reaches_people(&self) -> bool {
+        self.spool.is_some()
+    }
+
     fn announce(&mut self, announcement: &Announcement) -> Result<(), String> {
-        let Some(spool) = &self.spool else { return Ok(()) };
+        let Some(spool) = &self.spool else { return LogOnly.announce(announcement) };
         let notice = Notice::of(announcement, Millis::now());
         spool.put(&Entry::Alert(Box::new(notice))).map(drop).map_err(|error| error.to_string())
     }
 }
 
 impl Announce for Notifier {
+    fn reaches_people(&self) -> bool {
+        self.announcer.reaches_people()
+    }
+
     fn announce(&mut self, announcement: &Announcement) -> Result<(), String> {
         self.announcer.announce(announcement)
     }

@@ -148,6 +148,7 @@ impl Sender {
         } else {
             self.waiting.set(due);
         }
+        self.waiting.looked(sent);
         self.metrics.notifications_waiting.set(self.waiting.age().map_or(0.0, |age| age.as_secs_f64()));
         self.trouble = None;
         Ok(())

@@ -3,6 +3,7 @@
 //! Defaults, then `adpipe.toml`, then `ADPIPE_*` variables, then flags. What is wrong is refused
 //! with its file and line, or with its variable.
 
+mod alerts;
 mod dlq;
 mod kafka;
 mod load;
@@ -11,6 +12,7 @@ mod units;
 
 use serde::{Deserialize, Serialize};
 
+pub use alerts::{AlertsConfig, DEFAULT_RULES_FILE};
 pub use dlq::DlqConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
@@ -41,6 +43,10 @@ pub struct Config {
     pub scheduler: SchedulerSettings,
     /// The web console.
     pub console: ConsoleSettings,
+    /// Figures for scrapers.
+    pub metrics: MetricsSettings,
+    /// Alerts.
+    pub alerts: AlertsConfig,
     /// The transformations.
     pub transform: TransformConfig,
     /// Messages to Slack.
@@ -235,6 +241,20 @@ impl Default for ConsoleSettings {
             token_file: String::new(),
             max_body_size: Size::mib(8),
         }
+    }
+}
+
+/// Section `[metrics]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSettings {
+    pub host: String,
+    pub port: u16,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> MetricsSettings {
+        MetricsSettings { host: "127.0.0.1".to_owned(), port: 0 }
     }
 }
 

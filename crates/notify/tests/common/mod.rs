@@ -45,6 +45,7 @@ impl Running {
         let (metrics, shutdown) = (Metrics::new("test").unwrap(), Shutdown::new());
         let options = NotifierOptions {
             config,
+            rules: adpipe_monitor::rules::Rules::built_in().unwrap(),
             webhook: url.map(|url| Webhook::parse(url, "test").unwrap()),
             spool: spool.to_path_buf(),
             console_url: String::new(),

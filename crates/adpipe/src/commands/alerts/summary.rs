@@ -9,13 +9,13 @@ use adpipe_notify::summary::read;
 use jiff::ToSpan;
 
 use super::test_notify::{HOW_TO_SET, post};
-use crate::cli::alerts::AlertsSummaryArgs;
+use crate::cli::alerts::SummaryArgs;
 use crate::config::Config;
 use crate::services::Services;
 use crate::{notify, output};
 
 /// Prints a day's summary, or posts it.
-pub fn run(config: Config, args: &AlertsSummaryArgs) -> anyhow::Result<ExitCode> {
+pub fn run(config: Config, args: &SummaryArgs) -> anyhow::Result<ExitCode> {
     let slack = notify::slack_config(&config)?;
     let style = notify::style(&config)?;
     let webhook = match args.send {
