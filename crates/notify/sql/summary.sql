@@ -49,7 +49,7 @@ select committed_at, latency_counts from realtime.commits where committed_at >= 
 -- Those that fired at some time of the day.
 select rule, count(*), sum(case when resolved_at is null then 1 else 0 end)
 from ops.alerts
-where firing_since < $2 and (resolved_at is null or resolved_at >= $1)
+where (resolved_at is null or resolved_at >= $1) and firing_since < $2
 group by rule
 order by rule;
 

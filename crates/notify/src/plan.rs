@@ -127,7 +127,8 @@ pub fn plan(
         }
     }
     if quiet_time.len() == 1 {
-        for unit in quiet_time.drain(..) {
+        for mut unit in quiet_time.drain(..) {
+            unit.stored_at = Millis(quiet_ended.0 - config.group_wait.0.as_millis() as i64);
             groups.entry((unit.notice.kind(), unit.news)).or_default().push(unit);
         }
     }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use adpipe_event::Millis;
 use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
-use rand::RngExt;
 
 use crate::client::{Answer, Client, advice};
 use crate::config::SlackConfig;
@@ -288,7 +287,7 @@ impl Sender {
 /// Doubled with each failure in a row; half of it by chance, so that not all come back at once.
 fn backoff(failures: u32) -> Duration {
     let whole = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_WAIT);
-    whole.mul_f64(rand::rng().random_range(0.5..=1.0))
+    whole.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 #[cfg(test)]
