@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::slack::{Answer, Slack};
-use common::{Folder, Killed, eventually, shown};
+use common::{Folder, Killed, Running, eventually, shown};
 use serde_json::Value;
 
 /// What the address of the stand-in's webhook ends with.
@@ -220,4 +220,50 @@ fn the_summary_equals_the_warehouse_on_postgresql() {
     };
     three_days(&folder, &adpipe);
     summary_equals_sql(&adpipe);
+}
+
+/// A rule that fires on every machine: its disk is not empty.
+fn always(name: &str) -> String {
+    format!(
+        "[[alert]]\nname = \"{name}\"\nsignal = \"disk_free\"\nbelow = 1.1\nfor = \"0s\"\nseverity = \"critical\"\n\
+         summary = \"{{value}} free on {{host}}\"\nsummary_ko = \"{{host}} {{value}}\"\n"
+    )
+}
+
+#[test]
+fn up_tells_slack_of_an_alert_once_over_kill_9() {
+    let (folder, slack) = (Folder::new(), Slack::start());
+    std::fs::create_dir(folder.join("config")).unwrap();
+    let settings = r#"{"group_wait": "100ms", "daily_summary": {"enabled": false}}"#;
+    std::fs::write(folder.join("config/slack_config.json"), settings).unwrap();
+    let up = |rules: String| {
+        std::fs::write(folder.join("rules.toml"), rules).unwrap();
+        let mut command = folder.adpipe(&["up"]);
+        command.env("ADPIPE_ALERTS__RULES_FILE", folder.join("rules.toml"));
+        command.env("ADPIPE_ALERTS__EVERY", "300ms");
+        command.env("ADPIPE_ALERTS__CONSOLE_URL", "https://console.example");
+        command.env("ADPIPE_NOTIFY__SLACK_WEBHOOK", slack.url());
+        Running::start(command)
+    };
+    // Of a rule that has no title of ours, the title is its name.
+    let told = |rule: &str| {
+        slack.posted().iter().filter(|body| body.contains(&format!("\u{1f534} {rule} "))).count()
+    };
+    let first = up(always("Marker"));
+    eventually("the alert is told", Duration::from_secs(90), || told("Marker") == 1);
+    let body = slack.posted()[0].clone();
+    assert!(body.contains("https://console.example/operations"), "{body}");
+    first.signal("KILL");
+    drop(first);
+    // The next process knows that it was told; what is new to it is told.
+    let second = up(always("Marker") + &always("Other"));
+    eventually("the other alert is told", Duration::from_secs(90), || told("Other") == 1);
+    second.signal("TERM");
+    drop(second);
+    let _third = up(always("Last"));
+    eventually("the last one is told", Duration::from_secs(90), || told("Last") == 1);
+    assert_eq!((told("Marker"), told("Other"), told("Last")), (1, 1, 1), "{:#?}", slack.posted());
+    assert_eq!(slack.problems(), Vec::<String>::new());
+    let shown = folder.run(&["alerts", "history"]);
+    assert!(shown.contains("Marker") && shown.contains("Last"), "{shown}");
 }

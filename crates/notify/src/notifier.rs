@@ -77,9 +77,11 @@ impl Notifier {
         let Some(webhook) = options.webhook else {
             tracing::info!("nobody is told of alerts by Slack, as no webhook is set; {HOW_TO_SET}");
             if options.spool.is_dir() {
-                let now = Millis::now();
-                let before = Millis(now.0 - LEFT_OVER_MS);
-                Spool::open(&options.spool)?.drop_waiting_before(before, now)?;
+                let (spool, now) = (Spool::open(&options.spool)?, Millis::now());
+                // Not while another process, which has a webhook, sends from there.
+                if let Some(_sender) = spool.take_sender()? {
+                    spool.drop_waiting_before(Millis(now.0 - LEFT_OVER_MS), now)?;
+                }
             }
             return Ok(Notifier {
                 announcer: Announcer { spool: None },

@@ -23,6 +23,7 @@ use crate::signals;
 pub fn run(config: Config) -> anyhow::Result<()> {
     let up = Up::start(config, Roles::ALL)?;
     output::line(&format!("adpipe {VERSION} is up: {}", up.url()))?;
+    output::line(&crate::notify::described(&up.services().config)?)?;
     output::line(&format!("events: {}   Ctrl-C ends it", up.services().warehouse.location()))?;
     up.wait()
 }
