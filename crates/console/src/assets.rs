@@ -11,12 +11,13 @@ use hyper::body::Bytes;
 use crate::app::App;
 use crate::refusal::Refusal;
 
-const FILES: [(&str, &str, &str); 18] = [
+const FILES: [(&str, &str, &str); 19] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("../static/console.js")),
     ("dags.css", "text/css; charset=utf-8", include_str!("../static/dags.css")),
     ("dags.js", "text/javascript; charset=utf-8", include_str!("../static/dags.js")),
     ("charts.js", "text/javascript; charset=utf-8", include_str!("../static/charts.js")),
+    ("page.js", "text/javascript; charset=utf-8", include_str!("../static/page.js")),
     ("format.js", "text/javascript; charset=utf-8", include_str!("../static/format.js")),
     ("dlq.css", "text/css; charset=utf-8", include_str!("../static/dlq.css")),
     ("dlq.js", "text/javascript; charset=utf-8", include_str!("../static/dlq.js")),

@@ -15,12 +15,15 @@ use crate::figures::Range;
 use crate::i18n::{Language, Texts, texts};
 use crate::refusal::Refusal;
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("base.html", include_str!("../templates/base.html")),
+    ("live.html", include_str!("../templates/live.html")),
+    ("macros.html", include_str!("../templates/macros.html")),
     ("overview.html", include_str!("../templates/overview.html")),
     ("dlq.html", include_str!("../templates/dlq.html")),
     ("dlq_errors.html", include_str!("../templates/dlq_errors.html")),
     ("dlq_error.html", include_str!("../templates/dlq_error.html")),
+    ("dlq_tools.html", include_str!("../templates/dlq_tools.html")),
     ("dlq_dialogs.html", include_str!("../templates/dlq_dialogs.html")),
     ("dags.html", include_str!("../templates/dags.html")),
     ("quality.html", include_str!("../templates/quality.html")),
