@@ -14,7 +14,7 @@ use adpipe_log::Topic;
 
 use crate::app::App;
 use crate::refusal::Refusal;
-use crate::{access, assets, dags, dlq, ingest, live, overview, page, quality};
+use crate::{access, assets, dags, dlq, files, ingest, live, overview, page, quality};
 
 /// Every route of the console.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -30,6 +30,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(get_metrics))
         .merge(dlq::routes(&app))
         .merge(quality::routes())
+        .merge(files::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         // The last one added is the first to see a request.
