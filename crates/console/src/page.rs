@@ -15,7 +15,7 @@ use crate::figures::Range;
 use crate::i18n::{Language, Texts, texts};
 use crate::refusal::Refusal;
 
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 14] = [
     ("base.html", include_str!("../templates/base.html")),
     ("live.html", include_str!("../templates/live.html")),
     ("macros.html", include_str!("../templates/macros.html")),
@@ -27,12 +27,20 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("dlq_dialogs.html", include_str!("../templates/dlq_dialogs.html")),
     ("dags.html", include_str!("../templates/dags.html")),
     ("quality.html", include_str!("../templates/quality.html")),
+    ("files.html", include_str!("../templates/files.html")),
+    ("operations.html", include_str!("../templates/operations.html")),
     ("message.html", include_str!("../templates/message.html")),
 ];
 
 /// The pages in the order of the navigation: the key of their name, and where they are.
-const NAVIGATION: [(&str, &str); 4] =
-    [("overview", "/"), ("dlq", "/dlq"), ("quality", "/quality"), ("dags", "/dags")];
+const NAVIGATION: [(&str, &str); 6] = [
+    ("overview", "/"),
+    ("operations", "/operations"),
+    ("dlq", "/dlq"),
+    ("files", "/files"),
+    ("quality", "/quality"),
+    ("dags", "/dags"),
+];
 
 const LANGUAGE_COOKIE: &str = "adpipe_lang";
 

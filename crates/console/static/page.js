@@ -50,8 +50,10 @@ export function keyed(list, items, keyOf, build, update) {
   const focused = document.activeElement;
   for (const gone of known.values()) gone.remove();
   if (list.contains(focused)) {
-    // Moving an element takes its focus away, so the order waits.
-    for (const element of elements) if (!element.isConnected) list.append(element);
+    // Moving an element takes its focus away, so the order of those that are there waits.
+    elements.forEach((element, index) => {
+      if (!element.isConnected) list.insertBefore(element, index ? elements[index - 1].nextSibling : list.firstChild);
+    });
     return;
   }
   elements.forEach((element, index) => {
