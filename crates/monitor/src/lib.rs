@@ -10,8 +10,10 @@
 //! - `role`: measures, evaluates and announces, on one process at a time.
 #![forbid(unsafe_code)]
 
+mod alert;
 pub mod announce;
 pub mod error;
+pub mod evaluate;
 pub mod figures;
 pub mod history;
 pub mod processes;

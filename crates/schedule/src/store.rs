@@ -102,6 +102,10 @@ impl Store {
         Ok(result)
     }
 
+    pub(crate) fn warehouse(&self) -> &dyn Warehouse {
+        self.warehouse.as_ref()
+    }
+
     pub(crate) fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, WarehouseError> {
         query_table(self.warehouse.as_ref(), sql, params).map(|table| table.rows)
     }
