@@ -35,6 +35,7 @@ mod i18n;
 mod ingest;
 mod lag;
 mod live;
+mod operations;
 mod overview;
 mod page;
 mod quality;

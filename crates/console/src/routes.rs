@@ -14,7 +14,7 @@ use adpipe_log::Topic;
 
 use crate::app::App;
 use crate::refusal::Refusal;
-use crate::{access, assets, dags, dlq, files, ingest, live, overview, page, quality};
+use crate::{access, assets, dags, dlq, files, ingest, live, operations, overview, page, quality};
 
 /// Every route of the console.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -31,6 +31,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(dlq::routes(&app))
         .merge(quality::routes())
         .merge(files::routes())
+        .merge(operations::routes(&app))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         // The last one added is the first to see a request.

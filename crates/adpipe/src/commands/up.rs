@@ -216,7 +216,7 @@ fn take_stream_role(services: &Services) -> anyhow::Result<HeldRole> {
     Ok(role)
 }
 
-fn console_services(services: &Services) -> Result<adpipe_console::Services, ConfigError> {
+fn console_services(services: &Services) -> anyhow::Result<adpipe_console::Services> {
     Ok(adpipe_console::Services {
         dlq: services.dlq()?,
         log: Arc::clone(&services.log),
@@ -228,6 +228,7 @@ fn console_services(services: &Services) -> Result<adpipe_console::Services, Con
                 transform::docs_page(&config, warehouse.as_ref()).map_err(|error| error.to_string())
             })
         },
+        rules: Arc::new(Rules::built_in()?),
         version: VERSION,
     })
 }

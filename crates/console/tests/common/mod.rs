@@ -14,6 +14,7 @@ use adpipe_generate::{Config, Format, Generator};
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Topic};
 use adpipe_metrics::Metrics;
+use adpipe_monitor::rules::Rules;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor};
 use adpipe_transform::{Project, ProjectFiles, Target};
@@ -46,6 +47,7 @@ pub fn services(folder: &std::path::Path) -> (Arc<SqliteLog>, Arc<SqliteWarehous
         warehouse: Arc::clone(&warehouse) as _,
         metrics,
         docs_page: docs_page(Arc::clone(&warehouse) as _),
+        rules: Arc::new(Rules::built_in().unwrap()),
         version: "1.2.3",
     };
     (log, warehouse, services)
