@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 pub mod airflow;
+pub mod browser;
 pub mod dbt;
 pub mod kafka;
 pub mod postgres;
