@@ -12,12 +12,16 @@
 
 mod alert;
 pub mod announce;
+mod desk;
+mod errands;
 pub mod error;
 pub mod evaluate;
 pub mod figures;
 pub mod history;
 pub mod processes;
+pub mod prometheus_rules;
 pub mod pulse;
+pub mod role;
 pub mod rules;
 mod rules_file;
 pub mod signal;

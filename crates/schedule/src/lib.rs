@@ -6,13 +6,14 @@
 //! scheduler goes on where a killed one stopped; [`lease`] sees to it that there is one at a time, and
 //! every change of state checks the lease in the same transaction. Tasks are processes of their own
 //! (`execution.rs`), each behind a [`task_process`] that ends it when its scheduler dies.
-//! [`requests`] is what people ask for: run, backfill, retry, cancel.
+//! [`requests`] is what people ask for: run, backfill, retry, cancel; [`health`] is what alerts watch.
 
 pub mod cron;
 pub mod dag;
 mod definition;
 mod error;
 mod execution;
+pub mod health;
 pub mod lease;
 mod placeholders;
 mod process;

@@ -11,15 +11,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adpipe_dlq::DlqError;
 use adpipe_event::Millis;
-use adpipe_log::{EventLog, LogError};
-use adpipe_schedule::ScheduleError;
+use adpipe_log::EventLog;
 use adpipe_schedule::dag::Dags;
-use adpipe_stream::StreamError;
 use adpipe_transform::Project;
-use adpipe_warehouse::{Warehouse, WarehouseError};
+use adpipe_warehouse::Warehouse;
 
+pub use crate::error::MonitorError;
 use crate::pulse::Pulse;
 use crate::signal::{Reading, Signal};
 
@@ -56,32 +54,6 @@ pub struct Sources {
     pub spool_age: Option<SpoolAge>,
     /// Where this process keeps its data.
     pub data_folder: Option<PathBuf>,
-}
-
-/// A measurement, or keeping it, failed. The states of alerts stay as they are then.
-#[derive(Debug, thiserror::Error)]
-pub enum MonitorError {
-    /// The warehouse has not answered for a while: it was not asked.
-    #[error("the warehouse does not answer")]
-    Silent,
-    /// Of the warehouse.
-    #[error(transparent)]
-    Warehouse(#[from] WarehouseError),
-    /// Of the log.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// Of the stream's figures.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// Of the queue's figures.
-    #[error(transparent)]
-    Dlq(#[from] DlqError),
-    /// Of the DAGs' figures.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
-    /// Of this machine's figures.
-    #[error("{0}")]
-    Machine(#[from] std::io::Error),
 }
 
 /// Measures one signal. An empty list: nothing to say (too few records; nothing known yet).

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
-use adpipe_metrics::Metrics;
+use adpipe_metrics::{Metrics, Role};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::Warehouse;
 use jiff::Timestamp;
@@ -88,6 +88,7 @@ pub enum Tick {
 impl Scheduler {
     /// A scheduler that stands by; its first [`tick`](Self::tick) looks for the lease.
     pub fn new(config: SchedulerConfig, warehouse: Arc<dyn Warehouse>, metrics: Metrics) -> Scheduler {
+        metrics.play(Role::Scheduler);
         for dag in config.dags.iter() {
             metrics.see_dag(&dag.id);
         }
