@@ -41,7 +41,8 @@ impl Browser {
     pub fn start() -> Result<Browser, String> {
         let profile = tempfile::tempdir().expect("a temporary folder");
         let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
-            let said = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+            let said =
+                Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
             said.is_ok_and(|status| status.success())
         });
         let program = found.ok_or("chromium is not installed")?;
@@ -124,12 +125,17 @@ impl Browser {
 
     /// Waits until the element is there and shows `text`.
     pub fn wait_for_text(&mut self, selector: &str, text: &str) {
-        self.wait_for(&format!("document.querySelector({})?.innerText.includes({})", quoted(selector), quoted(text)));
+        self.wait_for(&format!(
+            "document.querySelector({})?.innerText.includes({})",
+            quoted(selector),
+            quoted(text)
+        ));
     }
 
     /// The text of an element as it is shown.
     pub fn text(&mut self, selector: &str) -> String {
-        let shown = self.evaluate(&format!("document.querySelector({})?.innerText ?? null", quoted(selector)));
+        let shown =
+            self.evaluate(&format!("document.querySelector({})?.innerText ?? null", quoted(selector)));
         shown.as_str().unwrap_or_else(|| panic!("there is no {selector}")).to_owned()
     }
 
@@ -143,7 +149,8 @@ impl Browser {
             quoted(selector)
         ));
         for kind in ["mousePressed", "mouseReleased"] {
-            let params = json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
+            let params =
+                json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
             self.command("Input.dispatchMouseEvent", params);
         }
     }
@@ -167,7 +174,10 @@ impl Browser {
         let kind = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
         let params = json!({ "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code });
         self.command("Input.dispatchKeyEvent", params);
-        self.command("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code }));
+        self.command(
+            "Input.dispatchKeyEvent",
+            json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code }),
+        );
     }
 
     /// The size of the page in its own pixels, and whether it is to be dark.

@@ -95,10 +95,6 @@ pub(super) fn archive(warehouse: &dyn Warehouse) -> Result<Archive, WarehouseErr
 
 fn put(sums: &mut [Sums; SOURCES.len()], source: &Value, row: &[Value]) {
     let Some(place) = SOURCES.iter().position(|known| source.as_str() == Some(known)) else { return };
-    sums[place] = Sums {
-        parts: count(&row[0]),
-        rows: count(&row[1]),
-        clicks: count(&row[2]),
-        bytes: count(&row[3]),
-    };
+    sums[place] =
+        Sums { parts: count(&row[0]), rows: count(&row[1]), clicks: count(&row[2]), bytes: count(&row[3]) };
 }

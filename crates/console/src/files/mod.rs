@@ -69,9 +69,11 @@ async fn get_files(
     }
     let page: u32 = match page.as_str() {
         "" => 1,
-        number => number.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
-            unprocessable("page must be a whole number from 1 on".to_owned())
-        })?,
+        number => number
+            .parse()
+            .ok()
+            .filter(|number| *number > 0)
+            .ok_or_else(|| unprocessable("page must be a whole number from 1 on".to_owned()))?,
     };
     answer::read(&app, move |warehouse| {
         Ok(Files { at: Millis::now().0, list: list::list(warehouse, &state, &text, page)? })
@@ -84,7 +86,8 @@ async fn get_report(
     State(app): State<Arc<App>>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Refusal> {
-    let value = |name: &str| query.get(name).cloned().ok_or_else(|| unprocessable(format!("{name} is missing")));
+    let value =
+        |name: &str| query.get(name).cloned().ok_or_else(|| unprocessable(format!("{name} is missing")));
     let (path, content) = (value("path")?, value("content")?);
     let reading: i64 =
         value("reading")?.parse().map_err(|_| unprocessable("reading must be a whole number".to_owned()))?;

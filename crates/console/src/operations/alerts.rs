@@ -118,7 +118,11 @@ pub(super) fn alerts(
     let mut open = store::open_alerts(warehouse)?;
     // Stable: among equals the newest stays first.
     open.sort_by_key(|alert| {
-        (alert.state != AlertState::Firing, std::cmp::Reverse(alert.severity), alert.acknowledged_at.is_some())
+        (
+            alert.state != AlertState::Firing,
+            std::cmp::Reverse(alert.severity),
+            alert.acknowledged_at.is_some(),
+        )
     });
     let mut worst: HashMap<&str, AlertState> = HashMap::new();
     for alert in &open {
