@@ -170,7 +170,7 @@ const sumOf = (sums, name) => sums.reduce((total, one) => total + one[name], 0);
 
 function partsOf(sources, sums) {
   const named = sources.map((source, index) => [source, sums[index].parts]).filter(([, parts]) => parts > 0);
-  return named.map(([source, parts]) => `${formatCount(parts)} ${text(`files_source_${source}`)}`).join(", ");
+  return named.map(([source, parts]) => text(`files_source_${source}`, { count: formatCount(parts) })).join(", ");
 }
 
 function showArchive({ sources, totals, day_count: dayCount, days, hot }) {
@@ -199,7 +199,7 @@ function showArchive({ sources, totals, day_count: dayCount, days, hot }) {
 function dayRow(sources, { date, sums }, most) {
   const rows = sumOf(sums, "rows");
   const bar = make("span", { class: "bar", "aria-hidden": "true" }, ...sources.map((source, index) => {
-    const part = make("i", { data: { source }, title: `${text(`files_source_${source}`)} ${formatCount(sums[index].rows)}` });
+    const part = make("i", { data: { source }, title: text(`files_source_${source}`, { count: formatCount(sums[index].rows) }) });
     part.style.width = `${(100 * sums[index].rows) / most}%`;
     return part;
   }));

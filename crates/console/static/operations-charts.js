@@ -104,7 +104,7 @@ function drawCurve(Plotly, report, colours, { id, signals, show: shown, axis }) 
     shapes: thresholds.map((line) => ({
       type: "line", xref: "paper", x0: 0, x1: 1, y0: line.value, y1: line.value, line: { color: colours.warn, width: 1.5, dash: "dash" } })),
     annotations: thresholds.map((line) => ({
-      xref: "paper", x: 1, y: line.value, xanchor: "right", yanchor: line.side === "above" ? "bottom" : "top", showarrow: false,
+      xref: "paper", x: 1, y: line.value, xanchor: "right", yanchor: "bottom", showarrow: false, bgcolor: colours.surface, opacity: 0.85,
       text: `${line.rule} ${line.side === "above" ? "&gt;" : "&lt;"} ${shown(line.value)}`, font: { size: colours.size, color: colours.warn } })),
     xaxis: timeAxis(report),
     yaxis: { ...axis, range: [0, most > 0 ? most * 1.15 : 1] },

@@ -16,8 +16,8 @@ const TOTALS: &str = section(SQL, "totals");
 const FILE: &str = section(SQL, "file");
 const ERRORS_OF_FILE: &str = section(SQL, "errors_of_file");
 
-/// Files of a page.
-const PAGE: u32 = 100;
+/// Files of a page: the archive stands below them.
+const PAGE: u32 = 25;
 
 /// Errors of a file that are looked at; of a file with more, the rest is not told apart.
 const MOST_ERRORS: i64 = 100_000;
