@@ -184,7 +184,9 @@ fn operations_are_clicked_through() {
     for chart in ["throughput", "error_share", "latency", "heat", "lag"] {
         browser.wait_for(&format!("document.querySelector('#chart-{chart} .main-svg')"));
     }
-    browser.wait_for_text("#chart-error_share", "ErrorRateHigh > 1.00%");
+    browser.wait_for(
+        "document.querySelector('#chart-error_share').textContent.includes('ErrorRateHigh > 1.00%')",
+    );
     browser.click(".ranges [data-range='1h']");
     browser.wait_for("location.search === '?range=1h' && document.querySelector('[data-range=\"1h\"]').ariaCurrent === 'true'");
     assert_eq!(
@@ -221,7 +223,8 @@ fn operations_are_clicked_through() {
 
     // Nobody is told twice of what somebody has taken on.
     browser.open(&format!("{home}/files"));
-    browser.wait_for("document.querySelector('#firing').hidden");
+    browser.wait_for("(await (await fetch('/api/operations/firing')).json()).count === 0");
+    assert_eq!(browser.evaluate("document.querySelector('#firing').hidden"), true);
     check(&browser, &home);
 }
 

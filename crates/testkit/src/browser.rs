@@ -108,17 +108,22 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
-    /// Waits until an expression is true in the page.
+    /// Waits until an expression, which may have an `await`, is true in the page.
     pub fn wait_for(&mut self, expression: &str) {
         let until = Instant::now() + PATIENCE;
-        while self.evaluate(&format!("Boolean({expression})")) != Value::Bool(true) {
-            let text = || "document.querySelector('main').innerText";
-            assert!(
-                Instant::now() < until,
-                "{expression} does not come true; errors: {:?}; the page says:\n{}",
-                self.errors.clone(),
-                self.evaluate(text()).as_str().unwrap_or_default()
-            );
+        let wrapped = format!("(async () => Boolean({expression}))()");
+        let params = json!({ "expression": wrapped, "awaitPromise": true, "returnByValue": true });
+        loop {
+            // Between two pages there is nothing to look at.
+            let found = self.attempt("Runtime.evaluate", params.clone());
+            if found.is_ok_and(|found| found["result"]["value"] == true) {
+                return;
+            }
+            if Instant::now() > until {
+                let said = self.evaluate("document.body.innerText");
+                let (said, errors) = (said.as_str().unwrap_or_default(), &self.errors);
+                panic!("{expression} does not come true; errors: {errors:?}; the page says:\n{said}");
+            }
             std::thread::sleep(LOOK);
         }
     }
@@ -213,6 +218,11 @@ impl Browser {
     }
 
     fn command(&mut self, method: &str, params: Value) -> Value {
+        self.attempt(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// What comes of a command, or why nothing does.
+    fn attempt(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.next_id += 1;
         let id = self.next_id;
         let mut message = json!({ "id": id, "method": method, "params": params });
@@ -224,10 +234,13 @@ impl Browser {
         self.commands.write_all(&bytes).expect("chromium reads commands");
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(answer) = self.listen(until, method).filter(|answer| answer["id"] == id) {
-                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                return answer["result"].clone();
-            }
+            let Some(answer) = self.listen(until, method).filter(|answer| answer["id"] == id) else {
+                continue;
+            };
+            return match &answer["error"] {
+                Value::Null => Ok(answer["result"].clone()),
+                error => Err(error.clone()),
+            };
         }
     }
 
