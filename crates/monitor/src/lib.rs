@@ -7,4 +7,12 @@
 //! - `processes`: each process of the pipeline says that it lives and what it uses;
 //! - `role`: measures, evaluates and announces, on one process at a time.
 
+pub mod announce;
+pub mod error;
+pub mod rules;
+mod rules_file;
 pub mod signal;
+pub mod store;
+pub mod unit;
+
+pub use error::{MonitorError, RulesError};

@@ -47,6 +47,88 @@ pub enum Signal {
     NotificationsWaiting,
 }
 
+impl Signal {
+    /// Every signal.
+    pub const ALL: [Signal; 18] = [
+        Signal::Throughput,
+        Signal::Latency,
+        Signal::ErrorShare,
+        Signal::BurnRate,
+        Signal::Stalled,
+        Signal::Lag,
+        Signal::LagGrowth,
+        Signal::DlqOpen,
+        Signal::DlqExhausted,
+        Signal::DlqGrowth,
+        Signal::DagFailures,
+        Signal::DagOverdue,
+        Signal::FailingDataTests,
+        Signal::SourceOverdue,
+        Signal::Silent,
+        Signal::WarehouseSilent,
+        Signal::DiskFree,
+        Signal::NotificationsWaiting,
+    ];
+
+    /// Its word in the table of alerts, in SQL and on screen.
+    pub fn word(self) -> &'static str {
+        match self {
+            Signal::Throughput => "throughput",
+            Signal::Latency => "latency",
+            Signal::ErrorShare => "error_share",
+            Signal::BurnRate => "burn_rate",
+            Signal::Stalled => "stalled",
+            Signal::Lag => "lag",
+            Signal::LagGrowth => "lag_growth",
+            Signal::DlqOpen => "dlq_open",
+            Signal::DlqExhausted => "dlq_exhausted",
+            Signal::DlqGrowth => "dlq_growth",
+            Signal::DagFailures => "dag_failures",
+            Signal::DagOverdue => "dag_overdue",
+            Signal::FailingDataTests => "failing_data_tests",
+            Signal::SourceOverdue => "source_overdue",
+            Signal::Silent => "silent",
+            Signal::WarehouseSilent => "warehouse_silent",
+            Signal::DiskFree => "disk_free",
+            Signal::NotificationsWaiting => "notifications_waiting",
+        }
+    }
+
+    /// The signal of a word.
+    pub fn from_word(word: &str) -> Option<Signal> {
+        Signal::ALL.into_iter().find(|signal| signal.word() == word)
+    }
+
+    /// Whether it is measured over a time; the others are of this moment.
+    pub fn has_window(self) -> bool {
+        matches!(
+            self,
+            Signal::Throughput
+                | Signal::Latency
+                | Signal::ErrorShare
+                | Signal::BurnRate
+                | Signal::LagGrowth
+                | Signal::DlqGrowth
+        )
+    }
+
+    /// Whether it is a share of records, which says nothing when there are few.
+    pub fn is_of_records(self) -> bool {
+        matches!(self, Signal::ErrorShare | Signal::BurnRate)
+    }
+
+    /// The labels of its series.
+    pub fn labels(self) -> &'static [&'static str] {
+        match self {
+            Signal::DagFailures | Signal::DagOverdue => &["dag"],
+            Signal::SourceOverdue => &["source"],
+            Signal::Silent => &["process"],
+            Signal::DiskFree => &["host"],
+            _ => &[],
+        }
+    }
+}
+
 /// The labels of a measurement.
 pub type Labels = BTreeMap<String, String>;
 

@@ -1,0 +1,154 @@
+//! Values as people read them.
+
+use crate::rules::Language;
+use crate::signal::Signal;
+
+/// What a signal counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Things: `12,345`.
+    Count,
+    /// Time: `7.2 s`, `2 h 5 min`.
+    Seconds,
+    /// A part of the whole, 0 to 1: `1.3 %`.
+    Share,
+    /// So many times: `14.4`.
+    Times,
+}
+
+impl Signal {
+    /// What its value counts in.
+    pub fn unit(self) -> Unit {
+        match self {
+            Signal::Latency
+            | Signal::Stalled
+            | Signal::DagOverdue
+            | Signal::SourceOverdue
+            | Signal::Silent
+            | Signal::WarehouseSilent
+            | Signal::NotificationsWaiting => Unit::Seconds,
+            Signal::ErrorShare | Signal::DiskFree => Unit::Share,
+            Signal::BurnRate => Unit::Times,
+            Signal::Throughput
+            | Signal::Lag
+            | Signal::LagGrowth
+            | Signal::DlqOpen
+            | Signal::DlqExhausted
+            | Signal::DlqGrowth
+            | Signal::DagFailures
+            | Signal::FailingDataTests => Unit::Count,
+        }
+    }
+}
+
+impl Unit {
+    /// A value in this unit, for people.
+    pub fn humane(self, language: Language, value: f64) -> String {
+        match self {
+            Unit::Count => grouped(value),
+            Unit::Seconds => humane_duration(language, value),
+            Unit::Share => match language {
+                Language::English => format!("{} %", digits(value * 100.0)),
+                Language::Korean => format!("{}%", digits(value * 100.0)),
+            },
+            Unit::Times => digits(value),
+        }
+    }
+}
+
+/// `12,345`; of less than ten also the first decimal, unless it is 0.
+fn grouped(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    if value.abs() < 10.0 {
+        return digits(value);
+    }
+    let whole = format!("{:.0}", value.abs());
+    let mut text = String::with_capacity(whole.len() + whole.len() / 3 + 1);
+    if value < 0.0 {
+        text.push('-');
+    }
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// As many decimals as tell something: `0.015`, `1.3`, `14.4`, `120`.
+fn digits(value: f64) -> String {
+    let decimals = match value.abs() {
+        large if large >= 99.95 => 0,
+        small if small >= 0.095 || small == 0.0 => 1,
+        tiny if tiny >= 0.0095 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// A length of time: `0.8 s`, `7.2 s`, `45 s`, `1 min 30 s`, `2 h 5 min`, `3 d 4 h`.
+pub fn humane_duration(language: Language, seconds: f64) -> String {
+    let names = match language {
+        Language::English => [" d", " h", " min", " s", " "],
+        Language::Korean => ["일", "시간", "분", "초", " "],
+    };
+    if !seconds.is_finite() || seconds.abs() < 9.95 {
+        return format!("{}{}", digits(seconds), names[3]);
+    }
+    let sign = if seconds < 0.0 { "-" } else { "" };
+    let whole = seconds.abs().round() as u64;
+    let (large, small) = match whole {
+        0..60 => ((whole, 3), None),
+        60..3_600 => ((whole / 60, 2), Some((whole % 60, 3))),
+        3_600..86_400 => ((whole / 3_600, 1), Some((whole % 3_600 / 60, 2))),
+        _ => ((whole / 86_400, 0), Some((whole % 86_400 / 3_600, 1))),
+    };
+    let mut text = format!("{sign}{}{}", large.0, names[large.1]);
+    if let Some((number, name)) = small.filter(|(number, _)| *number > 0) {
+        text.push_str(&format!("{}{number}{}", names[4], names[name]));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Language::{English, Korean};
+
+    #[test]
+    fn values_are_as_people_write_them() {
+        let cases = [
+            (Unit::Count, 0.0, "0", "0"),
+            (Unit::Count, 4.0, "4", "4"),
+            (Unit::Count, 3.2, "3.2", "3.2"),
+            (Unit::Count, 999.4, "999", "999"),
+            (Unit::Count, 12_345.0, "12,345", "12,345"),
+            (Unit::Count, 1_234_567.8, "1,234,568", "1,234,568"),
+            (Unit::Count, -12_345.0, "-12,345", "-12,345"),
+            (Unit::Share, 0.01, "1 %", "1%"),
+            (Unit::Share, 0.0131, "1.3 %", "1.3%"),
+            (Unit::Share, 0.0004, "0.04 %", "0.04%"),
+            (Unit::Share, 1.0, "100 %", "100%"),
+            (Unit::Times, 14.4, "14.4", "14.4"),
+            (Unit::Times, 120.2, "120", "120"),
+            (Unit::Seconds, 0.0, "0 s", "0초"),
+            (Unit::Seconds, 0.081, "0.08 s", "0.08초"),
+            (Unit::Seconds, 7.23, "7.2 s", "7.2초"),
+            (Unit::Seconds, 59.6, "1 min", "1분"),
+            (Unit::Seconds, 90.0, "1 min 30 s", "1분 30초"),
+            (Unit::Seconds, 7_500.0, "2 h 5 min", "2시간 5분"),
+            (Unit::Seconds, 86_400.0 * 3.0 + 4.0 * 3_600.0, "3 d 4 h", "3일 4시간"),
+        ];
+        for (unit, value, english, korean) in cases {
+            assert_eq!(unit.humane(English, value), english, "{value}");
+            assert_eq!(unit.humane(Korean, value), korean, "{value}");
+        }
+    }
+}
