@@ -6,13 +6,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 pub mod airflow;
+pub mod alertmanager;
 pub mod dbt;
+pub mod exporters;
 pub mod kafka;
 pub mod postgres;
+pub mod prometheus;
 pub mod proxy;
+mod server;
 mod skip;
 pub mod slack;
 
+pub use server::get;
 pub use skip::skip;
 
 /// A loopback port that nobody listened on a moment ago.

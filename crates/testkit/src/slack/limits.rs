@@ -118,7 +118,8 @@ mod tests {
         assert_eq!(message(section("<!channel>")).len(), 2);
         assert_eq!(message(section(&"x".repeat(3_001))).len(), 1);
         assert_eq!(message(serde_json::json!([])).len(), 1);
-        let header = serde_json::json!([{"type": "header", "text": {"type": "plain_text", "text": "x".repeat(151)}}]);
+        let header =
+            serde_json::json!([{"type": "header", "text": {"type": "plain_text", "text": "x".repeat(151)}}]);
         assert_eq!(message(header).len(), 1);
         assert_eq!(problems("{\"blocks\": [{\"type\": \"divider\"}]}").len(), 1);
         assert_eq!(problems("{").len(), 1);
