@@ -3,7 +3,7 @@
 use adpipe_event::Millis;
 
 /// A new id of that time.
-pub(crate) fn new_id(at: Millis) -> String {
+pub fn new_id(at: Millis) -> String {
     let millis = at.0.max(0) as u64;
     uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().hyphenated().to_string()
 }

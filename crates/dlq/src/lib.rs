@@ -41,6 +41,7 @@ pub mod transfer;
 
 pub use error::DlqError;
 pub use headers::{headers_from_json, headers_to_json};
+pub use ids::new_id;
 pub use queue::Dlq;
 pub use search::Filter;
 pub use settings::DlqSettings;

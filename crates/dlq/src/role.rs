@@ -4,10 +4,11 @@
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
-use adpipe_log::{PartitionRange, Topic};
+use adpipe_log::{EventLog, PartitionRange, Topic};
+use adpipe_metrics::Role;
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_warehouse::{Value, WarehouseError, errors};
+use adpipe_warehouse::{Value, Warehouse, WarehouseError, errors};
 
 use crate::Dlq;
 use crate::error::DlqError;
@@ -36,6 +37,7 @@ type Part<'a> = Box<dyn FnOnce() -> Result<(), DlqError> + Send + 'a>;
 /// # Errors
 /// Only what waiting cannot mend: a damaged log or warehouse.
 pub fn run(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
+    dlq.metrics().play(Role::Dlq);
     let worker = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
@@ -73,8 +75,16 @@ pub fn run(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
 /// # Errors
 /// Of the warehouse or the log.
 pub fn lag(dlq: &Dlq) -> Result<Vec<(u32, u64)>, DlqError> {
-    let stored = errors::offsets(dlq.warehouse())?;
-    let ranges = dlq.log().ranges(Topic::Error)?;
+    lag_of(dlq.log(), dlq.warehouse())
+}
+
+/// The same, for who has no queue in hand.
+///
+/// # Errors
+/// Of the warehouse or the log.
+pub fn lag_of(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<(u32, u64)>, DlqError> {
+    let stored = errors::offsets(warehouse)?;
+    let ranges = log.ranges(Topic::Error)?;
     let lag = |range: &PartitionRange| {
         let next = stored.iter().find(|offset| offset.partition == range.partition);
         let next = next.map_or(0, |offset| offset.next_offset).max(range.first.0);
@@ -166,8 +176,7 @@ fn measure(dlq: &Dlq) -> Result<(), DlqError> {
     }
     let oldest =
         groups.iter().filter(|group| group.open() > 0).map(|group| group.first_seen_at.as_str()).min();
-    let oldest = oldest.and_then(Millis::parse_sql).map_or(0.0, |time| time.0 as f64 / 1_000.0);
-    metrics.dlq_oldest.set(oldest);
+    metrics.dlq_oldest_at(oldest.and_then(Millis::parse_sql).map(|time| time.0 as f64 / 1_000.0));
     for (partition, records) in lag(dlq)? {
         let labels = [Topic::Error.name(), &partition.to_string()];
         metrics.log_lag.with_label_values(&labels).set(records as i64);

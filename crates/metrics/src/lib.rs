@@ -1,22 +1,33 @@
 //! Figures about the running process, in Prometheus' words.
 //!
-//! [`Metrics`] holds every series; each label combination is there from the start as 0, so that
-//! the first increment is never lost to `rate()`. Hot paths count locally and add once a batch.
+//! [`Metrics`] holds every series; [`FAMILIES`] lists them. A role that starts says so by
+//! [`Metrics::play`], and each label combination that it will count is there from then on as 0, so
+//! that the first increment is never lost to `rate()`. What a process does not know (a role that it
+//! does not play, a time before the first commit) it does not export: no false 0.
+//! Hot paths count locally and add once a batch.
+#![forbid(unsafe_code)]
+
+mod families;
+mod latency;
+
+use std::collections::HashMap;
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-/// Upper bucket edges of `adpipe_event_latency_seconds`; an edge at exactly 5 answers "over 5 s?".
-pub const LATENCY_BUCKETS_S: [f64; 13] =
-    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
+pub use families::{FAMILIES, Family, Kind, Role};
+use latency::LatencyHistogram;
+pub use latency::{LATENCY_BUCKETS_S, LatencyBuckets};
 
 const HTTP_BUCKETS_S: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 const RUN_BUCKETS_S: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0];
 
-/// Every series that a process exports.
+/// The labels of a metric without labels.
+const NONE: [&str; 0] = [];
+
+/// Every series that a process may export.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
@@ -28,54 +39,46 @@ pub struct Metrics {
     pub etl_rows: IntCounterVec,
     /// `adpipe_events_invalid_total{error_type}`
     pub events_invalid: IntCounterVec,
-    /// `adpipe_late_events_total`
-    pub late_events: IntCounter,
-    /// `adpipe_event_latency_seconds`: from append to commit.
-    pub event_latency: Histogram,
-    /// `adpipe_sink_commit_duration_seconds`: one warehouse transaction.
-    pub sink_commit_duration: Histogram,
+    late_events: IntCounterVec,
+    event_latency: LatencyHistogram,
+    sink_commit_duration: HistogramVec,
     /// `adpipe_log_lag_records{topic,partition}`
     pub log_lag: IntGaugeVec,
-    /// `adpipe_last_commit_timestamp_seconds`
-    pub last_commit: Gauge,
+    last_commit: GaugeVec,
     /// `adpipe_dlq_errors{status}`
     pub dlq_errors: IntGaugeVec,
     /// `adpipe_dlq_retries_total{outcome}`: `applied`, `already_counted`, `failed`.
     pub dlq_retries: IntCounterVec,
-    /// `adpipe_dlq_oldest_timestamp_seconds`
-    pub dlq_oldest: Gauge,
+    dlq_oldest: GaugeVec,
     /// `adpipe_dag_runs_total{dag,state}`: `success`, `failed`, `cancelled`.
     pub dag_runs: IntCounterVec,
     /// `adpipe_dag_run_duration_seconds{dag}`: from the first task's start to the last one's end.
     pub dag_run_duration: HistogramVec,
     /// `adpipe_scheduler_last_success_timestamp_seconds{dag}`
     pub dag_last_success: GaugeVec,
-    /// `adpipe_dag_failures{dag}`: failed runs in a row, up to the newest.
+    /// `adpipe_dag_failures{dag}`
     pub dag_failures: IntGaugeVec,
-    /// `adpipe_dag_overdue_seconds{dag}`: since when a run should have started; 0 when none should.
+    /// `adpipe_dag_overdue_seconds{dag}`
     pub dag_overdue: GaugeVec,
-    /// `adpipe_data_tests{status}`: newest result of each test: `pass`, `warn`, `fail`, `error`, `skipped`.
+    /// `adpipe_data_tests{status}`: `pass`, `warn`, `fail`, `error`, `skipped`.
     pub data_tests: IntGaugeVec,
-    /// `adpipe_source_age_seconds{source}`: since a source got something new.
+    /// `adpipe_source_age_seconds{source}`
     pub source_age: GaugeVec,
-    /// `adpipe_source_max_age_seconds{source}`: how old it may be.
+    /// `adpipe_source_max_age_seconds{source}`
     pub source_max_age: GaugeVec,
-    /// `adpipe_warehouse_up`: 1 when the warehouse answers.
-    pub warehouse_up: IntGauge,
-    /// `adpipe_disk_free_bytes`: where this process keeps its data.
-    pub disk_free: IntGauge,
-    /// `adpipe_disk_size_bytes`
-    pub disk_size: IntGauge,
+    warehouse_up: IntGaugeVec,
+    disk_free: IntGaugeVec,
+    disk_size: IntGaugeVec,
     /// `adpipe_alerts{rule,state}`: alerts of adpipe's own evaluation: `pending`, `firing`.
     pub alerts: IntGaugeVec,
     /// `adpipe_notifications_total{kind,outcome}`: messages to Slack.
     pub notifications: IntCounterVec,
-    /// `adpipe_notifications_waiting_seconds`: since when the oldest unsent message waits; 0 for none.
-    pub notifications_waiting: Gauge,
+    notifications_waiting: GaugeVec,
     /// `adpipe_http_requests_total{route,status}`
     pub http_requests: IntCounterVec,
     /// `adpipe_http_request_duration_seconds{route}`
     pub http_duration: HistogramVec,
+    roles: IntGaugeVec,
 }
 
 /// A metric that could not be set up: a fault of ours, caught by the first test.
@@ -83,223 +86,193 @@ pub struct Metrics {
 #[error("metrics: {0}")]
 pub struct MetricsError(#[from] prometheus::Error);
 
+/// Makes and registers metrics as [`FAMILIES`] has them.
+struct Maker(Registry);
+
+impl Maker {
+    fn family(name: &str) -> Result<&'static Family, prometheus::Error> {
+        families::find(name).ok_or_else(|| prometheus::Error::Msg(format!("{name} is not in the list")))
+    }
+
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        metric: C,
+    ) -> Result<C, prometheus::Error> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str) -> Result<IntCounterVec, prometheus::Error> {
+        let family = Maker::family(name)?;
+        self.register(IntCounterVec::new(Opts::new(name, family.help), family.labels)?)
+    }
+
+    fn whole_gauge(&self, name: &str) -> Result<IntGaugeVec, prometheus::Error> {
+        let family = Maker::family(name)?;
+        self.register(IntGaugeVec::new(Opts::new(name, family.help), family.labels)?)
+    }
+
+    fn gauge(&self, name: &str) -> Result<GaugeVec, prometheus::Error> {
+        let family = Maker::family(name)?;
+        self.register(GaugeVec::new(Opts::new(name, family.help), family.labels)?)
+    }
+
+    fn histogram(&self, name: &str, buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
+        let family = Maker::family(name)?;
+        let options = HistogramOpts::new(name, family.help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(options, family.labels)?)
+    }
+
+    fn latency(&self, name: &str) -> Result<LatencyHistogram, prometheus::Error> {
+        self.register(LatencyHistogram::new(name, Maker::family(name)?.help)?)
+    }
+}
+
 impl Metrics {
-    /// Sets up every series at 0.
+    /// The metrics of a process that plays no role yet: about itself, nothing else.
     ///
     /// # Errors
-    /// Only if two series had one name.
+    /// Only if two series had one name, or one is not in the list.
     pub fn new(version: &str) -> Result<Metrics, MetricsError> {
-        let registry = Registry::new();
-        let counters =
-            |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
-        let metrics = Metrics {
-            records_appended: counters(
-                "adpipe_records_appended_total",
-                "Records that this process made durable in the log.",
-                "topic",
-            )?,
-            events_processed: counters(
-                "adpipe_events_processed_total",
-                "Records whose outcome is committed.",
-                "outcome",
-            )?,
-            etl_rows: counters("adpipe_etl_rows_total", "Rows of raw files that are committed.", "outcome")?,
-            events_invalid: counters(
-                "adpipe_events_invalid_total",
-                "Records in error, by the type of error.",
-                "error_type",
-            )?,
-            late_events: IntCounter::new(
-                "adpipe_late_events_total",
-                "Events that came long after their minute; they are counted in it all the same.",
-            )?,
-            event_latency: Histogram::with_opts(
-                HistogramOpts::new(
-                    "adpipe_event_latency_seconds",
-                    "From the append of a record to the commit of its effects.",
-                )
-                .buckets(LATENCY_BUCKETS_S.to_vec()),
-            )?,
-            sink_commit_duration: Histogram::with_opts(
-                HistogramOpts::new(
-                    "adpipe_sink_commit_duration_seconds",
-                    "One transaction of the warehouse.",
-                )
-                .buckets(LATENCY_BUCKETS_S.to_vec()),
-            )?,
-            log_lag: IntGaugeVec::new(
-                Opts::new("adpipe_log_lag_records", "Records appended and not yet committed."),
-                &["topic", "partition"],
-            )?,
-            last_commit: Gauge::new(
-                "adpipe_last_commit_timestamp_seconds",
-                "When the stream processor last committed, seconds since the Unix epoch.",
-            )?,
-            dlq_errors: IntGaugeVec::new(
-                Opts::new("adpipe_dlq_errors", "Errors in the dead-letter queue, by status."),
-                &["status"],
-            )?,
-            dlq_retries: counters(
-                "adpipe_dlq_retries_total",
-                "Retries of the dead-letter queue whose outcome is known.",
-                "outcome",
-            )?,
-            dlq_oldest: Gauge::new(
-                "adpipe_dlq_oldest_timestamp_seconds",
-                "First failure of the oldest cause that has open errors, seconds since the Unix epoch; 0 for none.",
-            )?,
-            dag_runs: IntCounterVec::new(
-                Opts::new("adpipe_dag_runs_total", "Runs of DAGs that ended."),
-                &["dag", "state"],
-            )?,
-            dag_run_duration: HistogramVec::new(
-                HistogramOpts::new("adpipe_dag_run_duration_seconds", "Time that a run of a DAG took.")
-                    .buckets(RUN_BUCKETS_S.to_vec()),
-                &["dag"],
-            )?,
-            dag_last_success: GaugeVec::new(
-                Opts::new(
-                    "adpipe_scheduler_last_success_timestamp_seconds",
-                    "When the DAG last succeeded, seconds since the Unix epoch.",
-                ),
-                &["dag"],
-            )?,
-            dag_failures: IntGaugeVec::new(
-                Opts::new("adpipe_dag_failures", "Failed runs of a DAG in a row, up to its newest."),
-                &["dag"],
-            )?,
-            dag_overdue: GaugeVec::new(
-                Opts::new(
-                    "adpipe_dag_overdue_seconds",
-                    "Since when a run of a DAG should have started; 0 when none should.",
-                ),
-                &["dag"],
-            )?,
-            data_tests: IntGaugeVec::new(
-                Opts::new("adpipe_data_tests", "Data tests by the status of their newest result."),
-                &["status"],
-            )?,
-            source_age: GaugeVec::new(
-                Opts::new("adpipe_source_age_seconds", "Time since a source got something new."),
-                &["source"],
-            )?,
-            source_max_age: GaugeVec::new(
-                Opts::new("adpipe_source_max_age_seconds", "How old a source's newest row may be."),
-                &["source"],
-            )?,
-            warehouse_up: IntGauge::new("adpipe_warehouse_up", "1 when the warehouse answers, else 0.")?,
-            disk_free: IntGauge::new(
-                "adpipe_disk_free_bytes",
-                "Free space where this process keeps its data.",
-            )?,
-            disk_size: IntGauge::new(
-                "adpipe_disk_size_bytes",
-                "Size of the disk where this process keeps its data.",
-            )?,
-            alerts: IntGaugeVec::new(
-                Opts::new("adpipe_alerts", "Alerts of adpipe's own evaluation."),
-                &["rule", "state"],
-            )?,
-            notifications: IntCounterVec::new(
-                Opts::new("adpipe_notifications_total", "Messages to Slack."),
-                &["kind", "outcome"],
-            )?,
-            notifications_waiting: Gauge::new(
-                "adpipe_notifications_waiting_seconds",
-                "Time that the oldest unsent message to Slack waits; 0 for none.",
-            )?,
-            http_requests: IntCounterVec::new(
-                Opts::new("adpipe_http_requests_total", "HTTP requests answered."),
-                &["route", "status"],
-            )?,
-            http_duration: HistogramVec::new(
-                HistogramOpts::new("adpipe_http_request_duration_seconds", "Time to answer a HTTP request.")
-                    .buckets(HTTP_BUCKETS_S.to_vec()),
-                &["route"],
-            )?,
-            registry,
-        };
-        metrics.register(version)?;
-        Ok(metrics)
-    }
-
-    fn register(&self, version: &str) -> Result<(), MetricsError> {
-        let registry = &self.registry;
-        registry.register(Box::new(self.records_appended.clone()))?;
-        registry.register(Box::new(self.events_processed.clone()))?;
-        registry.register(Box::new(self.etl_rows.clone()))?;
-        registry.register(Box::new(self.events_invalid.clone()))?;
-        registry.register(Box::new(self.late_events.clone()))?;
-        registry.register(Box::new(self.event_latency.clone()))?;
-        registry.register(Box::new(self.sink_commit_duration.clone()))?;
-        registry.register(Box::new(self.log_lag.clone()))?;
-        registry.register(Box::new(self.last_commit.clone()))?;
-        registry.register(Box::new(self.dlq_errors.clone()))?;
-        registry.register(Box::new(self.dlq_retries.clone()))?;
-        registry.register(Box::new(self.dlq_oldest.clone()))?;
-        registry.register(Box::new(self.dag_runs.clone()))?;
-        registry.register(Box::new(self.dag_run_duration.clone()))?;
-        registry.register(Box::new(self.dag_last_success.clone()))?;
-        registry.register(Box::new(self.dag_failures.clone()))?;
-        registry.register(Box::new(self.dag_overdue.clone()))?;
-        registry.register(Box::new(self.data_tests.clone()))?;
-        registry.register(Box::new(self.source_age.clone()))?;
-        registry.register(Box::new(self.source_max_age.clone()))?;
-        registry.register(Box::new(self.warehouse_up.clone()))?;
-        registry.register(Box::new(self.disk_free.clone()))?;
-        registry.register(Box::new(self.disk_size.clone()))?;
-        registry.register(Box::new(self.alerts.clone()))?;
-        registry.register(Box::new(self.notifications.clone()))?;
-        registry.register(Box::new(self.notifications_waiting.clone()))?;
-        registry.register(Box::new(self.http_requests.clone()))?;
-        registry.register(Box::new(self.http_duration.clone()))?;
-        let build_info = IntGaugeVec::new(
-            Opts::new("adpipe_build_info", "Always 1; the labels say which adpipe this is."),
-            &["version"],
-        )?;
+        let make = Maker(Registry::new());
+        let build_info = make.whole_gauge("adpipe_build_info")?;
         build_info.with_label_values(&[version]).set(1);
-        registry.register(Box::new(build_info))?;
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-
-        for topic in ["ad_events_raw", "ad_events_error", "ad_events_retry"] {
-            self.records_appended.with_label_values(&[topic]);
+        make.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let roles = make.whole_gauge("adpipe_process_role")?;
+        for role in Role::ALL {
+            roles.with_label_values(&[role.name()]);
         }
-        for outcome in ["valid", "invalid", "duplicate"] {
-            self.events_processed.with_label_values(&[outcome]);
-            self.etl_rows.with_label_values(&[outcome]);
-        }
-        for status in ["pending", "retrying", "exhausted", "resolved", "discarded"] {
-            self.dlq_errors.with_label_values(&[status]);
-        }
-        for outcome in ["applied", "already_counted", "failed"] {
-            self.dlq_retries.with_label_values(&[outcome]);
-        }
-        for status in ["pass", "warn", "fail", "error", "skipped"] {
-            self.data_tests.with_label_values(&[status]);
-        }
-        for error_type in ["parse", "schema", "validation", "future", "sink"] {
-            self.events_invalid.with_label_values(&[error_type]);
-        }
-        Ok(())
+        Ok(Metrics {
+            records_appended: make.counter("adpipe_records_appended_total")?,
+            events_processed: make.counter("adpipe_events_processed_total")?,
+            etl_rows: make.counter("adpipe_etl_rows_total")?,
+            events_invalid: make.counter("adpipe_events_invalid_total")?,
+            late_events: make.counter("adpipe_late_events_total")?,
+            event_latency: make.latency("adpipe_event_latency_seconds")?,
+            sink_commit_duration: make
+                .histogram("adpipe_sink_commit_duration_seconds", &LATENCY_BUCKETS_S)?,
+            log_lag: make.whole_gauge("adpipe_log_lag_records")?,
+            last_commit: make.gauge("adpipe_last_commit_timestamp_seconds")?,
+            dlq_errors: make.whole_gauge("adpipe_dlq_errors")?,
+            dlq_retries: make.counter("adpipe_dlq_retries_total")?,
+            dlq_oldest: make.gauge("adpipe_dlq_oldest_timestamp_seconds")?,
+            dag_runs: make.counter("adpipe_dag_runs_total")?,
+            dag_run_duration: make.histogram("adpipe_dag_run_duration_seconds", &RUN_BUCKETS_S)?,
+            dag_last_success: make.gauge("adpipe_scheduler_last_success_timestamp_seconds")?,
+            dag_failures: make.whole_gauge("adpipe_dag_failures")?,
+            dag_overdue: make.gauge("adpipe_dag_overdue_seconds")?,
+            data_tests: make.whole_gauge("adpipe_data_tests")?,
+            source_age: make.gauge("adpipe_source_age_seconds")?,
+            source_max_age: make.gauge("adpipe_source_max_age_seconds")?,
+            warehouse_up: make.whole_gauge("adpipe_warehouse_up")?,
+            disk_free: make.whole_gauge("adpipe_disk_free_bytes")?,
+            disk_size: make.whole_gauge("adpipe_disk_size_bytes")?,
+            alerts: make.whole_gauge("adpipe_alerts")?,
+            notifications: make.counter("adpipe_notifications_total")?,
+            notifications_waiting: make.gauge("adpipe_notifications_waiting_seconds")?,
+            http_requests: make.counter("adpipe_http_requests_total")?,
+            http_duration: make.histogram("adpipe_http_request_duration_seconds", &HTTP_BUCKETS_S)?,
+            roles,
+            registry: make.0,
+        })
     }
 
-    /// Adds `records` that took `seconds`, in one go.
-    pub fn observe_latency(&self, seconds: f64, records: u64) {
-        let local = self.event_latency.local();
-        for _ in 0..records {
-            local.observe(seconds);
+    /// Says that this process plays a role: what the role counts is there from here on, as 0.
+    /// (What it measures comes with its first measurement.)
+    pub fn play(&self, role: Role) {
+        self.roles.with_label_values(&[role.name()]).set(1);
+        let appends_to = |topic: &str| drop(self.records_appended.with_label_values(&[topic]));
+        match role {
+            Role::Stream => {
+                appends_to("ad_events_error");
+                for outcome in ["valid", "invalid", "duplicate"] {
+                    self.events_processed.with_label_values(&[outcome]);
+                }
+                for error_type in ["parse", "schema", "validation", "future", "sink"] {
+                    self.events_invalid.with_label_values(&[error_type]);
+                }
+                self.late_events.with_label_values(&NONE);
+                self.event_latency.begin();
+                self.sink_commit_duration.with_label_values(&NONE);
+            }
+            Role::Dlq => {
+                appends_to("ad_events_retry");
+                for outcome in ["applied", "already_counted", "failed"] {
+                    self.dlq_retries.with_label_values(&[outcome]);
+                }
+            }
+            Role::Console => appends_to("ad_events_raw"),
+            // Theirs have labels of their own: DAGs (`see_dag`), rules, kinds of messages.
+            Role::Scheduler | Role::Monitor => {}
         }
-        local.flush();
     }
 
-    /// Sets up the series of a DAG. (Its last success has no value before there was one.)
+    /// Adds the latencies of a batch: records by bucket, and the seconds of all of them together.
+    pub fn observe_latencies(&self, records: &LatencyBuckets, sum_s: f64) {
+        self.event_latency.add(records, sum_s);
+    }
+
+    /// One transaction of the warehouse took `seconds`.
+    pub fn observe_commit(&self, seconds: f64) {
+        self.sink_commit_duration.with_label_values(&NONE).observe(seconds);
+    }
+
+    /// Something was committed at this moment, in seconds since 1970. Never goes back.
+    pub fn committed_at(&self, at_seconds: f64) {
+        let gauge = self.last_commit.with_label_values(&NONE);
+        if gauge.get() < at_seconds {
+            gauge.set(at_seconds);
+        }
+    }
+
+    /// So many events more came long after their minute.
+    pub fn count_late(&self, events: u64) {
+        self.late_events.with_label_values(&NONE).inc_by(events);
+    }
+
+    /// The first failure of the oldest cause that has open errors, in seconds since 1970.
+    pub fn dlq_oldest_at(&self, at_seconds: Option<f64>) {
+        match at_seconds {
+            Some(at) => self.dlq_oldest.with_label_values(&NONE).set(at),
+            // No time at all: 0 would be 1970.
+            None => self.dlq_oldest.reset(),
+        }
+    }
+
+    /// Whether the warehouse answers.
+    pub fn warehouse_is_up(&self, is_up: bool) {
+        self.warehouse_up.with_label_values(&NONE).set(i64::from(is_up));
+    }
+
+    /// The disk where this process keeps its data, bytes.
+    pub fn disk(&self, free: u64, size: u64) {
+        let whole = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.disk_free.with_label_values(&NONE).set(whole(free));
+        self.disk_size.with_label_values(&NONE).set(whole(size));
+    }
+
+    /// How long the oldest unsent message waits; 0 for none.
+    pub fn notifications_wait(&self, seconds: f64) {
+        self.notifications_waiting.with_label_values(&NONE).set(seconds);
+    }
+
+    /// Sets a counter to a total that somebody else keeps. It starts anew when the total has fallen,
+    /// which Prometheus takes for a restart.
+    pub fn set_etl_rows(&self, outcome: &str, total: u64) {
+        let counter = self.etl_rows.with_label_values(&[outcome]);
+        if total < counter.get() {
+            counter.reset();
+        }
+        counter.inc_by(total - counter.get());
+    }
+
+    /// Sets up the series of a DAG that this process runs. (Its last success has no value before
+    /// there was one.)
     pub fn see_dag(&self, dag: &str) {
         for state in ["success", "failed", "cancelled"] {
             self.dag_runs.with_label_values(&[dag, state]);
         }
         self.dag_run_duration.with_label_values(&[dag]);
-        self.dag_failures.with_label_values(&[dag]);
-        self.dag_overdue.with_label_values(&[dag]);
     }
 
     /// A run of a DAG has ended after `seconds`.
@@ -322,22 +295,11 @@ impl Metrics {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::Metrics;
-
-    #[test]
-    fn every_series_is_there_from_the_start() {
-        let text = Metrics::new("1.2.3").unwrap().render().unwrap();
-        for series in [
-            "adpipe_events_processed_total{outcome=\"valid\"} 0",
-            "adpipe_events_invalid_total{error_type=\"sink\"} 0",
-            "adpipe_records_appended_total{topic=\"ad_events_raw\"} 0",
-            "adpipe_event_latency_seconds_bucket{le=\"5\"} 0",
-            "adpipe_build_info{version=\"1.2.3\"} 1",
-            "process_resident_memory_bytes",
-        ] {
-            assert!(text.contains(series), "{series} is not in\n{text}");
-        }
-    }
+/// The families of a text in Prometheus' format, with their types: what a scraper would find.
+pub fn exported(text: &str) -> HashMap<&str, &str> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types.filter_map(|line| line.split_once(' ')).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use adpipe_dlq::DlqError;
 use adpipe_log::LogError;
 use adpipe_schedule::ScheduleError;
+use adpipe_stream::StreamError;
 use adpipe_warehouse::WarehouseError;
 
 /// The table of alerts is wrong. Correct it.
@@ -30,44 +31,38 @@ pub enum RulesError {
     },
 }
 
-/// A failure of measuring, or of keeping what was measured.
+/// A measurement, or keeping it, failed. The states of alerts stay as they are then.
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
+    /// The warehouse has not answered for a while: it was not asked.
+    #[error("the warehouse does not answer")]
+    Silent,
     /// Of the warehouse.
     #[error(transparent)]
     Warehouse(#[from] WarehouseError),
-    /// Of the event log.
+    /// Of the log.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Of the dead-letter queue.
+    /// Of the stream's figures.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// Of the queue's figures.
     #[error(transparent)]
     Dlq(#[from] DlqError),
-    /// Of the runs, or another monitor has taken over ([`ScheduleError::Fenced`]).
+    /// Of the DAGs' figures, or another monitor has taken over ([`ScheduleError::Fenced`]).
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// Of this machine's figures.
+    #[error("{0}")]
+    Machine(#[from] std::io::Error),
     /// There is no such alert or silence, or it cannot be done with it.
     #[error("{0}")]
     Refused(String),
-    /// Something else could not be read.
-    #[error("{what}: {reason}")]
-    Other {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        reason: String,
-    },
 }
 
 impl MonitorError {
-    /// True when the same call may work later.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            MonitorError::Warehouse(error) => error.is_transient(),
-            MonitorError::Log(error) => error.is_transient(),
-            MonitorError::Dlq(error) => error.is_transient(),
-            MonitorError::Schedule(error) => error.is_transient(),
-            MonitorError::Refused(_) => false,
-            MonitorError::Other { .. } => true,
-        }
+    /// Another monitor has taken over.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, MonitorError::Schedule(ScheduleError::Fenced))
     }
 }

@@ -1,14 +1,27 @@
 //! Told early, told once, told why: the alerts of the pipeline.
 //!
-//! - [`signal`]: what can be measured; `figures` measures it, `rules` reads the table of alerts
+//! - [`signal`]: what can be measured; [`figures`] measures it, `rules` reads the table of alerts
 //!   (`config/alerts.toml`) that says when a measurement needs somebody, and makes Prometheus'
 //!   rules of the same table;
 //! - `evaluate`: pending, firing, resolved; `store` keeps them in `ops.alerts`;
-//! - `processes`: each process of the pipeline says that it lives and what it uses;
+//! - [`processes`]: each process of the pipeline says that it lives and what it uses; [`pulse`]:
+//!   whether the warehouse answers;
+//! - [`history`]: what was measured, for charts;
 //! - `role`: measures, evaluates and announces, on one process at a time.
+#![forbid(unsafe_code)]
 
+mod alert;
 pub mod announce;
+mod desk;
+mod errands;
 pub mod error;
+pub mod evaluate;
+pub mod figures;
+pub mod history;
+pub mod processes;
+pub mod prometheus_rules;
+pub mod pulse;
+pub mod role;
 pub mod rules;
 mod rules_file;
 pub mod signal;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The share of records that an objective of 99.9 % lets be in error.
+pub const ERROR_BUDGET: f64 = 0.001;
+
 /// Something that alerts watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -115,6 +118,11 @@ impl Signal {
     /// Whether it is a share of records, which says nothing when there are few.
     pub fn is_of_records(self) -> bool {
         matches!(self, Signal::ErrorShare | Signal::BurnRate)
+    }
+
+    /// Whether the warehouse or the log has to be asked; the others are known to this process.
+    pub fn needs_warehouse(self) -> bool {
+        !matches!(self, Signal::WarehouseSilent | Signal::DiskFree | Signal::NotificationsWaiting)
     }
 
     /// The labels of its series.

@@ -78,6 +78,14 @@ where dag_id = $1
 order by interval_end desc, queued_at desc
 limit $2;
 
+-- name: newest_ended
+select dag_id, run_id, kind, interval_start, interval_end, state, attempt, cause,
+    cancel_requested_at, message, queued_at, started_at, finished_at
+from ops.dag_runs
+where dag_id = $1 and state in ('success', 'failed')
+order by finished_at desc, run_id desc
+limit $2;
+
 -- name: newest_of_all
 select dag_id, run_id, kind, interval_start, interval_end, state, attempt, cause,
     cancel_requested_at, message, queued_at, started_at, finished_at

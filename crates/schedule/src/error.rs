@@ -20,8 +20,8 @@ pub enum ScheduleError {
     /// The request cannot be met as things are: no such DAG, no such run, or not in a state for it.
     #[error("{0}")]
     Refused(String),
-    /// Another scheduler has taken over. Stop the tasks, change nothing more, stand by.
-    #[error("another scheduler has taken over")]
+    /// Another scheduler, or monitor, has taken over. Stop the tasks, change nothing more, stand by.
+    #[error("another process has taken over")]
     Fenced,
     /// The warehouse failed.
     #[error(transparent)]

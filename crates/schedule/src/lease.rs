@@ -1,21 +1,21 @@
-//! One active scheduler on a warehouse.
+//! One active scheduler on a warehouse, and one active monitor.
 //!
-//! The lease is a row. Its holder raises `beat` in every transaction, and at least every fifth of
+//! The lease is a row, of a name of its own for each role. Its holder raises `beat` in every transaction, and at least every fifth of
 //! the lease's time; the others take it over when they have watched `beat` stand still for the
 //! whole of that time. Everybody measures on a clock of his own that only runs forward, so that no
-//! change of the wall clock, and no difference between two machines, makes two of them active. A
-//! holder that cannot reach the warehouse ends its tasks after a third of the time.
+//! change of the wall clock, and no difference between two machines, makes two of them active. Time in
+//! which the warehouse could not be read does not count, as a holder cannot raise `beat` then. A
+//! scheduler that cannot reach the warehouse ends its tasks after a third of the lease's time.
 
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Transaction, Value};
+use adpipe_warehouse::{Schema, Transaction, Value, Warehouse, query_table};
 
 use crate::ScheduleError;
 use crate::process::{self, Life};
 use crate::state::{number, text};
-use crate::store::Store;
 
 const LEASE: &str = include_str!("../sql/lease.sql");
 const READ: &str = section(LEASE, "read");
@@ -24,9 +24,16 @@ const TAKE: &str = section(LEASE, "take");
 const FENCE: &str = section(LEASE, "fence");
 const RELEASE: &str = section(LEASE, "release");
 
-/// The lease, held.
+/// The lease of the active scheduler.
+pub const SCHEDULER: &str = "scheduler";
+
+/// The lease of the active monitor.
+pub const MONITOR: &str = "monitor";
+
+/// A lease, held.
 #[derive(Debug, Clone)]
-pub(crate) struct Held {
+pub struct Held {
+    name: &'static str,
     owner: String,
     epoch: i64,
     ttl: Duration,
@@ -34,9 +41,13 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Fails when the lease is another's, else renews it with the transaction it stands in.
+    /// Renews the lease with the transaction that this stands in.
+    ///
+    /// # Errors
+    /// [`ScheduleError::Fenced`] when it is another's: the transaction must not be committed.
     pub fn fence(&self, transaction: &mut dyn Transaction) -> Result<(), ScheduleError> {
-        let params = [self.owner.as_str().into(), self.epoch.into(), Millis::now().to_string().into()];
+        let now = Millis::now().to_string();
+        let params = [self.name.into(), self.owner.as_str().into(), self.epoch.into(), now.into()];
         match transaction.execute(FENCE, &params)? {
             1 => Ok(()),
             _ => Err(ScheduleError::Fenced),
@@ -59,8 +70,11 @@ impl Held {
     }
 
     /// Lets go of it, so that the next one need not wait.
+    ///
+    /// # Errors
+    /// Of the warehouse.
     pub fn release(&self, transaction: &mut dyn Transaction) -> Result<(), ScheduleError> {
-        transaction.execute(RELEASE, &[self.owner.as_str().into(), self.epoch.into()])?;
+        transaction.execute(RELEASE, &[self.name.into(), self.owner.as_str().into(), self.epoch.into()])?;
         Ok(())
     }
 }
@@ -76,49 +90,72 @@ struct Seen {
     released: bool,
 }
 
-/// Who waits for the lease.
+/// Who waits for a lease.
 #[derive(Debug)]
-pub(crate) struct Candidate {
+pub struct Candidate {
+    name: &'static str,
     owner: String,
     ttl: Duration,
     watched: Option<(Seen, Instant)>,
+    saw_life: bool,
 }
 
 impl Candidate {
-    pub fn new(ttl: Duration) -> Candidate {
+    /// Somebody who would hold the lease of this name, [`SCHEDULER`] or [`MONITOR`], and give it a
+    /// sign of life at least every fifth of `ttl`.
+    pub fn new(name: &'static str, ttl: Duration) -> Candidate {
         // The process's identity is its alone; the time tells apart two candidates of one process.
         let owner = format!("{}#{:?}", process::own_identity(), Instant::now());
-        Candidate { owner, ttl, watched: None }
+        Candidate { name, owner, ttl, watched: None, saw_life: false }
     }
 
     /// Takes the lease when it is free.
-    pub fn try_take(&mut self, store: &mut Store) -> Result<Option<Held>, ScheduleError> {
+    ///
+    /// # Errors
+    /// Of the warehouse.
+    pub fn try_take(&mut self, warehouse: &dyn Warehouse) -> Result<Option<Held>, ScheduleError> {
         let began = Instant::now();
         let now: Value = Millis::now().to_string().into();
         let own = process::own_identity();
         let (owner, ttl) = (self.owner.clone(), i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX));
-        let Some(seen) = read(store)? else {
-            let params = [owner.into(), ttl.into(), own.into(), now];
-            let is_first = store.write(|changes| Ok(changes.transaction().execute(FIRST, &params)? == 1))?;
+        let seen = match read(warehouse, self.name) {
+            Ok(seen) => seen,
+            Err(error) => {
+                self.watched = None;
+                return Err(error);
+            }
+        };
+        let Some(seen) = seen else {
+            let params = [self.name.into(), owner.into(), ttl.into(), own.into(), now];
+            let is_first = write_one(warehouse, FIRST, &params)?;
             return Ok(is_first.then(|| self.held(1, began)));
         };
         if !self.is_free(&seen) {
             return Ok(None);
         }
-        let params = [owner.into(), ttl.into(), own.into(), now, seen.epoch.into(), seen.beat.into()];
-        let is_taken = store.write(|changes| Ok(changes.transaction().execute(TAKE, &params)? == 1))?;
+        let (epoch, beat) = (seen.epoch.into(), seen.beat.into());
+        let params = [self.name.into(), owner.into(), ttl.into(), own.into(), now, epoch, beat];
+        let is_taken = write_one(warehouse, TAKE, &params)?;
         Ok(is_taken.then(|| self.held(seen.epoch + 1, began)))
+    }
+
+    /// True when the holder is known to live: for who would rather not wait for the lease.
+    pub fn saw_life(&self) -> bool {
+        self.saw_life
     }
 
     fn held(&mut self, epoch: i64, renewed: Instant) -> Held {
         self.watched = None;
-        Held { owner: self.owner.clone(), epoch, ttl: self.ttl, renewed }
+        Held { name: self.name, owner: self.owner.clone(), epoch, ttl: self.ttl, renewed }
     }
 
     fn is_free(&mut self, seen: &Seen) -> bool {
-        if seen.released || process::life(&seen.process) == Life::Dead {
+        let life = process::life(&seen.process);
+        if seen.released || life == Life::Dead {
             return true;
         }
+        let has_moved = self.watched.as_ref().is_some_and(|(before, _)| before != seen);
+        self.saw_life = self.saw_life || life == Life::Alive || has_moved;
         let ttl = self.ttl.max(Duration::from_millis(seen.ttl_ms.unsigned_abs()));
         match &self.watched {
             Some((before, since)) if before == seen => since.elapsed() > ttl,
@@ -130,8 +167,17 @@ impl Candidate {
     }
 }
 
-fn read(store: &Store) -> Result<Option<Seen>, ScheduleError> {
-    let rows = store.rows(READ, &[])?;
+/// True when the statement changed a row.
+fn write_one(warehouse: &dyn Warehouse, sql: &str, params: &[Value]) -> Result<bool, ScheduleError> {
+    let mut session = warehouse.session(Schema::Ops)?;
+    let mut transaction = session.begin()?;
+    let changed = transaction.execute(sql, params)?;
+    transaction.commit()?;
+    Ok(changed == 1)
+}
+
+fn read(warehouse: &dyn Warehouse, name: &str) -> Result<Option<Seen>, ScheduleError> {
+    let rows = query_table(warehouse, READ, &[name.into()])?.rows;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(Seen {
         owner: text(&row[0])?,
@@ -143,12 +189,12 @@ fn read(store: &Store) -> Result<Option<Seen>, ScheduleError> {
     }))
 }
 
-/// Whether a scheduler seems to be at work, for people: not to rely on.
+/// Whether somebody seems to hold the lease, for people: not to rely on. Gives his process.
 ///
 /// # Errors
 /// When the warehouse cannot be read.
-pub fn holder(store: &Store) -> Result<Option<String>, ScheduleError> {
-    let seen = read(store)?;
+pub fn holder(warehouse: &dyn Warehouse, name: &str) -> Result<Option<String>, ScheduleError> {
+    let seen = read(warehouse, name)?;
     Ok(seen
         .filter(|seen| !seen.released && process::life(&seen.process) != Life::Dead)
         .map(|seen| seen.process))

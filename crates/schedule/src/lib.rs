@@ -3,17 +3,18 @@
 //! [`dag`] reads `config/dags.toml`, [`cron`] and [`slots`] say which data intervals are due,
 //! [`scheduler`] does what is due: `tick` in `scheduler/mod.rs` is the whole of it on one screen,
 //! open it first. State lives in `ops.dag_runs` and `ops.task_runs` ([`store`], [`state`]), so a new
-//! scheduler goes on where a killed one stopped; `lease.rs` sees to it that there is one at a time, and
+//! scheduler goes on where a killed one stopped; [`lease`] sees to it that there is one at a time, and
 //! every change of state checks the lease in the same transaction. Tasks are processes of their own
 //! (`execution.rs`), each behind a [`task_process`] that ends it when its scheduler dies.
-//! [`requests`] is what people ask for: run, backfill, retry, cancel.
+//! [`requests`] is what people ask for: run, backfill, retry, cancel; [`health`] is what alerts watch.
 
 pub mod cron;
 pub mod dag;
 mod definition;
 mod error;
 mod execution;
-mod lease;
+pub mod health;
+pub mod lease;
 mod placeholders;
 mod process;
 mod progress;
@@ -26,4 +27,11 @@ pub mod task_process;
 
 pub use error::ScheduleError;
 pub use execution::TaskPrograms;
-pub use lease::holder;
+
+/// The process of the active scheduler, as it seems; for people.
+///
+/// # Errors
+/// When the warehouse cannot be read.
+pub fn holder(store: &store::Store) -> Result<Option<String>, ScheduleError> {
+    lease::holder(store.warehouse(), lease::SCHEDULER)
+}

@@ -26,6 +26,7 @@ const ACTIVE: &str = section(RUNS, "active");
 const ONE: &str = section(RUNS, "one");
 const AT_SLOT: &str = section(RUNS, "at_slot");
 const NEWEST: &str = section(RUNS, "newest");
+const NEWEST_ENDED: &str = section(RUNS, "newest_ended");
 const NEWEST_OF_ALL: &str = section(RUNS, "newest_of_all");
 const OF_CAUSE: &str = section(RUNS, "of_cause");
 const LAST_SUCCESS: &str = section(RUNS, "last_success");
@@ -102,6 +103,10 @@ impl Store {
         Ok(result)
     }
 
+    pub(crate) fn warehouse(&self) -> &dyn Warehouse {
+        self.warehouse.as_ref()
+    }
+
     pub(crate) fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, WarehouseError> {
         query_table(self.warehouse.as_ref(), sql, params).map(|table| table.rows)
     }
@@ -129,6 +134,11 @@ impl Store {
     /// The newest runs of a DAG, newest data interval first.
     pub fn newest(&self, dag_id: &str, limit: i64) -> Result<Vec<Run>, WarehouseError> {
         self.runs(NEWEST, &[dag_id.into(), limit.into()])
+    }
+
+    /// The runs of a DAG that succeeded or failed last, newest first.
+    pub(crate) fn newest_ended(&self, dag_id: &str, limit: i64) -> Result<Vec<Run>, WarehouseError> {
+        self.runs(NEWEST_ENDED, &[dag_id.into(), limit.into()])
     }
 
     /// The runs of all DAGs that were asked for last, newest first.

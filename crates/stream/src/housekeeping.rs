@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_log::{EventLog, Offset, Topic};
 use adpipe_metrics::Metrics;
-use adpipe_warehouse::{Warehouse, errors};
+use adpipe_warehouse::{Warehouse, errors, report};
 
 use crate::StreamError;
 use crate::backlog;
@@ -31,6 +31,7 @@ pub fn run(
     shutdown: &Shutdown,
 ) {
     let mut retired_at: Option<Instant> = None;
+    let mut knows_last_commit = false;
     while !shutdown.sleep(GAUGES_EVERY) {
         match backlog::lag(log, warehouse) {
             Ok(partitions) => {
@@ -40,6 +41,11 @@ pub fn run(
                 }
             }
             Err(error) => tracing::debug!(%error, "the lag cannot be measured now"),
+        }
+        // What was committed before this process began is no less the newest commit.
+        if !knows_last_commit && let Ok(newest) = report::newest_commit(warehouse) {
+            knows_last_commit = true;
+            newest.inspect(|at| metrics.committed_at(at.0 as f64 / 1_000.0));
         }
         if retired_at.is_none_or(|at| at.elapsed() >= RETIRE_EVERY) {
             retired_at = Some(Instant::now());

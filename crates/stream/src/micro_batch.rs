@@ -122,6 +122,11 @@ impl MicroBatch {
         latencies
     }
 
+    /// How long all records together had waited at `now`, ms.
+    pub fn waited_ms(&self, now: Millis) -> i64 {
+        self.runs.iter().map(|run| (now.0 - run.appended_at_ms).max(0) * run.len() as i64).sum()
+    }
+
     /// Index of the share that an origin belongs to.
     pub fn share_index(&self, origin: Origin) -> usize {
         self.known_share(&self.runs[origin.run as usize]).unwrap_or(0)

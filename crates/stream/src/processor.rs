@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::{ErrorType, EventError, Millis};
 use adpipe_log::{EventLog, LogError, Records, Topic};
-use adpipe_metrics::Metrics;
-use adpipe_warehouse::{Commit, Counts, Inserted, StreamWriter, Warehouse, WarehouseError};
+use adpipe_metrics::{Metrics, Role};
+use adpipe_warehouse::{Commit, Counts, Inserted, LatencyCounts, StreamWriter, Warehouse, WarehouseError};
 
 use crate::archived::{ArchivedIds, hours_of};
 use crate::breaker::Breaker;
@@ -40,6 +40,7 @@ pub fn run(
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Result<(), StreamError> {
+    metrics.play(Role::Stream);
     let generation = AtomicU64::new(0);
     let (sender, receiver) = sync_channel(QUEUED_BATCHES);
     let committed = Committed::default();
@@ -153,7 +154,7 @@ impl Processor<'_> {
         }
         let started = Instant::now();
         let commits = self.apply(batch)?;
-        self.metrics.sink_commit_duration.observe(started.elapsed().as_secs_f64());
+        self.metrics.observe_commit(started.elapsed().as_secs_f64());
         self.count(batch, &commits);
         for share in &batch.shares {
             self.committed.note(share.topic, share.partition, share.next);
@@ -284,13 +285,13 @@ impl Processor<'_> {
         for (error_type, count) in ErrorType::ALL.iter().zip(total.invalid_by_type) {
             self.metrics.events_invalid.with_label_values(&[error_type.as_str()]).inc_by(count);
         }
-        self.metrics.late_events.inc_by(total.late);
-        let now = Millis::now();
-        self.metrics.last_commit.set(now.0 as f64 / 1_000.0);
-        for run in &batch.runs {
-            let seconds = (now.0 - run.appended_at_ms).max(0) as f64 / 1_000.0;
-            self.metrics.observe_latency(seconds, run.len() as u64);
-        }
+        self.metrics.count_late(total.late);
+        // The account's own moment and buckets, so that /metrics and the console agree.
+        let Some(committed_at) = commits.first().map(|commit| commit.committed_at) else { return };
+        self.metrics.committed_at(committed_at.0 as f64 / 1_000.0);
+        let mut latency = LatencyCounts::default();
+        commits.iter().for_each(|commit| latency.add(&commit.latency));
+        self.metrics.observe_latencies(&latency.0, batch.waited_ms(committed_at) as f64 / 1_000.0);
         for (index, origin) in batch.origins.iter().enumerate() {
             let share = &batch.shares[batch.share_index(*origin)];
             let event_time = batch.events.event_time(index);

@@ -1,11 +1,12 @@
 //! `ops.data_tests` and the history of failures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use adpipe_sql::section;
 use adpipe_warehouse::{Schema, Transaction, Value, Warehouse, WarehouseError, query_table};
 
 use crate::error::Result;
+use crate::project::Project;
 use crate::project::names::md5_hex;
 use crate::results::{NodeResult, RunResults, Status};
 
@@ -124,6 +125,39 @@ pub(crate) struct Newest {
     pub failures: i64,
     pub message: Option<String>,
     pub at: String,
+}
+
+/// What a test found when it was last run (not skipped).
+#[derive(Debug, Clone)]
+pub struct TestStatus {
+    /// dbt's id: `test.adpipe.not_null_….1a2b3c4d5e`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `Pass`, `Warn`, `Fail` or `Error`.
+    pub status: Status,
+    /// Rows that failed.
+    pub failures: i64,
+}
+
+/// The newest status of each test that the project has; of each that ever ran, without a project.
+///
+/// # Errors
+/// The warehouse's.
+pub fn statuses(warehouse: &dyn Warehouse, project: Option<&Project>) -> Result<Vec<TestStatus>> {
+    let known: Option<BTreeSet<&str>> =
+        project.map(|project| project.nodes.iter().map(|node| node.id.as_str()).collect());
+    let is_known = |id: &str| known.as_ref().is_none_or(|known| known.contains(id));
+    let newest = newest(warehouse)?.into_iter().filter(|(id, _)| is_known(id));
+    // A test's id is its name behind two words and before a hash.
+    let name = |id: &str| id.split('.').nth(2).unwrap_or(id).to_owned();
+    let status = |(id, newest): (String, Newest)| TestStatus {
+        name: name(&id),
+        id,
+        status: newest.status,
+        failures: newest.failures,
+    };
+    Ok(newest.map(status).collect())
 }
 
 /// The newest result of each test, by id.

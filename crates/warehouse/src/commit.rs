@@ -86,6 +86,13 @@ impl LatencyCounts {
         self.0[bucket] += records;
     }
 
+    /// Adds others to these.
+    pub fn add(&mut self, other: &LatencyCounts) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+
     /// Adds what was stored by [`to_text`](Self::to_text). What is not readable adds nothing.
     pub fn add_text(&mut self, text: &str) {
         for (mine, count) in self.0.iter_mut().zip(text.split(' ')) {

@@ -8,6 +8,7 @@ use crate::{Counts, LatencyCounts, Value, Warehouse, WarehouseError, query_table
 const REPORT_SQL: &str = include_str!("../sql/report/report.sql");
 const TOTALS: &str = section(REPORT_SQL, "totals");
 const COMMITS_SINCE: &str = section(REPORT_SQL, "commits_since");
+const NEWEST_COMMIT: &str = section(REPORT_SQL, "newest_commit");
 const NEWEST_HOUR: &str = section(REPORT_SQL, "newest_hour");
 const TREND_BY_MINUTE: &str = section(REPORT_SQL, "trend_by_minute");
 const TREND_BY_HOUR: &str = section(REPORT_SQL, "trend_by_hour");
@@ -162,6 +163,12 @@ pub fn live(
         point.p99_ms = latency.quantile_ms(0.99);
     }
     Ok(points)
+}
+
+/// When the stream processor last committed; none when it never did.
+pub fn newest_commit(warehouse: &dyn Warehouse) -> Result<Option<Millis>, WarehouseError> {
+    let table = query_table(warehouse, NEWEST_COMMIT, &[])?;
+    Ok(table.rows.first().and_then(|row| time(&row[0])))
 }
 
 /// The newest hour that has figures.

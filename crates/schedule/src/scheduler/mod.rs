@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
-use adpipe_metrics::Metrics;
+use adpipe_metrics::{Metrics, Role};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::Warehouse;
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use crate::ScheduleError;
 use crate::dag::{Dag, Dags};
 use crate::execution::{EndedBy, Execution, Outcome, Report, TaskPrograms};
-use crate::lease::{Candidate, Held};
+use crate::lease::{Candidate, Held, SCHEDULER};
 use crate::process;
 use crate::progress::{end_try, newest};
 use crate::state::{RunKey, RunState, TaskState, Try, TryKey, millis};
@@ -88,11 +88,12 @@ pub enum Tick {
 impl Scheduler {
     /// A scheduler that stands by; its first [`tick`](Self::tick) looks for the lease.
     pub fn new(config: SchedulerConfig, warehouse: Arc<dyn Warehouse>, metrics: Metrics) -> Scheduler {
+        metrics.play(Role::Scheduler);
         for dag in config.dags.iter() {
             metrics.see_dag(&dag.id);
         }
         Scheduler {
-            candidate: Candidate::new(config.lease),
+            candidate: Candidate::new(SCHEDULER, config.lease),
             store: Store::new(warehouse),
             metrics,
             lease: None,
@@ -204,7 +205,7 @@ impl Scheduler {
     }
 
     fn take_lease(&mut self) -> Result<bool, ScheduleError> {
-        self.lease = self.candidate.try_take(&mut self.store)?;
+        self.lease = self.candidate.try_take(self.store.warehouse())?;
         if self.lease.is_none() {
             return Ok(false);
         }
@@ -326,7 +327,7 @@ impl Scheduler {
         self.seen.clear();
         self.lease = None;
         self.is_active.store(false, Ordering::Relaxed);
-        self.candidate = Candidate::new(self.config.lease);
+        self.candidate = Candidate::new(SCHEDULER, self.config.lease);
     }
 
     /// Ends the tasks in order, stores how they ended, and lets go of the lease.

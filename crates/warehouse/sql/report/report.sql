@@ -14,6 +14,9 @@ from realtime.commits
 where committed_at >= $1
 order by committed_at;
 
+-- name: newest_commit
+select max(committed_at) from realtime.commits;
+
 -- name: newest_hour
 select max(window_start) from realtime.metrics_hourly;
 

@@ -1,0 +1,380 @@
+//! The monitor: measures, evaluates, stores and announces, on one process at a time.
+//!
+//! [`Monitor::look`] is the whole of it; [`Monitor::run`] repeats it. It keeps its state in memory
+//! and writes what changed in a transaction that checks its lease (`desk.rs`), so it goes on while
+//! the warehouse does not answer: alerts come up, fire and are announced, and are written when the
+//! warehouse is back. What was announced is marked in the warehouse afterwards; who dies in between
+//! announces it again, and the announcer knows it by alert and change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adpipe_event::Millis;
+use adpipe_metrics::{Metrics, Role};
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::{Warehouse, WarehouseError};
+
+use crate::alert::{Alert, Silence, State};
+use crate::announce::Announce;
+use crate::desk::{Desk, Stored, Turn};
+use crate::errands::Errands;
+use crate::error::MonitorError;
+use crate::evaluate::{Evaluator, Moment};
+use crate::figures::{self, Measure, Sources, collect};
+use crate::history;
+use crate::rules::{Rule, Rules};
+use crate::signal::Reading;
+use crate::store;
+
+/// How long an answer of the warehouse is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The lease's time is at least so long: an attempt to reach a dead server may take a while.
+const SHORTEST_LEASE: Duration = Duration::from_secs(60);
+
+/// How the monitor works.
+#[derive(Debug, Clone)]
+pub struct MonitorConfig {
+    /// When a measurement needs somebody.
+    pub rules: Rules,
+    /// Pause between two looks.
+    pub every: Duration,
+    /// How long alerts that are over are kept.
+    pub keep: Duration,
+}
+
+/// Measures a signal.
+pub type MeasureFn = Arc<dyn Fn(&Measure, Millis) -> Result<Vec<Reading>, MonitorError> + Send + Sync>;
+
+/// Keeps what was measured for charts.
+pub type RecordFn = Arc<dyn Fn(Millis) -> Result<(), MonitorError> + Send + Sync>;
+
+/// Where the monitor's figures come from, and where they go.
+#[derive(Clone)]
+pub struct Figures {
+    /// Measures a signal.
+    pub measure: MeasureFn,
+    /// Called once a look, while the warehouse answers.
+    pub record: RecordFn,
+}
+
+impl Figures {
+    /// Of the running pipeline.
+    pub fn of(sources: Sources, metrics: Metrics) -> Figures {
+        let measured = sources.clone();
+        Figures {
+            measure: Arc::new(move |measure, now| figures::measure(&measured, measure, now)),
+            record: Arc::new(move |now| {
+                collect::collect(&sources, &metrics, now);
+                history::record(&sources, now).map(drop)
+            }),
+        }
+    }
+}
+
+/// What each rule's signal gave, or why it could not be measured; by the rule's name.
+pub type Measured = BTreeMap<String, Result<Vec<Reading>, String>>;
+
+/// What a look gave.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Look {
+    /// Another monitor is at work, or may be.
+    StandBy {
+        /// It is known to live.
+        sees_life: bool,
+    },
+    /// This one is.
+    Done(Measured),
+}
+
+/// The monitor of a process; at work only while it holds the lease.
+pub struct Monitor {
+    config: MonitorConfig,
+    figures: Figures,
+    announcer: Box<dyn Announce>,
+    metrics: Metrics,
+    begun: Instant,
+    desk: Errands<Desk>,
+    /// Holds the lease, as far as it knows.
+    is_active: bool,
+    evaluator: Evaluator,
+    silences: Vec<Silence>,
+    trouble: Trouble,
+}
+
+impl Monitor {
+    /// A monitor that stands by; its first [`look`](Self::look) looks for the lease.
+    ///
+    /// # Errors
+    /// When its thread cannot be started.
+    pub fn new(
+        config: MonitorConfig,
+        warehouse: Arc<dyn Warehouse>,
+        figures: Figures,
+        announcer: Box<dyn Announce>,
+        metrics: Metrics,
+    ) -> Result<Monitor, MonitorError> {
+        let desk = Desk::new(warehouse, SHORTEST_LEASE.max(config.every * 4), config.keep);
+        Ok(Monitor {
+            desk: Errands::start("monitor-desk", desk)?,
+            config,
+            figures,
+            announcer,
+            metrics,
+            begun: Instant::now(),
+            is_active: false,
+            evaluator: Evaluator::default(),
+            silences: Vec::new(),
+            trouble: Trouble::default(),
+        })
+    }
+
+    /// Works until the switch is off. Nothing that goes wrong ends it: who watches must not be the
+    /// first to go.
+    pub fn run(&mut self, shutdown: &Shutdown) {
+        self.metrics.play(Role::Monitor);
+        while !shutdown.is_triggered() {
+            let began = Instant::now();
+            match self.look(self.now(), &|_| true) {
+                Ok(_) => {}
+                Err(error) if error.is_fenced() => {
+                    tracing::warn!("another monitor has taken over; standing by");
+                }
+                Err(error) => self.trouble.note(error.to_string()),
+            }
+            self.trouble.tell();
+            shutdown.sleep(self.config.every.saturating_sub(began.elapsed()));
+        }
+        self.stop();
+    }
+
+    /// The moment, as this monitor's looks count it.
+    pub fn now(&self) -> Moment {
+        Moment { wall: Millis::now(), steady: self.begun.elapsed() }
+    }
+
+    /// Measures once and does what is due, for those rules that are `chosen`.
+    ///
+    /// # Errors
+    /// [`MonitorError::is_fenced`] when another monitor has taken over; of the warehouse, when there
+    /// is no lease yet. While it holds the lease and the warehouse does not answer, it goes on.
+    pub fn look(&mut self, now: Moment, chosen: &dyn Fn(&Rule) -> bool) -> Result<Look, MonitorError> {
+        if !self.is_active {
+            match self.desk.ask(PATIENCE, Desk::begin).ok_or(MonitorError::Silent)?? {
+                Turn::StandBy { sees_life } => return Ok(Look::StandBy { sees_life }),
+                Turn::Active(stored) => self.resume(stored, now),
+            }
+        }
+        // First of all what a monitor that died could not tell any more.
+        self.announce(now);
+        let measured = self.measure(chosen, now.wall);
+        for rule in self.config.rules.iter() {
+            if let Some(Ok(readings)) = measured.get(&rule.name) {
+                let looked = self.evaluator.look(rule, readings, now, &mut || store::new_id(now.wall));
+                tracing::debug!(rule = rule.name, ?looked, "looked");
+            }
+        }
+        self.save(now)?;
+        self.announce(now);
+        if self.evaluator.is_unsaved() {
+            self.save(now)?;
+        }
+        self.record(now.wall);
+        self.show();
+        Ok(Look::Done(measured))
+    }
+
+    /// The alerts that are open, as this monitor knows them.
+    pub fn open(&self) -> impl Iterator<Item = &Alert> {
+        self.evaluator.open()
+    }
+
+    /// The silences that it knows.
+    pub fn silences(&self) -> &[Silence] {
+        &self.silences
+    }
+
+    fn resume(&mut self, stored: Stored, now: Moment) {
+        self.is_active = true;
+        self.evaluator = Evaluator::resume(stored.alerts, now);
+        self.evaluator.drop_unknown(&self.config.rules, now);
+        self.silences = stored.silences;
+        tracing::info!("this monitor is the active one");
+    }
+
+    /// What needs no warehouse is measured here, the rest on the thread that may hang.
+    fn measure(&mut self, chosen: &dyn Fn(&Rule) -> bool, now: Millis) -> Measured {
+        let rules: Vec<&Rule> = self.config.rules.iter().filter(|rule| chosen(rule)).collect();
+        let mut measured = Known::new(Arc::clone(&self.figures.measure), now);
+        let (elsewhere, here): (Vec<&Rule>, Vec<&Rule>) =
+            rules.into_iter().partition(|rule| rule.signal.needs_warehouse());
+        let mut found = measured.of(&here);
+        let asked: Vec<Rule> = elsewhere.iter().map(|rule| (*rule).clone()).collect();
+        let answer = self.desk.ask(PATIENCE, move |_| measured.of(&asked.iter().collect::<Vec<_>>()));
+        match answer {
+            Some(answer) => found.extend(answer),
+            None => {
+                let silent = || Err(MonitorError::Silent.to_string());
+                found.extend(elsewhere.iter().map(|rule| (rule.name.clone(), silent())));
+            }
+        }
+        found
+    }
+
+    /// Stores what changed; while the warehouse does not answer it stays in memory.
+    fn save(&mut self, now: Moment) -> Result<(), MonitorError> {
+        let writes = self.evaluator.writes();
+        match self.desk.ask(PATIENCE, move |desk| desk.save(&writes, now.wall)) {
+            Some(Ok(stored)) => {
+                self.evaluator.saved();
+                self.evaluator.acknowledged(&stored.alerts);
+                self.silences = stored.silences;
+                Ok(())
+            }
+            Some(Err(error)) if error.is_fenced() => {
+                self.give_up();
+                Err(error)
+            }
+            Some(Err(MonitorError::Warehouse(WarehouseError::Statement(reason)))) => {
+                // Somebody else has written to the tables. What is there counts: read it anew.
+                self.is_active = false;
+                Err(MonitorError::Warehouse(WarehouseError::Statement(reason)))
+            }
+            Some(Err(error)) => {
+                self.trouble.note(error.to_string());
+                Ok(())
+            }
+            None => {
+                self.trouble.note(MonitorError::Silent.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn record(&mut self, now: Millis) {
+        if self.trouble.is_noted() {
+            return;
+        }
+        let record = Arc::clone(&self.figures.record);
+        if let Some(Err(error)) = self.desk.ask(PATIENCE, move |_| record(now)) {
+            self.trouble.note(error.to_string());
+        }
+    }
+
+    /// Hands over what is to be told. What cannot be handed over now comes with the next look.
+    fn announce(&mut self, now: Moment) {
+        for announcement in self.evaluator.announcements(&self.config.rules, &self.silences, now.wall) {
+            match self.announcer.announce(&announcement) {
+                Ok(()) => self.evaluator.announced(&announcement.alert.alert_id, announcement.change),
+                Err(reason) => {
+                    self.trouble.note(format!("an alert cannot be announced: {reason}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sets the gauges.
+    fn show(&self) {
+        for rule in self.config.rules.iter() {
+            for state in [State::Pending, State::Firing] {
+                let is_it = |alert: &&Alert| alert.rule == rule.name && alert.state == state;
+                let count = self.evaluator.open().filter(is_it).count();
+                self.metrics.alerts.with_label_values(&[rule.name.as_str(), state.word()]).set(count as i64);
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.is_active = false;
+        self.evaluator = Evaluator::default();
+        self.metrics.alerts.reset();
+        let _ = self.desk.ask(PATIENCE, Desk::give_up);
+    }
+
+    /// Lets go of the lease, so that the next one need not wait.
+    pub fn stop(&mut self) {
+        self.is_active = false;
+        match self.desk.ask(PATIENCE, Desk::release) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::warn!(%error, "the monitor could not let go of its lease"),
+            None => {
+                tracing::warn!("the monitor could not let go of its lease: the warehouse does not answer")
+            }
+        }
+    }
+}
+
+/// What does not work, told once and not with every look.
+#[derive(Debug, Default)]
+struct Trouble {
+    noted: Option<String>,
+    is_told: bool,
+}
+
+impl Trouble {
+    fn note(&mut self, trouble: String) {
+        tracing::debug!("the monitor: {trouble}");
+        self.noted.get_or_insert(trouble);
+    }
+
+    fn is_noted(&self) -> bool {
+        self.noted.is_some()
+    }
+
+    /// At the end of each look.
+    fn tell(&mut self) {
+        match self.noted.take() {
+            Some(trouble) if !self.is_told => {
+                tracing::warn!("the monitor works on without storing: {trouble}");
+                self.is_told = true;
+            }
+            None if self.is_told => {
+                tracing::info!("the monitor stores again");
+                self.is_told = false;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Each signal and window is measured once a look, however many rules watch it.
+struct Known {
+    measure: MeasureFn,
+    now: Millis,
+    known: BTreeMap<Measure, Result<Vec<Reading>, String>>,
+}
+
+impl Known {
+    fn new(measure: MeasureFn, now: Millis) -> Known {
+        Known { measure, now, known: BTreeMap::new() }
+    }
+
+    fn of(&mut self, rules: &[&Rule]) -> Measured {
+        let mut measured = Measured::new();
+        for rule in rules {
+            let what = Measure {
+                signal: rule.signal,
+                window: rule.window,
+                short_window: rule.short_window,
+                records: rule.records,
+            };
+            let readings = match self.known.get(&what) {
+                Some(readings) => readings.clone(),
+                None => (self.measure)(&what, self.now).map_err(|error| error.to_string()),
+            };
+            if let Err(error) = &readings {
+                tracing::debug!(signal = what.signal.word(), error, "cannot be measured now");
+            }
+            self.known.insert(what, readings.clone());
+            measured.insert(rule.name.clone(), readings);
+        }
+        measured
+    }
+}
+
+/// Measures what the rules watch, for who is no monitor.
+pub fn measure_rules(figures: &Figures, rules: &[&Rule], now: Millis) -> Measured {
+    Known::new(Arc::clone(&figures.measure), now).of(rules)
+}
