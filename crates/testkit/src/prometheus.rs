@@ -19,12 +19,13 @@ pub struct Sample {
 }
 
 impl Prometheus {
-    /// Starts it with this configuration file; None when it is not installed.
+    /// Starts it at `host:port` with this configuration file, which may name the address; None when
+    /// it is not installed.
     ///
     /// # Panics
     /// When it does not come up.
-    pub fn start(test: &str, config: &Path) -> Option<Prometheus> {
-        Server::start(test, "prometheus", "/-/ready", |command, folder, address| {
+    pub fn start(test: &str, address: &str, config: &Path) -> Option<Prometheus> {
+        Server::start_at(test, "prometheus", address.to_owned(), "/-/ready", |command, folder, address| {
             command
                 .arg(format!("--config.file={}", config.display()))
                 .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))

@@ -26,12 +26,22 @@ impl Server {
         ready_path: &str,
         arguments: impl FnOnce(&mut Command, &Path, &str),
     ) -> Option<Server> {
+        Server::start_at(test, name, format!("127.0.0.1:{}", crate::free_port()), ready_path, arguments)
+    }
+
+    /// As [`Server::start`], where the test has to know the address before.
+    pub(crate) fn start_at(
+        test: &str,
+        name: &'static str,
+        address: String,
+        ready_path: &str,
+        arguments: impl FnOnce(&mut Command, &Path, &str),
+    ) -> Option<Server> {
         if !is_installed(name) {
             crate::skip(test, &format!("{name} is not installed"));
             return None;
         }
         let folder = tempfile::Builder::new().prefix("adpipe-server-").tempdir().unwrap();
-        let address = format!("127.0.0.1:{}", crate::free_port());
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(name);
         arguments(&mut command, folder.path(), &address);

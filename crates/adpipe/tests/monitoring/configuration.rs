@@ -96,8 +96,12 @@ fn dashboards_can_be_provisioned() {
         assert!(dashboard["schemaVersion"].as_u64().unwrap() <= 42, "{file}");
         assert!(dashboard["id"].is_null(), "{file}");
         assert!(dashboard.get("__inputs").is_none(), "{file}");
-        let mut ids: Vec<u64> =
-            dashboard["panels"].as_array().unwrap().iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+        let mut ids: Vec<u64> = dashboard["panels"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|panel| panel["id"].as_u64().unwrap())
+            .collect();
         let count = ids.len();
         ids.sort_unstable();
         ids.dedup();

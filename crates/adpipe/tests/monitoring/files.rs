@@ -118,9 +118,7 @@ pub fn series(expression: &str) -> Vec<String> {
     for outside in expression.split(['"', '\'']).step_by(2) {
         let words = outside.split(|character| !is_part(character));
         names.extend(
-            words
-                .filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix)))
-                .map(str::to_owned),
+            words.filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix))).map(str::to_owned),
         );
     }
     names

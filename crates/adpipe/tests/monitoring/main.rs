@@ -8,3 +8,4 @@ mod common;
 mod configuration;
 mod files;
 mod scrape;
+mod setup;
