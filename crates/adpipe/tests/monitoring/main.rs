@@ -7,5 +7,6 @@ mod common;
 
 mod configuration;
 mod files;
+mod incident;
 mod scrape;
 mod setup;
