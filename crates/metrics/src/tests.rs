@@ -80,7 +80,7 @@ fn moments_never_go_back_and_totals_may() {
 /// Sets everything there is, once.
 fn full() -> Metrics {
     let metrics = Metrics::new("x").unwrap();
-    Role::ALL.map(|role| metrics.play(role));
+    Role::ALL.iter().for_each(|role| metrics.play(*role));
     metrics.see_dag("d");
     metrics.dag_succeeded("d", 1.0);
     metrics.dag_failures.with_label_values(&["d"]);

@@ -6,6 +6,7 @@ use adpipe_dlq::DlqError;
 use adpipe_log::LogError;
 use adpipe_schedule::ScheduleError;
 use adpipe_stream::StreamError;
+use adpipe_transform::TransformError;
 use adpipe_warehouse::WarehouseError;
 
 /// The table of alerts is wrong. Correct it.
@@ -34,7 +35,7 @@ pub enum RulesError {
 /// A measurement, or keeping it, failed. The states of alerts stay as they are then.
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
-    /// The warehouse has not answered for a while: it was not asked.
+    /// The warehouse has not answered for a while, or only just answers again: it was not asked.
     #[error("the warehouse does not answer")]
     Silent,
     /// Of the warehouse.
@@ -52,12 +53,21 @@ pub enum MonitorError {
     /// Of the DAGs' figures, or another monitor has taken over ([`ScheduleError::Fenced`]).
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// Of the data tests' figures.
+    #[error(transparent)]
+    Transform(Box<TransformError>),
     /// Of this machine's figures.
     #[error("{0}")]
     Machine(#[from] std::io::Error),
     /// There is no such alert or silence, or it cannot be done with it.
     #[error("{0}")]
     Refused(String),
+}
+
+impl From<TransformError> for MonitorError {
+    fn from(error: TransformError) -> MonitorError {
+        MonitorError::Transform(Box::new(error))
+    }
 }
 
 impl MonitorError {

@@ -122,7 +122,7 @@ impl Signal {
 
     /// Whether the warehouse or the log has to be asked; the others are known to this process.
     pub fn needs_warehouse(self) -> bool {
-        !matches!(self, Signal::WarehouseSilent | Signal::DiskFree | Signal::NotificationsWaiting)
+        !matches!(self, Signal::WarehouseSilent | Signal::NotificationsWaiting)
     }
 
     /// The labels of its series.

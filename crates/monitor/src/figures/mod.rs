@@ -5,21 +5,26 @@
 //! other role knows. What Prometheus computes from the series of `/metrics` and what is measured
 //! here must be the same figure.
 
+mod batch;
 pub mod collect;
+mod commits;
+mod machine;
+mod pipeline;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_log::EventLog;
 use adpipe_schedule::dag::Dags;
 use adpipe_transform::Project;
 use adpipe_warehouse::Warehouse;
+use serde_json::Value as Json;
 
 pub use crate::error::MonitorError;
 use crate::pulse::Pulse;
-use crate::signal::{Reading, Signal};
+use crate::signal::{Labels, Reading, Signal};
 
 /// What is measured with which window; several rules may share one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +42,7 @@ pub struct Measure {
 /// Tells since when the oldest unsent message waits; none when none does.
 pub type SpoolAge = Arc<dyn Fn() -> Option<Duration> + Send + Sync>;
 
-/// Where measurements come from.
+/// Where measurements come from. Clones share what was found before.
 #[derive(Clone)]
 pub struct Sources {
     /// The event log.
@@ -54,13 +59,109 @@ pub struct Sources {
     pub spool_age: Option<SpoolAge>,
     /// Where this process keeps its data.
     pub data_folder: Option<PathBuf>,
+    memory: Arc<Memory>,
 }
+
+impl Sources {
+    /// True now and then: [`crate::history`] has old rows removed then.
+    pub(crate) fn retires(&self) -> bool {
+        self.memory.retires()
+    }
+
+    /// Of this log and this warehouse; the rest is set afterwards, where there is any.
+    pub fn new(log: Arc<dyn EventLog>, warehouse: Arc<dyn Warehouse>, pulse: Pulse) -> Sources {
+        Sources {
+            log,
+            warehouse,
+            pulse,
+            dags: Dags::default(),
+            project: None,
+            spool_age: None,
+            data_folder: None,
+            memory: Arc::default(),
+        }
+    }
+}
+
+/// What need not be asked again each time. Nothing that could not be lost.
+#[derive(Default)]
+struct Memory {
+    minutes: commits::MinuteSums,
+    /// Since when records wait without a pause.
+    waiting_since: Mutex<Option<Millis>>,
+    source_ages: Mutex<batch::KnownAges>,
+    retired_at: Mutex<Option<Instant>>,
+}
+
+impl Memory {
+    /// Notes whether records wait; gives since when they do.
+    fn waits(&self, are_waiting: bool, now: Millis) -> Option<Millis> {
+        let mut since = self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if are_waiting { Some(since.unwrap_or(now)) } else { None };
+        *since
+    }
+
+    /// True when the time has come to remove what is not kept any more; then a while not.
+    fn retires(&self) -> bool {
+        let mut at = self.retired_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = at.is_none_or(|at| at.elapsed() >= RETIRED_EVERY);
+        if is_due {
+            *at = Some(Instant::now());
+        }
+        is_due
+    }
+
+    fn ages<T>(&self, work: impl FnOnce(&mut batch::KnownAges) -> T) -> T {
+        work(&mut self.source_ages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// How often the history is shortened.
+const RETIRED_EVERY: Duration = Duration::from_secs(600);
+
+/// A warehouse that has been silent for so long is not asked.
+const SILENCE: Duration = Duration::from_secs(6);
 
 /// Measures one signal. An empty list: nothing to say (too few records; nothing known yet).
 ///
 /// # Errors
 /// When it cannot be measured now; that says nothing about the signal.
 pub fn measure(sources: &Sources, measure: &Measure, now: Millis) -> Result<Vec<Reading>, MonitorError> {
-    let _ = (sources, measure, now);
-    Ok(Vec::new())
+    match measure.signal {
+        // These need no warehouse.
+        Signal::WarehouseSilent => return Ok(machine::warehouse_silent(sources)),
+        Signal::NotificationsWaiting => return Ok(machine::notifications_waiting(sources)),
+        _ if sources.pulse.silent_for() > SILENCE => return Err(MonitorError::Silent),
+        _ => {}
+    }
+    match measure.signal {
+        Signal::Throughput => pipeline::throughput(sources, measure, now),
+        Signal::Latency => pipeline::latency(sources, measure, now),
+        Signal::ErrorShare => pipeline::error_share(sources, measure, now),
+        Signal::BurnRate => pipeline::burn_rate(sources, measure, now),
+        Signal::Stalled => pipeline::stalled(sources, now),
+        Signal::Lag => pipeline::lag(sources),
+        Signal::LagGrowth => pipeline::lag_growth(sources, measure, now),
+        Signal::DlqOpen => pipeline::dlq_open(sources),
+        Signal::DlqExhausted => pipeline::dlq_exhausted(sources),
+        Signal::DlqGrowth => pipeline::dlq_growth(sources, measure, now),
+        Signal::DagFailures => batch::dag_failures(sources, now),
+        Signal::DagOverdue => batch::dag_overdue(sources, now),
+        Signal::FailingDataTests => batch::failing_data_tests(sources),
+        Signal::SourceOverdue => batch::source_overdue(sources, now),
+        Signal::Silent => machine::silent(sources, now),
+        Signal::DiskFree => machine::disk_free(sources, now),
+        Signal::WarehouseSilent => Ok(machine::warehouse_silent(sources)),
+        Signal::NotificationsWaiting => Ok(machine::notifications_waiting(sources)),
+    }
+}
+
+/// The reading of a signal with one series.
+fn single(value: f64, context: Json) -> Vec<Reading> {
+    vec![Reading { labels: Labels::new(), value, context }]
+}
+
+/// A reading of a signal with a series for each of something.
+fn labelled(label: &str, of: &str, value: f64, context: Json) -> Reading {
+    Reading { labels: Labels::from([(label.to_owned(), of.to_owned())]), value, context }
 }
