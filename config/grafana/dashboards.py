@@ -148,7 +148,7 @@ def dead_letters():
         ),
         stat(
             "Oldest cause", "Since the first failure of the oldest cause that has open errors.", "s",
-            "time() - max(adpipe_dlq_oldest_timestamp_seconds > 0)",
+            "time() - min(adpipe_dlq_oldest_timestamp_seconds)",
         ),
         stat("Resolved", "Repaired and counted, as long as they are kept.", "short", 'max(adpipe_dlq_errors{status="resolved"})'),
         stat("Discarded", "Given up with a reason, as long as they are kept.", "short", 'max(adpipe_dlq_errors{status="discarded"})'),
@@ -211,7 +211,7 @@ def batch_and_quality():
         ),
         chart(
             "Rows of raw files", "A minute, by outcome.", "short",
-            ("60 * sum by (outcome) (rate(adpipe_etl_rows_total[$__rate_interval]))", "{{outcome}}"), stacked=True,
+            ("60 * max by (outcome) (rate(adpipe_etl_rows_total[$__rate_interval]))", "{{outcome}}"), stacked=True,
         ),
         row("Data quality"),
         chart("Data tests", "By the status of their newest result.", "short", ("max by (status) (adpipe_data_tests)", "{{status}}"), stacked=True),
@@ -256,9 +256,10 @@ def resources():
         ),
         chart(
             "Free disk by process", "Share of the disk where it keeps its data.", "percentunit",
-            ("adpipe_disk_free_bytes / adpipe_disk_size_bytes", "{{instance}}"), alert="DiskFilling",
+            ("adpipe_disk_free_bytes / adpipe_disk_size_bytes", "{{instance}}"), alert="DiskFilling", width=8,
         ),
-        chart("Targets", "1 while a target answers Prometheus.", "short", ("min by (job, instance) (up)", "{{job}} {{instance}}")),
+        chart("Targets", "1 while a target answers Prometheus.", "short", ("min by (job, instance) (up)", "{{job}} {{instance}}"), width=8),
+        chart("Roles", "Processes that play each.", "short", ("sum by (role) (adpipe_process_role)", "{{role}}"), width=8),
         chart(
             "Messages to Slack", "By kind and outcome.", "short",
             ("sum by (kind, outcome) (increase(adpipe_notifications_total[$__rate_interval]))", "{{kind}} {{outcome}}"),
