@@ -126,6 +126,15 @@ impl Services {
         Services::open(config)
     }
 
+    /// Where this process keeps its data: the embedded log's or warehouse's folder, else that of the
+    /// archive. None when there is none on this machine.
+    pub fn data_folder(&self) -> anyhow::Result<Option<PathBuf>> {
+        Ok(match role_folder(&self.config)? {
+            Some(folder) => Some(folder),
+            None => Some(PathBuf::from(&self.config.archive.url)).filter(|folder| folder.is_dir()),
+        })
+    }
+
     /// Takes the stream processor's role on this data, unless another process has it. On Kafka any
     /// number of processes may: they share the partitions.
     pub fn take_stream_role(&self) -> anyhow::Result<Option<HeldRole>> {

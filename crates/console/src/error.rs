@@ -48,3 +48,17 @@ pub enum ConsoleError {
     #[error("console page: {0}")]
     Page(String),
 }
+
+/// `/metrics` cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen on metrics.host {host}, metrics.port {port}: {source}; name a free port of this machine, or 0 for none"
+)]
+pub struct MetricsError {
+    /// `metrics.host`.
+    pub host: String,
+    /// `metrics.port`.
+    pub port: u16,
+    /// What the system said.
+    pub source: io::Error,
+}

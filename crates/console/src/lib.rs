@@ -2,7 +2,8 @@
 //!
 //! [`Console`] binds a port and serves it. `POST /v1/events` takes events and answers once they
 //! are durable; `/` is the first page, fed by `/live` (server-sent events, a snapshot a second)
-//! and `/api/overview`; `/metrics`, `/healthz` and `/readyz` are for machines.
+//! and `/api/overview`; `/metrics`, `/healthz` and `/readyz` are for machines. [`MetricsServer`]
+//! serves `/metrics` alone, for processes without a console.
 //!
 //! A request passes through these files; start with `routes.rs`:
 //!
@@ -33,6 +34,7 @@ mod i18n;
 mod ingest;
 mod lag;
 mod live;
+mod metrics_server;
 mod overview;
 mod page;
 mod quality;
@@ -53,7 +55,8 @@ use tokio::net::{TcpListener, lookup_host};
 
 use crate::app::App;
 pub use crate::config::{ConsoleConfig, DECOMPRESSED_FACTOR, DocsPage, Services};
-pub use crate::error::ConsoleError;
+pub use crate::error::{ConsoleError, MetricsError};
+pub use crate::metrics_server::MetricsServer;
 
 /// How long an order to end may go unnoticed.
 const NOTICE: Duration = Duration::from_millis(50);
@@ -91,6 +94,7 @@ impl Console {
         }
         let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failure)?;
         let address = listener.local_addr().map_err(failure)?;
+        routes::set_up(&services.metrics);
         let app = Arc::new(App::new(config, services, on_loopback)?);
         Ok(Console { listener, address, app })
     }

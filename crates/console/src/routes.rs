@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use adpipe_log::Topic;
+use adpipe_metrics::{Metrics, Role};
 
 use crate::app::App;
 use crate::refusal::Refusal;
@@ -39,6 +40,60 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+/// Sets up what the console counts, so that the first request of each route is not lost to
+/// `rate()`.
+pub(crate) fn set_up(metrics: &Metrics) {
+    metrics.play(Role::Console);
+    for route in KNOWN {
+        metrics.http_requests.with_label_values(&[route, "200"]);
+    }
+}
+
+/// The patterns of all routes; axum does not give them. A test compares.
+const KNOWN: &[&str] = &[
+    "/",
+    "/live",
+    "/api/overview",
+    "/v1/events",
+    "/static/{name}",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/api/dags/{dag}/run",
+    "/api/dags/{dag}/backfill",
+    "/api/dags/{dag}/runs/{run}/retry",
+    "/api/dags/{dag}/runs/{run}/cancel",
+    "/dags",
+    "/api/dags",
+    "/api/dags/{dag}",
+    "/api/dags/{dag}/runs/{run}",
+    "/api/dags/{dag}/runs/{run}/log",
+    "/api/dlq/retry",
+    "/api/dlq/discard",
+    "/api/dlq/undo-discard",
+    "/api/dlq/edit",
+    "/api/dlq/errors/{id}/check",
+    "/api/dlq/errors/{id}/edit",
+    "/api/dlq/errors/{id}/undo-edit",
+    "/api/dlq/dry-run",
+    "/api/dlq/jobs",
+    "/api/dlq/jobs/{id}/cancel",
+    "/dlq",
+    "/dlq/errors",
+    "/dlq/errors/{id}",
+    "/api/dlq/summary",
+    "/api/dlq/backlog",
+    "/api/dlq/errors",
+    "/api/dlq/count",
+    "/api/dlq/errors/{id}",
+    "/api/dlq/errors/{id}/payload",
+    "/api/dlq/jobs/{id}",
+    "/quality",
+    "/quality/docs",
+    "/api/quality",
+    "/api/quality/failures",
+];
+
 /// Counts a request by its route's pattern, so that made-up addresses do not make up series.
 async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -52,7 +107,7 @@ async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> R
 }
 
 /// The process lives.
-async fn get_health() -> &'static str {
+pub(crate) async fn get_health() -> &'static str {
     "ok\n"
 }
 
@@ -72,7 +127,12 @@ async fn get_readiness(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn get_metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let text = app.services.metrics.render().map_err(|error| Refusal::internal(&error))?;
+    metrics_answer(&app.services.metrics)
+}
+
+/// Everything that this process exports.
+pub(crate) fn metrics_answer(metrics: &Metrics) -> Result<Response, Refusal> {
+    let text = metrics.render().map_err(|error| Refusal::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
@@ -84,6 +144,38 @@ async fn not_found(State(app): State<Arc<App>>, method: Method, headers: HeaderM
     Refusal::wrong(StatusCode::NOT_FOUND, "no such address").into_response()
 }
 
-async fn wrong_method() -> Refusal {
+pub(crate) async fn wrong_method() -> Refusal {
     Refusal::wrong(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer this method")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::KNOWN;
+
+    /// The first argument of every `.route(` below a folder.
+    fn routes_below(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                routes_below(&path, found);
+            } else if path.file_name().is_some_and(|name| name != "metrics_server.rs") {
+                let source = std::fs::read_to_string(&path).unwrap();
+                // Split in two, or this very line would be found.
+                let behind = source.split(concat!(".rou", "te(")).skip(1);
+                let named = behind.filter_map(|text| text.trim_start().strip_prefix('"'));
+                found.extend(named.filter_map(|text| Some(text.split_once('"')?.0.to_owned())));
+            }
+        }
+    }
+
+    #[test]
+    fn every_route_is_known() {
+        let mut found = BTreeSet::new();
+        routes_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        let known: BTreeSet<String> = KNOWN.iter().map(|route| (*route).to_owned()).collect();
+        assert_eq!(known, found, "add it to KNOWN in routes.rs");
+    }
 }

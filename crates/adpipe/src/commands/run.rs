@@ -32,5 +32,8 @@ pub fn run(config: Config, role: Role) -> anyhow::Result<()> {
         ))?,
         Role::Console => output::line(&format!("adpipe {VERSION} console: {}   Ctrl-C ends it", up.url()))?,
     }
+    if let Some(url) = up.metrics_url() {
+        output::line(&format!("metrics: {url}"))?;
+    }
     up.wait()
 }

@@ -1,10 +1,13 @@
 //! `adpipe up`: all roles in one process; `adpipe run`: one of them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use adpipe_console::{Console, ConsoleConfig};
+use adpipe_console::{Console, ConsoleConfig, MetricsServer};
 use adpipe_dlq::DlqError;
+use adpipe_metrics::Role;
+use adpipe_monitor::processes::{Introduction, Presence};
 use adpipe_stream::StreamError;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
@@ -41,6 +44,18 @@ impl Roles {
     pub const ALL: Roles = Roles { stream: true, dlq: true, scheduler: true, console: true };
     /// Nothing yet.
     pub const NONE: Roles = Roles { stream: false, dlq: false, scheduler: false, console: false };
+
+    /// Their names, separated by spaces.
+    fn names(self) -> String {
+        let roles = [
+            (self.stream, Role::Stream),
+            (self.dlq, Role::Dlq),
+            (self.scheduler, Role::Scheduler),
+            (self.console, Role::Console),
+        ];
+        let played = roles.into_iter().filter(|(plays, _)| *plays);
+        played.map(|(_, role)| role.name()).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// The roles of this process, running.
@@ -53,7 +68,12 @@ pub struct Up {
     stream: Option<Stream>,
     dlq: Option<JoinHandle<Result<(), DlqError>>>,
     scheduler: Option<SchedulerThread>,
+    metrics: Option<Listening>,
+    presence: Presence,
 }
+
+/// A listener at work, and its address.
+type Listening = (SocketAddr, tokio::task::JoinHandle<()>);
 
 /// The thread of the scheduler's role.
 type SchedulerThread = JoinHandle<Result<(), adpipe_schedule::ScheduleError>>;
@@ -121,6 +141,11 @@ impl Up {
             url = bound.url();
             console = Some(runtime.spawn(bound.serve(shutdown.clone())));
         }
+        let metrics = match (roles.console, services.config.metrics.port) {
+            (false, 1..) => Some(serve_metrics(&services, &runtime, &shutdown)?),
+            _ => None,
+        };
+        let presence = start_presence(&services, roles, &shutdown)?;
         let stream = role.map(|role| Stream::start(&services, role, &shutdown)).transpose()?;
         let dlq = match roles.dlq {
             true => Some(start_dlq(&services, &shutdown)?),
@@ -130,7 +155,7 @@ impl Up {
             true => Some(start_scheduler(&services, dags, &shutdown)?),
             false => None,
         };
-        Ok(Up { services, runtime, shutdown, url, console, stream, dlq, scheduler })
+        Ok(Up { services, runtime, shutdown, url, console, stream, dlq, scheduler, metrics, presence })
     }
 
     /// The console's address; empty without a console.
@@ -148,6 +173,11 @@ impl Up {
         &self.shutdown
     }
 
+    /// Where `/metrics` is served without a console.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.metrics.as_ref().map(|(address, _)| format!("http://{address}/metrics"))
+    }
+
     /// Waits until asked to end, then for every role to have ended.
     pub fn wait(self) -> anyhow::Result<()> {
         let served = self.console.map(|console| self.runtime.block_on(console));
@@ -158,6 +188,12 @@ impl Up {
         let worked = self.dlq.map_or(Ok(Ok(())), JoinHandle::join);
         let streamed = self.stream.map_or(Ok(()), Stream::wait);
         let scheduled = self.scheduler.map(JoinHandle::join);
+        // A role that ended by itself ends the process.
+        self.shutdown.trigger();
+        if let Some((_, serving)) = self.metrics {
+            let _ = self.runtime.block_on(serving);
+        }
+        self.presence.end();
         worked.map_err(|_| anyhow::anyhow!("the dead-letter queue panicked; please report this"))??;
         if let Some(served) = served {
             served.context("the console panicked; please report this")??;
@@ -170,6 +206,28 @@ impl Up {
             None => Ok(()),
         }
     }
+}
+
+fn serve_metrics(
+    services: &Services,
+    runtime: &tokio::runtime::Runtime,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Listening> {
+    let settings = &services.config.metrics;
+    let metrics = services.metrics.clone();
+    let bound = runtime.block_on(MetricsServer::bind(&settings.host, settings.port, metrics))?;
+    Ok((bound.address(), runtime.spawn(bound.serve(shutdown.clone()))))
+}
+
+/// Has this process say that it lives and what it uses.
+fn start_presence(services: &Services, roles: Roles, shutdown: &Shutdown) -> anyhow::Result<Presence> {
+    let introduction = Introduction {
+        roles: roles.names(),
+        version: VERSION.to_owned(),
+        data_folder: services.data_folder()?,
+    };
+    let (warehouse, metrics) = (Arc::clone(&services.warehouse), services.metrics.clone());
+    Presence::start(introduction, warehouse, metrics, shutdown.clone()).context("cannot start a thread")
 }
 
 fn start_dlq(services: &Services, shutdown: &Shutdown) -> anyhow::Result<JoinHandle<Result<(), DlqError>>> {

@@ -39,6 +39,8 @@ pub struct Config {
     pub scheduler: SchedulerSettings,
     /// The web console.
     pub console: ConsoleSettings,
+    /// Figures for scrapers.
+    pub metrics: MetricsSettings,
     /// The transformations.
     pub transform: TransformConfig,
     /// Flags with which another `adpipe` works on the same data: those this one was given.
@@ -231,6 +233,20 @@ impl Default for ConsoleSettings {
             token_file: String::new(),
             max_body_size: Size::mib(8),
         }
+    }
+}
+
+/// Section `[metrics]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsSettings {
+    pub host: String,
+    pub port: u16,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> MetricsSettings {
+        MetricsSettings { host: "127.0.0.1".to_owned(), port: 0 }
     }
 }
 
