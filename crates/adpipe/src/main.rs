@@ -3,6 +3,7 @@
 //! `cli.rs` says which commands there are, `commands/` has one file for each, `services.rs` opens
 //! the back ends (`warehouse_place.rs` finds the warehouse, `dags.rs` the DAGs), `config/` reads `adpipe.toml`.
 
+mod alerts;
 mod cli;
 mod commands;
 mod config;

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod alerts;
 mod bench;
 mod config;
 mod dag;
@@ -11,7 +12,7 @@ mod generate;
 mod ingest;
 mod run;
 mod sql;
-mod transform;
+pub mod transform;
 mod up;
 mod verify;
 
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Etl(args) => etl::run(configuration(&cli, None)?, args),
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
         Command::Dlq(args) => dlq::run(configuration(&cli, None)?, &args.action),
+        Command::Alerts(args) => alerts::run(configuration(&cli, None)?, &args.action),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
         Command::Transform(args) => transform::run(configuration(&cli, None)?, &args.action),
         Command::Doctor(args) => doctor::run(&cli, args),

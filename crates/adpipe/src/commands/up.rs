@@ -37,13 +37,16 @@ pub struct Roles {
     pub scheduler: bool,
     /// Serves the console and takes events over HTTP.
     pub console: bool,
+    /// Measures, watches the alerts, tells people.
+    pub monitor: bool,
 }
 
 impl Roles {
     /// Everything in one process.
-    pub const ALL: Roles = Roles { stream: true, dlq: true, scheduler: true, console: true };
+    pub const ALL: Roles = Roles { stream: true, dlq: true, scheduler: true, console: true, monitor: true };
     /// Nothing yet.
-    pub const NONE: Roles = Roles { stream: false, dlq: false, scheduler: false, console: false };
+    pub const NONE: Roles =
+        Roles { stream: false, dlq: false, scheduler: false, console: false, monitor: false };
 
     /// Their names, separated by spaces.
     fn names(self) -> String {
@@ -52,6 +55,7 @@ impl Roles {
             (self.dlq, Role::Dlq),
             (self.scheduler, Role::Scheduler),
             (self.console, Role::Console),
+            (self.monitor, Role::Monitor),
         ];
         let played = roles.into_iter().filter(|(plays, _)| *plays);
         played.map(|(_, role)| role.name()).collect::<Vec<_>>().join(" ")
@@ -68,6 +72,7 @@ pub struct Up {
     stream: Option<Stream>,
     dlq: Option<JoinHandle<Result<(), DlqError>>>,
     scheduler: Option<SchedulerThread>,
+    monitor: Option<JoinHandle<()>>,
     metrics: Option<Listening>,
     presence: Presence,
 }
@@ -117,8 +122,9 @@ impl Stream {
 impl Up {
     /// Opens the back ends and starts the roles; nothing is left running when one cannot start.
     pub fn start(config: Config, roles: Roles) -> anyhow::Result<Up> {
-        // Looked at first: a wrong file of DAGs leaves nothing behind.
+        // Looked at first: a wrong file of DAGs, or of alerts, leaves nothing behind.
         let dags = crate::dags::load(&config)?;
+        let rules = crate::alerts::rules(&config)?;
         let services = Arc::new(Services::open(config)?);
         let role = match roles.stream {
             true => Some(take_stream_role(&services)?),
@@ -151,11 +157,30 @@ impl Up {
             true => Some(start_dlq(&services, &shutdown)?),
             false => None,
         };
+        let monitor = match roles.monitor {
+            true => {
+                let sources = crate::alerts::sources(&services, dags.clone(), presence.pulse())?;
+                Some(start_monitor(crate::alerts::monitor(&services, rules, sources)?, &shutdown)?)
+            }
+            false => None,
+        };
         let scheduler = match roles.scheduler {
             true => Some(start_scheduler(&services, dags, &shutdown)?),
             false => None,
         };
-        Ok(Up { services, runtime, shutdown, url, console, stream, dlq, scheduler, metrics, presence })
+        Ok(Up {
+            services,
+            runtime,
+            shutdown,
+            url,
+            console,
+            stream,
+            dlq,
+            scheduler,
+            monitor,
+            metrics,
+            presence,
+        })
     }
 
     /// The console's address; empty without a console.
@@ -188,6 +213,7 @@ impl Up {
         let worked = self.dlq.map_or(Ok(Ok(())), JoinHandle::join);
         let streamed = self.stream.map_or(Ok(()), Stream::wait);
         let scheduled = self.scheduler.map(JoinHandle::join);
+        let watched = self.monitor.map_or(Ok(()), JoinHandle::join);
         // A role that ended by itself ends the process.
         self.shutdown.trigger();
         if let Some((_, serving)) = self.metrics {
@@ -199,6 +225,7 @@ impl Up {
             served.context("the console panicked; please report this")??;
         }
         streamed?;
+        watched.map_err(|_| anyhow::anyhow!("the monitor panicked; please report this"))?;
         match scheduled {
             Some(ended) => {
                 Ok(ended.map_err(|_| anyhow::anyhow!("the scheduler panicked; please report this"))??)
@@ -243,6 +270,15 @@ fn start_dlq(services: &Services, shutdown: &Shutdown) -> anyhow::Result<JoinHan
         outcome
     };
     Ok(std::thread::Builder::new().name("dlq".to_owned()).spawn(work)?)
+}
+
+fn start_monitor(
+    mut monitor: adpipe_monitor::role::Monitor,
+    shutdown: &Shutdown,
+) -> anyhow::Result<JoinHandle<()>> {
+    let shutdown = shutdown.clone();
+    let work = move || monitor.run(&shutdown);
+    Ok(std::thread::Builder::new().name("monitor".to_owned()).spawn(work)?)
 }
 
 fn start_scheduler(

@@ -3,6 +3,7 @@
 //! Defaults, then `adpipe.toml`, then `ADPIPE_*` variables, then flags. What is wrong is refused
 //! with its file and line, or with its variable.
 
+mod alerts;
 mod dlq;
 mod kafka;
 mod load;
@@ -10,6 +11,7 @@ mod units;
 
 use serde::{Deserialize, Serialize};
 
+pub use alerts::{AlertsConfig, DEFAULT_RULES_FILE};
 pub use dlq::DlqConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
@@ -41,6 +43,8 @@ pub struct Config {
     pub console: ConsoleSettings,
     /// Figures for scrapers.
     pub metrics: MetricsSettings,
+    /// Alerts.
+    pub alerts: AlertsConfig,
     /// The transformations.
     pub transform: TransformConfig,
     /// Flags with which another `adpipe` works on the same data: those this one was given.
