@@ -164,7 +164,13 @@ impl Pipeline {
             .spawn()
             .unwrap();
         let pipe = source.stdout.take().unwrap();
-        let sink = self.adpipe(&["ingest", "-"]).stdin(pipe).stdout(Stdio::null()).spawn().unwrap();
+        let sink = self
+            .adpipe(&["ingest", "-"])
+            .stdin(pipe)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         [Killed(source), Killed(sink)]
     }
 }

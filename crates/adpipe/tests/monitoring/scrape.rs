@@ -98,7 +98,8 @@ fn traffic(mut generate: Command, mut ingest: Command) -> [Killed; 2] {
         .spawn()
         .unwrap();
     let pipe = source.stdout.take().unwrap();
-    let sink = ingest.args(["ingest", "-"]).stdin(pipe).stdout(Stdio::null()).spawn().unwrap();
+    let sink =
+        ingest.args(["ingest", "-"]).stdin(pipe).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     [Killed(source), Killed(sink)]
 }
 
@@ -198,8 +199,10 @@ fn roles_and_exporters_fill_every_panel() {
     run(&["dag", "run", "dag_dlq_retry"]);
     run(&["dag", "run", "dag_dbt_run"]);
     assert_eq!(console.request("GET", "/", b"").0, 200);
-    every_query_has_data(&prometheus, |name| !name.starts_with(NOT_HERE));
-    every_name_exists(&prometheus, |name| !name.starts_with(NOT_HERE));
+    // On Kafka and PostgreSQL no process keeps data on a disk of its own: the other test has those.
+    let is_here = |name: &str| !name.starts_with(NOT_HERE) && !name.starts_with("adpipe_disk_");
+    every_query_has_data(&prometheus, is_here);
+    every_name_exists(&prometheus, is_here);
     for (own, address) in &addresses {
         if own.starts_with("localhost:80") {
             metrics_are_clean(address);
