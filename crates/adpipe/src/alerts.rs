@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adpipe_monitor::RulesError;
-use adpipe_monitor::announce::{Announce, LogOnly};
+use adpipe_monitor::announce::Announce;
 use adpipe_monitor::figures::Sources;
 use adpipe_monitor::pulse::Pulse;
 use adpipe_monitor::role::{Figures, Monitor, MonitorConfig};
@@ -46,15 +46,15 @@ pub fn sources(services: &Services, dags: Dags, pulse: Pulse) -> anyhow::Result<
 }
 
 /// A monitor of this process, which stands by until it holds the lease.
-pub fn monitor(services: &Services, rules: Rules, sources: Sources) -> anyhow::Result<Monitor> {
+pub fn monitor(
+    services: &Services,
+    rules: Rules,
+    sources: Sources,
+    announcer: Box<dyn Announce>,
+) -> anyhow::Result<Monitor> {
     let settings = &services.config.alerts;
     let config = MonitorConfig { rules, every: settings.every.0, keep: settings.keep.0 };
     let figures = Figures::of(sources, services.metrics.clone());
     let warehouse = Arc::clone(&services.warehouse);
-    Ok(Monitor::new(config, warehouse, figures, announcer(), services.metrics.clone())?)
-}
-
-/// Who tells people.
-fn announcer() -> Box<dyn Announce> {
-    Box::new(LogOnly)
+    Ok(Monitor::new(config, warehouse, figures, announcer, services.metrics.clone())?)
 }

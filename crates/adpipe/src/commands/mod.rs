@@ -51,6 +51,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let ConfigAction::Show(json) = &args.action;
             config::show(&configuration(&cli, None)?, json.json).map(done)
         }
+        Command::Alerts(args) => alerts::run(configuration(&cli, None)?, &args.action),
         Command::Dag(args) => dag::run(configuration(&cli, None)?, &args.action),
         Command::TaskProcess(args) => {
             let grace = std::time::Duration::from_millis(args.grace_ms);
@@ -70,6 +71,7 @@ pub fn configuration(cli: &Cli, default_data: Option<&str>) -> Result<Config, Co
         config.scheduler.log_folder = format!("{folder}/task-logs");
         config.etl.raw_folder = format!("{folder}/raw");
         config.archive.url = format!("{folder}/processed");
+        config.notify.spool = format!("{folder}/notifications");
         config.flags.extend(["--data".into(), folder.into()]);
     }
     if let Some(file) = &cli.config {

@@ -8,6 +8,7 @@ use adpipe_console::{Console, ConsoleConfig, MetricsServer};
 use adpipe_dlq::DlqError;
 use adpipe_metrics::Role;
 use adpipe_monitor::processes::{Introduction, Presence};
+use adpipe_notify::Notifier;
 use adpipe_stream::StreamError;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
@@ -22,6 +23,7 @@ use crate::signals;
 pub fn run(config: Config) -> anyhow::Result<()> {
     let up = Up::start(config, Roles::ALL)?;
     output::line(&format!("adpipe {VERSION} is up: {}", up.url()))?;
+    output::line(&crate::notify::described(&up.services().config)?)?;
     output::line(&format!("events: {}   Ctrl-C ends it", up.services().warehouse.location()))?;
     up.wait()
 }
@@ -73,6 +75,7 @@ pub struct Up {
     dlq: Option<JoinHandle<Result<(), DlqError>>>,
     scheduler: Option<SchedulerThread>,
     monitor: Option<JoinHandle<()>>,
+    notifier: Option<Notifier>,
     metrics: Option<Listening>,
     presence: Presence,
 }
@@ -125,6 +128,9 @@ impl Up {
         // Looked at first: a wrong file of DAGs, or of alerts, leaves nothing behind.
         let dags = crate::dags::load(&config)?;
         let rules = crate::alerts::rules(&config)?;
+        if roles.monitor {
+            crate::notify::check(&config)?;
+        }
         let services = Arc::new(Services::open(config)?);
         let role = match roles.stream {
             true => Some(take_stream_role(&services)?),
@@ -157,12 +163,16 @@ impl Up {
             true => Some(start_dlq(&services, &shutdown)?),
             false => None,
         };
-        let monitor = match roles.monitor {
+        let (monitor, notifier) = match roles.monitor {
             true => {
-                let sources = crate::alerts::sources(&services, dags.clone(), presence.pulse())?;
-                Some(start_monitor(crate::alerts::monitor(&services, rules, sources)?, &shutdown)?)
+                let notifier = crate::notify::start(&services, &shutdown)?;
+                let mut sources = crate::alerts::sources(&services, dags.clone(), presence.pulse())?;
+                sources.spool_age = Some(notifier.spool_age());
+                let announcer = Box::new(notifier.announcer());
+                let monitor = crate::alerts::monitor(&services, rules, sources, announcer)?;
+                (Some(start_monitor(monitor, &shutdown)?), Some(notifier))
             }
-            false => None,
+            false => (None, None),
         };
         let scheduler = match roles.scheduler {
             true => Some(start_scheduler(&services, dags, &shutdown)?),
@@ -178,6 +188,7 @@ impl Up {
             dlq,
             scheduler,
             monitor,
+            notifier,
             metrics,
             presence,
         })
@@ -220,6 +231,9 @@ impl Up {
             let _ = self.runtime.block_on(serving);
         }
         self.presence.end();
+        if let Some(notifier) = self.notifier {
+            notifier.end();
+        }
         worked.map_err(|_| anyhow::anyhow!("the dead-letter queue panicked; please report this"))??;
         if let Some(served) = served {
             served.context("the console panicked; please report this")??;

@@ -11,7 +11,8 @@ const FILE_NAME: &str = "adpipe.toml";
 const PREFIX: &str = "ADPIPE_";
 
 /// Variables that are secrets, and no keys of the file.
-const SECRETS: [&str; 2] = ["ADPIPE_CONSOLE__TOKEN", "ADPIPE_WAREHOUSE__PASSWORD"];
+const SECRETS: [&str; 3] =
+    ["ADPIPE_CONSOLE__TOKEN", "ADPIPE_WAREHOUSE__PASSWORD", adpipe_notify::webhook::VARIABLE];
 
 /// What is wrong with the configuration, and where.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,14 @@ fn assemble(
              or set ADPIPE_LOG__KAFKA__{}",
             secret.replace('.', "_").to_uppercase()
         );
+        return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
+    }
+    if config.notify.webhook_file.contains("://") {
+        let (line, column) = position(text, text.find(&config.notify.webhook_file).unwrap_or(0));
+        let message =
+            "the webhook's address does not belong into this file: write it into a file and name that, \
+                       or set ADPIPE_NOTIFY__SLACK_WEBHOOK"
+                .to_owned();
         return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
     }
     if has_password(&config.warehouse.url) {
@@ -233,6 +242,19 @@ mod tests {
         assert!(error.starts_with("adpipe.toml:2:8: a password") && !error.contains("secret"), "{error}");
         let url = "postgres://ann:secret@db/x";
         assert_eq!(load("", &[("ADPIPE_WAREHOUSE__URL", url)]).unwrap().warehouse.url, url);
+    }
+
+    #[test]
+    fn a_webhook_in_the_file_is_refused_and_not_repeated() {
+        let error = load("[notify]\nslack_webhook = \"https://hooks.slack.com/s3cret\"", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:2:1: unknown field `slack_webhook`"), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+        let file = "[notify]\nwebhook_file = \"https://hooks.slack.com/services/s3cret\"";
+        let error = load(file, &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:2:17: the webhook's address does not belong"), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+        let config = load("", &[("ADPIPE_NOTIFY__SLACK_WEBHOOK", "https://hooks.slack.com/s3cret")]).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
     }
 
     #[test]

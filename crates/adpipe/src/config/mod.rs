@@ -7,6 +7,7 @@ mod alerts;
 mod dlq;
 mod kafka;
 mod load;
+mod notify;
 mod units;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ pub use alerts::{AlertsConfig, DEFAULT_RULES_FILE};
 pub use dlq::DlqConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
+pub use notify::{DEFAULT_SLACK_CONFIG, NotifyConfig};
 pub use units::{HotWindow, Size, Span};
 
 /// Everything that can be configured; `adpipe.toml` explains each key.
@@ -47,6 +49,8 @@ pub struct Config {
     pub alerts: AlertsConfig,
     /// The transformations.
     pub transform: TransformConfig,
+    /// Messages to Slack.
+    pub notify: NotifyConfig,
     /// Flags with which another `adpipe` works on the same data: those this one was given.
     #[serde(skip)]
     pub flags: Vec<std::ffi::OsString>,

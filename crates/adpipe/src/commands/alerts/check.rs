@@ -9,10 +9,11 @@ use adpipe_monitor::role::{Figures, Look, Measured, Monitor, measure_rules};
 use adpipe_monitor::rules::{Language, Rule, Rules};
 use adpipe_monitor::signal::Signal;
 use adpipe_monitor::store::{self, Alert, Silence, State};
+use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::query_table;
 use anyhow::bail;
 
-use super::{as_json, is_silenced, lasted, shown, summary};
+use super::{as_json, is_silenced, lasted, sentence, shown};
 use crate::cli::alerts::CheckArgs;
 use crate::config::Config;
 use crate::output;
@@ -20,6 +21,11 @@ use crate::services::Services;
 
 /// Pause while it is not known whether another monitor lives.
 const LOOK_FOR_LIFE: Duration = Duration::from_millis(500);
+
+/// How long Slack may take to be told.
+const TELL_TIME: Duration = Duration::from_secs(20);
+
+const UNTOLD: &str = "Slack does not take the messages; they are kept, and go out with the next check";
 
 /// What was found.
 struct Found {
@@ -96,7 +102,10 @@ fn look(
     let sources = crate::alerts::sources(services, dags, pulse.clone())?;
     // The whole table, so that the alerts of other rules are left alone and not taken for gone.
     let all = crate::alerts::rules(&services.config)?;
-    let mut monitor = crate::alerts::monitor(services, all, sources.clone())?;
+    let shutdown = Shutdown::new();
+    let notifier = crate::notify::start_once(services, &shutdown)?;
+    let announcer = Box::new(notifier.announcer());
+    let mut monitor = crate::alerts::monitor(services, all, sources.clone(), announcer)?;
     let is_chosen = |rule: &Rule| rules.find(&rule.name).is_some();
     let longest = rules.iter().map(|rule| rule.hold).max().unwrap_or_default();
     let every = services.config.alerts.every.0;
@@ -120,7 +129,13 @@ fn look(
                     std::thread::sleep(every);
                     continue;
                 }
-                return Ok(done(&mut monitor, rules, measured));
+                let mut found = done(&mut monitor, rules, measured);
+                if !notifier.drain(TELL_TIME) {
+                    found.trouble.get_or_insert_with(|| UNTOLD.to_owned());
+                }
+                shutdown.trigger();
+                notifier.end();
+                return Ok(found);
             }
         }
     }
@@ -165,7 +180,7 @@ fn tell(found: &Found, json: bool) -> anyhow::Result<()> {
             alert.state.word(),
             shown(since),
             lasted(since, now),
-            summary(&found.rules, alert)
+            sentence(&found.rules, alert)
         ))?;
         for cause in causes(alert) {
             output::line(&format!("  {cause}"))?;

@@ -3,7 +3,7 @@
 use adpipe_event::Millis;
 use adpipe_monitor::store::{self, Alert};
 
-use super::{Desk, as_json, is_silenced, lasted, shown, summary};
+use super::{Desk, as_json, is_silenced, lasted, sentence, shown};
 use crate::cli::alerts::HistoryArgs;
 use crate::output;
 
@@ -33,7 +33,7 @@ pub fn open(desk: &Desk, json: bool) -> anyhow::Result<()> {
             shown(since),
             alert.severity.to_string(),
             known,
-            summary(&desk.rules, alert),
+            sentence(&desk.rules, alert),
             alert.alert_id.clone(),
         ]
     };

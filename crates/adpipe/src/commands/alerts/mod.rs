@@ -1,8 +1,11 @@
-//! `adpipe alerts`: look (`list.rs`), measure (`check.rs`), take on and silence (`people.rs`).
+//! `adpipe alerts`: look (`list.rs`), measure (`check.rs`), take on and silence (`people.rs`),
+//! try how people are told (`test_notify.rs`), look at a day (`summary.rs`).
 
 mod check;
 mod list;
 mod people;
+mod summary;
+mod test_notify;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub fn run(config: Config, action: &AlertsAction) -> anyhow::Result<ExitCode> {
         AlertsAction::Silence(args) => people::silence(&Desk::open(&config)?, args).map(done),
         AlertsAction::Unsilence(args) => people::unsilence(&Desk::open(&config)?, args).map(done),
         AlertsAction::Silences(args) => people::silences(&Desk::open(&config)?, args.json).map(done),
+        AlertsAction::TestNotify => test_notify::run(&config),
+        AlertsAction::Summary(args) => summary::run(config, args),
     }
 }
 
@@ -59,7 +64,7 @@ fn rules(config: &Config, args: &RulesArgs) -> anyhow::Result<()> {
 }
 
 /// What is wrong, in a sentence; of a rule that is no longer in the table, its name.
-fn summary(rules: &Rules, alert: &Alert) -> String {
+fn sentence(rules: &Rules, alert: &Alert) -> String {
     match rules.find(&alert.rule) {
         Some(rule) => rule.summary(Language::English, &alert.labels, alert.value),
         None => alert.rule.clone(),
@@ -73,7 +78,7 @@ fn is_silenced(silences: &[Silence], alert: &Alert, now: Millis) -> bool {
 /// An alert with what is not in its row.
 fn as_json(rules: &Rules, silences: &[Silence], alert: &Alert) -> anyhow::Result<serde_json::Value> {
     let mut value = serde_json::to_value(alert)?;
-    value["summary"] = summary(rules, alert).into();
+    value["summary"] = sentence(rules, alert).into();
     value["is_silenced"] = is_silenced(silences, alert, Millis::now()).into();
     Ok(value)
 }
