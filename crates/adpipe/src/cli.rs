@@ -1,5 +1,6 @@
 //! The commands and their flags.
 
+pub mod alerts;
 pub mod dlq;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ Examples:
   curl --data-binary @events.ndjson localhost:8088/v1/events
   adpipe sql 'select count(*) from realtime.events'
   adpipe dlq stats                        what is in error, and why
+  adpipe alerts list                      what needs somebody now
   adpipe verify                           prove that nothing was lost or counted twice
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped by Ctrl-C.";
@@ -48,7 +50,7 @@ Examples:
   adpipe demo --data /tmp/demo   somewhere else")]
     Demo(DemoArgs),
 
-    /// Run all roles in one process: stream processor, dead-letter queue, scheduler, console, retention
+    /// Run all roles in one process: stream processor, dead-letter queue, scheduler, monitor, console, retention
     #[command(after_help = "\
 Examples:
   adpipe up
@@ -60,13 +62,14 @@ Examples:
     #[command(after_help = "\
 On Kafka any number of `adpipe run stream` share the partitions of ad_events_raw; one that dies
 is replaced by the others, and no event is lost or counted twice. Of several `adpipe run scheduler`
-one is active and the others stand by.
+one is active and the others stand by, and so it is with `adpipe run monitor`.
 
 Examples:
   adpipe run stream
   adpipe run dlq
   adpipe run scheduler
   adpipe run console
+  adpipe run monitor
   ADPIPE_LOG__URL=kafka://broker:9092 adpipe run stream")]
     Run(RunArgs),
 
@@ -119,6 +122,18 @@ Examples:
     /// The dead-letter queue: look at errors, retry, repair, discard
     Dlq(Box<dlq::DlqArgs>),
 
+    /// Alerts: what needs somebody, since when, and who knows
+    #[command(after_help = "\
+The table of alerts is config/alerts.toml; docs/MONITORING.md explains it. `adpipe up` and
+`adpipe run monitor` watch them; Prometheus can, by the same table.
+
+Examples:
+  adpipe alerts list
+  adpipe alerts check
+  adpipe alerts ack DlqExhausted --note 'repairing'
+  adpipe alerts silence ThroughputLow --for 2h --comment 'the feed is being moved'")]
+    Alerts(Box<alerts::AlertsArgs>),
+
     /// Prove that nothing was lost or counted twice
     #[command(after_help = "\
 Recounts every record that the log still holds against the warehouse, and every table against
@@ -168,6 +183,13 @@ Examples:
   adpipe dag logs dag_daily_etl --follow
   adpipe dag cancel dag_daily_etl")]
     Dag(DagArgs),
+
+    /// Alerts: try how people are told, and look at the daily summary
+    #[command(after_help = "\
+Examples:
+  adpipe alerts test-notify               a test message to Slack
+  adpipe alerts summary                   what yesterday was like")]
+    Alerts(alerts::AlertsArgs),
 
     /// Stand between the scheduler and a task
     #[command(hide = true)]
@@ -371,6 +393,8 @@ pub enum Role {
     Scheduler,
     /// Serve the console and take events over HTTP
     Console,
+    /// Measure, watch the alerts, tell people
+    Monitor,
 }
 
 #[derive(Args)]
@@ -655,4 +679,6 @@ pub enum BenchKind {
     Etl,
     /// All marts over the metrics of 40 million events
     Transform,
+    /// The stream processor with and without somebody who scrapes /metrics; only when it is named
+    Scrape,
 }

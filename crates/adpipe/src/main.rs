@@ -3,10 +3,12 @@
 //! `cli.rs` says which commands there are, `commands/` has one file for each, `services.rs` opens
 //! the back ends (`warehouse_place.rs` finds the warehouse, `dags.rs` the DAGs), `config/` reads `adpipe.toml`.
 
+mod alerts;
 mod cli;
 mod commands;
 mod config;
 mod dags;
+mod notify;
 mod output;
 mod services;
 mod signals;
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("{} {error:#}", output::paint_error("error:"));
             let is_usage = error.is::<config::ConfigError>()
+                || error.is::<adpipe_monitor::RulesError>()
+                || error.downcast_ref().is_some_and(adpipe_notify::NotifyError::is_usage)
                 || error.downcast_ref().is_some_and(adpipe_transform::TransformError::is_usage)
                 || matches!(error.downcast_ref(), Some(adpipe_schedule::ScheduleError::Definition { .. }));
             if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }

@@ -25,7 +25,7 @@ const COMMANDS: [&[&str]; 6] = [
     &["transform", "test"],
     &["transform", "docs"],
     &["dlq", "retry"],
-    &["dlq", "check"],
+    &["alerts", "check"],
 ];
 
 const RESULTS: [&str; 2] = [

@@ -257,12 +257,10 @@ impl<'a> Committer<'a> {
                 (account.row, account.is_stored) = (row, true);
             }
         }
-        let mut total = Counts::default();
         for (file, delta) in &segment.deltas {
             if let Some(account) = self.accounts.get_mut(file) {
                 account.counts.add(&delta.counts);
             }
-            total.add(&delta.counts);
         }
         for hour in segment.parts.iter().flat_map(|part| part.hours.keys()) {
             let base = segment.hours.iter().find(|base| base.hour == *hour).map_or(0, |base| base.version);
@@ -271,12 +269,6 @@ impl<'a> Committer<'a> {
         }
         self.parts += segment.parts.len() as u64;
         self.part_bytes += segment.parts.iter().map(|part| part.bytes).sum::<u64>();
-        if !self.dry_run {
-            let rows = &self.metrics.etl_rows;
-            rows.with_label_values(&["valid"]).inc_by(total.valid);
-            rows.with_label_values(&["duplicate"]).inc_by(total.duplicates);
-            rows.with_label_values(&["invalid"]).inc_by(total.invalid());
-        }
     }
 
     /// Errors into their topic, durable, with all that is needed to repair and replay them.

@@ -10,14 +10,13 @@
 //!    failure comes back through `ad_events_error`;
 //! 3. people look ([`search`], [`report`]), edit ([`patch`], [`repair`]), retry and discard
 //!    ([`actions`]), many at a time by [`jobs`];
-//! 4. [`retention`] removes what was closed long ago, [`alerts`] tells what needs somebody.
+//! 4. [`retention`] removes what was closed long ago.
 //!
 //! [`Dlq`] is what all of them share; [`role::run`] is the whole queue at work. The counts of
 //! each group change with the errors, in the same transaction (`groups.rs`). Open `role.rs` first.
 #![forbid(unsafe_code)]
 
 pub mod actions;
-pub mod alerts;
 pub mod consumer;
 mod error;
 mod failure;

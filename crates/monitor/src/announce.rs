@@ -38,6 +38,11 @@ pub trait Announce: Send {
     /// # Errors
     /// When it cannot be taken over now. It is made again at the next look.
     fn announce(&mut self, announcement: &Announcement) -> Result<(), String>;
+
+    /// Whether anybody gets to hear of it: false when nobody is named who could be told.
+    fn reaches_people(&self) -> bool {
+        true
+    }
 }
 
 /// Tells nobody but the log: for who has nobody to tell.
@@ -45,6 +50,10 @@ pub trait Announce: Send {
 pub struct LogOnly;
 
 impl Announce for LogOnly {
+    fn reaches_people(&self) -> bool {
+        false
+    }
+
     fn announce(&mut self, announcement: &Announcement) -> Result<(), String> {
         let alert = &announcement.alert;
         let summary = announcement.rule.summary(Default::default(), &alert.labels, alert.value);

@@ -38,6 +38,9 @@ pub enum MonitorError {
     /// The warehouse has not answered for a while, or only just answers again: it was not asked.
     #[error("the warehouse does not answer")]
     Silent,
+    /// It takes a while to find out, and is not known yet.
+    #[error("it is not known yet")]
+    Later,
     /// Of the warehouse.
     #[error(transparent)]
     Warehouse(#[from] WarehouseError),

@@ -195,6 +195,16 @@ impl Monitor {
         &self.silences
     }
 
+    /// Whether anybody gets to hear of what it announces.
+    pub fn reaches_people(&self) -> bool {
+        self.announcer.reaches_people()
+    }
+
+    /// What did not work in the newest looks, for who looks by himself.
+    pub fn take_trouble(&mut self) -> Option<String> {
+        self.trouble.noted.take()
+    }
+
     fn resume(&mut self, stored: Stored, now: Moment) {
         self.is_active = true;
         self.evaluator = Evaluator::resume(stored.alerts, now);

@@ -7,13 +7,18 @@
 
 pub mod airflow;
 pub mod browser;
+pub mod alertmanager;
 pub mod dbt;
+pub mod exporters;
 pub mod kafka;
 pub mod postgres;
+pub mod prometheus;
 pub mod proxy;
+mod server;
 mod skip;
 pub mod slack;
 
+pub use server::get;
 pub use skip::skip;
 
 /// A loopback port that nobody listened on a moment ago.

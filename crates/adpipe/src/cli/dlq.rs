@@ -87,7 +87,8 @@ Example:
 
     /// Look whether something needs somebody; exit code 1 when it does
     #[command(after_help = "\
-Thresholds are in [dlq.alerts] of adpipe.toml.
+For scripts: it measures, and neither waits nor tells anybody, as `adpipe alerts check` does. The
+thresholds are those of the alerts on dlq_exhausted, dlq_growth and error_share, in config/alerts.toml.
 
 Example: adpipe dlq check --json")]
     Check(CheckArgs),

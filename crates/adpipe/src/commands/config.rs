@@ -15,5 +15,11 @@ pub fn show(config: &Config, json: bool) -> anyhow::Result<()> {
         None if config.console.token_file.is_empty() => "# console token: none",
         None => "# console token: read from console.token_file (hidden)",
     };
-    output::line(token)
+    output::line(token)?;
+    let webhook = match std::env::var_os(adpipe_notify::webhook::VARIABLE) {
+        Some(_) => "# slack webhook: set by ADPIPE_NOTIFY__SLACK_WEBHOOK (hidden)",
+        None if config.notify.webhook_file.is_empty() => "# slack webhook: none",
+        None => "# slack webhook: read from notify.webhook_file (hidden)",
+    };
+    output::line(webhook)
 }

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod alerts;
 mod bench;
 mod config;
 mod dag;
@@ -11,7 +12,7 @@ mod generate;
 mod ingest;
 mod run;
 mod sql;
-mod transform;
+pub mod transform;
 mod up;
 mod verify;
 
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Etl(args) => etl::run(configuration(&cli, None)?, args),
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
         Command::Dlq(args) => dlq::run(configuration(&cli, None)?, &args.action),
+        Command::Alerts(args) => alerts::run(configuration(&cli, None)?, &args.action),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
         Command::Transform(args) => transform::run(configuration(&cli, None)?, &args.action),
         Command::Doctor(args) => doctor::run(&cli, args),
@@ -49,6 +51,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let ConfigAction::Show(json) = &args.action;
             config::show(&configuration(&cli, None)?, json.json).map(done)
         }
+        Command::Alerts(args) => alerts::run(configuration(&cli, None)?, &args.action),
         Command::Dag(args) => dag::run(configuration(&cli, None)?, &args.action),
         Command::TaskProcess(args) => {
             let grace = std::time::Duration::from_millis(args.grace_ms);
@@ -68,6 +71,7 @@ pub fn configuration(cli: &Cli, default_data: Option<&str>) -> Result<Config, Co
         config.scheduler.log_folder = format!("{folder}/task-logs");
         config.etl.raw_folder = format!("{folder}/raw");
         config.archive.url = format!("{folder}/processed");
+        config.notify.spool = format!("{folder}/notifications");
         config.flags.extend(["--data".into(), folder.into()]);
     }
     if let Some(file) = &cli.config {

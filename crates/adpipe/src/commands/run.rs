@@ -12,6 +12,7 @@ pub fn run(config: Config, role: Role) -> anyhow::Result<()> {
         Role::Stream => Roles { stream: true, ..Roles::NONE },
         Role::Dlq => Roles { dlq: true, ..Roles::NONE },
         Role::Scheduler => Roles { scheduler: true, ..Roles::NONE },
+        Role::Monitor => Roles { monitor: true, ..Roles::NONE },
         Role::Console => Roles { console: true, ..Roles::NONE },
     };
     let up = Up::start(config, roles)?;
@@ -28,6 +29,10 @@ pub fn run(config: Config, role: Role) -> anyhow::Result<()> {
         ))?,
         Role::Scheduler => output::line(&format!(
             "adpipe {VERSION} schedules on {}   Ctrl-C ends it",
+            up.services().warehouse.location()
+        ))?,
+        Role::Monitor => output::line(&format!(
+            "adpipe {VERSION} watches {}   Ctrl-C ends it",
             up.services().warehouse.location()
         ))?,
         Role::Console => output::line(&format!("adpipe {VERSION} console: {}   Ctrl-C ends it", up.url()))?,

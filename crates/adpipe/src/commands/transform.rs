@@ -136,11 +136,15 @@ fn target(config: &Config, warehouse: &dyn Warehouse) -> Target {
     target
 }
 
+/// The project as it is now.
+pub fn project(config: &Config, warehouse: &dyn Warehouse) -> Result<Project, TransformError> {
+    let files = project_files(project_folder(config).as_deref())?;
+    Project::load(&files, &target(config, warehouse), "")
+}
+
 /// The page of `adpipe transform docs`, of the project as it is now.
 pub fn docs_page(config: &Config, warehouse: &dyn Warehouse) -> Result<String, TransformError> {
-    let files = project_files(project_folder(config).as_deref())?;
-    let project = Project::load(&files, &target(config, warehouse), "")?;
-    adpipe_transform::page(warehouse, &project)
+    adpipe_transform::page(warehouse, &project(config, warehouse)?)
 }
 
 fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyhow::Result<ExitCode> {

@@ -8,6 +8,7 @@ use adpipe_console::{Console, ConsoleConfig, MetricsServer};
 use adpipe_dlq::DlqError;
 use adpipe_metrics::Role;
 use adpipe_monitor::processes::{Introduction, Presence};
+use adpipe_notify::Notifier;
 use adpipe_stream::StreamError;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
@@ -22,6 +23,7 @@ use crate::signals;
 pub fn run(config: Config) -> anyhow::Result<()> {
     let up = Up::start(config, Roles::ALL)?;
     output::line(&format!("adpipe {VERSION} is up: {}", up.url()))?;
+    output::line(&crate::notify::described(&up.services().config)?)?;
     output::line(&format!("events: {}   Ctrl-C ends it", up.services().warehouse.location()))?;
     up.wait()
 }
@@ -37,13 +39,16 @@ pub struct Roles {
     pub scheduler: bool,
     /// Serves the console and takes events over HTTP.
     pub console: bool,
+    /// Measures, watches the alerts, tells people.
+    pub monitor: bool,
 }
 
 impl Roles {
     /// Everything in one process.
-    pub const ALL: Roles = Roles { stream: true, dlq: true, scheduler: true, console: true };
+    pub const ALL: Roles = Roles { stream: true, dlq: true, scheduler: true, console: true, monitor: true };
     /// Nothing yet.
-    pub const NONE: Roles = Roles { stream: false, dlq: false, scheduler: false, console: false };
+    pub const NONE: Roles =
+        Roles { stream: false, dlq: false, scheduler: false, console: false, monitor: false };
 
     /// Their names, separated by spaces.
     fn names(self) -> String {
@@ -52,6 +57,7 @@ impl Roles {
             (self.dlq, Role::Dlq),
             (self.scheduler, Role::Scheduler),
             (self.console, Role::Console),
+            (self.monitor, Role::Monitor),
         ];
         let played = roles.into_iter().filter(|(plays, _)| *plays);
         played.map(|(_, role)| role.name()).collect::<Vec<_>>().join(" ")
@@ -68,6 +74,8 @@ pub struct Up {
     stream: Option<Stream>,
     dlq: Option<JoinHandle<Result<(), DlqError>>>,
     scheduler: Option<SchedulerThread>,
+    monitor: Option<JoinHandle<()>>,
+    notifier: Option<Notifier>,
     metrics: Option<Listening>,
     presence: Presence,
 }
@@ -117,8 +125,12 @@ impl Stream {
 impl Up {
     /// Opens the back ends and starts the roles; nothing is left running when one cannot start.
     pub fn start(config: Config, roles: Roles) -> anyhow::Result<Up> {
-        // Looked at first: a wrong file of DAGs leaves nothing behind.
+        // Looked at first: a wrong file of DAGs, or of alerts, leaves nothing behind.
         let dags = crate::dags::load(&config)?;
+        let rules = crate::alerts::rules(&config)?;
+        if roles.monitor {
+            crate::notify::check(&config)?;
+        }
         let services = Arc::new(Services::open(config)?);
         let role = match roles.stream {
             true => Some(take_stream_role(&services)?),
@@ -151,11 +163,35 @@ impl Up {
             true => Some(start_dlq(&services, &shutdown)?),
             false => None,
         };
+        let (monitor, notifier) = match roles.monitor {
+            true => {
+                let notifier = crate::notify::start(&services, &shutdown)?;
+                let mut sources = crate::alerts::sources(&services, dags.clone(), presence.pulse())?;
+                sources.spool_age = Some(notifier.spool_age());
+                let announcer = Box::new(notifier.announcer());
+                let monitor = crate::alerts::monitor(&services, rules, sources, announcer)?;
+                (Some(start_monitor(monitor, &shutdown)?), Some(notifier))
+            }
+            false => (None, None),
+        };
         let scheduler = match roles.scheduler {
             true => Some(start_scheduler(&services, dags, &shutdown)?),
             false => None,
         };
-        Ok(Up { services, runtime, shutdown, url, console, stream, dlq, scheduler, metrics, presence })
+        Ok(Up {
+            services,
+            runtime,
+            shutdown,
+            url,
+            console,
+            stream,
+            dlq,
+            scheduler,
+            monitor,
+            notifier,
+            metrics,
+            presence,
+        })
     }
 
     /// The console's address; empty without a console.
@@ -188,17 +224,22 @@ impl Up {
         let worked = self.dlq.map_or(Ok(Ok(())), JoinHandle::join);
         let streamed = self.stream.map_or(Ok(()), Stream::wait);
         let scheduled = self.scheduler.map(JoinHandle::join);
+        let watched = self.monitor.map_or(Ok(()), JoinHandle::join);
         // A role that ended by itself ends the process.
         self.shutdown.trigger();
         if let Some((_, serving)) = self.metrics {
             let _ = self.runtime.block_on(serving);
         }
         self.presence.end();
+        if let Some(notifier) = self.notifier {
+            notifier.end();
+        }
         worked.map_err(|_| anyhow::anyhow!("the dead-letter queue panicked; please report this"))??;
         if let Some(served) = served {
             served.context("the console panicked; please report this")??;
         }
         streamed?;
+        watched.map_err(|_| anyhow::anyhow!("the monitor panicked; please report this"))?;
         match scheduled {
             Some(ended) => {
                 Ok(ended.map_err(|_| anyhow::anyhow!("the scheduler panicked; please report this"))??)
@@ -243,6 +284,15 @@ fn start_dlq(services: &Services, shutdown: &Shutdown) -> anyhow::Result<JoinHan
         outcome
     };
     Ok(std::thread::Builder::new().name("dlq".to_owned()).spawn(work)?)
+}
+
+fn start_monitor(
+    mut monitor: adpipe_monitor::role::Monitor,
+    shutdown: &Shutdown,
+) -> anyhow::Result<JoinHandle<()>> {
+    let shutdown = shutdown.clone();
+    let work = move || monitor.run(&shutdown);
+    Ok(std::thread::Builder::new().name("monitor".to_owned()).spawn(work)?)
 }
 
 fn start_scheduler(

@@ -1,7 +1,6 @@
 //! Section `[dlq]`.
 
 use adpipe_dlq::DlqSettings;
-use adpipe_dlq::alerts::Thresholds;
 use adpipe_event::ErrorType;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +22,6 @@ pub struct DlqConfig {
     pub canary_share: f64,
     pub keep_resolved: Span,
     pub keep_discarded: Span,
-    pub alerts: DlqAlertsConfig,
 }
 
 impl Default for DlqConfig {
@@ -42,7 +40,6 @@ impl Default for DlqConfig {
             canary_share: settings.canary_share,
             keep_resolved: Span(settings.keep_resolved),
             keep_discarded: Span(settings.keep_discarded),
-            alerts: DlqAlertsConfig::default(),
         }
     }
 }
@@ -79,45 +76,5 @@ impl DlqConfig {
             keep_discarded: self.keep_discarded.0,
             ..DlqSettings::default()
         })
-    }
-}
-
-/// Section `[dlq.alerts]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DlqAlertsConfig {
-    pub exhausted: u64,
-    pub growth: u64,
-    pub growth_over: Span,
-    pub error_rate: f64,
-    pub error_rate_over: Span,
-    pub error_rate_records: u64,
-}
-
-impl Default for DlqAlertsConfig {
-    fn default() -> DlqAlertsConfig {
-        let thresholds = Thresholds::default();
-        DlqAlertsConfig {
-            exhausted: thresholds.exhausted,
-            growth: thresholds.growth,
-            growth_over: Span(thresholds.growth_over),
-            error_rate: thresholds.error_rate,
-            error_rate_over: Span(thresholds.error_rate_over),
-            error_rate_records: thresholds.error_rate_records,
-        }
-    }
-}
-
-impl DlqAlertsConfig {
-    /// As the queue takes it.
-    pub fn thresholds(&self) -> Thresholds {
-        Thresholds {
-            exhausted: self.exhausted,
-            growth: self.growth,
-            growth_over: self.growth_over.0,
-            error_rate: self.error_rate,
-            error_rate_over: self.error_rate_over.0,
-            error_rate_records: self.error_rate_records,
-        }
     }
 }

@@ -11,7 +11,8 @@ const FILE_NAME: &str = "adpipe.toml";
 const PREFIX: &str = "ADPIPE_";
 
 /// Variables that are secrets, and no keys of the file.
-const SECRETS: [&str; 2] = ["ADPIPE_CONSOLE__TOKEN", "ADPIPE_WAREHOUSE__PASSWORD"];
+const SECRETS: [&str; 3] =
+    ["ADPIPE_CONSOLE__TOKEN", "ADPIPE_WAREHOUSE__PASSWORD", adpipe_notify::webhook::VARIABLE];
 
 /// What is wrong with the configuration, and where.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,11 @@ fn assemble(
         let (line, column) = position(text, error.span().map_or(0, |span| span.start));
         ConfigError::File { path: path.to_path_buf(), line, column, message: error.message().to_owned() }
     };
+    if let Some(byte) = thresholds_of_old(text) {
+        let (line, column) = position(text, byte);
+        let message = MOVED_THRESHOLDS.to_owned();
+        return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
+    }
     let mut config: Config = toml::from_str(text).map_err(in_file)?;
     if let Some(secret) = config.log.kafka.plain_secret() {
         let (line, column) = position(text, text.find(secret).unwrap_or(0));
@@ -65,6 +71,14 @@ fn assemble(
              or set ADPIPE_LOG__KAFKA__{}",
             secret.replace('.', "_").to_uppercase()
         );
+        return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
+    }
+    if config.notify.webhook_file.contains("://") {
+        let (line, column) = position(text, text.find(&config.notify.webhook_file).unwrap_or(0));
+        let message =
+            "the webhook's address does not belong into this file: write it into a file and name that, \
+                       or set ADPIPE_NOTIFY__SLACK_WEBHOOK"
+                .to_owned();
         return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
     }
     if has_password(&config.warehouse.url) {
@@ -86,6 +100,19 @@ fn assemble(
     Ok(config)
 }
 
+/// What adpipe 0.x had in `[dlq.alerts]`.
+const MOVED_THRESHOLDS: &str = "the thresholds of alerts are in one table now, config/alerts.toml (or the \
+    file that alerts.rules_file names): DlqExhausted, DlqGrowing and ErrorRateHigh; put yours there and remove \
+    dlq.alerts";
+
+/// Where a file of an older adpipe begins its thresholds.
+fn thresholds_of_old(text: &str) -> Option<usize> {
+    let table: toml::Table = text.parse().ok()?;
+    table.get("dlq")?.get("alerts")?;
+    let section = text.find("[dlq.alerts]");
+    Some(section.or_else(|| text.find("alerts")).unwrap_or(0))
+}
+
 /// Values that are readable but cannot work.
 fn check(config: &Config) -> Result<(), ConfigError> {
     let not_zero = |key, is_zero: bool| match is_zero {
@@ -98,6 +125,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("ingest.max_record_size", config.ingest.max_record_size.0 == 0)?;
     not_zero("etl.segment_rows", config.etl.segment_rows == 0)?;
     config.dlq.settings(&config.stream)?;
+    config.alerts.check()?;
     not_zero("transform.threads", config.transform.threads == 0)?;
     not_zero("scheduler.max_tasks", config.scheduler.max_tasks == 0)?;
     // Shorter ones would be lost to a disk that is busy for a moment.
@@ -123,6 +151,9 @@ fn with_variable(config: &Config, name: &str, value: &str) -> Result<Config, Str
     match key.split_once("__") {
         Some((table_name, key)) => {
             let place = format!("{section}.{table_name}");
+            if place == "dlq.alerts" {
+                return Err(MOVED_THRESHOLDS.to_owned());
+            }
             let inner = entry
                 .get_mut(table_name)
                 .and_then(toml::Value::as_table_mut)
@@ -214,6 +245,34 @@ mod tests {
     }
 
     #[test]
+    fn a_webhook_in_the_file_is_refused_and_not_repeated() {
+        let error = load("[notify]\nslack_webhook = \"https://hooks.slack.com/s3cret\"", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:2:1: unknown field `slack_webhook`"), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+        let file = "[notify]\nwebhook_file = \"https://hooks.slack.com/services/s3cret\"";
+        let error = load(file, &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:2:17: the webhook's address does not belong"), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+        let config = load("", &[("ADPIPE_NOTIFY__SLACK_WEBHOOK", "https://hooks.slack.com/s3cret")]).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn thresholds_of_an_older_adpipe_are_told_where_they_are_now() {
+        for text in
+            ["[dlq]\nmax_retries = 5\n[dlq.alerts]\nexhausted = 3", "[dlq]\n\nalerts = { growth = 1 }"]
+        {
+            let error = load(text, &[]).unwrap_err();
+            assert!(
+                error.starts_with("adpipe.toml:3:1: the thresholds of alerts are in one table"),
+                "{error}"
+            );
+        }
+        let error = load("", &[("ADPIPE_DLQ__ALERTS__EXHAUSTED", "3")]).unwrap_err();
+        assert!(error.contains("config/alerts.toml") && error.contains("DlqExhausted"), "{error}");
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         let error = load("[console]\nport = 9000\nprot = 1", &[]).unwrap_err();
         assert!(error.starts_with("adpipe.toml:3:1: unknown field `prot`"), "{error}");
@@ -223,6 +282,8 @@ mod tests {
         assert_eq!(error, "environment variable ADPIPE_CONSOLE__PORT: \"many\" is not a whole number");
         let error = load("", &[("ADPIPE_CONSOLE__PROT", "1")]).unwrap_err();
         assert!(error.contains("there is no key prot"), "{error}");
+        let error = load("[alerts]\nconsole_url = \"adpipe\"", &[]).unwrap_err();
+        assert!(error.starts_with("alerts.console_url: write an address"), "{error}");
         let error = load("", &[("ADPIPE_CONSOLE__PORT", "70000")]).unwrap_err();
         assert!(error.contains("ADPIPE_CONSOLE__PORT"), "{error}");
     }

@@ -3,16 +3,20 @@
 //! Defaults, then `adpipe.toml`, then `ADPIPE_*` variables, then flags. What is wrong is refused
 //! with its file and line, or with its variable.
 
+mod alerts;
 mod dlq;
 mod kafka;
 mod load;
+mod notify;
 mod units;
 
 use serde::{Deserialize, Serialize};
 
+pub use alerts::{AlertsConfig, DEFAULT_RULES_FILE};
 pub use dlq::DlqConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
+pub use notify::{DEFAULT_SLACK_CONFIG, NotifyConfig};
 pub use units::{HotWindow, Size, Span};
 
 /// Everything that can be configured; `adpipe.toml` explains each key.
@@ -41,8 +45,12 @@ pub struct Config {
     pub console: ConsoleSettings,
     /// Figures for scrapers.
     pub metrics: MetricsSettings,
+    /// Alerts.
+    pub alerts: AlertsConfig,
     /// The transformations.
     pub transform: TransformConfig,
+    /// Messages to Slack.
+    pub notify: NotifyConfig,
     /// Flags with which another `adpipe` works on the same data: those this one was given.
     #[serde(skip)]
     pub flags: Vec<std::ffi::OsString>,

@@ -1,5 +1,7 @@
 //! DAGs, data tests and sources.
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
@@ -17,8 +19,26 @@ const NAMED: usize = 10;
 /// A look at the sources reads whole tables: it may take a hundredth of the time, no more.
 const FRESHNESS_SHARE: u32 = 100;
 
+/// A look that takes longer goes on by itself, and what was known before counts meanwhile.
+const FRESHNESS_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Source ages that were found, when, and how long that took.
-pub(crate) type KnownAges = Option<(Instant, Duration, Vec<SourceAge>)>;
+#[derive(Debug, Default)]
+pub(crate) struct KnownAges {
+    found: Option<(Instant, Duration, Vec<SourceAge>)>,
+    is_looking: bool,
+}
+
+impl KnownAges {
+    fn ages(&self) -> Option<Vec<SourceAge>> {
+        self.found.as_ref().map(|(_, _, ages)| ages.clone())
+    }
+
+    fn is_due(&self) -> bool {
+        let is_fresh = |(at, took, _): &(Instant, Duration, _)| at.elapsed() < *took * FRESHNESS_SHARE;
+        !self.is_looking && !self.found.as_ref().is_some_and(is_fresh)
+    }
+}
 
 /// How old a source is.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,25 +100,48 @@ pub(super) fn failing_data_tests(sources: &Sources) -> Result<Vec<Reading>, Moni
     Ok(single(failing.len() as f64, context))
 }
 
-/// The sources that have rows and of which something is expected.
-pub(super) fn source_ages(sources: &Sources, now: Millis) -> Vec<SourceAge> {
-    let Some(project) = &sources.project else { return Vec::new() };
-    sources.memory.ages(|known| {
-        if let Some((at, took, ages)) = known
-            && at.elapsed() < *took * FRESHNESS_SHARE
-        {
-            return ages.clone();
-        }
+/// The sources that have rows and whose age can be an error.
+pub(super) fn source_ages(sources: &Sources, now: Millis) -> Result<Vec<SourceAge>, MonitorError> {
+    let Some(project) = &sources.project else { return Ok(Vec::new()) };
+    let memory = Arc::clone(&sources.memory);
+    let (ages, is_due) = {
+        let mut known = memory.ages();
+        let is_due = known.is_due();
+        known.is_looking |= is_due;
+        (known.ages(), is_due)
+    };
+    if !is_due {
+        return ages.ok_or(MonitorError::Later);
+    }
+    let (warehouse, project) = (Arc::clone(&sources.warehouse), Arc::clone(project));
+    let (sender, done) = channel();
+    let looked = Arc::clone(&memory);
+    let look = move || {
         let started = Instant::now();
-        let found = freshness(sources.warehouse.as_ref(), project, now);
-        let age = |source: &SourceFreshness| {
-            let max_age_ms = source.warn_after_ms.or(source.error_after_ms)?;
-            Some(SourceAge { name: source.name.clone(), newest: source.newest?, max_age_ms })
-        };
-        let ages: Vec<SourceAge> = found.iter().filter_map(age).collect();
-        *known = Some((Instant::now(), started.elapsed(), ages.clone()));
-        ages
-    })
+        let found = freshness(warehouse.as_ref(), &project, now);
+        // A table that cannot be read is not one without rows.
+        let is_whole = found.iter().all(|source| source.message.is_none());
+        let ages = is_whole.then(|| found.iter().filter_map(age_of).collect::<Vec<_>>());
+        let mut known = looked.ages();
+        known.is_looking = false;
+        if let Some(ages) = &ages {
+            known.found = Some((Instant::now(), started.elapsed(), ages.clone()));
+        }
+        // Who asked may have gone on.
+        let _ = sender.send(ages);
+    };
+    if let Err(error) = std::thread::Builder::new().name("freshness".to_owned()).spawn(look) {
+        memory.ages().is_looking = false;
+        return Err(error.into());
+    }
+    done.recv_timeout(FRESHNESS_PATIENCE).ok().flatten().or(ages).ok_or(MonitorError::Later)
+}
+
+fn age_of(source: &SourceFreshness) -> Option<SourceAge> {
+    // Where old data is only worth a warning, old data may be what one works on.
+    let error_after_ms = source.error_after_ms?;
+    let max_age_ms = source.warn_after_ms.unwrap_or(error_after_ms);
+    Some(SourceAge { name: source.name.clone(), newest: source.newest?, max_age_ms })
 }
 
 pub(super) fn source_overdue(sources: &Sources, now: Millis) -> Result<Vec<Reading>, MonitorError> {
@@ -107,5 +150,5 @@ pub(super) fn source_overdue(sources: &Sources, now: Millis) -> Result<Vec<Readi
         let seconds = (age_ms - source.max_age_ms) as f64 / 1_000.0;
         labelled("source", &source.name, seconds, json!({ "newest": source.newest.to_string() }))
     };
-    Ok(source_ages(sources, now).iter().map(reading).collect())
+    Ok(source_ages(sources, now)?.iter().map(reading).collect())
 }

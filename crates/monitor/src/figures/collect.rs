@@ -74,7 +74,7 @@ fn tests(sources: &Sources, metrics: &Metrics) -> Result<(), MonitorError> {
 }
 
 fn ages(sources: &Sources, metrics: &Metrics, now: Millis) -> Result<(), MonitorError> {
-    for source in batch::source_ages(sources, now) {
+    for source in batch::source_ages(sources, now)? {
         let label = [source.name.as_str()];
         metrics.source_age.with_label_values(&label).set((now.0 - source.newest.0) as f64 / 1_000.0);
         metrics.source_max_age.with_label_values(&label).set(source.max_age_ms as f64 / 1_000.0);

@@ -12,7 +12,7 @@ mod machine;
 mod pipeline;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
@@ -101,6 +101,10 @@ impl Memory {
         *since
     }
 
+    fn ages(&self) -> MutexGuard<'_, batch::KnownAges> {
+        self.source_ages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// True when the time has come to remove what is not kept any more; then a while not.
     fn retires(&self) -> bool {
         let mut at = self.retired_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,10 +113,6 @@ impl Memory {
             *at = Some(Instant::now());
         }
         is_due
-    }
-
-    fn ages<T>(&self, work: impl FnOnce(&mut batch::KnownAges) -> T) -> T {
-        work(&mut self.source_ages.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

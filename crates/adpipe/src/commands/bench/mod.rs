@@ -2,6 +2,7 @@
 
 mod etl;
 mod measure;
+mod scrape;
 mod scratch;
 mod stages;
 mod transform;
@@ -41,6 +42,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
             BenchKind::Stream => figures.push(stages::stream(&config, args.rows)?),
             BenchKind::Transform => figures.extend(transform::transform(&config)?),
             BenchKind::Latency => figures.push(stages::latency(&config, args.rate)?),
+            BenchKind::Scrape => figures.extend(scrape::scrape(&config, args.rows)?),
             BenchKind::Etl => figures.extend(etl::etl(&embedded, args.rows)?),
         }
     }
@@ -56,6 +58,7 @@ fn name(kind: BenchKind) -> &'static str {
         BenchKind::Latency => "latency",
         BenchKind::Etl => "batch",
         BenchKind::Transform => "the transformations",
+        BenchKind::Scrape => "what scraping costs",
     }
 }
 

@@ -30,7 +30,7 @@ const HTTP_CLIENTS: usize = 4;
 const LATENCY_SECONDS: u64 = 10;
 
 /// Opens what is to be measured. Offsets of another log would be taken for those of the new one.
-fn open_empty(config: Config) -> anyhow::Result<Services> {
+pub(super) fn open_empty(config: Config) -> anyhow::Result<Services> {
     let services = Services::open(config)?;
     if !services.warehouse.offsets(Topic::Raw.name())?.is_empty() {
         bail!("{} is in use; make an empty database to measure with", services.warehouse.location());
@@ -114,7 +114,7 @@ pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     Ok(figure)
 }
 
-fn fill_log(services: &Services, rows: u64) -> anyhow::Result<u64> {
+pub(super) fn fill_log(services: &Services, rows: u64) -> anyhow::Result<u64> {
     let mut generator = generator(rows, adpipe_generate::Format::Ndjson)?;
     let mut line = Vec::new();
     let mut appended = 0;
@@ -160,7 +160,7 @@ pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     Ok(figure)
 }
 
-fn wait_until_committed(services: &Services, limit: Duration) -> anyhow::Result<()> {
+pub(super) fn wait_until_committed(services: &Services, limit: Duration) -> anyhow::Result<()> {
     let started = Instant::now();
     while started.elapsed() < limit {
         let lag = adpipe_stream::backlog::lag(services.log.as_ref(), services.warehouse.as_ref())?;

@@ -4,7 +4,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use adpipe_dlq::report::{self, ErrorLine, Story};
-use adpipe_dlq::{Dlq, Status, alerts, headers_to_json, jobs};
+use adpipe_dlq::{Dlq, Status, headers_to_json, jobs};
+use adpipe_event::Millis;
+use adpipe_monitor::pulse::Pulse;
+use adpipe_monitor::role::{Figures, measure_rules};
+use adpipe_monitor::rules::{Language, Rule};
+use adpipe_monitor::signal::Signal;
+use adpipe_schedule::dag::Dags;
+use anyhow::bail;
 
 use crate::cli::dlq::{JobsArgs, ListArgs, ShowArgs};
 use crate::output;
@@ -247,18 +254,60 @@ pub fn jobs(dlq: &Dlq, args: &JobsArgs) -> anyhow::Result<()> {
     output::line(&output::table(&header, &[false, false, false, false, true, true], &rows))
 }
 
-pub fn check(services: &Services, dlq: &Dlq, json: bool) -> anyhow::Result<ExitCode> {
-    let alerts = alerts::check(dlq, &services.config.dlq.alerts.thresholds())?;
-    if json {
-        output::json(&serde_json::to_value(&alerts)?)?;
-    } else if alerts.is_empty() {
-        output::line("nothing needs anybody")?;
-    }
-    for alert in alerts.iter().filter(|_| !json) {
-        output::line(&alert.summary)?;
-        for (group, message, open) in &alert.causes {
-            output::line(&format!("  {group}  {} open  {}", output::grouped(*open), shortened(message)))?;
+/// The alerts of the table that are about the queue, measured now.
+pub fn check(services: &Services, json: bool) -> anyhow::Result<ExitCode> {
+    let rules = crate::alerts::rules(&services.config)?;
+    let is_ours = |rule: &&Rule| kind(rule.signal).is_some();
+    let rules: Vec<&Rule> = rules.iter().filter(is_ours).collect();
+    let sources = crate::alerts::sources(services, Dags::default(), Pulse::new())?;
+    let figures = Figures::of(sources, services.metrics.clone());
+    let measured = measure_rules(&figures, &rules, Millis::now());
+    let mut alerts = Vec::new();
+    for rule in rules {
+        let readings = match measured.get(&rule.name) {
+            Some(Ok(readings)) => readings.as_slice(),
+            Some(Err(reason)) => bail!("{} cannot be measured: {reason}", rule.signal.word()),
+            None => &[],
+        };
+        for reading in readings.iter().filter(|reading| rule.bound.is_broken_by(reading.value)) {
+            alerts.push(serde_json::json!({
+                "alert": rule.name,
+                "kind": kind(rule.signal),
+                "value": reading.value,
+                "threshold": rule.bound.threshold(),
+                "summary": rule.summary(Language::English, &reading.labels, reading.value),
+                "causes": reading.context["causes"],
+            }));
         }
     }
-    Ok(if alerts.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let needs_somebody = !alerts.is_empty();
+    if json {
+        output::json(&alerts.into())?;
+    } else if !needs_somebody {
+        output::line("nothing needs anybody")?;
+    } else {
+        for alert in alerts {
+            output::line(alert["summary"].as_str().unwrap_or_default())?;
+            for cause in alert["causes"].as_array().into_iter().flatten() {
+                let text = |key: &str| cause[key].as_str().unwrap_or_default();
+                let open = output::grouped(cause["open"].as_u64().unwrap_or(0));
+                output::line(&format!(
+                    "  {}  {open} open  {}",
+                    text("fingerprint"),
+                    shortened(text("message"))
+                ))?;
+            }
+        }
+    }
+    Ok(if needs_somebody { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What a signal of the queue is called here.
+fn kind(signal: Signal) -> Option<&'static str> {
+    match signal {
+        Signal::DlqExhausted => Some("exhausted"),
+        Signal::DlqGrowth => Some("backlog_growth"),
+        Signal::ErrorShare => Some("error_rate"),
+        _ => None,
+    }
 }

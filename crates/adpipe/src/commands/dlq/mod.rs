@@ -24,7 +24,7 @@ pub fn run(config: Config, action: &DlqAction) -> anyhow::Result<ExitCode> {
         DlqAction::Show(args) => look::show(&dlq, args).map(done),
         DlqAction::Stats(args) => look::stats(&dlq, args.json).map(done),
         DlqAction::Jobs(args) => look::jobs(&dlq, args).map(done),
-        DlqAction::Check(args) => look::check(&services, &dlq, args.json),
+        DlqAction::Check(args) => look::check(&services, args.json),
         DlqAction::Retry(args) => act::retry(&services, &dlq, args),
         DlqAction::Edit(args) => act::edit(&services, &dlq, args),
         DlqAction::Discard(args) => act::discard(&services, &dlq, args),
@@ -36,7 +36,7 @@ pub fn run(config: Config, action: &DlqAction) -> anyhow::Result<ExitCode> {
 }
 
 /// Who acts, for the record.
-fn actor() -> String {
+pub fn actor() -> String {
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let user: String = user.unwrap_or_default().chars().filter(|c| !c.is_control()).take(100).collect();
     if user.is_empty() { "cli".to_owned() } else { format!("cli:{user}") }

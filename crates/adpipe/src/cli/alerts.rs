@@ -1,0 +1,207 @@
+//! `adpipe alerts …`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+#[derive(Args)]
+pub struct AlertsArgs {
+    #[command(subcommand)]
+    pub action: AlertsAction,
+}
+
+#[derive(Subcommand)]
+pub enum AlertsAction {
+    /// List the alerts that are pending or firing
+    #[command(after_help = "\
+Examples:
+  adpipe alerts list
+  adpipe alerts list --json | jq '.[] | select(.state == \"firing\") | .summary'")]
+    List(ListArgs),
+
+    /// List the alerts that fired, and when they were over
+    #[command(after_help = "\
+Examples:
+  adpipe alerts history
+  adpipe alerts history --since 30d")]
+    History(HistoryArgs),
+
+    /// Measure now, and say what fires and since when
+    #[command(after_help = "\
+While `adpipe up` or `adpipe run monitor` is at work, this only reports. When nobody is, it does
+the monitor's work for this once: what is pending is looked at until it has held for its time or
+passed, what changed is stored, and people are told. So a schedule that runs it is enough.
+
+Exit code 0 when it could be done, whatever fires; 1 when it could not, when something fires of
+which nobody can be told (no webhook is set), and with --fail when something fires.
+
+Examples:
+  adpipe alerts check
+  adpipe alerts check --signal dlq --signal error_share
+  adpipe alerts check --rule DlqExhausted --fail")]
+    Check(CheckArgs),
+
+    /// Print the table of alerts as rules for Prometheus
+    #[command(after_help = "\
+Example: adpipe alerts rules > /etc/prometheus/adpipe_alert_rules.yml")]
+    Rules(RulesArgs),
+
+    /// Take an alert on: it is not told again, but for its end
+    #[command(after_help = "\
+Examples:
+  adpipe alerts ack DlqExhausted --note 'the new format of site 42; repairing'
+  adpipe alerts ack 0193f1c2-…")]
+    Ack(AckArgs),
+
+    /// For a while, show alerts and do not send them
+    #[command(after_help = "\
+Examples:
+  adpipe alerts silence ThroughputLow --for 2h --comment 'the feed is being moved'
+  adpipe alerts silence DagFailed --label dag=dag_dbt_run --for 1d
+  adpipe alerts silence --all --for 30m --comment maintenance")]
+    Silence(SilenceArgs),
+
+    /// End a silence now
+    #[command(after_help = "Example: adpipe alerts unsilence 0193f1c2-…")]
+    Unsilence(UnsilenceArgs),
+
+    /// List the silences that last, or are still to come
+    #[command(after_help = "Example: adpipe alerts silences")]
+    Silences(ListArgs),
+
+    /// Post a test message to Slack and print its answer; exit code 1 when it did not take it
+    #[command(after_help = "Example: adpipe alerts test-notify")]
+    TestNotify,
+
+    /// Print the summary of a day, as Slack gets it every morning
+    #[command(after_help = "\
+Examples:
+  adpipe alerts summary
+  adpipe alerts summary --date 2026-01-31 --json
+  adpipe alerts summary --send    post it to Slack, too")]
+    Summary(SummaryArgs),
+}
+
+#[derive(Args)]
+pub struct SummaryArgs {
+    /// The day, in the time zone of config/slack_config.json [default: yesterday]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub date: Option<jiff::civil::Date>,
+
+    /// Print it as text; the default
+    #[arg(long, conflicts_with = "json")]
+    pub text: bool,
+
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Post it to Slack; exit code 1 when it does not take it
+    #[arg(long)]
+    pub send: bool,
+}
+
+#[derive(Args)]
+pub struct ListArgs {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct HistoryArgs {
+    /// Those that fire, or were over within this time
+    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub since: Duration,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    /// Only alerts on these signals; "dlq" means all that begin with dlq_
+    #[arg(long, value_name = "SIGNAL", value_delimiter = ',')]
+    pub signal: Vec<String>,
+
+    /// Only these alerts
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub rule: Vec<String>,
+
+    /// Exit code 1 when something fires
+    #[arg(long)]
+    pub fail: bool,
+
+    /// Look once; what is pending stays so until the next look
+    #[arg(long)]
+    pub no_wait: bool,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct RulesArgs {
+    /// Where the runbook is, for the links
+    #[arg(long, value_name = "URL", default_value = "docs/RUNBOOK.md")]
+    pub runbook: String,
+
+    /// Where Grafana is, for the links
+    #[arg(long, value_name = "URL", default_value = "")]
+    pub grafana: String,
+}
+
+#[derive(Args)]
+pub struct AckArgs {
+    /// The alert: its id, the beginning of it, or its name when it is open once
+    #[arg(value_name = "ALERT")]
+    pub alert: String,
+
+    /// What others should know
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub note: String,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct SilenceArgs {
+    /// The alert's name
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub rule: Option<String>,
+
+    /// Every alert
+    #[arg(long, conflicts_with = "rule")]
+    pub all: bool,
+
+    /// Only where it has this label
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub label: Vec<String>,
+
+    /// How long
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub lasts: Duration,
+
+    /// Begin in so long [default: now]
+    #[arg(long = "in", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub starts_in: Option<Duration>,
+
+    /// Why
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub comment: String,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct UnsilenceArgs {
+    /// The silence's id, or the beginning of it
+    #[arg(value_name = "SILENCE")]
+    pub silence: String,
+}

@@ -1,0 +1,92 @@
+//! `adpipe alerts list` and `history`.
+
+use adpipe_event::Millis;
+use adpipe_monitor::store::{self, Alert};
+
+use super::{Desk, as_json, is_silenced, lasted, sentence, shown};
+use crate::cli::alerts::HistoryArgs;
+use crate::output;
+
+pub fn open(desk: &Desk, json: bool) -> anyhow::Result<()> {
+    let warehouse = desk.warehouse.as_ref();
+    let (alerts, silences) = (store::open_alerts(warehouse)?, store::silences(warehouse)?);
+    if json {
+        let values: Vec<_> =
+            alerts.iter().map(|alert| as_json(&desk.rules, &silences, alert)).collect::<Result<_, _>>()?;
+        return output::json(&values.into());
+    }
+    if alerts.is_empty() {
+        output::line("nothing needs anybody")?;
+        return tell_who_watches(desk);
+    }
+    let now = Millis::now();
+    let row = |alert: &Alert| {
+        let since = alert.firing_since.unwrap_or(alert.pending_since);
+        let known = match (&alert.acknowledged_by, is_silenced(&silences, alert, now)) {
+            (Some(by), _) => by.clone(),
+            (None, true) => "silenced".to_owned(),
+            (None, false) => String::new(),
+        };
+        vec![
+            alert.rule.clone(),
+            alert.state.word().to_owned(),
+            shown(since),
+            alert.severity.to_string(),
+            known,
+            sentence(&desk.rules, alert),
+            alert.alert_id.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = alerts.iter().map(row).collect();
+    let header = ["alert", "state", "since (UTC)", "severity", "known to", "what", "id"];
+    output::line(&output::table(&header, &[], &rows))?;
+    tell_who_watches(desk)
+}
+
+/// An empty list means little when nobody looks.
+fn tell_who_watches(desk: &Desk) -> anyhow::Result<()> {
+    use adpipe_schedule::lease::{MONITOR, holder};
+    if holder(desk.warehouse.as_ref(), MONITOR)?.is_none() {
+        eprintln!(
+            "no monitor is at work; `adpipe up` or `adpipe run monitor` starts one, `adpipe alerts check` \
+             looks once"
+        );
+    }
+    Ok(())
+}
+
+pub fn history(desk: &Desk, args: &HistoryArgs) -> anyhow::Result<()> {
+    let warehouse = desk.warehouse.as_ref();
+    let now = Millis::now();
+    let back = i64::try_from(args.since.as_millis()).unwrap_or(i64::MAX);
+    let alerts = store::history(warehouse, Millis(now.0.saturating_sub(back).max(0)))?;
+    if args.json {
+        let silences = store::silences(warehouse)?;
+        let values: Vec<_> =
+            alerts.iter().map(|alert| as_json(&desk.rules, &silences, alert)).collect::<Result<_, _>>()?;
+        return output::json(&values.into());
+    }
+    if alerts.is_empty() {
+        return output::line("nothing fired within this time");
+    }
+    let row = |alert: &Alert| {
+        let from = alert.firing_since.unwrap_or(alert.pending_since);
+        let unit = |value| match desk.rules.find(&alert.rule) {
+            Some(rule) => rule.signal.unit().humane(Default::default(), value),
+            None => format!("{value}"),
+        };
+        vec![
+            alert.rule.clone(),
+            alert.labels.values().cloned().collect::<Vec<_>>().join(" "),
+            shown(from),
+            alert.resolved_at.map_or_else(|| "fires".to_owned(), shown),
+            lasted(from, alert.resolved_at.unwrap_or(now)),
+            unit(alert.worst),
+            alert.acknowledged_by.clone().unwrap_or_default(),
+            alert.note.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = alerts.iter().map(row).collect();
+    let header = ["alert", "of", "from (UTC)", "until (UTC)", "lasted", "worst", "known to", "note"];
+    output::line(&output::table(&header, &[false, false, false, false, true, true], &rows))
+}

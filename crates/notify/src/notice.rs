@@ -1,0 +1,133 @@
+//! What waits to be told, as it is stored.
+
+use adpipe_event::Millis;
+use adpipe_monitor::announce::{Announcement, Change};
+use adpipe_monitor::rules::{Bound, Language};
+use adpipe_monitor::signal::Signal;
+use adpipe_monitor::store::Alert;
+use serde::{Deserialize, Serialize};
+
+use crate::kind;
+use crate::summary::Summary;
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// A change of an alert.
+    Alert(Box<Notice>),
+    /// The summary of a day.
+    Summary {
+        /// When it was stored, UTC milliseconds.
+        stored_at: i64,
+        /// Its figures.
+        summary: Box<Summary>,
+    },
+}
+
+/// A change of an alert, with all that a message needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// When it was stored, UTC milliseconds.
+    pub stored_at: i64,
+    /// What happened.
+    pub change: Change,
+    /// The alert after it.
+    pub alert: Alert,
+    /// What its rule watches.
+    pub signal: Signal,
+    /// Fires below the threshold, not above it.
+    pub fires_below: bool,
+    /// The rule's sentence with the alert's worst value, in English.
+    pub summary: String,
+    /// The same in Korean.
+    pub summary_ko: String,
+    /// It is not to be sent.
+    pub is_silenced: bool,
+}
+
+impl Notice {
+    /// Of an announcement.
+    pub fn of(announcement: &Announcement, now: Millis) -> Notice {
+        let Announcement { alert, change, rule, is_silenced } = announcement;
+        // What is over is told by its worst: the newest value is one that nobody needs to know.
+        let value = match change {
+            Change::Fired => alert.value,
+            Change::Resolved => alert.worst,
+        };
+        Notice {
+            stored_at: now.0,
+            change: *change,
+            alert: alert.clone(),
+            signal: rule.signal,
+            fires_below: matches!(rule.bound, Bound::Below(_)),
+            summary: rule.summary(Language::English, &alert.labels, value),
+            summary_ko: rule.summary(Language::Korean, &alert.labels, value),
+            is_silenced: *is_silenced,
+        }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> String {
+        kind::of_rule(&self.alert.rule)
+    }
+
+    /// The rule's sentence.
+    pub fn summary(&self, language: Language) -> &str {
+        match language {
+            Language::English => &self.summary,
+            Language::Korean => &self.summary_ko,
+        }
+    }
+
+    /// Whether the alert's worst value is beyond a threshold.
+    pub fn is_beyond(&self, threshold: f64) -> bool {
+        let bound = if self.fires_below { Bound::Below(threshold) } else { Bound::Above(threshold) };
+        bound.is_broken_by(self.alert.worst)
+    }
+}
+
+impl Entry {
+    /// The name under which it is stored and remembered: one for each thing that is told once.
+    pub fn name(&self) -> String {
+        match self {
+            Entry::Alert(notice) => name(&notice.alert.alert_id, notice.change),
+            Entry::Summary { summary, .. } => summary_name(&summary.day),
+        }
+    }
+
+    /// When it was stored.
+    pub fn stored_at(&self) -> Millis {
+        match self {
+            Entry::Alert(notice) => Millis(notice.stored_at),
+            Entry::Summary { stored_at, .. } => Millis(*stored_at),
+        }
+    }
+}
+
+/// The name of an alert's change. Ids are made of letters, digits and hyphens; whatever else
+/// stands in one is written in hexadecimal, as the name is a file's.
+pub fn name(alert_id: &str, change: Change) -> String {
+    let change = match change {
+        Change::Fired => "fired",
+        Change::Resolved => "resolved",
+    };
+    let mut name = String::with_capacity(alert_id.len() + 9);
+    for byte in alert_id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => name.push(char::from(byte)),
+            other => name.push_str(&format!("_{other:02x}")),
+        }
+    }
+    format!("{name}.{change}")
+}
+
+/// The name of a day's summary.
+pub fn summary_name(day: &str) -> String {
+    format!("{day}.summary")
+}
+
+/// The name of the same alert's firing, of a resolution's name.
+pub fn fired_of(resolved: &str) -> Option<String> {
+    resolved.strip_suffix(".resolved").map(|id| format!("{id}.fired"))
+}
