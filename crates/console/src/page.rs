@@ -15,7 +15,7 @@ use crate::figures::Range;
 use crate::i18n::{Language, Texts, texts};
 use crate::refusal::Refusal;
 
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("base.html", include_str!("../templates/base.html")),
     ("live.html", include_str!("../templates/live.html")),
     ("macros.html", include_str!("../templates/macros.html")),
@@ -29,6 +29,7 @@ const TEMPLATES: [(&str, &str); 14] = [
     ("quality.html", include_str!("../templates/quality.html")),
     ("files.html", include_str!("../templates/files.html")),
     ("operations.html", include_str!("../templates/operations.html")),
+    ("runbook.html", include_str!("../templates/runbook.html")),
     ("message.html", include_str!("../templates/message.html")),
 ];
 

@@ -271,4 +271,6 @@ fn the_page_speaks_both_languages() {
         assert!(harness.get(page).text().contains("id=\"firing\""), "{page}");
     }
     assert_eq!(harness.send("POST", "/api/operations", &[], b"").status, 405);
+    let runbook = harness.get("/runbook").text();
+    assert!(runbook.contains("<h2 id=\"errorratehigh\">") && !runbook.contains("<script"));
 }

@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 pub mod airflow;
-pub mod browser;
 pub mod alertmanager;
+pub mod browser;
 pub mod dbt;
 pub mod exporters;
 pub mod kafka;

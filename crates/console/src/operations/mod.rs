@@ -2,7 +2,7 @@
 //!
 //! `alerts.rs` shows and changes alerts and silences, `processes.rs` says who is at work,
 //! `charts.rs` draws what the monitor measured, `latency.rs` the heat map, `firing.rs` tells every
-//! page what is critical. Measuring and judging is the monitor's (`crates/monitor`), in whichever
+//! page what is critical, `runbook.rs` what to do. Measuring and judging is the monitor's (`crates/monitor`), in whichever
 //! process that is; here is only looked at, acknowledged and silenced.
 
 mod alerts;
@@ -10,6 +10,7 @@ mod charts;
 mod firing;
 mod latency;
 mod processes;
+mod runbook;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route_layer(from_fn_with_state(Arc::clone(app), csrf::demand));
     Router::new()
         .route("/operations", get(get_page))
+        .route("/runbook", get(runbook::get_runbook))
         .route("/api/operations", get(get_operations))
         .route("/api/operations/charts", get(charts::get_charts))
         .route("/api/operations/firing", get(firing::get_firing))
