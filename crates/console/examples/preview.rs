@@ -15,6 +15,7 @@ use adpipe_generate::{Config, Generator};
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Records, Topic, append_and_wait};
 use adpipe_metrics::Metrics;
+use adpipe_monitor::rules::Rules;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
 use adpipe_transform::{Project, ProjectFiles, Target, TransformError};
@@ -44,6 +45,7 @@ fn main() -> Result<(), Failure> {
             let warehouse = Arc::clone(&warehouse);
             Arc::new(move || docs_page(warehouse.as_ref()).map_err(|error| error.to_string()))
         },
+        rules: Arc::new(Rules::built_in()?),
         version: "preview",
     };
     let config = ConsoleConfig { port: u16::try_from(port)?, ..ConsoleConfig::default() };

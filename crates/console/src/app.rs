@@ -10,6 +10,7 @@ use crate::error::ConsoleError;
 use crate::ingest::Intake;
 use crate::lag::LagGauge;
 use crate::live::Live;
+use crate::operations;
 use crate::overview::Overviews;
 use crate::page::Pages;
 use crate::quality;
@@ -28,6 +29,7 @@ pub(crate) struct App {
     pub assets: Assets,
     pub desk: dlq::Desk,
     pub quality: quality::Desk,
+    pub operations: operations::Desk,
     /// What a page's buttons have to show.
     pub csrf_token: String,
     /// Turns true when the console ends.
@@ -47,6 +49,7 @@ impl App {
             assets,
             desk: dlq::Desk::new(),
             quality: quality::Desk::new(),
+            operations: operations::Desk::new(),
             csrf_token,
             closing: watch::Sender::new(false),
             config,

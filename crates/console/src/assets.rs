@@ -11,12 +11,13 @@ use hyper::body::Bytes;
 use crate::app::App;
 use crate::refusal::Refusal;
 
-const FILES: [(&str, &str, &str); 18] = [
+const FILES: [(&str, &str, &str); 25] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("../static/console.js")),
     ("dags.css", "text/css; charset=utf-8", include_str!("../static/dags.css")),
     ("dags.js", "text/javascript; charset=utf-8", include_str!("../static/dags.js")),
     ("charts.js", "text/javascript; charset=utf-8", include_str!("../static/charts.js")),
+    ("page.js", "text/javascript; charset=utf-8", include_str!("../static/page.js")),
     ("format.js", "text/javascript; charset=utf-8", include_str!("../static/format.js")),
     ("dlq.css", "text/css; charset=utf-8", include_str!("../static/dlq.css")),
     ("dlq.js", "text/javascript; charset=utf-8", include_str!("../static/dlq.js")),
@@ -29,6 +30,16 @@ const FILES: [(&str, &str, &str); 18] = [
     ("dlq-backlog.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-backlog.js")),
     ("quality.css", "text/css; charset=utf-8", include_str!("../static/quality.css")),
     ("quality.js", "text/javascript; charset=utf-8", include_str!("../static/quality.js")),
+    ("files.css", "text/css; charset=utf-8", include_str!("../static/files.css")),
+    ("files.js", "text/javascript; charset=utf-8", include_str!("../static/files.js")),
+    ("operations.css", "text/css; charset=utf-8", include_str!("../static/operations.css")),
+    ("operations.js", "text/javascript; charset=utf-8", include_str!("../static/operations.js")),
+    (
+        "operations-charts.js",
+        "text/javascript; charset=utf-8",
+        include_str!("../static/operations-charts.js"),
+    ),
+    ("firing.js", "text/javascript; charset=utf-8", include_str!("../static/firing.js")),
     ("icon.svg", "image/svg+xml", include_str!("../static/icon.svg")),
 ];
 

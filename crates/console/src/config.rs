@@ -6,6 +6,7 @@ use std::time::Duration;
 use adpipe_dlq::Dlq;
 use adpipe_log::EventLog;
 use adpipe_metrics::Metrics;
+use adpipe_monitor::rules::Rules;
 use adpipe_schedule::dag::Dags;
 use adpipe_warehouse::Warehouse;
 
@@ -77,6 +78,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Makes the page about models, tests and lineage (`/quality/docs`).
     pub docs_page: DocsPage,
+    /// The table of alerts that the monitor judges by.
+    pub rules: Arc<Rules>,
     /// Version of the program.
     pub version: &'static str,
 }

@@ -63,6 +63,8 @@ macro_rules! files {
             include_str!(concat!("../i18n/", $language, "/dlq.json")),
             include_str!(concat!("../i18n/", $language, "/dags.json")),
             include_str!(concat!("../i18n/", $language, "/quality.json")),
+            include_str!(concat!("../i18n/", $language, "/files.json")),
+            include_str!(concat!("../i18n/", $language, "/operations.json")),
         ]
     };
 }

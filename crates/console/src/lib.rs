@@ -11,14 +11,15 @@
 //! 2. `access.rs` checks host, origin and token, `csrf.rs` that a button of ours was pressed;
 //! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `split.rs` to split,
 //!    `budget.rs` and `lag.rs` to say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
-//!    and the folders `dlq/` for the dead-letter queue, `quality/` for the data's quality, `dags/` for
-//!    the scheduler.
+//!    and the folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue,
+//!    `files/` for what batch read, `quality/` for the data's quality, `dags/` for the scheduler.
 //!
 //! Memory is bounded whatever comes: bodies, records and read-ahead have budgets of their own,
 //! and a request for which there is no room is answered 429, never made to wait half-received.
 #![forbid(unsafe_code)]
 
 mod access;
+mod answer;
 mod app;
 mod assets;
 mod body;
@@ -30,11 +31,13 @@ mod dags;
 mod dlq;
 mod error;
 mod figures;
+mod files;
 mod i18n;
 mod ingest;
 mod lag;
 mod live;
 mod metrics_server;
+mod operations;
 mod overview;
 mod page;
 mod quality;

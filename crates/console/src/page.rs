@@ -15,21 +15,33 @@ use crate::figures::Range;
 use crate::i18n::{Language, Texts, texts};
 use crate::refusal::Refusal;
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("base.html", include_str!("../templates/base.html")),
+    ("live.html", include_str!("../templates/live.html")),
+    ("macros.html", include_str!("../templates/macros.html")),
     ("overview.html", include_str!("../templates/overview.html")),
     ("dlq.html", include_str!("../templates/dlq.html")),
     ("dlq_errors.html", include_str!("../templates/dlq_errors.html")),
     ("dlq_error.html", include_str!("../templates/dlq_error.html")),
+    ("dlq_tools.html", include_str!("../templates/dlq_tools.html")),
     ("dlq_dialogs.html", include_str!("../templates/dlq_dialogs.html")),
     ("dags.html", include_str!("../templates/dags.html")),
     ("quality.html", include_str!("../templates/quality.html")),
+    ("files.html", include_str!("../templates/files.html")),
+    ("operations.html", include_str!("../templates/operations.html")),
+    ("runbook.html", include_str!("../templates/runbook.html")),
     ("message.html", include_str!("../templates/message.html")),
 ];
 
 /// The pages in the order of the navigation: the key of their name, and where they are.
-const NAVIGATION: [(&str, &str); 4] =
-    [("overview", "/"), ("dlq", "/dlq"), ("quality", "/quality"), ("dags", "/dags")];
+const NAVIGATION: [(&str, &str); 6] = [
+    ("overview", "/"),
+    ("operations", "/operations"),
+    ("dlq", "/dlq"),
+    ("files", "/files"),
+    ("quality", "/quality"),
+    ("dags", "/dags"),
+];
 
 const LANGUAGE_COOKIE: &str = "adpipe_lang";
 

@@ -15,7 +15,7 @@ use adpipe_metrics::{Metrics, Role};
 
 use crate::app::App;
 use crate::refusal::Refusal;
-use crate::{access, assets, dags, dlq, ingest, live, overview, page, quality};
+use crate::{access, assets, dags, dlq, files, ingest, live, operations, overview, page, quality};
 
 /// Every route of the console.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -31,6 +31,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(get_metrics))
         .merge(dlq::routes(&app))
         .merge(quality::routes())
+        .merge(files::routes())
+        .merge(operations::routes(&app))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         // The last one added is the first to see a request.

@@ -4,6 +4,7 @@ import { draw, redraw } from "./charts.js";
 import {
   NONE, formatAgo, formatCount, formatDuration, formatExactTime, formatRate, formatShare, formatTime, text,
 } from "./format.js";
+import { byId, setStatus, show, showProblem } from "./page.js";
 
 const OVERVIEW_EVERY_MS = 10_000;
 const SILENCE_MS = 6_000;
@@ -12,12 +13,7 @@ const MAX_LATENCY_MS = 5_000;
 const MAX_ERROR_RATE = 0.01;
 const SVG = "http://www.w3.org/2000/svg";
 
-const element = (id) => document.getElementById(id);
-const show = (id, shown) => {
-  const place = element(id);
-  // Text that stays is left alone: a selection of it must survive.
-  if (place.textContent !== shown) place.textContent = shown;
-};
+const say = (id, shown) => show(byId(id), shown);
 
 /** When each kind of figure was measured, by the page's clock. */
 const measuredAt = { live: null, totals: null, overview: null };
@@ -35,11 +31,11 @@ function connect() {
   source = new EventSource("/live");
   source.onmessage = (event) => {
     heardAt = Date.now();
-    setStatus("live", text("live"));
+    setStatus("live", "live");
     showSnapshot(JSON.parse(event.data));
   };
   source.onerror = () => {
-    setStatus("lost", text("connection_lost"));
+    setStatus("lost", "connection_lost");
     // After an answer that is no stream the browser does not come back by itself.
     if (source.readyState === EventSource.CLOSED) setTimeout(connectIfSilent, RETRY_MS);
   };
@@ -47,13 +43,6 @@ function connect() {
 
 function connectIfSilent() {
   if (!document.hidden && source?.readyState === EventSource.CLOSED) connect();
-}
-
-function setStatus(state, shown) {
-  const status = element("status");
-  if (status.dataset.state === state) return;
-  status.dataset.state = state;
-  show("status-text", shown);
 }
 
 function showSnapshot(snapshot) {
@@ -71,38 +60,38 @@ function showSnapshot(snapshot) {
 }
 
 function showThroughput(throughput) {
-  show("throughput", formatRate(throughput.now));
+  say("throughput", formatRate(throughput.now));
   const peak = Math.max(0, ...throughput.per_second);
-  show("note-throughput", peak > 0 ? text("peak", { value: formatRate(peak) }) : text("nothing_in_five_minutes"));
+  say("note-throughput", peak > 0 ? text("peak", { value: formatRate(peak) }) : text("nothing_in_five_minutes"));
   drawSpark(throughput.per_second, peak);
-  show("p50", formatDuration(throughput.p50_ms));
-  show("p99", formatDuration(throughput.p99_ms));
+  say("p50", formatDuration(throughput.p50_ms));
+  say("p99", formatDuration(throughput.p99_ms));
   const isSlow = throughput.p99_ms !== null && throughput.p99_ms > MAX_LATENCY_MS;
   warn("latency", isSlow, throughput.p99_ms === null, "over_five_seconds");
-  show("error-rate", formatShare(throughput.error_rate));
+  say("error-rate", formatShare(throughput.error_rate));
   const isFaulty = throughput.error_rate !== null && throughput.error_rate > MAX_ERROR_RATE;
   warn("error-rate", isFaulty, throughput.error_rate === null, "above_one_percent");
 }
 
 /** Says in words, not by colour alone, that a figure is out of bounds. */
 function warn(tile, isOut, isNone, key) {
-  element(`tile-${tile}`).classList.toggle("warn", isOut);
+  byId(`tile-${tile}`).classList.toggle("warn", isOut);
   const period = text(isNone ? "nothing_in_last_minute" : "last_minute");
-  show(`note-${tile}`, isOut ? `${text(key)} · ${period}` : period);
+  say(`note-${tile}`, isOut ? `${text(key)} · ${period}` : period);
 }
 
 function showLag(lag, throughput) {
-  show("lag", formatCount(lag));
-  if (lag === null) show("note-lag", "");
-  else if (lag === 0) show("note-lag", text("caught_up"));
+  say("lag", formatCount(lag));
+  if (lag === null) say("note-lag", "");
+  else if (lag === 0) say("note-lag", text("caught_up"));
   else if (throughput && throughput.now > 0) {
-    show("note-lag", text("behind", { duration: formatDuration((lag / throughput.now) * 1_000) }));
-  } else show("note-lag", text("waiting"));
+    say("note-lag", text("behind", { duration: formatDuration((lag / throughput.now) * 1_000) }));
+  } else say("note-lag", text("waiting"));
 }
 
 function drawSpark(values, peak) {
   const [width, height, top] = [300, 48, 3];
-  const spark = element("spark");
+  const spark = byId("spark");
   if (!spark.firstChild) {
     for (const name of ["area", "curve"]) {
       const path = document.createElementNS(SVG, "path");
@@ -121,21 +110,21 @@ function drawSpark(values, peak) {
 }
 
 function showTotals(totals) {
-  show("total-events", formatCount(totals.valid));
-  show("total-clicks", formatCount(totals.clicks));
-  show("total-ctr", formatShare(totals.ctr));
-  show("total-duplicates", formatCount(totals.duplicates));
-  show("total-invalid", formatCount(totals.invalid));
-  show("total-late", formatCount(totals.late));
+  say("total-events", formatCount(totals.valid));
+  say("total-clicks", formatCount(totals.clicks));
+  say("total-ctr", formatShare(totals.ctr));
+  say("total-duplicates", formatCount(totals.duplicates));
+  say("total-invalid", formatCount(totals.invalid));
+  say("total-late", formatCount(totals.late));
   const types = totals.invalid_by_type.filter(([, count]) => count > 0);
   const listed = types.map(([name, count]) => `${name} ${formatCount(count)}`).join(" · ");
-  show("invalid-by-type", listed ? `${text("invalid_by_type")} ${listed}` : "");
+  say("invalid-by-type", listed ? `${text("invalid_by_type")} ${listed}` : "");
 }
 
 function showStart(snapshot) {
   const wasEmpty = isEmpty;
   isEmpty = snapshot.totals.records === 0 && !snapshot.lag;
-  element("start").hidden = !isEmpty;
+  byId("start").hidden = !isEmpty;
   // The first events have come: do not wait for the next round.
   if (wasEmpty && !isEmpty) loadOverview();
 }
@@ -183,14 +172,14 @@ async function loadOverview() {
 
 function showSpan(report) {
   const span = { from: formatTime(report.from), to: formatTime(report.to) };
-  show("span", report.to === null ? "" : text("span", span));
+  say("span", report.to === null ? "" : text("span", span));
 }
 
 function showErrors(errors, problem) {
   showProblem("errors", problem ?? "");
-  element("errors-empty").hidden = errors.length > 0 || Boolean(problem);
-  element("errors-scroll").hidden = errors.length === 0;
-  element("errors").replaceChildren(...errors.map(errorRow));
+  byId("errors-empty").hidden = errors.length > 0 || Boolean(problem);
+  byId("errors-scroll").hidden = errors.length === 0;
+  byId("errors").replaceChildren(...errors.map(errorRow));
 }
 
 function errorRow(error) {
@@ -232,16 +221,6 @@ function keepRangeInLanguageLinks() {
 
 // --- both -----------------------------------------------------------------------------------
 
-const problems = new Map();
-
-function showProblem(kind, problem) {
-  problems.set(kind, problem);
-  // Log and warehouse down are told twice: once is enough.
-  const shown = [...new Set([...problems.values()].filter(Boolean))].join(" · ");
-  element("problem").hidden = shown === "";
-  show("problem", shown);
-}
-
 function showFreshness() {
   const now = Date.now();
   for (const place of document.querySelectorAll("[data-fresh]")) {
@@ -253,7 +232,7 @@ function showFreshness() {
 setInterval(() => {
   showFreshness();
   if (!document.hidden && Date.now() - heardAt > SILENCE_MS) {
-    setStatus("lost", text("connection_lost"));
+    setStatus("lost", "connection_lost");
     connect();
   }
 }, 1_000);
@@ -283,7 +262,7 @@ document.addEventListener("visibilitychange", () => {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw().catch(() => {}));
 
-show("start-curl", sampleCommand());
+say("start-curl", sampleCommand());
 keepRangeInLanguageLinks();
 connect();
 loadOverview();

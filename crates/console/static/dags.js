@@ -1,6 +1,7 @@
 // The page "DAGs": the list, one DAG's grid and graph, one run with its tries and a log.
 
 import { formatDuration, formatExactTime, formatTime, text } from "./format.js";
+import { byId, get, keepAddress, make, post, refresh, show, toast } from "./page.js";
 
 const EVERY_MS = 2_000;
 const LOG_EVERY_MS = 1_000;
@@ -10,8 +11,6 @@ const SIGNS = {
   success: "✓", failed: "✕", running: "▶", queued: "…", waiting: "…", cancelled: "⊘", retrying: "↻", upstream_failed: "↧", none: "",
 };
 
-const element = (id) => document.getElementById(id);
-const csrf = document.querySelector('meta[name="csrf-token"]').content;
 const address = new URLSearchParams(location.search);
 
 /** What is shown. */
@@ -19,15 +18,9 @@ const chosen = { dag: address.get("dag"), run: address.get("run"), task: null, t
 let dag = null;
 let run = null;
 
-function make(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
-
 /** Replaces what is shown only when it has changed: focus and selection survive. */
 function fill(id, key, children) {
-  const place = element(id);
+  const place = byId(id);
   const shown = JSON.stringify(key);
   if (place.dataset.shown === shown) return;
   place.dataset.shown = shown;
@@ -36,9 +29,7 @@ function fill(id, key, children) {
   if (at >= 0) place.querySelectorAll("a, button")[at]?.focus();
 }
 
-function say(id, shown) {
-  if (element(id).textContent !== shown) element(id).textContent = shown;
-}
+const say = (id, shown) => show(byId(id), shown);
 
 const stateName = (state) => text(`dags_state_${state}`);
 
@@ -53,23 +44,10 @@ const path = (...parts) => `/api/dags${parts.map((part) => `/${encodeURIComponen
 
 // --- requests ---------------------------------------------------------------------------------
 
-async function read(url) {
-  const response = await fetch(url, { headers: { accept: "application/json" } });
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.error ?? response.statusText);
-  return body;
-}
-
 /** A button's work; says how it went, and looks again. */
 async function order(url, body, done) {
   try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json", "x-csrf-token": csrf },
-      body: JSON.stringify(body),
-    });
-    const answer = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Error(answer.error ?? response.statusText);
+    const answer = await post(url, body);
     done?.(answer);
   } catch (error) {
     toast(text("dags_refused", { reason: error.message }));
@@ -77,20 +55,11 @@ async function order(url, body, done) {
   await look();
 }
 
-let toastTimer = null;
-function toast(shown) {
-  const place = element("toast");
-  place.textContent = shown;
-  place.hidden = false;
-  clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => (place.hidden = true), 6_000);
-}
-
 // --- the list -----------------------------------------------------------------------------------
 
 function showList(list) {
-  element("no-scheduler").hidden = list.has_scheduler;
-  element("no-dags").hidden = list.dags.length > 0;
+  byId("no-scheduler").hidden = list.has_scheduler;
+  byId("no-dags").hidden = list.dags.length > 0;
   if (!list.dags.some((one) => one.id === chosen.dag)) chosen.dag = list.dags[0]?.id ?? null;
   const key = list.dags.map((one) => [one.id, one.next, one.runs.map((last) => [last.run, last.state]), one.id === chosen.dag]);
   fill("dag-list", key, () => list.dags.map(listItem));
@@ -139,24 +108,24 @@ addEventListener("popstate", () => {
 // --- one DAG ------------------------------------------------------------------------------------
 
 function showDag() {
-  element("dag").hidden = dag === null;
+  byId("dag").hidden = dag === null;
   if (dag === null) return;
   say("dag-name", dag.id);
   say("dag-about", dag.description);
   const next = dag.next === null ? "" : ` · ${text("dags_next", { time: formatTime(dag.next) })}`;
   const followers = dag.followers.length ? ` · ${text("dags_followed_by", { dags: dag.followers.join(", ") })}` : "";
   say("dag-when", whenInWords(dag) + next + followers);
-  element("open-backfill").hidden = !dag.has_intervals;
+  byId("open-backfill").hidden = !dag.has_intervals;
   const newest = dag.columns.find((column) => column.run === chosen.run) ?? dag.columns.at(-1);
   fill("graph", [dag.tasks, dag.followers, newest?.tasks], () => graph(dag, newest?.tasks ?? {}));
-  element("no-runs").hidden = dag.columns.length > 0;
+  byId("no-runs").hidden = dag.columns.length > 0;
   const longest = Math.max(1, ...dag.columns.map((column) => took(column, dag.at) ?? 0));
   const key = dag.columns.map((column) => [column.run, column.state, column.attempt, column.tasks, Math.round((60 * (took(column, dag.at) ?? 0)) / longest)]);
-  const isAtEnd = element("grid-scroll").dataset.dag !== dag.id;
+  const isAtEnd = byId("grid-scroll").dataset.dag !== dag.id;
   fill("grid", [dag.id, key, chosen.run, chosen.task], () => grid(longest));
   if (isAtEnd) {
-    element("grid-scroll").dataset.dag = dag.id;
-    element("grid-scroll").scrollLeft = element("grid-scroll").scrollWidth;
+    byId("grid-scroll").dataset.dag = dag.id;
+    byId("grid-scroll").scrollLeft = byId("grid-scroll").scrollWidth;
   }
 }
 
@@ -197,9 +166,9 @@ function cell(inside, about, run_, task) {
   return button;
 }
 
-element("grid").addEventListener("keydown", (event) => {
+byId("grid").addEventListener("keydown", (event) => {
   const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-  const rows = [...element("grid").querySelectorAll("tr")].map((row) => [...row.querySelectorAll("button")]).filter((row) => row.length);
+  const rows = [...byId("grid").querySelectorAll("tr")].map((row) => [...row.querySelectorAll("button")]).filter((row) => row.length);
   const at = rows.findIndex((row) => row.includes(document.activeElement));
   if (!step || at < 0) return;
   event.preventDefault();
@@ -234,7 +203,7 @@ function graph(shown, states) {
   if (first) edges.push(...roots.map((root) => [find(shown.after, true), root]));
   for (const id of shown.followers) edges.push(...leaves.map((leaf) => [leaf, find(id, true)]));
 
-  const svg = element("graph");
+  const svg = byId("graph");
   svg.setAttribute("width", lefts.at(-1) + widths.at(-1) + 4);
   svg.setAttribute("height", Math.max(...boxes.map((box) => box.y)) + 40);
   const draw = (name, attributes, ...children) => {
@@ -267,7 +236,7 @@ function graph(shown, states) {
 // --- one run ------------------------------------------------------------------------------------
 
 function showRun() {
-  element("run").hidden = run === null;
+  byId("run").hidden = run === null;
   if (run === null) return;
   say("run-name", run.run);
   const isOver = run.finished_at !== null;
@@ -282,10 +251,10 @@ function showRun() {
   ];
   say("run-about", parts.join(" · "));
   say("run-message", run.message);
-  element("retry").hidden = !isOver || run.state === "success";
-  element("retry-all").hidden = !isOver;
-  element("cancel").hidden = isOver;
-  element("cancel").disabled = run.cancelling;
+  byId("retry").hidden = !isOver || run.state === "success";
+  byId("retry-all").hidden = !isOver;
+  byId("cancel").hidden = isOver;
+  byId("cancel").disabled = run.cancelling;
   const tries = run.tries.filter((one) => chosen.task === null || one.task === chosen.task);
   const key = tries.map((one) => [one.task, one.try, one.state, one.started_at, one.finished_at, one.message, one.state === "running" ? run.at : 0]);
   fill("tries", [run.run, key, chosen.task, chosen.try], () => tries.map(tryRow));
@@ -320,18 +289,18 @@ let log = null;
 function openLog(one) {
   Object.assign(chosen, { task: chosen.task === null ? null : one.task, try: one.try });
   log = { dag: run.dag, run: run.run, task: one.task, try: one.try, next: 0 };
-  element("log").textContent = "";
+  byId("log").textContent = "";
   say("log-name", text("dags_log_of", { task: one.task, number: one.try }));
-  element("log-frame").hidden = false;
+  byId("log-frame").hidden = false;
   follow(log);
 }
 
 async function follow(mine) {
-  const place = element("log");
+  const place = byId("log");
   while (log === mine) {
     try {
       const query = new URLSearchParams({ task: mine.task, try: mine.try, from: mine.next });
-      const piece = await read(`${path(mine.dag, "runs", mine.run, "log")}?${query}`);
+      const piece = await get(`${path(mine.dag, "runs", mine.run, "log")}?${query}`);
       if (log !== mine) return;
       const isAtEnd = place.scrollTop + place.clientHeight >= place.scrollHeight - 40;
       if (piece.missing) place.textContent = text("dags_log_missing");
@@ -352,73 +321,51 @@ async function follow(mine) {
 
 function closeLog() {
   log = null;
-  element("log-frame").hidden = true;
-}
-
-// --- looking --------------------------------------------------------------------------------------
-
-let looking = 0;
-let timer = null;
-
-async function look() {
-  const mine = ++looking;
-  clearTimeout(timer);
-  try {
-    const list = await read("/api/dags");
-    if (mine !== looking) return;
-    showList(list);
-    const [newDag, newRun] = await Promise.all([
-      chosen.dag && read(path(chosen.dag)),
-      chosen.dag && chosen.run && read(path(chosen.dag, "runs", chosen.run)).catch(() => null),
-    ]);
-    if (mine !== looking) return;
-    if (log && (log.dag !== chosen.dag || log.run !== chosen.run)) closeLog();
-    [dag, run] = [newDag || null, newRun || null];
-    showDag();
-    showRun();
-    setStatus("live", text("live"));
-    element("problem").hidden = true;
-  } catch (error) {
-    if (mine !== looking) return;
-    setStatus("lost", text("connection_lost"));
-    say("problem", text("dags_failed", { reason: error.message }));
-    element("problem").hidden = false;
-  }
-  timer = setTimeout(() => !document.hidden && look(), EVERY_MS);
-}
-
-document.addEventListener("visibilitychange", () => document.hidden || look());
-
-function setStatus(state, shown) {
-  element("status").dataset.state = state;
-  say("status-text", shown);
+  byId("log-frame").hidden = true;
 }
 
 // --- buttons --------------------------------------------------------------------------------------
 
-element("run-now").addEventListener("click", () =>
+byId("run-now").addEventListener("click", () =>
   order(path(chosen.dag, "run"), {}, (answer) => {
     toast(text("dags_queued", { count: 1 }));
     choose({ run: answer.run, task: null, try: null });
   }));
-element("retry").addEventListener("click", () => order(path(chosen.dag, "runs", chosen.run, "retry"), { all: false }));
-element("retry-all").addEventListener("click", () => order(path(chosen.dag, "runs", chosen.run, "retry"), { all: true }));
-element("cancel").addEventListener("click", () => order(path(chosen.dag, "runs", chosen.run, "cancel"), {}));
+byId("retry").addEventListener("click", () => order(path(chosen.dag, "runs", chosen.run, "retry"), { all: false }));
+byId("retry-all").addEventListener("click", () => order(path(chosen.dag, "runs", chosen.run, "retry"), { all: true }));
+byId("cancel").addEventListener("click", () => order(path(chosen.dag, "runs", chosen.run, "cancel"), {}));
 
-element("open-backfill").addEventListener("click", () => {
+byId("open-backfill").addEventListener("click", () => {
   const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
-  for (const id of ["backfill-from", "backfill-to"]) element(id).value ||= yesterday;
-  element("backfill").showModal();
+  for (const id of ["backfill-from", "backfill-to"]) byId(id).value ||= yesterday;
+  byId("backfill").showModal();
 });
-element("backfill-close").addEventListener("click", () => element("backfill").close());
-element("backfill-form").addEventListener("submit", () =>
+byId("backfill-close").addEventListener("click", () => byId("backfill").close());
+byId("backfill-form").addEventListener("submit", () =>
   order(
     path(chosen.dag, "backfill"),
-    { from: element("backfill-from").value, to: element("backfill-to").value, all: element("backfill-all").checked },
+    { from: byId("backfill-from").value, to: byId("backfill-to").value, all: byId("backfill-all").checked },
     (answer) => toast(text("dags_backfilled", answer)),
   ));
 
 fill("legend", "legend", () =>
   ["success", "failed", "running", "queued", "retrying", "upstream_failed", "cancelled"].map((state) =>
     make("li", {}, mark(state), stateName(state))));
-look();
+keepAddress();
+
+// --- looking --------------------------------------------------------------------------------------
+
+const look = refresh(async (isNewest) => {
+  const list = await get("/api/dags");
+  if (!isNewest()) return;
+  showList(list);
+  const [newDag, newRun] = await Promise.all([
+    chosen.dag && get(path(chosen.dag)),
+    chosen.dag && chosen.run && get(path(chosen.dag, "runs", chosen.run)).catch(() => null),
+  ]);
+  if (!isNewest()) return;
+  if (log && (log.dag !== chosen.dag || log.run !== chosen.run)) closeLog();
+  [dag, run] = [newDag || null, newRun || null];
+  showDag();
+  showRun();
+}, EVERY_MS, "dags_failed");

@@ -2,7 +2,7 @@
 
 import { CONFIG, layout, loadPlotly, theme } from "./charts.js";
 import { formatCount, formatTime, text } from "./format.js";
-import { byId, make } from "./dlq-shared.js";
+import { byId, make } from "./page.js";
 
 const FORMATS = { "6h": "%H:%M", "24h": "%m-%d %H:%M", "7d": "%m-%d" };
 const CURVES = [["exhausted", "warn"], ["pending", "accent"], ["retrying", "muted"]];

@@ -1,7 +1,8 @@
 // Edits: simple steps or JSON Patch text, tried before they are saved.
 
 import { formatCount, text } from "./format.js";
-import { act, actorLine, byId, changedLine, make, post, show } from "./dlq-shared.js";
+import { changedLine } from "./dlq-shared.js";
+import { act, actorLine, byId, make, post, show } from "./page.js";
 
 const OPS = ["set", "rename", "cast", "drop"];
 

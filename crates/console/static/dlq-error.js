@@ -3,7 +3,8 @@
 import { NONE, formatDuration, text } from "./format.js";
 import { editor } from "./dlq-edit.js";
 import { changesTable, showPayload, textOf } from "./dlq-payload.js";
-import { act, ask, badge, byId, get, make, post, refresh, show, showTime, startKeys, toast } from "./dlq-shared.js";
+import { ask, badge, showTime, start, startKeys } from "./dlq-shared.js";
+import { act, byId, get, make, post, refresh, show, toast } from "./page.js";
 
 const EVERY_MS = 3_000;
 const id = byId("error-id").dataset.id;
@@ -103,7 +104,7 @@ const reload = refresh(async (isNewest) => {
   showDetail();
   // Something was sent: its outcome comes soon.
   return ["pending", "retrying"].includes(detail.error.status) && detail.tries.length > 0;
-}, EVERY_MS);
+}, EVERY_MS, "dlq_load_failed");
 
 // --- actions --------------------------------------------------------------------------------
 
@@ -210,6 +211,7 @@ try {
 }
 
 const goBack = () => byId("back").click();
+start();
 startKeys([
   ["r", "dlq_retry", retry],
   ["e", "dlq_edit_more", openEditor],

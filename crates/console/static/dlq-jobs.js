@@ -1,7 +1,8 @@
 // Bulk actions: how far they are, what came of them, and a button to end them.
 
 import { formatCount, text } from "./format.js";
-import { act, addressOf, byId, get, keyed, make, parseTime, post, show, showTime } from "./dlq-shared.js";
+import { addressOf, parseTime, showTime } from "./dlq-shared.js";
+import { act, byId, get, keyed, make, post, show } from "./page.js";
 
 /** What ended is shown this much longer, and no more than the newest of it. */
 const SHOWN_AFTER_MS = 600_000;

@@ -4,9 +4,9 @@ import { NONE, formatCount, text } from "./format.js";
 import { editMany } from "./dlq-edit.js";
 import { loadJobs } from "./dlq-jobs.js";
 import {
-  act, addressOf, ask, badge, byId, changedLine, current, filterOf, get, keyed, make, move, post, refresh, show,
-  showTime, startJob, startKeys,
+  addressOf, ask, badge, changedLine, current, filterOf, move, showTime, start, startJob, startKeys,
 } from "./dlq-shared.js";
+import { act, byId, get, keyed, make, post, refresh, show } from "./page.js";
 
 const EVERY_MS = 5_000;
 const PREVIEW_CHARS = 240;
@@ -155,7 +155,7 @@ const reload = refresh(async (isNewest) => {
   page = answer;
   showPage();
   return loadJobs(isNewest, () => reload());
-}, EVERY_MS);
+}, EVERY_MS, "dlq_load_failed");
 
 // --- the selection --------------------------------------------------------------------------
 
@@ -250,6 +250,7 @@ byId("do-undo").addEventListener("click", () => run("undo_discard"));
 byId("do-edit").addEventListener("click", edit);
 
 const search = () => byId("filters").elements.text.focus();
+start();
 startKeys([
   ["j ArrowDown", "dlq_key_next", () => move(byId("list"), 1)],
   ["k ArrowUp", "dlq_key_previous", () => move(byId("list"), -1)],

@@ -1,7 +1,7 @@
 // Payloads on a page: as text with the bad part marked, as bytes, and field by field.
 
 import { NONE, formatCount, text } from "./format.js";
-import { make } from "./dlq-shared.js";
+import { make } from "./page.js";
 
 const BYTES_A_LINE = 16;
 /** Lines of bytes on a page: more is for a file. */

@@ -1,31 +1,8 @@
-// What the pages of the dead-letter queue share: requests, the actor, dialogs, keys, refreshing.
+// What the pages of the dead-letter queue share: dialogs, keys, filters, bulk actions. Nothing
+// happens when this is loaded; `start` is each page's first call.
 
 import { formatCount, formatExactTime, text } from "./format.js";
-
-const ACTOR_KEY = "adpipe.actor";
-const TOAST_MS = 6_000;
-/** Between two looks while something is under way. */
-const SOON_MS = 1_000;
-
-export const byId = (id) => document.getElementById(id);
-
-/** Text that stays is left alone: a selection of it must survive. */
-export const show = (place, shown) => {
-  if (place.textContent !== shown) place.textContent = shown;
-};
-
-/** An element; children that are text become text and never markup. */
-export function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "class") element.className = value;
-    else if (name === "data") Object.assign(element.dataset, value);
-    else if (name in element) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
+import { act, actorLine, byId, get, keepAddress, make, post, show, startActor, startDialogs, toast } from "./page.js";
 
 export const badge = (status) =>
   make("span", { class: "badge", data: { status } }, text(`dlq_status_${status}`));
@@ -34,146 +11,8 @@ export const badge = (status) =>
 export const parseTime = (sql) => (sql ? Date.parse(`${sql.replace(" ", "T")}Z`) : null);
 export const showTime = (sql) => formatExactTime(parseTime(sql));
 
-// --- requests -------------------------------------------------------------------------------
-
-async function answer(response) {
-  const body = await response.json().catch(() => ({ error: response.statusText }));
-  if (response.ok) return body;
-  throw Object.assign(new Error(body.error), { status: response.status });
-}
-
-export const get = async (path) => answer(await fetch(path));
-
-export async function post(path, body = {}) {
-  const headers = {
-    "content-type": "application/json",
-    "x-csrf-token": document.querySelector('meta[name="csrf-token"]').content,
-    "x-actor": encodeURIComponent(actor()),
-  };
-  return answer(await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }));
-}
-
-// --- the actor ------------------------------------------------------------------------------
-
-// A browser may forbid the store; then the name lives as long as the page.
-let unstored = "";
-export function actor() {
-  try {
-    return localStorage.getItem(ACTOR_KEY) ?? unstored;
-  } catch {
-    return unstored;
-  }
-}
-
-const actorLine = () => text("dlq_recorded_as", { actor: actor() ? `console:${actor()}` : "console" });
-
-function startActor() {
-  const input = byId("actor");
-  input.value = actor();
-  input.addEventListener("input", () => {
-    unstored = input.value.trim();
-    try {
-      localStorage.setItem(ACTOR_KEY, unstored);
-    } catch {
-      // Kept in `unstored`.
-    }
-  });
-}
-
-// --- what the page says ---------------------------------------------------------------------
-
-const problems = new Map();
-
-export function showProblem(kind, problem) {
-  problems.set(kind, problem);
-  const shown = [...new Set([...problems.values()].filter(Boolean))].join(" · ");
-  byId("problem").hidden = shown === "";
-  show(byId("problem"), shown);
-}
-
-let toastTimer = null;
-export function toast(message) {
-  clearTimeout(toastTimer);
-  const place = byId("toast");
-  // A dialog lies above everything else: what it does not hold would be hidden behind it.
-  show(place, message);
-  place.dataset.shown = "";
-  toastTimer = setTimeout(() => delete place.dataset.shown, TOAST_MS);
-}
-
-/** Does something a person asked for, and says what came of it. */
-export async function act(work, done) {
-  try {
-    const result = await work();
-    toast(done(result));
-    return true;
-  } catch (error) {
-    toast(text("dlq_failed", { reason: error.message }));
-    return false;
-  }
-}
-
 export const changedLine = ({ changed, left_alone: left = 0 }) =>
   text(left ? "dlq_changed_some" : "dlq_changed", { changed: formatCount(changed), left: formatCount(left) });
-
-function setStatus(state, key) {
-  byId("status").dataset.state = state;
-  show(byId("status-text"), text(key));
-}
-
-/**
- * Calls `load` now and again while somebody looks, sooner when it gives true; gives a function that
- * does it at once.
- */
-export function refresh(load, everyMs) {
-  let timer = null;
-  let running = 0;
-  const turn = async () => {
-    clearTimeout(timer);
-    let wait = everyMs;
-    running += 1;
-    const mine = running;
-    try {
-      if (await load(() => mine === running)) wait = SOON_MS;
-      if (mine !== running) return;
-      setStatus("live", "live");
-      showProblem("load", "");
-    } catch (error) {
-      if (mine !== running) return;
-      const isGone = error instanceof TypeError;
-      setStatus(isGone ? "lost" : "live", isGone ? "connection_lost" : "live");
-      showProblem("load", isGone ? "" : text("dlq_load_failed", { reason: error.message }));
-    } finally {
-      if (mine === running) timer = setTimeout(() => !document.hidden && turn(), wait);
-    }
-  };
-  document.addEventListener("visibilitychange", () => !document.hidden && turn());
-  turn();
-  return turn;
-}
-
-/** Puts `items` into `list`, each in the element it had before; nothing that has the focus moves. */
-export function keyed(list, items, keyOf, build, update) {
-  const known = new Map([...list.children].map((child) => [child.dataset.key, child]));
-  const elements = items.map((item) => {
-    const key = keyOf(item);
-    const element = known.get(key) ?? Object.assign(build(item), {});
-    element.dataset.key = key;
-    known.delete(key);
-    update(element, item);
-    return element;
-  });
-  const focused = document.activeElement;
-  for (const gone of known.values()) gone.remove();
-  if (list.contains(focused)) {
-    // Moving an element takes its focus away, so the order waits.
-    for (const element of elements) if (!element.isConnected) list.append(element);
-    return;
-  }
-  elements.forEach((element, index) => {
-    if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
-  });
-}
 
 // --- dialogs --------------------------------------------------------------------------------
 
@@ -199,8 +38,6 @@ export function ask({ title, body, button, reason = false, canary = null }) {
     }, { once: true });
   });
 }
-
-export { actorLine };
 
 // --- keys -----------------------------------------------------------------------------------
 
@@ -292,7 +129,7 @@ export async function startJob(kind, filter, title) {
   try {
     counted = await countLine(kind, filter);
   } catch (error) {
-    toast(text("dlq_failed", { reason: error.message }));
+    toast(text("not_done", { reason: error.message }));
     return false;
   }
   if (counted.count === 0) {
@@ -313,16 +150,9 @@ export async function startJob(kind, filter, title) {
   return act(() => post("/api/dlq/jobs", body), () => text("dlq_job_begun"));
 }
 
-startActor();
-// Not a submit button: Enter in a field would press it, as the first of its form.
-for (const button of document.querySelectorAll("[data-close]")) {
-  button.addEventListener("click", () => button.closest("dialog").close(""));
-}
-for (const link of document.querySelectorAll(".languages a")) {
-  // The language changes, the filter stays.
-  link.addEventListener("click", () => {
-    const params = new URLSearchParams(location.search);
-    params.set("lang", link.lang);
-    link.search = params.toString();
-  });
+/** What every page of the queue has: the name of who acts, dialogs, links. */
+export function start() {
+  startActor();
+  startDialogs();
+  keepAddress();
 }

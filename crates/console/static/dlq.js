@@ -4,9 +4,8 @@ import { formatCount, formatDuration, text } from "./format.js";
 import { drawBacklog, redrawBacklog } from "./dlq-backlog.js";
 import { editMany } from "./dlq-edit.js";
 import { loadJobs } from "./dlq-jobs.js";
-import {
-  badge, byId, current, get, keyed, make, move, refresh, show, showProblem, showTime, startJob, startKeys,
-} from "./dlq-shared.js";
+import { badge, current, move, showTime, start, startJob, startKeys } from "./dlq-shared.js";
+import { byId, get, keyed, make, refresh, show, showProblem } from "./page.js";
 
 const EVERY_MS = 3_000;
 const BACKLOG_EVERY_MS = 20_000;
@@ -126,7 +125,7 @@ const reload = refresh(async (isNewest) => {
   showTiles(summary);
   showGroups();
   return loadJobs(isNewest, () => reload());
-}, EVERY_MS);
+}, EVERY_MS, "dlq_load_failed");
 
 byId("closed-too").addEventListener("change", () => summary && showGroups());
 
@@ -175,6 +174,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redr
 // --- keys -----------------------------------------------------------------------------------
 
 const press = (name) => () => current(byId("groups"))?.querySelector(name)?.click();
+start();
 startKeys([
   ["j ArrowDown", "dlq_key_next", () => move(byId("groups"), 1)],
   ["k ArrowUp", "dlq_key_previous", () => move(byId("groups"), -1)],

@@ -49,6 +49,17 @@ export function formatDuration(ms) {
   });
 }
 
+const sizes = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"].map((name) =>
+  new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "short", maximumSignificantDigits: 3 }));
+
+/** Bytes in the unit that suits them, of 1,000 each. */
+export function formatBytes(bytes) {
+  return orNone(bytes, (size) => {
+    const step = size < 1_000 ? 0 : Math.min(sizes.length - 1, Math.floor(Math.log10(size) / 3));
+    return sizes[step].format(size / 1_000 ** step);
+  });
+}
+
 /** "1 sec. ago", by the page's own clock. */
 export function formatAgo(elapsedMs) {
   const elapsed = Math.max(0, Math.round(elapsedMs / 1_000));

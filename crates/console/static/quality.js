@@ -1,44 +1,11 @@
 // The page "Data quality": tests with their history and failing rows, freshness of the sources.
 
 import { NONE, formatCount, formatDuration, formatExactTime, formatTime, text } from "./format.js";
+import { byId, changed, get, keepAddress, make, refresh, show } from "./page.js";
 
 const EVERY_MS = 10_000;
 const DAY_MS = 86_400_000;
 const BAD = ["fail", "error"];
-
-const byId = (id) => document.getElementById(id);
-/** Text that stays is left alone: a selection of it must survive. */
-const show = (place, shown) => {
-  if (place.textContent !== shown) place.textContent = shown;
-};
-
-/** An element; children that are text become text and never markup. */
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "class") element.className = value;
-    else if (name === "data") Object.assign(element.dataset, value);
-    else if (name in element) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-/** Does `draw` only when what it draws has changed. */
-function changed(place, value, draw) {
-  const shown = JSON.stringify(value);
-  if (place.dataset.shown === shown) return;
-  place.dataset.shown = shown;
-  draw();
-}
-
-async function get(path) {
-  const response = await fetch(path);
-  const body = await response.json().catch(() => ({ error: response.statusText }));
-  if (!response.ok) throw new Error(body.error);
-  return body;
-}
 
 // --- sources --------------------------------------------------------------------------------
 
@@ -218,40 +185,11 @@ function draw() {
   showTests(shown);
 }
 
-function setStatus(state, key) {
-  byId("status").dataset.state = state;
-  show(byId("status-text"), text(key));
-}
-
-function showProblem(problem) {
-  byId("problem").hidden = problem === "";
-  show(byId("problem"), problem);
-}
-
-let timer = null;
-let running = 0;
-async function turn() {
-  clearTimeout(timer);
-  running += 1;
-  const mine = running;
-  try {
-    const found = await get("/api/quality");
-    if (mine !== running) return;
-    quality = found;
-    draw();
-    setStatus("live", "live");
-    showProblem("");
-  } catch (error) {
-    if (mine !== running) return;
-    // A fetch that never reached the console is a TypeError.
-    const isGone = error instanceof TypeError;
-    setStatus(isGone ? "lost" : "live", isGone ? "connection_lost" : "live");
-    showProblem(isGone ? "" : text("quality_failed_load", { reason: error.message }));
-  } finally {
-    if (mine === running) timer = setTimeout(() => !document.hidden && turn(), EVERY_MS);
-  }
-}
-
+refresh(async (isNewest) => {
+  const found = await get("/api/quality");
+  if (!isNewest()) return;
+  quality = found;
+  draw();
+}, EVERY_MS, "quality_failed_load");
 byId("only-bad").addEventListener("change", draw);
-document.addEventListener("visibilitychange", () => !document.hidden && turn());
-turn();
+keepAddress();

@@ -9,7 +9,7 @@ use adpipe_log::{Headers, Records, Topic, append_and_wait};
 use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
-use common::{Answer, Harness, config};
+use common::{Answer, Harness, config, token};
 use serde_json::{Value, json};
 
 /// The console, the processor and the queue at work while `test` runs.
@@ -71,14 +71,8 @@ fn event(id: u64, more: Value) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-fn token(harness: &Harness) -> String {
-    let page = harness.get("/dlq").text();
-    let (_, rest) = page.split_once("name=\"csrf-token\" content=\"").unwrap();
-    rest.split_once('"').unwrap().0.to_owned()
-}
-
 fn post(harness: &Harness, path: &str, body: &Value) -> Answer {
-    let token = token(harness);
+    let token = token(harness, "/dlq");
     let headers = [("X-CSRF-Token", token.as_str()), ("X-Actor", "%EA%B9%80")];
     harness.send("POST", path, &headers, body.to_string().as_bytes())
 }
@@ -230,7 +224,7 @@ fn what_acts_demands_the_token_and_is_recorded_with_its_actor() {
         assert_eq!(post(harness, "/api/dlq/retry", &json!({"ids": []})).status, 422);
         assert_eq!(post(harness, "/api/dlq/retry", &json!({"id": "x"})).status, 422);
         assert_eq!(harness.get(&format!("/api/dlq/errors/{stranger}")).status, 404);
-        let token = token(harness);
+        let token = token(harness, "/dlq");
         let headers = [("X-CSRF-Token", token.as_str()), ("X-Actor", "a%0Ab")];
         assert_eq!(harness.send("POST", "/api/dlq/retry", &headers, body.as_bytes()).status, 422);
     });

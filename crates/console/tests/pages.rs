@@ -137,7 +137,7 @@ fn nothing_on_the_page_comes_from_elsewhere() {
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     let html = page.text();
     assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("onclick"));
-    for name in ["console.js", "charts.js", "format.js", "console.css", "icon.svg"] {
+    for name in ["console.js", "page.js", "charts.js", "format.js", "console.css", "icon.svg"] {
         let file = harness.get(&format!("/static/{name}"));
         assert_eq!(file.status, 200, "{name}");
         let text = file.text().replace("http://www.w3.org/2000/svg", "");

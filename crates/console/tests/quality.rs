@@ -11,7 +11,7 @@ use adpipe_testkit::postgres::Postgres;
 use adpipe_transform::{Command, Project, ProjectFiles, RunOptions, RunResults, Target};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{Schema, Warehouse};
-use common::{Harness, config, docs_page};
+use common::{Harness, config, docs_page, script};
 use serde_json::{Value, json};
 
 const NOT_NULL: &str = "not_null_device_types_device_type_name";
@@ -34,13 +34,6 @@ fn whole_days() -> Vec<u8> {
     let mut bytes = Vec::new();
     Generator::new(config).unwrap().write_all(&mut bytes).unwrap();
     bytes
-}
-
-fn script(warehouse: &dyn Warehouse, schema: Schema, sql: &str) {
-    let mut session = warehouse.session(schema).unwrap();
-    let mut transaction = session.begin().unwrap();
-    transaction.script(sql).unwrap();
-    transaction.commit().unwrap();
 }
 
 fn quality(harness: &Harness) -> Value {

@@ -6,15 +6,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 pub mod airflow;
+pub mod alertmanager;
+pub mod browser;
 pub mod dbt;
+pub mod exporters;
 pub mod kafka;
 pub mod postgres;
+pub mod prometheus;
 pub mod proxy;
 pub mod s3;
+mod server;
 mod skip;
 pub mod slack;
 pub mod venv;
 
+pub use server::get;
 pub use skip::skip;
 
 /// A loopback port that nobody listened on a moment ago.

@@ -8,6 +8,7 @@ use adpipe_console::{Console, ConsoleConfig, MetricsServer};
 use adpipe_dlq::DlqError;
 use adpipe_metrics::Role;
 use adpipe_monitor::processes::{Introduction, Presence};
+use adpipe_monitor::rules::Rules;
 use adpipe_notify::Notifier;
 use adpipe_stream::StreamError;
 use adpipe_stream::shutdown::Shutdown;
@@ -148,7 +149,7 @@ impl Up {
         if roles.console {
             let bound = runtime.block_on(Console::bind(
                 console_config(&services.config, dags.clone())?,
-                console_services(&services)?,
+                console_services(&services, rules.clone())?,
             ))?;
             url = bound.url();
             console = Some(runtime.spawn(bound.serve(shutdown.clone())));
@@ -324,7 +325,7 @@ fn take_stream_role(services: &Services) -> anyhow::Result<HeldRole> {
     Ok(role)
 }
 
-fn console_services(services: &Services) -> Result<adpipe_console::Services, ConfigError> {
+fn console_services(services: &Services, rules: Rules) -> Result<adpipe_console::Services, ConfigError> {
     Ok(adpipe_console::Services {
         dlq: services.dlq()?,
         log: Arc::clone(&services.log),
@@ -336,6 +337,7 @@ fn console_services(services: &Services) -> Result<adpipe_console::Services, Con
                 transform::docs_page(&config, warehouse.as_ref()).map_err(|error| error.to_string())
             })
         },
+        rules: Arc::new(rules),
         version: VERSION,
     })
 }

@@ -98,8 +98,8 @@ impl Running {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.next().expect("a first line").unwrap();
-        let address =
-            line.split("http://").nth(1).expect("an address").trim().trim_end_matches('/').to_owned();
+        let behind = line.split("http://").nth(1).expect("an address");
+        let address = behind.split_whitespace().next().unwrap().trim_end_matches('/').to_owned();
         std::thread::spawn(move || lines.for_each(drop));
         Running { child, address }
     }

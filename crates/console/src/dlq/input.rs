@@ -73,7 +73,7 @@ pub(super) fn last<'p>(pairs: &'p Pairs, name: &str) -> Option<&'p str> {
 }
 
 /// The JSON in a body.
-pub(super) async fn body<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
+pub(crate) async fn body<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
     let bytes = tokio::time::timeout(BODY_DEADLINE, to_bytes(body, MOST_BODY_BYTES))
         .await
         .map_err(|_| Refusal::wrong(StatusCode::REQUEST_TIMEOUT, "the body took too long"))?
@@ -94,7 +94,7 @@ pub(super) fn checked_ids(ids: &[String]) -> Result<(), Refusal> {
 }
 
 /// Who acts: `console:NAME`, or `console` when the page does not know a name.
-pub(super) fn actor(headers: &HeaderMap) -> Result<String, Refusal> {
+pub(crate) fn actor(headers: &HeaderMap) -> Result<String, Refusal> {
     let Some(given) = headers.get(ACTOR_HEADER) else { return Ok("console".to_owned()) };
     let name = percent_decoded(given.as_bytes())
         .ok_or_else(|| unprocessable(format!("{ACTOR_HEADER} is not percent-encoded UTF-8")))?;
@@ -120,7 +120,7 @@ fn percent_decoded(encoded: &[u8]) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-pub(super) fn unprocessable(message: String) -> Refusal {
+pub(crate) fn unprocessable(message: String) -> Refusal {
     Refusal::wrong(StatusCode::UNPROCESSABLE_ENTITY, message)
 }
 

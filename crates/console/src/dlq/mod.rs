@@ -9,7 +9,7 @@ mod actions;
 mod detail;
 mod edits;
 mod fields;
-mod input;
+pub(crate) mod input;
 mod jobs;
 mod lists;
 mod pages;
@@ -19,13 +19,11 @@ use std::sync::Arc;
 
 use adpipe_dlq::{Dlq, DlqError};
 use axum::Router;
-use axum::http::header;
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use crate::answer::json;
 use crate::app::App;
 use crate::csrf;
 use crate::refusal::Refusal;
@@ -110,11 +108,4 @@ fn refusal(error: DlqError) -> Refusal {
         DlqError::Refused(message) => Refusal::wrong(axum::http::StatusCode::UNPROCESSABLE_ENTITY, message),
         error @ (DlqError::Warehouse(_) | DlqError::Log(_)) => Refusal::unavailable(error.to_string()),
     }
-}
-
-/// An answer that nobody keeps.
-fn json(answer: &impl Serialize) -> Result<Response, Refusal> {
-    let body = serde_json::to_vec(answer).map_err(|error| Refusal::internal(&error))?;
-    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
-        .into_response())
 }

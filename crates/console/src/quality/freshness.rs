@@ -8,7 +8,7 @@ use adpipe_sql::section;
 use adpipe_warehouse::{Warehouse, WarehouseError, query_table};
 use serde::Serialize;
 
-use super::time;
+use crate::answer::time;
 
 const SQL: &str = include_str!("../../sql/quality.sql");
 const NEWEST_COMMIT: &str = section(SQL, "newest_commit");

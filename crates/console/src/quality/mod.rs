@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use adpipe_event::Millis;
-use adpipe_warehouse::{Value, Warehouse, WarehouseError};
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -21,6 +20,7 @@ use minijinja::context;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use crate::answer;
 use crate::app::App;
 use crate::refusal::Refusal;
 
@@ -74,7 +74,7 @@ async fn get_docs(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
 
 /// `GET /api/quality`.
 async fn get_quality(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    answer(&app, |warehouse| {
+    answer::read(&app, |warehouse| {
         let now = Millis::now();
         Ok(Quality {
             at: now.0,
@@ -93,29 +93,5 @@ async fn get_failures(
     let Some(test) = query.get("test").cloned() else {
         return Err(Refusal::wrong(StatusCode::UNPROCESSABLE_ENTITY, "name a test: ?test=ID"));
     };
-    answer(&app, move |warehouse| results::failures(warehouse, &test)).await
-}
-
-/// Reads away from the sockets, and answers with JSON that nobody keeps.
-async fn answer<T: Serialize + Send + 'static>(
-    app: &App,
-    read: impl FnOnce(&dyn Warehouse) -> Result<T, WarehouseError> + Send + 'static,
-) -> Result<Response, Refusal> {
-    let warehouse = Arc::clone(&app.services.warehouse);
-    let read = tokio::task::spawn_blocking(move || read(warehouse.as_ref())).await;
-    let found = read
-        .map_err(|error| Refusal::internal(&error))?
-        .map_err(|error| Refusal::unavailable(error.to_string()))?;
-    let body = serde_json::to_vec(&found).map_err(|error| Refusal::internal(&error))?;
-    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
-        .into_response())
-}
-
-/// A time of the warehouse, ms since the Unix epoch.
-fn time(value: &Value) -> Option<i64> {
-    value.as_str().and_then(Millis::parse_sql).map(|time| time.0)
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    answer::read(&app, move |warehouse| results::failures(warehouse, &test)).await
 }

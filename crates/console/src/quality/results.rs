@@ -6,7 +6,7 @@ use adpipe_sql::section;
 use adpipe_warehouse::{Value, Warehouse, WarehouseError, query_table};
 use serde::Serialize;
 
-use super::{text, time};
+use crate::answer::{text, time};
 
 const SQL: &str = include_str!("../../sql/quality.sql");
 const TESTS: &str = section(SQL, "tests");

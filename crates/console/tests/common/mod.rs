@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 
 use adpipe_console::{Console, ConsoleConfig, DocsPage, Services};
 use adpipe_dlq::{Dlq, DlqSettings};
+use adpipe_event::Millis;
 use adpipe_generate::{Config, Format, Generator};
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Topic};
 use adpipe_metrics::Metrics;
+use adpipe_monitor::rules::Rules;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor};
 use adpipe_transform::{Project, ProjectFiles, Target};
-use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::sqlite::SqliteWarehouse;
+use adpipe_warehouse::{Schema, Warehouse};
 
 pub struct Harness {
     pub folder: tempfile::TempDir,
@@ -46,6 +48,7 @@ pub fn services(folder: &std::path::Path) -> (Arc<SqliteLog>, Arc<SqliteWarehous
         warehouse: Arc::clone(&warehouse) as _,
         metrics,
         docs_page: docs_page(Arc::clone(&warehouse) as _),
+        rules: Arc::new(Rules::built_in().unwrap()),
         version: "1.2.3",
     };
     (log, warehouse, services)
@@ -229,6 +232,101 @@ impl Answer {
 
     pub fn error(&self) -> String {
         self.json()["error"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The token in a page, for its buttons.
+pub fn token(harness: &Harness, page: &str) -> String {
+    let page = harness.get(page).text();
+    let (_, rest) = page.split_once("name=\"csrf-token\" content=\"").unwrap();
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
+/// Runs statements on the tables of a schema.
+pub fn script(warehouse: &dyn Warehouse, schema: Schema, sql: &str) {
+    let mut session = warehouse.session(schema).unwrap();
+    let mut transaction = session.begin().unwrap();
+    transaction.script(sql).unwrap();
+    transaction.commit().unwrap();
+}
+
+/// Alerts as the monitor keeps them: `critical` fires, `taken` fires and is acknowledged, `warning`
+/// fires, `pending` does not yet, `over` is over.
+pub fn add_alerts(warehouse: &dyn Warehouse, now: Millis) {
+    let ago = |minutes: i64| format!("'{}'", Millis(now.0 - minutes * 60_000));
+    let none = || "null".to_owned();
+    let rows = [
+        (
+            "critical",
+            "ErrorRateHigh",
+            "{}",
+            "critical",
+            "firing",
+            [0.0342, 0.05, 0.01],
+            r#"{"causes":[{"fingerprint":"f00d","message":"click is #","open":12}]}"#,
+            [ago(12), ago(10), none(), none()],
+        ),
+        (
+            "taken",
+            "DagFailed",
+            r#"{"dag":"daily"}"#,
+            "critical",
+            "firing",
+            [2.0, 2.0, 0.0],
+            r#"{"run":"r1","message":"exit code 1"}"#,
+            [ago(9), ago(9), none(), ago(5)],
+        ),
+        (
+            "warning",
+            "SourceStale",
+            r#"{"source":"s"}"#,
+            "warning",
+            "firing",
+            [60.0, 60.0, 0.0],
+            "null",
+            [ago(8), ago(7), none(), none()],
+        ),
+        (
+            "pending",
+            "LagGrowing",
+            "{}",
+            "warning",
+            "pending",
+            [200_000.0, 200_000.0, 100_000.0],
+            "null",
+            [ago(1), none(), none(), none()],
+        ),
+        (
+            "over",
+            "LatencyHigh",
+            "{}",
+            "critical",
+            "resolved",
+            [1.0, 7.5, 5.0],
+            "null",
+            [ago(90), ago(88), ago(80), none()],
+        ),
+    ];
+    for (
+        id,
+        rule,
+        labels,
+        severity,
+        state,
+        [value, worst, threshold],
+        context,
+        [pending, firing, resolved, taken],
+    ) in rows
+    {
+        let by = if taken == "null" { "null" } else { "'console:lee'" };
+        script(
+            warehouse,
+            Schema::Ops,
+            &format!(
+                "insert into ops.alerts values ('{id}', '{rule}', '{labels}', '{severity}', '{state}', {value}, {worst}, \
+                 {threshold}, '{context}', {pending}, {firing}, {resolved}, '{now}', {taken}, {by}, '', 'firing')"
+            ),
+        );
     }
 }
 

@@ -19,6 +19,14 @@ pub struct Kafka {
     folder: tempfile::TempDir,
     port: u16,
     broker: Option<Child>,
+    exporter: Option<Exporter>,
+}
+
+/// The JMX exporter agent, which serves the broker's figures to Prometheus.
+struct Exporter {
+    jar: PathBuf,
+    rules: PathBuf,
+    port: u16,
 }
 
 impl Kafka {
@@ -36,6 +44,27 @@ impl Kafka {
     /// # Panics
     /// As [`Kafka::start`].
     pub fn start_with(test: &str, properties: &str) -> Option<Kafka> {
+        Kafka::start_as(test, properties, None)
+    }
+
+    /// Starts a broker whose JMX exporter agent serves Prometheus by these rules
+    /// (`config/jmx_exporter.yml`), at [`Kafka::exporter`].
+    ///
+    /// # Panics
+    /// As [`Kafka::start`].
+    pub fn start_monitored(test: &str, rules: &Path) -> Option<Kafka> {
+        let jar = match jars::fetch_exporter() {
+            Ok(jar) => jar,
+            Err(reason) => {
+                skip(test, &reason);
+                return None;
+            }
+        };
+        let exporter = Exporter { jar, rules: rules.to_owned(), port: crate::free_port() };
+        Kafka::start_as(test, "", Some(exporter))
+    }
+
+    fn start_as(test: &str, properties: &str, exporter: Option<Exporter>) -> Option<Kafka> {
         let jars = match jars::fetch() {
             Ok(jars) => jars,
             Err(reason) => {
@@ -46,7 +75,7 @@ impl Kafka {
         let folder = tempfile::Builder::new().prefix("adpipe-kafka-").tempdir().unwrap();
         let (port, controller_port) = free_ports();
         write_properties(folder.path(), port, controller_port, properties);
-        let mut kafka = Kafka { jars, folder, port, broker: None };
+        let mut kafka = Kafka { jars, folder, port, broker: None, exporter };
         let formatted = kafka
             .java("kafka.tools.StorageTool")
             .args(["format", "--standalone", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"])
@@ -61,6 +90,14 @@ impl Kafka {
     /// `host:port` of the broker.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `host:port` where the exporter of [`Kafka::start_monitored`] serves `/metrics`.
+    ///
+    /// # Panics
+    /// When the broker was started without one.
+    pub fn exporter(&self) -> String {
+        format!("127.0.0.1:{}", self.exporter.as_ref().expect("started with an exporter").port)
     }
 
     /// adpipe's `log.url` for this broker.
@@ -92,8 +129,16 @@ impl Kafka {
             .append(true)
             .open(self.folder.path().join("broker.log"))
             .unwrap();
+        let agent = self.exporter.iter().map(|exporter| {
+            format!(
+                "-javaagent:{}=127.0.0.1:{}:{}",
+                exporter.jar.display(),
+                exporter.port,
+                exporter.rules.display()
+            )
+        });
         let broker = self
-            .java("kafka.Kafka")
+            .java_with(agent, "kafka.Kafka")
             .arg(self.properties())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -132,8 +177,13 @@ impl Kafka {
     }
 
     fn java(&self, class: &str) -> Command {
+        self.java_with([], class)
+    }
+
+    fn java_with(&self, options: impl IntoIterator<Item = String>, class: &str) -> Command {
         let mut java = Command::new("java");
-        java.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4"])
+        java.args(options)
+            .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4"])
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
             .arg("-cp")
             .arg(format!("{}/*", self.jars.display()))

@@ -1,0 +1,121 @@
+//! What is critical now, for the banner of every page.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adpipe_event::Millis;
+use adpipe_monitor::rules::{Language, Severity};
+use adpipe_monitor::store::{self, Alert, Silence, State as AlertState};
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use super::{alerts, language, working};
+use crate::answer::json;
+use crate::app::App;
+use crate::refusal::Refusal;
+
+/// An answer is given again for this long, however many pages look.
+const FRESH: Duration = Duration::from_secs(4);
+
+/// Sentences that are sent; a banner holds no more.
+const MOST: usize = 3;
+
+/// The newest answer of each language.
+#[derive(Default)]
+pub(super) struct Cache(Mutex<Vec<(Language, Instant, Firing)>>);
+
+/// The answer of `GET /api/operations/firing`.
+#[derive(Debug, Clone, Serialize)]
+struct Firing {
+    /// Critical alerts that fire, nobody has taken on and no silence is about.
+    count: usize,
+    /// The first of them in words.
+    summaries: Vec<String>,
+}
+
+/// `GET /api/operations/firing?lang=en`.
+pub(super) async fn get_firing(
+    State(app): State<Arc<App>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Result<Response, Refusal> {
+    let language = language(&query);
+    // Others who ask wait here and then share the answer.
+    let mut answers = app.operations.firing.0.lock().await;
+    answers.retain(|(_, made_at, _)| made_at.elapsed() < FRESH);
+    if let Some((_, _, firing)) = answers.iter().find(|(of, _, _)| *of == language) {
+        return json(firing);
+    }
+    let firing = working(&app, move |warehouse, rules| {
+        let silences = store::silences(warehouse)?;
+        let now = Millis::now();
+        let open = store::open_alerts(warehouse)?;
+        let loud: Vec<&Alert> = open.iter().filter(|alert| is_loud(alert, &silences, now)).collect();
+        let sentences = loud.iter().take(MOST).map(|alert| alerts::summary(rules, language, alert));
+        Ok(Firing { count: loud.len(), summaries: sentences.collect() })
+    })
+    .await?;
+    let answer = json(&firing);
+    answers.push((language, Instant::now(), firing));
+    answer
+}
+
+fn is_loud(alert: &Alert, silences: &[Silence], now: Millis) -> bool {
+    let is_silenced = || {
+        silences.iter().any(|silence| silence.lasts_at(now) && silence.is_about(&alert.rule, &alert.labels))
+    };
+    alert.state == AlertState::Firing
+        && alert.severity == Severity::Critical
+        && alert.acknowledged_at.is_none()
+        && !is_silenced()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use adpipe_monitor::signal::Labels;
+    use adpipe_monitor::store::Announced;
+
+    #[test]
+    fn only_what_needs_somebody_is_told_on_every_page() {
+        let now = Millis(1_000_000);
+        let loud = Alert {
+            alert_id: "1".to_owned(),
+            rule: "LatencyHigh".to_owned(),
+            labels: Labels::new(),
+            severity: Severity::Critical,
+            state: AlertState::Firing,
+            value: 7.0,
+            worst: 9.0,
+            threshold: 5.0,
+            context: serde_json::Value::Null,
+            pending_since: Millis(1),
+            firing_since: Some(Millis(2)),
+            resolved_at: None,
+            updated_at: now,
+            acknowledged_at: None,
+            acknowledged_by: None,
+            note: String::new(),
+            announced: Announced::Firing,
+        };
+        let silence = |rule: &str, starts_at: i64| Silence {
+            silence_id: "1".to_owned(),
+            rule: rule.to_owned(),
+            labels: Labels::new(),
+            starts_at: Millis(starts_at),
+            ends_at: Millis(2_000_000),
+            comment: String::new(),
+            created_by: String::new(),
+            created_at: Millis(1),
+        };
+        assert!(is_loud(&loud, &[], now));
+        assert!(is_loud(&loud, &[silence("LagGrowing", 1), silence("LatencyHigh", 1_500_000)], now));
+        assert!(!is_loud(&loud, &[silence("LatencyHigh", 1)], now));
+        assert!(!is_loud(&loud, &[silence("", 1)], now));
+        assert!(!is_loud(&Alert { state: AlertState::Pending, ..loud.clone() }, &[], now));
+        assert!(!is_loud(&Alert { severity: Severity::Warning, ..loud.clone() }, &[], now));
+        assert!(!is_loud(&Alert { acknowledged_at: Some(now), ..loud }, &[], now));
+    }
+}

@@ -1,0 +1,147 @@
+//! The page "Operations": alerts, silences, processes, and the charts of the last day.
+//!
+//! `alerts.rs` shows and changes alerts and silences, `processes.rs` says who is at work,
+//! `charts.rs` draws what the monitor measured, `latency.rs` the heat map, `firing.rs` tells every
+//! page what is critical, `runbook.rs` what to do. Measuring and judging is the monitor's (`crates/monitor`), in whichever
+//! process that is; here is only looked at, acknowledged and silenced.
+
+mod alerts;
+mod charts;
+mod firing;
+mod latency;
+mod processes;
+mod runbook;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use adpipe_event::Millis;
+use adpipe_monitor::MonitorError;
+use adpipe_monitor::rules::{Language, Rules};
+use adpipe_sql::section;
+use adpipe_warehouse::{Warehouse, query_table};
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{get, post};
+use minijinja::context;
+use serde::Serialize;
+
+use crate::answer::{json, time};
+use crate::app::App;
+use crate::csrf;
+use crate::refusal::Refusal;
+
+const SQL: &str = include_str!("../../sql/operations.sql");
+const NEWEST_READING: &str = section(SQL, "newest_reading");
+
+/// A monitor measures every 15 s; one that has not for this long is not at work.
+const SILENT_MS: i64 = 60_000;
+
+/// What the handlers of this folder share.
+pub(crate) struct Desk {
+    firing: firing::Cache,
+    latencies: Arc<latency::Latencies>,
+}
+
+impl Desk {
+    pub fn new() -> Desk {
+        Desk { firing: firing::Cache::default(), latencies: Arc::default() }
+    }
+}
+
+/// The routes of operations.
+pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
+    let acts = Router::new()
+        .route("/api/operations/alerts/{id}/acknowledge", post(alerts::post_acknowledge))
+        .route("/api/operations/silences", post(alerts::post_silence))
+        .route("/api/operations/silences/{id}/end", post(alerts::post_end_silence))
+        .route_layer(from_fn_with_state(Arc::clone(app), csrf::demand));
+    Router::new()
+        .route("/operations", get(get_page))
+        .route("/runbook", get(runbook::get_runbook))
+        .route("/api/operations", get(get_operations))
+        .route("/api/operations/charts", get(charts::get_charts))
+        .route("/api/operations/firing", get(firing::get_firing))
+        .merge(acts)
+}
+
+/// The answer of `GET /api/operations`. Times are ms since the Unix epoch.
+#[derive(Serialize)]
+struct Operations {
+    /// When it was read.
+    at: i64,
+    monitor: Monitor,
+    #[serde(flatten)]
+    alerts: alerts::Alerts,
+    processes: Vec<processes::Process>,
+}
+
+/// Who measures and judges.
+#[derive(Serialize)]
+struct Monitor {
+    is_at_work: bool,
+    newest_reading: Option<i64>,
+}
+
+/// `GET /operations`.
+async fn get_page(
+    State(app): State<Arc<App>>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let more = context! { page => "operations", ranges => charts::Range::ALL.map(charts::Range::name) };
+    app.pages.show("operations.html", &query, &headers, more)
+}
+
+/// `GET /api/operations?lang=en`.
+async fn get_operations(
+    State(app): State<Arc<App>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Result<Response, Refusal> {
+    let language = language(&query);
+    let operations = working(&app, move |warehouse, rules| {
+        let now = Millis::now();
+        Ok(Operations {
+            at: now.0,
+            monitor: monitor(warehouse, now)?,
+            alerts: alerts::alerts(warehouse, rules, language, now)?,
+            processes: processes::processes(warehouse, now)?,
+        })
+    })
+    .await?;
+    json(&operations)
+}
+
+fn monitor(warehouse: &dyn Warehouse, now: Millis) -> Result<Monitor, MonitorError> {
+    let newest = query_table(warehouse, NEWEST_READING, &[])?.rows.first().and_then(|row| time(&row[0]));
+    let is_at_work = match newest {
+        Some(newest) => now.0 - newest < SILENT_MS,
+        // One that has just begun has measured nothing yet.
+        None => adpipe_schedule::lease::holder(warehouse, adpipe_schedule::lease::MONITOR)?.is_some(),
+    };
+    Ok(Monitor { is_at_work, newest_reading: newest })
+}
+
+/// The language that sentences about alerts are asked for in.
+fn language(query: &BTreeMap<String, String>) -> Language {
+    match query.get("lang").map(String::as_str) {
+        Some("ko") => Language::Korean,
+        _ => Language::English,
+    }
+}
+
+/// Runs `work`, which may wait for the database, away from the sockets.
+async fn working<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(&dyn Warehouse, &Rules) -> Result<T, MonitorError> + Send + 'static,
+) -> Result<T, Refusal> {
+    let (warehouse, rules) = (Arc::clone(&app.services.warehouse), Arc::clone(&app.services.rules));
+    let worked = tokio::task::spawn_blocking(move || work(warehouse.as_ref(), &rules)).await;
+    worked.map_err(|error| Refusal::internal(&error))?.map_err(|error| match error {
+        MonitorError::Refused(message) => Refusal::wrong(StatusCode::CONFLICT, message),
+        error => Refusal::unavailable(error.to_string()),
+    })
+}

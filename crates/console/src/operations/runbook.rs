@@ -1,0 +1,102 @@
+//! `GET /runbook`: docs/RUNBOOK.md as a page, so that it is at hand when it is needed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use minijinja::context;
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
+
+use crate::app::App;
+use crate::refusal::Refusal;
+
+const RUNBOOK: &str = include_str!("../../../../docs/RUNBOOK.md");
+
+static PAGE: LazyLock<String> = LazyLock::new(|| page(RUNBOOK));
+
+/// The handler.
+pub(super) async fn get_runbook(
+    State(app): State<Arc<App>>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    app.pages.show(
+        "runbook.html",
+        &query,
+        &headers,
+        context! { page => "operations", runbook => PAGE.as_str() },
+    )
+}
+
+/// Markdown as HTML. Headings get the anchors that they have on GitHub; links to other documents,
+/// which are not served here, are left as their text.
+fn page(markdown: &str) -> String {
+    let mut events: Vec<Event<'_>> = Vec::new();
+    // Where the heading began, and its text so far.
+    let mut heading: Option<(usize, String)> = None;
+    let mut is_link_shown = true;
+    for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
+        match &event {
+            Event::Start(Tag::Heading { .. }) => heading = Some((events.len(), String::new())),
+            Event::Text(text) | Event::Code(text) => {
+                if let Some((_, words)) = &mut heading {
+                    words.push_str(text);
+                }
+            }
+            Event::End(TagEnd::Heading(_)) => {
+                if let Some((start, words)) = heading.take()
+                    && let Event::Start(Tag::Heading { id, .. }) = &mut events[start]
+                {
+                    *id = Some(CowStr::from(anchor(&words)));
+                }
+            }
+            Event::Start(Tag::Link { dest_url, .. }) => {
+                is_link_shown = dest_url.starts_with('#') || dest_url.starts_with("https://");
+                if !is_link_shown {
+                    continue;
+                }
+            }
+            Event::End(TagEnd::Link) if !is_link_shown => continue,
+            _ => {}
+        }
+        events.push(event);
+    }
+    let mut page = String::new();
+    html::push_html(&mut page, events.into_iter());
+    page
+}
+
+/// The name of a heading in addresses: small letters, digits, and hyphens for spaces.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use adpipe_monitor::rules::Rules;
+
+    #[test]
+    fn every_rule_has_its_section() {
+        for rule in Rules::built_in().unwrap().iter() {
+            let heading = format!("<h2 id=\"{}\">", rule.name.to_lowercase());
+            assert!(PAGE.contains(&heading), "docs/RUNBOOK.md has no section {}", rule.name);
+        }
+    }
+
+    #[test]
+    fn links_lead_somewhere() {
+        let page = page("## From `the` exporters\n[there](#b) [other](DLQ.md) [out](https://example.com/)");
+        assert!(
+            page.contains("<h2 id=\"from-the-exporters\">From <code>the</code> exporters</h2>"),
+            "{page}"
+        );
+        assert!(
+            page.contains("<a href=\"#b\">there</a> other <a href=\"https://example.com/\">out</a>"),
+            "{page}"
+        );
+    }
+}

@@ -1,0 +1,23 @@
+// The banner of every page while something critical fires that nobody has taken on.
+
+import { formatCount, text } from "./format.js";
+import { byId, get, show } from "./page.js";
+
+const EVERY_MS = 15_000;
+const language = document.documentElement.lang;
+
+async function look() {
+  let firing;
+  try {
+    firing = await get(`/api/operations/firing?lang=${language}`);
+  } catch {
+    // The page itself says that the console or the warehouse is gone.
+    return;
+  }
+  byId("firing").hidden = firing.count === 0;
+  const more = firing.count > firing.summaries.length ? [text("firing_more", { count: formatCount(firing.count - firing.summaries.length) })] : [];
+  show(byId("firing-text"), [...firing.summaries, ...more].join(" · "));
+}
+
+look();
+setInterval(() => !document.hidden && look(), EVERY_MS);
