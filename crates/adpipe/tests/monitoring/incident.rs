@@ -31,7 +31,7 @@ const PACE: [(&str, &str, &str, &str, Option<f64>); 10] = [
     ("DlqGrowing", "45s", "", "3s", None),
     ("WarehouseDown", "", "", "0s", Some(5.0)),
     // The disk of who runs the test is not the subject.
-    ("DiskFilling", "", "", "5m", Some(0.0)),
+    ("DiskFilling", "", "", "5m", Some(0.0001)),
 ];
 
 /// Long enough for the slowest step on a loaded machine.
