@@ -131,7 +131,9 @@ Examples:
   adpipe alerts list
   adpipe alerts check
   adpipe alerts ack DlqExhausted --note 'repairing'
-  adpipe alerts silence ThroughputLow --for 2h --comment 'the feed is being moved'")]
+  adpipe alerts silence ThroughputLow --for 2h --comment 'the feed is being moved'
+  adpipe alerts test-notify               a test message to Slack
+  adpipe alerts summary                   what yesterday was like")]
     Alerts(Box<alerts::AlertsArgs>),
 
     /// Prove that nothing was lost or counted twice
@@ -183,13 +185,6 @@ Examples:
   adpipe dag logs dag_daily_etl --follow
   adpipe dag cancel dag_daily_etl")]
     Dag(DagArgs),
-
-    /// Alerts: try how people are told, and look at the daily summary
-    #[command(after_help = "\
-Examples:
-  adpipe alerts test-notify               a test message to Slack
-  adpipe alerts summary                   what yesterday was like")]
-    Alerts(alerts::AlertsArgs),
 
     /// Stand between the scheduler and a task
     #[command(hide = true)]

@@ -45,7 +45,7 @@ fn check(browser: &Browser, home: &str) {
 
 /// Reads what lies in a folder, as `adpipe etl` does.
 fn read_files(harness: &Harness, raw_folder: &Path) {
-    let archive = Archive::new(&harness.folder.path().join("processed"));
+    let archive = Archive::in_folder(&harness.folder.path().join("processed"));
     let metrics = Metrics::new("test").unwrap();
     let place = Place {
         warehouse: harness.warehouse.as_ref(),

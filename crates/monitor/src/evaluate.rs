@@ -56,7 +56,7 @@ impl Open {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     /// The alert as it is now.
-    Keep(Alert),
+    Keep(Box<Alert>),
     /// It passed before it fired.
     Forget(String),
 }
@@ -183,7 +183,7 @@ impl Evaluator {
         let kept = self.open().chain(self.over.values());
         let mut writes: Vec<(String, Write)> = kept
             .filter(|alert| self.unsaved.contains(&alert.alert_id))
-            .map(|alert| (alert.alert_id.clone(), Write::Keep(alert.clone())))
+            .map(|alert| (alert.alert_id.clone(), Write::Keep(Box::new(alert.clone()))))
             .chain(self.passed.iter().map(|id| (id.clone(), Write::Forget(id.clone()))))
             .collect();
         writes.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -49,7 +49,7 @@ impl Server {
         let child = command.spawn().unwrap();
         let mut server = Server { name, child, address, folder };
         let deadline = Instant::now() + READY_WITHIN;
-        while !get(&server.address, ready_path).is_some_and(|(status, _)| status == 200) {
+        while get(&server.address, ready_path).is_none_or(|(status, _)| status != 200) {
             let ended = server.child.try_wait().unwrap();
             assert!(ended.is_none(), "{name} ended: {}", server.log());
             assert!(Instant::now() < deadline, "{name} is not ready in time: {}", server.log());

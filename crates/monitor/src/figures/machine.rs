@@ -136,7 +136,7 @@ mod tests {
         }
     }
 
-    fn names<'a>(processes: &'a [Process]) -> Vec<&'a str> {
+    fn names(processes: &[Process]) -> Vec<&str> {
         missed(processes).iter().map(|process| process.process.as_str()).collect()
     }
 

@@ -113,16 +113,18 @@ fn what_is_silenced_or_switched_off_is_settled_without_a_word() {
     told.remembered.push(("a.fired".to_owned(), Outcome::Sent));
     assert_eq!(told.plan(at(10)).messages.len(), 1);
 
-    let off = world(vec![entry("DagFailed", "a", Fired, at(0))])
-        .set(|config| drop(config.kinds.insert("dag_failed".to_owned(), false)));
+    let off = world(vec![entry("DagFailed", "a", Fired, at(0))]).set(|config| {
+        let _ = config.kinds.insert("dag_failed".to_owned(), false);
+    });
     let plan = off.plan(at(10));
     assert_eq!((plan.messages.len(), plan.dropped[0].outcome), (0, Outcome::NotWanted));
 }
 
 #[test]
 fn a_threshold_of_slack_holds_an_alert_until_it_is_beyond() {
-    let mut world = world(vec![entry("ErrorRateHigh", "a", Fired, at(0))])
-        .set(|config| drop(config.thresholds.insert("ErrorRateHigh".to_owned(), 0.05)));
+    let mut world = world(vec![entry("ErrorRateHigh", "a", Fired, at(0))]).set(|config| {
+        let _ = config.thresholds.insert("ErrorRateHigh".to_owned(), 0.05);
+    });
     // Its worst is 0.03.
     let plan = world.plan(at(3_600));
     assert_eq!((plan.messages.len(), plan.dropped.len()), (0, 0));
