@@ -123,8 +123,8 @@ fn look(
                 return report(services, rules, measured);
             }
             Look::Done(measured) => {
-                let pending = monitor.open().filter(|alert| alert.state == State::Pending);
-                let waits = pending.filter(|alert| rules.find(&alert.rule).is_some()).count() > 0;
+                let is_ours = |alert: &Alert| rules.find(&alert.rule).is_some();
+                let waits = monitor.open().any(|alert| alert.state == State::Pending && is_ours(alert));
                 if !args.no_wait && waits && began.elapsed() < patience {
                     std::thread::sleep(every);
                     continue;
