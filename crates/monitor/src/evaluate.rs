@@ -236,7 +236,14 @@ impl Evaluator {
         for id in untold {
             self.announced(&id, Change::Resolved);
         }
-        announcements.sort_by(|a, b| a.alert.alert_id.cmp(&b.alert.alert_id).then(a.change.cmp(&b.change)));
+        let place = |one: &Announcement| {
+            let at = match one.change {
+                Change::Fired => one.alert.firing_since,
+                Change::Resolved => one.alert.resolved_at,
+            };
+            (at, one.alert.rule.clone(), one.alert.labels.clone(), one.change)
+        };
+        announcements.sort_by_cached_key(place);
         announcements
     }
 
