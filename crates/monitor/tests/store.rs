@@ -33,10 +33,13 @@ fn on_both(test: &str, check: impl Fn(Arc<dyn Warehouse>)) {
 
 /// What is measured, as the test sets it.
 #[derive(Clone, Default)]
-struct Figured(Arc<Mutex<Vec<(Signal, Result<Vec<Reading>, ()>)>>>);
+struct Figured(Arc<Mutex<Vec<(Signal, Found)>>>);
+
+/// What a signal gives: readings, or that it cannot be measured.
+type Found = Result<Vec<Reading>, ()>;
 
 impl Figured {
-    fn set(&self, signal: Signal, readings: Result<Vec<Reading>, ()>) {
+    fn set(&self, signal: Signal, readings: Found) {
         let mut figures = self.0.lock().unwrap();
         figures.retain(|(known, _)| *known != signal);
         figures.push((signal, readings));

@@ -131,10 +131,10 @@ fn cut(escaped: &str, most: usize) -> String {
         }
     }
     // A code span that was cut open would swallow what follows.
-    if short.matches('`').count() % 2 == 1 {
-        if let Some(at) = short.rfind('`') {
-            short.truncate(at);
-        }
+    if short.matches('`').count() % 2 == 1
+        && let Some(at) = short.rfind('`')
+    {
+        short.truncate(at);
     }
     short.push('…');
     short
