@@ -178,6 +178,24 @@ fn a_folder_without_read_rights_is_told_and_the_others_are_read() {
     assert!(shut["message"].as_str().unwrap().contains("ermission denied"), "{shut}");
 }
 
+#[test]
+fn the_archive_of_another_warehouse_is_left_alone() {
+    let etl = Etl::new();
+    etl.write("a.csv", csv(0..10));
+    let folder = etl.folder.join("data/processed/event_date=2014-10-21");
+    std::fs::create_dir_all(&folder).unwrap();
+    let part = folder.join("part-20200102T030405678-0000001-000000.parquet");
+    std::fs::write(&part, "of another warehouse").unwrap();
+    let words = etl.folder.fail(1, &["etl"]);
+    assert!(words.contains("belongs to another warehouse") && part.exists(), "{words}");
+    std::fs::remove_file(&part).unwrap();
+    assert_eq!(outcome(&etl.run(0, &[]), "a.csv"), ("done", 10, 10, 0, 0));
+    // Once it names parts of its own, what it does not name is swept however old.
+    std::fs::write(&part, "left behind").unwrap();
+    etl.run(0, &[]);
+    assert!(!part.exists());
+}
+
 #[cfg(not(feature = "s3"))]
 #[test]
 fn an_object_store_needs_a_build_with_it() {

@@ -3,7 +3,7 @@
 //! Threads, with short queues between them: one reads, several parse, this one dedups in the order
 //! of the files and closes segments, several write the archive's files, one commits.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -17,7 +17,7 @@ use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Warehouse, query_table};
 
-use crate::archive::{Archive, date_of, is_written_before};
+use crate::archive::Archive;
 use crate::commit::{Account, Committer};
 use crate::discover::{RawFile, discover, is_of_date};
 use crate::files::{self, FileState};
@@ -27,12 +27,9 @@ use crate::parse::ParsedChunk;
 use crate::progress::Progress;
 use crate::report::{FileReport, Report, file_reports, settled_report, unreadable_report};
 use crate::segment::{ErrorRow, Piece, Segment};
-use crate::{BatchError, closed, hints, hot, lock, merge};
+use crate::{BatchError, closed, hints, hot, lock, merge, sweep};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
-const PATHS: &str = section(ARCHIVE_SQL, "paths");
-
-const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Threads of a kind, at most: memory grows with each.
 const MOST_THREADS: usize = 4;
@@ -96,22 +93,7 @@ pub fn run(
     };
     let mut report = Report { dry_run: config.dry_run, ..Report::default() };
     if !config.dry_run {
-        let named = query_table(place.warehouse, PATHS, &[])?;
-        let named: HashSet<String> = named.rows.iter().map(|row| row[0].to_string()).collect();
-        let strays = place.archive.strays(&named)?;
-        // What crashed runs of this warehouse left behind before it named anything is not old.
-        let yesterday = date_of(Millis(Millis::now().0 - 2 * DAY_MS));
-        if named.is_empty()
-            && let Some(example) = strays.iter().find(|path| is_written_before(path, &yesterday))
-        {
-            let location = place.archive.location();
-            return Err(BatchError::Foreign { location, example: example.clone() });
-        }
-        if !strays.is_empty() {
-            place.warehouse.sync()?;
-            place.archive.sweep(&strays)?;
-            report.swept = strays.len() as u64;
-        }
+        report.swept = sweep::sweep(place)?;
     }
     let (mut files, unreadable) = discover(&config.raw_folder, &config.named);
     if let Some(date) = config.date.as_deref().filter(|_| config.named.is_empty()) {

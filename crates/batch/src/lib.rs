@@ -44,6 +44,7 @@ mod progress;
 mod reader;
 mod report;
 mod segment;
+mod sweep;
 
 pub use archive::Archive;
 pub use error::BatchError;

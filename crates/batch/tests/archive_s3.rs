@@ -145,7 +145,9 @@ fn a_damaged_part_and_a_cut_connection_are_told_apart() {
     let Some(server) = server("a_damaged_part") else { return };
     let proxy = Proxy::new();
     proxy.set_target(server.port());
-    let archive = Archive::in_s3(place(&format!("http://127.0.0.1:{}", proxy.port()))).unwrap();
+    let patience = Some(Duration::from_millis(500));
+    let place = place(&format!("http://127.0.0.1:{}", proxy.port()));
+    let archive = Archive::in_s3(S3Place { patience, ..place }).unwrap();
     let batch = events(5_000);
     let part = archive.write(&[&batch], &rows_by_date(&[&batch], |_, _| true)[0]).unwrap();
     part.publish().unwrap();
@@ -154,6 +156,12 @@ fn a_damaged_part_and_a_cut_connection_are_told_apart() {
     std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
     let error = archive.events(&part.path, None, |_| {}).unwrap_err();
     assert!(matches!(&error, ArchiveReadError::Damaged(words) if words.contains(&part.path)), "{error}");
+    std::fs::write(&file, &bytes).unwrap();
+    archive.events(&part.path, None, |events| assert!(!events.is_empty())).unwrap();
+    proxy.cut();
+    let error = archive.events(&part.path, None, |_| {}).unwrap_err();
+    let is_told = |words: &str| words.contains(&part.path) && words.contains("cannot be reached");
+    assert!(matches!(&error, ArchiveReadError::Unavailable(words) if is_told(words)), "{error}");
 }
 
 #[test]

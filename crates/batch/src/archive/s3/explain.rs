@@ -31,7 +31,12 @@ pub(super) fn explain(place: &S3Place, path: &str, error: &object_store::Error) 
             format!("the bucket is in another region; set archive.region or AWS_REGION ({code})")
         }
         _ => match transport(error) {
-            Some(HttpErrorKind::Connect | HttpErrorKind::Timeout | HttpErrorKind::Interrupted) => format!(
+            Some(
+                HttpErrorKind::Connect
+                | HttpErrorKind::Request
+                | HttpErrorKind::Timeout
+                | HttpErrorKind::Interrupted,
+            ) => format!(
                 "{server} cannot be reached ({}); see that it runs, archive.endpoint, and the network",
                 innermost(error)
             ),

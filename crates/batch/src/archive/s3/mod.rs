@@ -23,10 +23,9 @@ use tokio::runtime::Runtime;
 use super::Archive;
 use super::store::{NewFile, Store, StoreError, StoredFile, is_ours};
 
-/// How long a server that does not answer, or answers with 5xx, is tried again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The same for the first request of a run, behind which somebody may wait.
+/// The patience with the first request of a run, behind which somebody may wait.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(3);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,6 +53,8 @@ pub struct S3Place {
     pub lock_folder: Option<PathBuf>,
     /// Larger objects are sent in pieces of so many bytes (5 MiB or more); none: 32 MiB.
     pub piece_bytes: Option<usize>,
+    /// How long a server that cannot be reached, or answers with 5xx, is tried again; none: a minute.
+    pub patience: Option<Duration>,
 }
 
 /// Access keys; what is secret of them is never shown.
@@ -95,6 +96,7 @@ impl S3Place {
             allow_http: false,
             lock_folder: None,
             piece_bytes: None,
+            patience: None,
         })
     }
 
@@ -152,7 +154,7 @@ impl Archive {
     /// When the place cannot be one.
     pub fn in_s3(place: S3Place) -> Result<Archive, StoreError> {
         let cannot = |error: &dyn fmt::Display| StoreError::failed(place.url(), error);
-        let client = place.client(PATIENCE).map_err(|error| cannot(&error))?;
+        let client = place.client(place.patience.unwrap_or(PATIENCE)).map_err(|error| cannot(&error))?;
         let hasty = place.client(LITTLE_PATIENCE).map_err(|error| cannot(&error))?;
         // Its one thread serves sockets only; who asks waits on a thread of his own.
         let runtime = tokio::runtime::Builder::new_multi_thread()
