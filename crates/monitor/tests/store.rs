@@ -354,7 +354,8 @@ fn a_warehouse_that_hangs_is_not_waited_for() {
 fn who_dies_while_the_warehouse_hangs_leaves_no_alert_without_its_end() {
     let test = "who_dies_while_the_warehouse_hangs_leaves_no_alert_without_its_end";
     let Some(server) = Postgres::shared(test) else { return };
-    let settings = PostgresSettings::from_url(&server.new_database()).unwrap();
+    let url = server.new_database();
+    let settings = PostgresSettings::from_url(&url).unwrap();
     let warehouse: Arc<dyn Warehouse> = Arc::new(PostgresWarehouse::open(settings).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("monitor.journal");
@@ -372,10 +373,9 @@ fn who_dies_while_the_warehouse_hangs_leaves_no_alert_without_its_end() {
     assert_eq!(ear.heard(), ["fired WarehouseDown"]);
     assert!(journal.exists());
     // What it hangs in never comes to an end: its connection is cut with the process.
-    server.psql(
-        "postgres",
-        "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'",
-    );
+    let database = url.rsplit('/').next().unwrap();
+    let hangs = format!("datname = '{database}' and wait_event_type = 'Lock'");
+    server.psql("postgres", &format!("select pg_terminate_backend(pid) from pg_stat_activity where {hangs}"));
     drop(first);
     drop(lock);
     drop(session);
