@@ -136,7 +136,7 @@ fn what_processes_use_is_charted_and_forgotten() {
         assert_eq!(readings(&sources, &over(Signal::DiskFree, 0), now).len(), 3);
 
         let recorded = history::record(&sources, now).unwrap();
-        assert!(recorded.len() > 8, "{recorded:?}");
+        assert!(recorded.len() >= 8, "{recorded:?}");
         for (signal, reading) in recorded {
             let series = history::readings(
                 rig.warehouse.as_ref(),

@@ -106,7 +106,8 @@ fn process(
     let stop = Shutdown::new();
     std::thread::scope(|scope| {
         let processor = scope.spawn(|| services.run_stream(&stop));
-        let scraper = every.map(|every| scope.spawn(|| scrape_every(address, every, &stop)));
+        let switch = &stop;
+        let scraper = every.map(|every| scope.spawn(move || scrape_every(address, every, switch)));
         let waited = wait_until_committed(services, Duration::from_secs(600));
         stop.trigger();
         processor.join().map_err(|_| anyhow::anyhow!("the stream processor panicked"))??;
