@@ -154,7 +154,7 @@ fn all_roles_in_one_process_export_all() {
     for name in exported(&text).into_keys() {
         assert!(known.contains(name), "{name} is not in the list");
     }
-    assert!(text.contains("adpipe_http_requests_total{route=\"/v1/events\",status=\"200\"} 0\n"), "{text}");
+    assert!(text.contains("adpipe_http_requests_total{route=\"/v1/events\",status=\"202\"} 0\n"), "{text}");
     assert_clean("all_roles_in_one_process_export_all", &text);
 }
 

@@ -160,7 +160,7 @@ fn long_windows_are_summed_once_and_stay_right() {
             rig.execute(Schema::Realtime, &commit(more, later(now, -1), 10, 90));
             more += 1_000;
             let measured = value(&sources, &over(Signal::ErrorShare, window_s), now);
-            let expected = direct(window_s, now);
+            let expected = direct(window_s as i64, now);
             assert!((measured - expected).abs() < 1e-12, "{window_s} at {now}: {measured}, not {expected}");
         }
     });

@@ -99,6 +99,8 @@ fn measuring_is_quick() {
                     short_window: short_s.map(Duration::from_secs),
                     records: 0,
                 };
+                // Nobody asks here whether the warehouse answers.
+                rig.pulse.answered(Duration::ZERO);
                 let started = Instant::now();
                 let found = measure(&sources, &what, now).unwrap();
                 let first = found.first().map(|reading| reading.value);
@@ -109,6 +111,7 @@ fn measuring_is_quick() {
                 );
             }
         }
+        rig.pulse.answered(Duration::ZERO);
         let started = Instant::now();
         let recorded = history::record(&sources, now).unwrap().len();
         println!("record {recorded} readings: {:.2} ms", started.elapsed().as_secs_f64() * 1e3);
