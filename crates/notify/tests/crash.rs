@@ -91,6 +91,7 @@ fn killed_at_any_moment_it_tells_each_alert() {
         let _ = child.kill();
         child.wait().unwrap();
         kills += 1;
+        slack.settle();
         // A post that Slack took and the journal does not know: the one window.
         let taken = slack.posted();
         let unknown = taken.len() - noted(folder.path()) - windows.len();
