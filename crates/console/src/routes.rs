@@ -95,6 +95,18 @@ const KNOWN: &[&str] = &[
     "/quality/docs",
     "/api/quality",
     "/api/quality/failures",
+    "/files",
+    "/api/files",
+    "/api/files/report",
+    "/api/archive",
+    "/operations",
+    "/runbook",
+    "/api/operations",
+    "/api/operations/charts",
+    "/api/operations/firing",
+    "/api/operations/alerts/{id}/acknowledge",
+    "/api/operations/silences",
+    "/api/operations/silences/{id}/end",
 ];
 
 /// Counts a request by its route's pattern, so that made-up addresses do not make up series.

@@ -9,8 +9,9 @@ const EVERY_MS = 15_000;
 const FORMATS = { "1h": "%H:%M", "6h": "%H:%M", "24h": "%m-%d %H:%M" };
 /** Rows of a table; the newest come first. */
 const MOST_ROWS = 100;
-/** A gap of so many steps is one: nothing was measured. */
+/** A gap of so many steps, and of so many ms, is one: nothing was measured. */
 const GAP_STEPS = 2.5;
+const GAP_MS = 90_000;
 
 const count = { show: formatCount, axis: { tickformat: ",~s" } };
 const CHARTS = [
@@ -28,7 +29,7 @@ let range = "24h";
 function broken(points, step) {
   const [x, y] = [[], []];
   points.forEach(([at, value], index) => {
-    if (index && at - points[index - 1][0] > GAP_STEPS * step) {
+    if (index && at - points[index - 1][0] > Math.max(GAP_STEPS * step, GAP_MS)) {
       x.push(points[index - 1][0] + step);
       y.push(null);
     }

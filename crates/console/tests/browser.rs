@@ -233,13 +233,13 @@ fn no_page_is_wider_than_a_phone() {
     let Some(mut browser) = browser("no_page_is_wider_than_a_phone") else { return };
     let harness = Harness::start(config());
     let home = format!("http://{}", harness.address);
+    assert_eq!(harness.post(&[], &events(500, Format::Ndjson)).status, 202);
+    harness.process();
     let raw = harness.folder.path().join("raw");
     std::fs::create_dir(&raw).unwrap();
     let long = "a-very-long-file-name-that-somebody-thought-was-a-good-idea-2014-10-28T00-00-00.csv";
     std::fs::write(raw.join(long), events(400, Format::Csv)).unwrap();
     read_files(&harness, &raw);
-    assert_eq!(harness.post(&[], &events(500, Format::Ndjson)).status, 202);
-    harness.process();
     let now = Millis::now();
     add_alerts(harness.warehouse.as_ref(), now);
     script(
