@@ -53,7 +53,8 @@ pub fn monitor(
     announcer: Box<dyn Announce>,
 ) -> anyhow::Result<Monitor> {
     let settings = &services.config.alerts;
-    let config = MonitorConfig { rules, every: settings.every.0, keep: settings.keep.0 };
+    let folder = services.data_folder()?;
+    let config = MonitorConfig { rules, every: settings.every.0, keep: settings.keep.0, folder };
     let figures = Figures::of(sources, services.metrics.clone());
     let warehouse = Arc::clone(&services.warehouse);
     Ok(Monitor::new(config, warehouse, figures, announcer, services.metrics.clone())?)

@@ -21,11 +21,6 @@ update errors.dlq_errors
 set status = 'resolved', resolution = $3, resolved_at = $4, lease_until = null, next_retry_at = null
 where error_id = $1 and status = $2;
 
--- name: current
-select coalesce(edited_payload, raw_payload), coalesce(edited_headers, headers)
-from errors.dlq_errors
-where error_id = $1;
-
 -- name: replays
 select record_offset, error_id, attempt, outcome
 from realtime.replays

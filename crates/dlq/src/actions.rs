@@ -101,27 +101,20 @@ pub(crate) fn retry_one(
     actor: Actor<'_>,
     changes: &mut GroupChanges,
 ) -> Result<bool, DlqError> {
-    let Some(state) = RowState::of(transaction, error_id)? else { return Ok(false) };
-    if !matches!(state.status, Status::Pending | Status::Exhausted) {
-        return Ok(false);
-    }
-    let now = Millis::now().to_string();
+    let Some(state) = state_if_open(transaction, error_id)? else { return Ok(false) };
     // One more try than there were; what is retryable by itself keeps the tries it had left.
     let max_retries = state.max_retries.max(state.retry_count + 1);
     let params = [
         error_id.into(),
         state.status.as_str().into(),
-        now.into(),
+        Millis::now().to_string().into(),
         Value::Int(max_retries.into()),
         actor.name.into(),
         actor.job_id.into(),
     ];
-    if transaction.execute(SEND_LATER, &params)? == 0 {
-        return Ok(false);
-    }
-    changes.moved(&state.fingerprint, state.status, Status::Pending);
-    note(transaction, error_id, "retry", actor, Note::default())?;
-    Ok(true)
+    let act =
+        Act { name: "retry", statement: SEND_LATER, params: &params, to: Status::Pending, reason: None };
+    act.do_to(transaction, error_id, &state, actor, changes)
 }
 
 pub(crate) fn discard_one(
@@ -131,19 +124,18 @@ pub(crate) fn discard_one(
     actor: Actor<'_>,
     changes: &mut GroupChanges,
 ) -> Result<bool, DlqError> {
-    let Some(state) = RowState::of(transaction, error_id)? else { return Ok(false) };
-    if !matches!(state.status, Status::Pending | Status::Exhausted) {
-        return Ok(false);
-    }
+    let Some(state) = state_if_open(transaction, error_id)? else { return Ok(false) };
     let now = Millis::now().to_string();
     let params =
         [error_id.into(), state.status.as_str().into(), reason.into(), now.into(), actor.job_id.into()];
-    if transaction.execute(DISCARD, &params)? == 0 {
-        return Ok(false);
-    }
-    changes.moved(&state.fingerprint, state.status, Status::Discarded);
-    note(transaction, error_id, "discard", actor, Note { reason: Some(reason), ..Note::default() })?;
-    Ok(true)
+    let act = Act {
+        name: "discard",
+        statement: DISCARD,
+        params: &params,
+        to: Status::Discarded,
+        reason: Some(reason),
+    };
+    act.do_to(transaction, error_id, &state, actor, changes)
 }
 
 pub(crate) fn undo_discard_one(
@@ -152,19 +144,49 @@ pub(crate) fn undo_discard_one(
     actor: Actor<'_>,
     changes: &mut GroupChanges,
 ) -> Result<bool, DlqError> {
-    let Some(state) = RowState::of(transaction, error_id)? else { return Ok(false) };
-    if state.status != Status::Discarded {
-        return Ok(false);
+    let state = RowState::of(transaction, error_id)?.filter(|state| state.status == Status::Discarded);
+    let Some(state) = state else { return Ok(false) };
+    let to = state.status_before.unwrap_or(Status::Exhausted);
+    let next_retry_at = (to == Status::Pending).then(|| Millis::now().to_string());
+    let params = [error_id.into(), to.as_str().into(), next_retry_at.into(), actor.job_id.into()];
+    let act = Act { name: "undo_discard", statement: UNDO_DISCARD, params: &params, to, reason: None };
+    act.do_to(transaction, error_id, &state, actor, changes)
+}
+
+/// An error that somebody may act on now.
+fn state_if_open(transaction: &mut dyn Transaction, error_id: &str) -> Result<Option<RowState>, DlqError> {
+    let state = RowState::of(transaction, error_id)?;
+    Ok(state.filter(|state| matches!(state.status, Status::Pending | Status::Exhausted)))
+}
+
+/// A change of one error's status.
+struct Act<'a> {
+    /// As it stands on record.
+    name: &'a str,
+    /// Changes nothing when the error is not what it was any more.
+    statement: &'a str,
+    params: &'a [Value],
+    to: Status,
+    reason: Option<&'a str>,
+}
+
+impl Act<'_> {
+    /// Does it and puts it on record; false when somebody else was faster.
+    fn do_to(
+        &self,
+        transaction: &mut dyn Transaction,
+        error_id: &str,
+        state: &RowState,
+        actor: Actor<'_>,
+        changes: &mut GroupChanges,
+    ) -> Result<bool, DlqError> {
+        if transaction.execute(self.statement, self.params)? == 0 {
+            return Ok(false);
+        }
+        changes.moved(&state.fingerprint, state.status, self.to);
+        note(transaction, error_id, self.name, actor, Note { reason: self.reason, ..Note::default() })?;
+        Ok(true)
     }
-    let back_to = state.status_before.unwrap_or(Status::Exhausted);
-    let next_retry_at = (back_to == Status::Pending).then(|| Millis::now().to_string());
-    let params = [error_id.into(), back_to.as_str().into(), next_retry_at.into(), actor.job_id.into()];
-    if transaction.execute(UNDO_DISCARD, &params)? == 0 {
-        return Ok(false);
-    }
-    changes.moved(&state.fingerprint, Status::Discarded, back_to);
-    note(transaction, error_id, "undo_discard", actor, Note::default())?;
-    Ok(true)
 }
 
 /// What an act leaves on record beside its name.

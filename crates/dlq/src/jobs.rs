@@ -18,7 +18,7 @@ use crate::error::DlqError;
 use crate::groups::GroupChanges;
 use crate::ids::{FIRST_ID, is_id, new_id};
 use crate::patch::Patch;
-use crate::repair::{Edit, Edited, content, edit_content, edit_one};
+use crate::repair::{Edit, Edited, Wanted, edit_one};
 use crate::search::{Direction, Filter, count, walk};
 use crate::status::Status;
 
@@ -356,13 +356,8 @@ fn act(
         Work::Discard(reason) => discard_one(transaction, error_id, reason, actor, changes),
         Work::UndoDiscard => undo_discard_one(transaction, error_id, actor, changes),
         Work::Edit(patch) => {
-            let would_be_valid = content(dlq, error_id)?.is_some_and(|content| {
-                matches!(edit_content(dlq.settings(), &content, patch), Edited::Valid(_))
-            });
-            if !would_be_valid {
-                return Ok(false);
-            }
-            match edit_one(dlq, transaction, error_id, &Edit::Patch(patch.clone()), actor)? {
+            let edit = Edit::Patch(patch.clone());
+            match edit_one(dlq, transaction, error_id, &edit, Wanted::OnlyValid, actor)? {
                 Edited::Valid(_) => retry_one(transaction, error_id, actor, changes),
                 _ => Ok(false),
             }

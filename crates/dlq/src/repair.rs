@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use adpipe_event::{CsvColumns, EventError, Millis, Parser, Rules, csv_cells};
+use adpipe_event::{EventError, Millis, Parser, Rules, csv_cells};
 use adpipe_log::{Headers, header};
 use adpipe_sql::section;
+use adpipe_stream::micro_batch::Parsing;
 use adpipe_warehouse::{Transaction, Value, query_table};
 use serde::Serialize;
 
@@ -23,7 +24,7 @@ use crate::{Dlq, DlqSettings};
 
 const ROWS_SQL: &str = include_str!("../sql/rows.sql");
 const EDIT: &str = section(ROWS_SQL, "edit");
-const CURRENT: &str = section(ROWS_SQL, "current");
+pub(crate) const CURRENT: &str = section(ROWS_SQL, "current");
 
 /// Errors that a dry run shows whole.
 const SAMPLES: usize = 3;
@@ -123,21 +124,8 @@ fn judge(settings: &DlqSettings, content: Content) -> Edited {
 /// # Errors
 /// The rule that it breaks.
 pub fn check(settings: &DlqSettings, content: &Content) -> Result<(), EventError> {
-    let mut parser = Parser::new(Rules { max_future_ms: settings.max_future.as_millis() as i64 });
-    let unreadable =
-        |message: String| EventError { error_type: adpipe_event::ErrorType::Parse, field: None, message };
-    if let Some(length) = content.headers.text(header::TRUNCATED_FROM) {
-        return Err(unreadable(format!("the record has {length} bytes, more than a record may have")));
-    }
-    let now = Millis::now();
-    match content.headers.text(header::FORMAT) {
-        Some("csv") => {
-            let columns = CsvColumns::parse(content.headers.get(header::COLUMNS).unwrap_or_default())
-                .map_err(|error| unreadable(format!("csv header: {error}")))?;
-            parser.parse_csv(&columns, &content.payload, now).map(drop)
-        }
-        _ => parser.parse_json(&content.payload, now).map(drop),
-    }
+    let rules = Rules { max_future_ms: settings.max_future.as_millis() as i64 };
+    Parsing::new(Parser::new(rules)).parse_one(&content.payload, &content.headers, Millis::now()).map(drop)
 }
 
 /// Fields that hold numbers; the cells of all others become text.
@@ -242,7 +230,8 @@ pub fn content(dlq: &Dlq, error_id: &str) -> Result<Option<Content>, DlqError> {
     Ok(table.rows.first().map(|row| content_of(row)))
 }
 
-fn content_of(row: &[Value]) -> Content {
+/// A row of [`CURRENT`].
+pub(crate) fn content_of(row: &[Value]) -> Content {
     let payload = match &row[0] {
         Value::Blob(bytes) => bytes.clone(),
         _ => Vec::new(),
@@ -278,7 +267,7 @@ pub fn edit(
     }
     dlq.transact(|transaction| {
         let mut changes = GroupChanges::default();
-        match edit_one(dlq, transaction, error_id, edit, actor)? {
+        match edit_one(dlq, transaction, error_id, edit, Wanted::AnyChange, actor)? {
             Edited::Valid(_) | Edited::StillInvalid(..) | Edited::Restored => {}
             Edited::DoesNotFit(reason) => return Err(DlqError::Refused(reason)),
             Edited::Unchanged => return Err(DlqError::Refused("this edit changes nothing".to_owned())),
@@ -290,12 +279,22 @@ pub fn edit(
     })
 }
 
-/// Edits one error within a transaction, if it is pending or exhausted and the edit changes it.
+/// Which edits are worth keeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Those that change something.
+    AnyChange,
+    /// Those after which the event would be counted.
+    OnlyValid,
+}
+
+/// Edits one error within a transaction, if it is pending or exhausted and the edit is wanted.
 pub(crate) fn edit_one(
     dlq: &Dlq,
     transaction: &mut dyn Transaction,
     error_id: &str,
     edit: &Edit,
+    wanted: Wanted,
     actor: Actor<'_>,
 ) -> Result<Edited, DlqError> {
     let Some(state) = RowState::of(transaction, error_id)? else {
@@ -314,7 +313,11 @@ pub(crate) fn edit_one(
         Edit::Undo => Edited::Unchanged,
         _ => try_edit(dlq.settings(), &before, edit),
     };
-    let (Edited::Valid(after) | Edited::StillInvalid(after, _)) = &edited else { return Ok(edited) };
+    let after = match &edited {
+        Edited::Valid(after) => after,
+        Edited::StillInvalid(after, _) if wanted == Wanted::AnyChange => after,
+        _ => return Ok(edited),
+    };
     let headers = headers_to_json(&after.headers);
     let params = [
         error_id.into(),

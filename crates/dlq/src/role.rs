@@ -7,6 +7,7 @@ use adpipe_event::Millis;
 use adpipe_log::{EventLog, PartitionRange, Topic};
 use adpipe_metrics::Role;
 use adpipe_sql::section;
+use adpipe_stream::breaker::Breaker;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Value, Warehouse, WarehouseError, errors};
 
@@ -24,10 +25,6 @@ const SAMPLE: &str = section(include_str!("../sql/report.sql"), "sample");
 const PAUSE: Duration = Duration::from_millis(200);
 const GAUGES_EVERY: Duration = Duration::from_secs(2);
 const RETIRE_EVERY: Duration = Duration::from_secs(600);
-
-/// Pauses when something cannot be reached.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// One thread's work.
 type Part<'a> = Box<dyn FnOnce() -> Result<(), DlqError> + Send + 'a>;
@@ -95,19 +92,15 @@ pub fn lag_of(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<(u32,
 
 /// Repeats `work` until the switch is off; waits longer and longer while it fails and may not.
 fn keep_trying(
-    what: &str,
+    what: &'static str,
     shutdown: &Shutdown,
     mut work: impl FnMut() -> Result<bool, DlqError>,
 ) -> Result<(), DlqError> {
-    let mut wait = FIRST_WAIT;
-    let mut is_told = false;
+    let mut breaker = Breaker::new(what);
     while !shutdown.is_triggered() {
         match work() {
             Ok(has_more) => {
-                if is_told {
-                    tracing::info!("{what} goes on");
-                }
-                (wait, is_told) = (FIRST_WAIT, false);
+                breaker.succeeded();
                 if !has_more {
                     shutdown.sleep(PAUSE);
                 }
@@ -116,14 +109,7 @@ fn keep_trying(
             Err(DlqError::Warehouse(WarehouseError::Fenced { .. })) | Err(DlqError::Refused(_)) => {
                 shutdown.sleep(PAUSE);
             }
-            Err(error) if error.is_transient() => {
-                if !is_told {
-                    tracing::warn!(%error, "{what} pauses and probes until it can go on");
-                    is_told = true;
-                }
-                shutdown.sleep(wait);
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
+            Err(error) if error.is_transient() => breaker.failed(&error, shutdown),
             Err(error) => {
                 shutdown.trigger();
                 return Err(error);
@@ -134,12 +120,12 @@ fn keep_trying(
 }
 
 fn consume(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
-    keep_trying("storing errors", shutdown, || consumer::run(dlq, shutdown).map(|()| false))
+    keep_trying("the storing of errors", shutdown, || consumer::run(dlq, shutdown).map(|()| false))
 }
 
 fn retry(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
     let mut sender = Sender::default();
-    keep_trying("retrying", shutdown, || {
+    keep_trying("retrying of errors", shutdown, || {
         let taken = outcome::take(dlq)?;
         let sent = sender.turn(dlq)?;
         Ok(taken + sent > 0)

@@ -76,18 +76,56 @@ impl Evaluator {
     pub fn resume(stored: Vec<Alert>, now: Moment) -> Evaluator {
         let mut evaluator = Evaluator::default();
         for alert in stored {
-            if alert.state == State::Resolved {
-                evaluator.over.insert(alert.alert_id.clone(), alert);
-                continue;
-            }
-            // By the wall clock, as there is no other that both processes know. When it went back
-            // since, nothing was held.
-            let held = u64::try_from(now.wall.0 - alert.pending_since.0).unwrap_or(0);
-            let key = (alert.rule.clone(), alert.labels.clone());
-            let open = Open { alert, held_before: Duration::from_millis(held), since: now.steady };
-            evaluator.open.insert(key, open);
+            evaluator.take(alert, now);
         }
         evaluator
+    }
+
+    /// Takes over what a monitor that died could not store. What the warehouse has newer counts; and
+    /// where another alert of the same rule and labels is open there, this one is over.
+    pub fn adopt(&mut self, unstored: Vec<Alert>, now: Moment) {
+        let newer: BTreeMap<String, Millis> = self
+            .open()
+            .chain(self.over.values())
+            .map(|alert| (alert.alert_id.clone(), alert.updated_at))
+            .collect();
+        for mut alert in unstored {
+            if newer.get(&alert.alert_id).is_some_and(|known| *known > alert.updated_at) {
+                continue;
+            }
+            let key = (alert.rule.clone(), alert.labels.clone());
+            let rival = self.open.get(&key).filter(|open| open.alert.alert_id != alert.alert_id);
+            if rival.is_some() && alert.state == State::Firing {
+                alert.state = State::Resolved;
+                alert.resolved_at = Some(now.wall);
+            } else if rival.is_some() && alert.state == State::Pending {
+                continue;
+            }
+            if alert.state == State::Resolved {
+                self.open.retain(|_, open| open.alert.alert_id != alert.alert_id);
+            }
+            self.unsaved.insert(alert.alert_id.clone());
+            self.take(alert, now);
+        }
+    }
+
+    /// What is not in the warehouse yet.
+    pub fn unstored(&self) -> Vec<Alert> {
+        let alerts = self.open().chain(self.over.values());
+        alerts.filter(|alert| self.unsaved.contains(&alert.alert_id)).cloned().collect()
+    }
+
+    fn take(&mut self, alert: Alert, now: Moment) {
+        if alert.state == State::Resolved {
+            self.over.insert(alert.alert_id.clone(), alert);
+            return;
+        }
+        // By the wall clock, as there is no other that both processes know. When it went back since,
+        // nothing was held.
+        let held = u64::try_from(now.wall.0 - alert.pending_since.0).unwrap_or(0);
+        let key = (alert.rule.clone(), alert.labels.clone());
+        let open = Open { alert, held_before: Duration::from_millis(held), since: now.steady };
+        self.open.insert(key, open);
     }
 
     /// Takes what a rule's signal measured. Who could not measure does not call this, and the

@@ -18,6 +18,7 @@ pub mod error;
 pub mod evaluate;
 pub mod figures;
 pub mod history;
+mod journal;
 mod machine;
 pub mod processes;
 pub mod prometheus_rules;

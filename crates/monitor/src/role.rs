@@ -7,6 +7,7 @@
 //! announces it again, and the announcer knows it by alert and change.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use crate::error::MonitorError;
 use crate::evaluate::{Evaluator, Moment};
 use crate::figures::{self, Measure, Sources, collect};
 use crate::history;
+use crate::journal::Journal;
 use crate::rules::{Rule, Rules};
 use crate::signal::Reading;
 use crate::store;
@@ -42,6 +44,9 @@ pub struct MonitorConfig {
     pub every: Duration,
     /// How long alerts that are over are kept.
     pub keep: Duration,
+    /// Where this machine keeps what could not be stored, while the warehouse is down; none to keep
+    /// it in memory only.
+    pub folder: Option<PathBuf>,
 }
 
 /// Measures a signal.
@@ -100,6 +105,7 @@ pub struct Monitor {
     is_active: bool,
     evaluator: Evaluator,
     silences: Vec<Silence>,
+    journal: Option<Journal>,
     trouble: Trouble,
 }
 
@@ -118,6 +124,7 @@ impl Monitor {
         let desk = Desk::new(warehouse, SHORTEST_LEASE.max(config.every * 4), config.keep);
         Ok(Monitor {
             desk: Errands::start("monitor-desk", desk)?,
+            journal: config.folder.as_deref().map(Journal::new),
             config,
             figures,
             announcer,
@@ -208,6 +215,9 @@ impl Monitor {
     fn resume(&mut self, stored: Stored, now: Moment) {
         self.is_active = true;
         self.evaluator = Evaluator::resume(stored.alerts, now);
+        if let Some(journal) = &self.journal {
+            self.evaluator.adopt(journal.read(), now);
+        }
         self.evaluator.drop_unknown(&self.config.rules, now);
         self.silences = stored.silences;
         tracing::info!("this monitor is the active one");
@@ -240,6 +250,7 @@ impl Monitor {
                 self.evaluator.saved();
                 self.evaluator.acknowledged(&stored.alerts);
                 self.silences = stored.silences;
+                self.note_unstored();
                 Ok(())
             }
             Some(Err(error)) if error.is_fenced() => {
@@ -251,14 +262,20 @@ impl Monitor {
                 self.is_active = false;
                 Err(MonitorError::Warehouse(WarehouseError::Statement(reason)))
             }
-            Some(Err(error)) => {
+            failed => {
+                let error = failed.and_then(Result::err).unwrap_or(MonitorError::Silent);
                 self.trouble.note(error.to_string());
+                self.note_unstored();
                 Ok(())
             }
-            None => {
-                self.trouble.note(MonitorError::Silent.to_string());
-                Ok(())
-            }
+        }
+    }
+
+    /// Writes what is in memory alone to this machine's disk; usually nothing.
+    fn note_unstored(&mut self) {
+        let unstored = self.evaluator.unstored();
+        if let Some(Err(error)) = self.journal.as_mut().map(|journal| journal.write(&unstored)) {
+            self.trouble.note(format!("what is not stored cannot be noted: {error}"));
         }
     }
 
@@ -385,6 +402,6 @@ impl Known {
 }
 
 /// Measures what the rules watch, for who is no monitor.
-pub fn measure_rules(figures: &Figures, rules: &[&Rule], now: Millis) -> Measured {
-    Known::new(Arc::clone(&figures.measure), now).of(rules)
+pub fn measure_rules(figures: &Figures, rules: &Rules, now: Millis) -> Measured {
+    Known::new(Arc::clone(&figures.measure), now).of(&rules.iter().collect::<Vec<_>>())
 }

@@ -4,6 +4,7 @@
 
 mod course;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -60,8 +61,21 @@ impl Figured {
 }
 
 fn monitor(warehouse: &Arc<dyn Warehouse>, figured: &Figured, ear: &Ear) -> Monitor {
-    let config =
-        MonitorConfig { rules: rules(), every: Duration::from_secs(1), keep: Duration::from_secs(3_600) };
+    monitor_with(warehouse, figured, ear, None)
+}
+
+fn monitor_with(
+    warehouse: &Arc<dyn Warehouse>,
+    figured: &Figured,
+    ear: &Ear,
+    folder: Option<&Path>,
+) -> Monitor {
+    let config = MonitorConfig {
+        rules: rules(),
+        every: Duration::from_secs(1),
+        keep: Duration::from_secs(3_600),
+        folder: folder.map(Path::to_path_buf),
+    };
     let announcer: Box<dyn Announce> = Box::new(ear.clone());
     let metrics = Metrics::new("0").unwrap();
     Monitor::new(config, Arc::clone(warehouse), figured.figures(), announcer, metrics).unwrap()
@@ -334,4 +348,50 @@ fn a_warehouse_that_hangs_is_not_waited_for() {
     }
     assert_eq!(ear.heard().len(), 4, "{:?}", ear.heard());
     monitor.stop();
+}
+
+#[test]
+fn who_dies_while_the_warehouse_hangs_leaves_no_alert_without_its_end() {
+    let test = "who_dies_while_the_warehouse_hangs_leaves_no_alert_without_its_end";
+    let Some(server) = Postgres::shared(test) else { return };
+    let url = server.new_database();
+    let settings = PostgresSettings::from_url(&url).unwrap();
+    let warehouse: Arc<dyn Warehouse> = Arc::new(PostgresWarehouse::open(settings).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("monitor.journal");
+    let (figured, ear) = (Figured::default(), Ear::default());
+    let mut first = monitor_with(&warehouse, &figured, &ear, Some(folder.path()));
+    let start = Millis::now();
+    look(&mut first, start, 0);
+    assert!(!journal.exists());
+
+    let mut session = warehouse.session(Schema::Ops).unwrap();
+    let mut lock = session.begin().unwrap();
+    lock.script("lock table ops.alerts in access exclusive mode").unwrap();
+    figured.set(Signal::WarehouseSilent, Ok(vec![reading(60.0)]));
+    look(&mut first, start, 15);
+    assert_eq!(ear.heard(), ["fired WarehouseDown"]);
+    assert!(journal.exists());
+    // What it hangs in never comes to an end: its connection is cut with the process.
+    let database = url.rsplit('/').next().unwrap();
+    let hangs = format!("datname = '{database}' and wait_event_type = 'Lock'");
+    server.psql("postgres", &format!("select pg_terminate_backend(pid) from pg_stat_activity where {hangs}"));
+    drop(first);
+    drop(lock);
+    drop(session);
+    // Nobody let go of the lease; in one process the old holder seems to live.
+    let mut session = warehouse.session(Schema::Ops).unwrap();
+    let mut transaction = session.begin().unwrap();
+    transaction.script("update ops.scheduler_lease set released = 1 where name = 'monitor'").unwrap();
+    transaction.commit().unwrap();
+
+    figured.set(Signal::WarehouseSilent, Ok(vec![reading(0.0)]));
+    let mut second = monitor_with(&warehouse, &figured, &ear, Some(folder.path()));
+    look(&mut second, start, 60);
+    assert_eq!(ear.heard(), ["fired WarehouseDown", "resolved WarehouseDown"]);
+    let (told, history) = (ear.told(), store::history(warehouse.as_ref(), start).unwrap());
+    assert_eq!(told[0].alert.alert_id, told[1].alert.alert_id);
+    assert_eq!(states(&history), ["WarehouseDown resolved 'resolved'"]);
+    assert!(!journal.exists());
+    second.stop();
 }

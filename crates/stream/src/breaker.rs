@@ -9,13 +9,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A circuit breaker for one dependency. Open, it lets one probe through after each pause.
 #[derive(Debug)]
-pub(crate) struct Breaker {
+pub struct Breaker {
     what: &'static str,
     pause: Duration,
     is_open: bool,
 }
 
 impl Breaker {
+    /// A closed one, for what is named: "the warehouse".
     pub fn new(what: &'static str) -> Breaker {
         Breaker { what, pause: FIRST_PAUSE, is_open: false }
     }

@@ -10,7 +10,7 @@
 
 mod archived;
 pub mod backlog;
-mod breaker;
+pub mod breaker;
 mod error_record;
 pub mod housekeeping;
 mod intake;

@@ -155,6 +155,20 @@ impl Parsing {
         self.columns = None;
     }
 
+    /// Parses one payload that stands alone, as the processor would.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn parse_one<'a>(
+        &'a mut self,
+        payload: &'a [u8],
+        headers: &Headers,
+        now: Millis,
+    ) -> Result<adpipe_event::Parsed<'a>, EventError> {
+        self.start_run();
+        self.parse(payload, headers, 0, now)
+    }
+
     pub(crate) fn parse<'a>(
         &'a mut self,
         payload: &'a [u8],

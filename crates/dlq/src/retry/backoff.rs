@@ -1,7 +1,8 @@
 //! When an error is tried again.
 
-use adpipe_event::{CsvColumns, ErrorType, Millis, Parser, Rules};
-use adpipe_log::{Headers, header};
+use adpipe_event::{ErrorType, Millis, Parser, Rules};
+use adpipe_log::Headers;
+use adpipe_stream::micro_batch::Parsing;
 
 use crate::failure::Failure;
 use crate::settings::DlqSettings;
@@ -45,15 +46,8 @@ pub(crate) fn next_retry(
 
 /// The time of an event that has no other fault.
 fn event_time(payload: &[u8], headers: &Headers) -> Option<Millis> {
-    let mut parser = Parser::new(Rules { max_future_ms: i64::MAX });
-    let parsed = match headers.text(header::FORMAT) {
-        Some("csv") => {
-            let columns = CsvColumns::parse(headers.get(header::COLUMNS)?).ok()?;
-            parser.parse_csv(&columns, payload, Millis(0)).map(|parsed| parsed.event.event_time)
-        }
-        _ => parser.parse_json(payload, Millis(0)).map(|parsed| parsed.event.event_time),
-    };
-    parsed.ok()
+    let mut parsing = Parsing::new(Parser::new(Rules { max_future_ms: i64::MAX }));
+    parsing.parse_one(payload, headers, Millis(0)).ok().map(|parsed| parsed.event.event_time)
 }
 
 #[cfg(test)]

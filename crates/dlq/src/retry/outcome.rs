@@ -2,7 +2,7 @@
 //! or failed again (told through the error topic).
 
 use adpipe_event::Millis;
-use adpipe_log::{Headers, Topic};
+use adpipe_log::Topic;
 use adpipe_sql::section;
 use adpipe_warehouse::{PartitionOffset, Transaction, Value, query_table};
 
@@ -11,7 +11,7 @@ use crate::consumer::{begin, claim};
 use crate::error::DlqError;
 use crate::failure::Failure;
 use crate::groups::GroupChanges;
-use crate::headers::headers_from_json;
+use crate::repair::{CURRENT, content_of};
 use crate::retry::backoff::next_retry;
 use crate::row::RowState;
 use crate::status::Status;
@@ -21,7 +21,6 @@ const NOTE_REPEAT: &str = section(OUTCOME_SQL, "note_repeat");
 const CLOSE_TRY: &str = section(OUTCOME_SQL, "close_try");
 const FAIL: &str = section(OUTCOME_SQL, "fail");
 const RESOLVE: &str = section(OUTCOME_SQL, "resolve");
-const CURRENT: &str = section(OUTCOME_SQL, "current");
 const REPLAYS: &str = section(OUTCOME_SQL, "replays");
 
 /// Name under which the place in `realtime.replays` is stored.
@@ -97,11 +96,8 @@ fn next_retry_of(
     attempt: u32,
 ) -> Result<Option<Millis>, DlqError> {
     let table = transaction.query(CURRENT, &[error_id.into()])?;
-    let Some([Value::Blob(payload), headers]) = table.rows.first().map(Vec::as_slice) else {
-        return Ok(None);
-    };
-    let headers = headers.as_str().and_then(headers_from_json).unwrap_or_else(Headers::default);
-    Ok(next_retry(dlq.settings(), failure.error_type, payload, &headers, attempt))
+    let Some(current) = table.rows.first().map(|row| content_of(row)) else { return Ok(None) };
+    Ok(next_retry(dlq.settings(), failure.error_type, &current.payload, &current.headers, attempt))
 }
 
 /// Closes a try; false when it is closed, or was never begun.

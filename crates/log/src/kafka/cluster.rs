@@ -21,6 +21,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// A cause that may pass, as a broker that is just starting, is looked at again for this long.
 const MAY_PASS: Duration = Duration::from_secs(4);
 
+/// So many events of a client are looked at after a failed question.
+const MOST_TOLD: usize = 64;
+
 /// Topics listed by the cluster, with what adpipe has to know.
 #[derive(Debug)]
 pub(super) struct Listed {
@@ -123,8 +126,11 @@ impl Cluster {
                 }
                 Err(error) => error,
             };
-            // What the client met meanwhile is told only to who polls it.
-            while self.client.poll(Duration::ZERO).is_some() {}
+            // What the client met meanwhile is told only to who polls it; a line of its log comes
+            // as nothing, and there may be more behind it.
+            for _ in 0..MOST_TOLD {
+                self.client.poll(Duration::ZERO);
+            }
             let trouble = troubles.newest();
             let may_pass_soon = started.elapsed() < MAY_PASS;
             let failed = failure(&self.options, topic, &error, trouble.clone());

@@ -7,6 +7,9 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
+/// A connection of less than this, in ms, has just been made.
+const YOUNG_MS: u32 = 2_000;
+
 /// What went wrong last, in librdkafka's words.
 #[derive(Debug, Clone)]
 pub(super) struct Trouble {
@@ -43,10 +46,11 @@ impl Troubles {
     /// again only there. Whatever a person has to know comes from us, so the rest is for `-vv`.
     pub fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(?level, facility, message, "librdkafka");
-        if facility != "FAIL" || (level as i32) > (RDKafkaLogLevel::Error as i32) {
+        let reason = shortened(message);
+        let is_error = (level as i32) <= (RDKafkaLogLevel::Error as i32);
+        if facility != "FAIL" || !(is_error || was_turned_away(message)) {
             return;
         }
-        let reason = shortened(message);
         let code = match reason {
             _ if reason.contains("resolve") => RDKafkaErrorCode::Resolve,
             _ if reason.contains("authentication") => RDKafkaErrorCode::Authentication,
@@ -87,6 +91,14 @@ pub(super) fn code_of(error: RDKafkaRespErr) -> RDKafkaErrorCode {
     error.into()
 }
 
+/// True for a broker that hung up on a connection that was just made: it wanted TLS or a password.
+/// librdkafka takes a broker that hangs up for no error, as one may do so to an idle connection.
+fn was_turned_away(message: &str) -> bool {
+    let age = message.split_once(" (after ").and_then(|(_, rest)| rest.split_once("ms in state"));
+    let is_young = age.and_then(|(ms, _)| ms.parse().ok()).is_some_and(|ms: u32| ms < YOUNG_MS);
+    is_young && message.contains("isconnected")
+}
+
 /// `[thrd:…]: 127.0.0.1:9/1: Connect to … failed: Connection refused (after 0ms in state CONNECT)`
 /// without what helps nobody.
 fn shortened(reason: &str) -> &str {
@@ -104,7 +116,20 @@ fn shortened(reason: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::shortened;
+    use rdkafka::config::RDKafkaLogLevel;
+
+    use super::{Troubles, shortened};
+
+    #[test]
+    fn a_broker_that_hangs_up_at_once_is_trouble() {
+        let troubles = Troubles::default();
+        let hung_up =
+            "127.0.0.1:9/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN";
+        troubles.log(RDKafkaLogLevel::Info, "FAIL", &format!("{hung_up} (after 601000ms in state UP)"));
+        assert!(troubles.newest().is_none());
+        troubles.log(RDKafkaLogLevel::Info, "FAIL", &format!("{hung_up} (after 9ms in state UP)"));
+        assert!(troubles.newest().unwrap().reason.starts_with("Disconnected"));
+    }
 
     #[test]
     fn reasons_lose_what_helps_nobody() {

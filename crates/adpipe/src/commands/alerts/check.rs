@@ -27,6 +27,9 @@ const TELL_TIME: Duration = Duration::from_secs(20);
 
 const UNTOLD: &str = "Slack does not take the messages; they are kept, and go out with the next check";
 
+/// Some figures take a while to find out (the age of sources), and are asked for again.
+const FIND_OUT: Duration = Duration::from_secs(10);
+
 /// What was found.
 struct Found {
     rules: Rules,
@@ -119,12 +122,19 @@ fn look(
             Look::StandBy { sees_life: false } => std::thread::sleep(LOOK_FOR_LIFE),
             Look::StandBy { sees_life: true } => {
                 let figures = Figures::of(sources, services.metrics.clone());
-                let measured = measure_rules(&figures, &rules.iter().collect::<Vec<_>>(), Millis::now());
+                let mut measured = measure_rules(&figures, &rules, Millis::now());
+                while is_unknown(&measured) && began.elapsed() < FIND_OUT {
+                    std::thread::sleep(LOOK_FOR_LIFE);
+                    measured = measure_rules(&figures, &rules, Millis::now());
+                }
                 return report(services, rules, measured);
             }
+            Look::Done(measured) if is_unknown(&measured) && began.elapsed() < FIND_OUT => {
+                std::thread::sleep(LOOK_FOR_LIFE);
+            }
             Look::Done(measured) => {
-                let pending = monitor.open().filter(|alert| alert.state == State::Pending);
-                let waits = pending.filter(|alert| rules.find(&alert.rule).is_some()).count() > 0;
+                let is_ours = |alert: &Alert| rules.find(&alert.rule).is_some();
+                let waits = monitor.open().any(|alert| alert.state == State::Pending && is_ours(alert));
                 if !args.no_wait && waits && began.elapsed() < patience {
                     std::thread::sleep(every);
                     continue;
@@ -139,6 +149,10 @@ fn look(
             }
         }
     }
+}
+
+fn is_unknown(measured: &Measured) -> bool {
+    measured.values().any(Result::is_err)
 }
 
 fn done(monitor: &mut Monitor, rules: Rules, measured: Measured) -> Found {

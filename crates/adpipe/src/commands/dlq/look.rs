@@ -8,7 +8,7 @@ use adpipe_dlq::{Dlq, Status, headers_to_json, jobs};
 use adpipe_event::Millis;
 use adpipe_monitor::pulse::Pulse;
 use adpipe_monitor::role::{Figures, measure_rules};
-use adpipe_monitor::rules::{Language, Rule};
+use adpipe_monitor::rules::{Language, Rules};
 use adpipe_monitor::signal::Signal;
 use adpipe_schedule::dag::Dags;
 use anyhow::bail;
@@ -257,13 +257,12 @@ pub fn jobs(dlq: &Dlq, args: &JobsArgs) -> anyhow::Result<()> {
 /// The alerts of the table that are about the queue, measured now.
 pub fn check(services: &Services, json: bool) -> anyhow::Result<ExitCode> {
     let rules = crate::alerts::rules(&services.config)?;
-    let is_ours = |rule: &&Rule| kind(rule.signal).is_some();
-    let rules: Vec<&Rule> = rules.iter().filter(is_ours).collect();
+    let rules = Rules(rules.0.into_iter().filter(|rule| kind(rule.signal).is_some()).collect());
     let sources = crate::alerts::sources(services, Dags::default(), Pulse::new())?;
     let figures = Figures::of(sources, services.metrics.clone());
     let measured = measure_rules(&figures, &rules, Millis::now());
     let mut alerts = Vec::new();
-    for rule in rules {
+    for rule in rules.iter() {
         let readings = match measured.get(&rule.name) {
             Some(Ok(readings)) => readings.as_slice(),
             Some(Err(reason)) => bail!("{} cannot be measured: {reason}", rule.signal.word()),
