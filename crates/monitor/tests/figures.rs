@@ -135,8 +135,8 @@ fn long_windows_are_summed_once_and_stay_right() {
             .map(|step| commit(step * 1_000, later(now, -20 * step), step % 97, step % 5))
             .collect();
         rig.execute(Schema::Realtime, &commits.join("\n"));
-        let direct = |window_s: u64, now: Millis| {
-            let since = Millis(now.0 - window_s as i64 * 1_000).floor_minute();
+        let direct = |window_s: i64, now: Millis| {
+            let since = Millis(now.0 - window_s * 1_000).floor_minute();
             let sql = format!(
                 "select sum(validation), sum(valid) from realtime.commits \
                  where committed_at >= '{since}' and committed_at <= '{now}'"
