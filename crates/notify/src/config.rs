@@ -164,11 +164,9 @@ impl SlackConfig {
     pub fn load(path: &Path, rules: &Rules) -> Result<SlackConfig, NotifyError> {
         match std::fs::read_to_string(path) {
             Ok(text) => SlackConfig::parse(&text, path, rules),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => SlackConfig::parse(
-                BUILT_IN,
-                Path::new("config/slack_config.json (built in)"),
-                &BuiltIn::rules(rules),
-            ),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                SlackConfig::parse(BUILT_IN, Path::new("config/slack_config.json (built in)"), rules)
+            }
             Err(error) => {
                 Err(NotifyError::Unreadable { path: path.to_path_buf(), reason: error.to_string() })
             }
@@ -186,7 +184,7 @@ impl SlackConfig {
             column: error.column(),
             message: without_place(&error.to_string()),
         })?;
-        config.check(rules).map_err(|(word, message)| {
+        config.check(&with_built_in(rules)).map_err(|(word, message)| {
             let (line, column) = place(text, &word);
             NotifyError::Config { path: path.to_path_buf(), line, column, message }
         })?;
@@ -253,15 +251,12 @@ impl SlackConfig {
     }
 }
 
-/// The built-in file names the kinds of the built-in rules, which a table of one's own may lack.
-struct BuiltIn;
-
-impl BuiltIn {
-    fn rules(own: &Rules) -> Rules {
-        let mut rules = Rules::built_in().unwrap_or_default();
-        rules.0.extend(own.iter().cloned());
-        rules
-    }
+/// A table of one's own may lack rules that the file, as it comes, has a switch for.
+fn with_built_in(own: &Rules) -> Rules {
+    let mut rules = own.clone();
+    let built_in = Rules::built_in().unwrap_or_default();
+    rules.0.extend(built_in.0.into_iter().filter(|rule| own.find(&rule.name).is_none()));
+    rules
 }
 
 /// serde_json's messages end with the place, which ours begin with.

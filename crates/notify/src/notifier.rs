@@ -194,6 +194,7 @@ impl Announce for Notifier {
 
 /// Every series of messages is there from the start.
 fn set_up(metrics: &Metrics, rules: &Rules) {
+    metrics.notifications_wait(0.0);
     let mut kinds: Vec<String> = rules.iter().map(|rule| kind::of_rule(&rule.name)).collect();
     kinds.extend([kind::DAILY_SUMMARY, kind::DIGEST].map(str::to_owned));
     for kind in &kinds {

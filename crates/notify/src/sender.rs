@@ -148,7 +148,7 @@ impl Sender {
             self.waiting.set(due);
         }
         self.waiting.looked(sent);
-        self.metrics.notifications_waiting.set(self.waiting.age().map_or(0.0, |age| age.as_secs_f64()));
+        self.metrics.notifications_wait(self.waiting.age().map_or(0.0, |age| age.as_secs_f64()));
         self.trouble = None;
         Ok(())
     }

@@ -64,7 +64,7 @@ fn fill(warehouse: &dyn Warehouse) {
     for (fingerprint, kind, pending, exhausted) in [("a", "validation", 5, 2), ("b", "schema", 1, 0)] {
         errors.push_str(&format!(
             "insert into errors.groups (fingerprint, error_type, stage, message, sample_message, sample_id, first_seen_at, last_seen_at, pending, exhausted)
-             values ('{fingerprint}', '{kind}', 'stream', 'm', 'm', 's', '2026-11-23 15:00:00', '2026-11-24 01:00:00', {pending}, {exhausted});
+             values ('{fingerprint}', '{kind}', 'stream', 'm', 'm', '00000000-0000-7000-8000-000000000001', '2026-11-23 15:00:00', '2026-11-24 01:00:00', {pending}, {exhausted});
              insert into errors.group_hours values ('{fingerprint}', '2026-11-23 14:00:00', 100), ('{fingerprint}', '2026-11-23 15:00:00', 3), ('{fingerprint}', '2026-11-24 14:00:00', 4), ('{fingerprint}', '2026-11-24 15:00:00', 100);\n"
         ));
     }
@@ -81,7 +81,7 @@ fn fill(warehouse: &dyn Warehouse) {
         };
         errors.push_str(&format!(
             "insert into errors.dlq_errors (error_id, topic, partition, record_offset, stage, raw_payload, headers, error_type, error_message, fingerprint, status, max_retries, first_failed_at, last_failed_at, resolved_at, resolution)
-             values ('{id}', 'ad_events_raw', 0, {id}, 'stream', {blob}, '[]', 'validation', 'm', 'a', '{status}', 3, '2026-11-20 00:00:00', '2026-11-20 00:00:00', '{resolved_at}', 'applied');\n"
+             values ('00000000-0000-7000-8000-00000000000{id}', 'ad_events_raw', 0, {id}, 'stream', {blob}, '[]', 'validation', 'm', 'a', '{status}', 3, '2026-11-20 00:00:00', '2026-11-20 00:00:00', '{resolved_at}', 'applied');\n"
         ));
     }
     script(warehouse, Schema::Errors, &errors);

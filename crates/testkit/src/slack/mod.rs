@@ -44,6 +44,8 @@ struct State {
     next: VecDeque<Answer>,
     always: Option<Answer>,
     problems: Vec<String>,
+    /// Connections that are being served.
+    serving: usize,
 }
 
 /// Listens until it is dropped or the test's process ends.
@@ -71,7 +73,11 @@ impl Slack {
                     return;
                 }
                 let state = Arc::clone(&state);
-                std::thread::spawn(move || serve(connection, &state));
+                lock(&state).serving += 1;
+                std::thread::spawn(move || {
+                    serve(connection, &state);
+                    lock(&state).serving -= 1;
+                });
             }
         });
         slack
@@ -106,6 +112,18 @@ impl Slack {
     /// Every post so far, those that were not taken included.
     pub fn posts(&self) -> Vec<Post> {
         lock(&self.state).posts.clone()
+    }
+
+    /// Waits until everything that clients have sent by now is taken in, also by those that were
+    /// killed meanwhile. Not while it [hangs](Answer::Hang).
+    pub fn settle(&self) {
+        // Connections are taken in their order: behind this one all earlier ones are known.
+        let mut probe = TcpStream::connect(("127.0.0.1", self.port)).expect("the stand-in listens");
+        probe.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("loopback takes it");
+        let _ = probe.read_to_end(&mut Vec::new());
+        while lock(&self.state).serving > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// In what the messages so far are beyond Slack's limits.
