@@ -31,13 +31,8 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("{} {error:#}", output::paint_error("error:"));
             let is_usage = error.is::<config::ConfigError>()
-<<<<<<< HEAD
                 || error.is::<adpipe_monitor::RulesError>()
                 || error.downcast_ref().is_some_and(adpipe_notify::NotifyError::is_usage)
-=======
-                || error.downcast_ref().is_some_and(adpipe_notify::NotifyError::is_usage)
-                || error.is::<adpipe_monitor::RulesError>()
->>>>>>> wt-prometheus
                 || error.downcast_ref().is_some_and(adpipe_transform::TransformError::is_usage)
                 || matches!(error.downcast_ref(), Some(adpipe_schedule::ScheduleError::Definition { .. }));
             if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
