@@ -235,7 +235,7 @@ impl Evaluator {
         self.over.retain(|_, alert| alert.announced != Announced::Resolved);
     }
 
-    /// What is to be told now, in the order of time. Call [`announced`](Self::announced) for each
+    /// What is to be told now, by rule and labels, each alert in order. Call [`announced`](Self::announced) for each
     /// that was.
     ///
     /// While an alert is silenced it is not told that it fires; when the silence ends and it still
@@ -274,14 +274,9 @@ impl Evaluator {
         for id in untold {
             self.announced(&id, Change::Resolved);
         }
-        let place = |one: &Announcement| {
-            let at = match one.change {
-                Change::Fired => one.alert.firing_since,
-                Change::Resolved => one.alert.resolved_at,
-            };
-            (at, one.alert.rule.clone(), one.alert.labels.clone(), one.change)
-        };
-        announcements.sort_by_cached_key(place);
+        // Not by the wall clock, which may have gone back in between. The sort is stable, and so what
+        // is over comes before what is open, and that an alert fired before that it ended.
+        announcements.sort_by(|a, b| (&a.alert.rule, &a.alert.labels).cmp(&(&b.alert.rule, &b.alert.labels)));
         announcements
     }
 
