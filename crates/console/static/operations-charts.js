@@ -108,7 +108,8 @@ function drawCurve(Plotly, report, colours, { id, signals, show: shown, axis }) 
       xref: "paper", x: 1, y: line.value, xanchor: "right", yanchor: "bottom", showarrow: false, bgcolor: colours.surface, opacity: 0.85,
       text: `${line.rule} ${line.side === "above" ? "&gt;" : "&lt;"} ${shown(line.value)}`, font: { size: colours.size, color: colours.warn } })),
     xaxis: timeAxis(report),
-    yaxis: { ...axis, range: [0, most > 0 ? most * 1.15 : 1] },
+    // Of few records the axis would count in thousandths.
+    yaxis: axis === count.axis && most < 5 ? { range: [0, 5], dtick: 1, tickformat: ",d" } : { ...axis, range: [0, most > 0 ? most * 1.15 : 1] },
   }), CONFIG);
 }
 
