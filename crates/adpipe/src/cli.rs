@@ -184,13 +184,6 @@ Examples:
   adpipe dag cancel dag_daily_etl")]
     Dag(DagArgs),
 
-    /// Alerts: try how people are told, and look at the daily summary
-    #[command(after_help = "\
-Examples:
-  adpipe alerts test-notify               a test message to Slack
-  adpipe alerts summary                   what yesterday was like")]
-    Alerts(alerts::AlertsArgs),
-
     /// Stand between the scheduler and a task
     #[command(hide = true)]
     TaskProcess(TaskProcessArgs),

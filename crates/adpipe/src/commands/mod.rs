@@ -51,7 +51,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let ConfigAction::Show(json) = &args.action;
             config::show(&configuration(&cli, None)?, json.json).map(done)
         }
-        Command::Alerts(args) => alerts::run(configuration(&cli, None)?, &args.action),
         Command::Dag(args) => dag::run(configuration(&cli, None)?, &args.action),
         Command::TaskProcess(args) => {
             let grace = std::time::Duration::from_millis(args.grace_ms);
