@@ -24,7 +24,7 @@ pub(super) fn explain(place: &S3Place, path: &str, error: &object_store::Error) 
             bucket = place.bucket
         ),
         object_store::Error::NotFound { .. } => return StoreError::Missing(path.to_owned()),
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+        _ if is_denied(error, &whole) => {
             format!("{server} says no ({}): {}", if code.is_empty() { "403" } else { code }, advice(code))
         }
         _ if code == "PermanentRedirect" || code == "AuthorizationHeaderMalformed" || is_redirect(&whole) => {
@@ -64,6 +64,13 @@ fn advice(code: &str) -> &'static str {
             "the keys may not do this; they must be allowed to list the bucket, and to get, put and delete objects below the prefix"
         }
     }
+}
+
+/// A refusal; that of a listing comes without its kind.
+fn is_denied(error: &object_store::Error, whole: &str) -> bool {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    matches!(error, PermissionDenied { .. } | Unauthenticated { .. })
+        || ["403 Forbidden", "401 Unauthorized"].iter().any(|status| whole.contains(status))
 }
 
 fn is_redirect(text: &str) -> bool {
@@ -106,6 +113,8 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
 }
 
 fn shortened(text: &str) -> String {
+    // In one line.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut short: String = text.chars().take(SHOWN_CHARACTERS).collect();
     if short.len() < text.len() {
         short.push('…');
