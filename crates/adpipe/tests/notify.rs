@@ -222,10 +222,10 @@ fn the_summary_equals_the_warehouse_on_postgresql() {
     summary_equals_sql(&adpipe);
 }
 
-/// A rule that fires on every machine: its disk is not empty.
+/// A rule that fires on every machine: something lies on its disk.
 fn always(name: &str) -> String {
     format!(
-        "[[alert]]\nname = \"{name}\"\nsignal = \"disk_free\"\nbelow = 1.1\nfor = \"0s\"\nseverity = \"critical\"\n\
+        "[[alert]]\nname = \"{name}\"\nsignal = \"disk_free\"\nbelow = 1.0\nfor = \"0s\"\nseverity = \"critical\"\n\
          summary = \"{{value}} free on {{host}}\"\nsummary_ko = \"{{host}} {{value}}\"\n"
     )
 }

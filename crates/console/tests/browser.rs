@@ -224,7 +224,7 @@ fn operations_are_clicked_through() {
     // Nobody is told twice of what somebody has taken on.
     browser.open(&format!("{home}/files"));
     browser.wait_for("(await (await fetch('/api/operations/firing')).json()).count === 0");
-    assert_eq!(browser.evaluate("document.querySelector('#firing').hidden"), true);
+    browser.wait_for("document.querySelector('#firing').hidden");
     check(&browser, &home);
 }
 

@@ -78,7 +78,7 @@ fn killed_at_any_moment_it_tells_each_alert() {
         let stop_after = if kills < KILLS { random.random_range(1..ALERTS) } else { usize::MAX };
         let mut is_done = false;
         for (index, line) in lines.map_while(Result::ok).enumerate() {
-            is_done = line.contains("all told");
+            is_done |= line.contains("all told");
             if index >= stop_after {
                 std::thread::sleep(Duration::from_micros(random.random_range(0..30_000)));
                 break;

@@ -149,14 +149,14 @@ fn of_two_processes_on_one_spool_one_sends() {
     for id in ["a", "b"] {
         first.fire("DagFailed", id);
         second.fire("DagFailed", id);
-        second.fire("LagGrowing", id);
+        second.fire("LagGrowing", &format!("lag-{id}"));
     }
     eventually("all is told", || files(folder.path(), "told").len() == 4);
     first.resolve("DagFailed", "a");
     second.resolve("DagFailed", "a");
     first.end();
     // Whoever is left goes on.
-    second.resolve("LagGrowing", "a");
+    second.resolve("LagGrowing", "lag-a");
     eventually("the ends are told", || files(folder.path(), "told").len() == 2);
     second.fire("DagFailed", "a");
     let told: usize = slack.posted().iter().map(|body| body.matches("Resolved").count()).sum();

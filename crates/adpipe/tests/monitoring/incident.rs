@@ -23,7 +23,7 @@ const PACE: [(&str, &str, &str, &str, Option<f64>); 10] = [
     // What waited for the warehouse is late for as long as the window, and no longer.
     ("LatencyHigh", "5s", "", "20s", None),
     ("ErrorRateHigh", "15s", "", "5s", None),
-    // Over before they would fire: adpipe measures burn rates by whole minutes, too coarse here.
+    // Left out: over before they would fire.
     ("ErrorBudgetBurnFast", "3m", "90s", "20m", None),
     ("ErrorBudgetBurnSlow", "18m", "90s", "20m", None),
     ("LagGrowing", "30s", "", "15s", None),
