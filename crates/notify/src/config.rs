@@ -304,8 +304,8 @@ mod tests {
             ),
             ("{\n  \"language\": \"de\"\n}", "slack.json:2:18: unknown variant `de`, expected `en` or `ko`"),
             ("{\"time_zone\": \"Seoul\"}", "slack.json:1:22: \"Seoul\" is not a time zone; write one like"),
-            ("{\n\"daily_summary\": {\"at\": \"9am\"}}", "slack.json:2:29: \"9am\" is not a time of day"),
-            ("{\"group_wait\": \"soon\"}", "slack.json:1:21: \"soon\" is not a duration"),
+            ("{\n\"daily_summary\": {\"at\": \"9am\"}}", "slack.json:2:30: \"9am\" is not a time of day"),
+            ("{\"group_wait\": \"soon\"}", "slack.json:1:22: \"soon\" is not a duration"),
             (
                 "{\n \"kinds\": {\"dag_faild\": true}}",
                 "slack.json:2:12: there is no kind of alert \"dag_faild\"; write one of throughput_low",
@@ -321,7 +321,7 @@ mod tests {
             ("{\"throttle\": {\"messages_per_hour\": 0}}", "slack.json:1:15: must be at least 1"),
             (
                 "{\"throttle\": {\"repeat_every\": \"never\"}}",
-                "slack.json:1:37: \"never\" is neither \"off\" nor",
+                "slack.json:1:38: \"never\" is neither \"off\" nor",
             ),
             ("{\"channel\": \"#x\",}", "slack.json:1:18: trailing comma"),
             ("{\"webhook\": \"https://hooks.slack.com/x\"}", "slack.json:1:10: unknown field `webhook`"),

@@ -398,5 +398,5 @@ fn roles_have_the_rights_they_need_and_no_others() {
         matches!(error, WarehouseError::Unusable { .. } | WarehouseError::Unavailable { .. }),
         "{error:?}"
     );
-    server.psql(database, "set role adpipe_metrics; select version from ops.schema_migrations");
+    server.psql(database, "set role adpipe_monitor; select version from ops.schema_migrations");
 }
