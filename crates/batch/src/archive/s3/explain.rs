@@ -10,6 +10,9 @@ use crate::archive::store::StoreError;
 /// Longest answer of a server that is shown as it is.
 const SHOWN_CHARACTERS: usize = 300;
 
+/// What Versity's gateway says of an access key that it does not know, as "not found".
+const UNKNOWN_KEY: &str = "XAdminUserNotFound";
+
 pub(super) fn explain(place: &S3Place, path: &str, error: &object_store::Error) -> StoreError {
     let location = match path {
         "" => place.url(),
@@ -23,7 +26,9 @@ pub(super) fn explain(place: &S3Place, path: &str, error: &object_store::Error) 
             "there is no bucket {bucket} on {server}; make it (`aws s3 mb s3://{bucket}`) or correct archive.url",
             bucket = place.bucket
         ),
-        object_store::Error::NotFound { .. } => return StoreError::Missing(path.to_owned()),
+        object_store::Error::NotFound { .. } if code != UNKNOWN_KEY => {
+            return StoreError::Missing(path.to_owned());
+        }
         _ if is_denied(error, &whole) => {
             format!("{server} says no ({}): {}", if code.is_empty() { "403" } else { code }, advice(code))
         }
@@ -52,7 +57,7 @@ pub(super) fn explain(place: &S3Place, path: &str, error: &object_store::Error) 
 
 fn advice(code: &str) -> &'static str {
     match code {
-        "InvalidAccessKeyId" => "it does not know the access key; see AWS_ACCESS_KEY_ID",
+        "InvalidAccessKeyId" | UNKNOWN_KEY => "it does not know the access key; see AWS_ACCESS_KEY_ID",
         "SignatureDoesNotMatch" => {
             "the secret key does not fit the access key; see AWS_SECRET_ACCESS_KEY, and archive.region"
         }
@@ -70,7 +75,7 @@ fn advice(code: &str) -> &'static str {
 fn is_denied(error: &object_store::Error, whole: &str) -> bool {
     use object_store::Error::{PermissionDenied, Unauthenticated};
     matches!(error, PermissionDenied { .. } | Unauthenticated { .. })
-        || ["403 Forbidden", "401 Unauthorized"].iter().any(|status| whole.contains(status))
+        || ["403 Forbidden", "401 Unauthorized", UNKNOWN_KEY].iter().any(|status| whole.contains(status))
 }
 
 fn is_redirect(text: &str) -> bool {
