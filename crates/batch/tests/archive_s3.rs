@@ -186,7 +186,10 @@ fn what_is_wrong_is_told_with_what_to_do() {
     assert!(words.contains("SignatureDoesNotMatch") && words.contains("AWS_SECRET_ACCESS_KEY"), "{words}");
     assert!(!words.contains("wrong-key"), "{words}");
     let words = said(S3Place { keys: keys("nobody", SECRET_KEY), ..right.clone() });
-    assert!(words.contains("it does not know the access key") && words.contains("AWS_ACCESS_KEY_ID"), "{words}");
+    assert!(
+        words.contains("it does not know the access key") && words.contains("AWS_ACCESS_KEY_ID"),
+        "{words}"
+    );
     assert!(!words.contains(SECRET_KEY), "{words}");
 
     let nobody = format!("http://127.0.0.1:{}", adpipe_testkit::free_port());
