@@ -14,6 +14,7 @@ use adpipe_schedule::dag::Dags;
 use crate::commands::transform;
 use crate::config::{Config, ConfigError, DEFAULT_RULES_FILE};
 use crate::services::Services;
+use crate::watched_project::WatchedProject;
 
 /// Reads `alerts.rules_file`; without a file at the usual place, the table that comes with adpipe.
 pub fn rules(config: &Config) -> anyhow::Result<Rules> {
@@ -34,14 +35,9 @@ pub fn sources(services: &Services, dags: Dags, pulse: Pulse) -> anyhow::Result<
     let mut sources = Sources::new(Arc::clone(&services.log), Arc::clone(&services.warehouse), pulse);
     sources.dags = dags;
     sources.data_folder = services.data_folder()?;
-    sources.project = match transform::project(&services.config, services.warehouse.as_ref()) {
-        Ok(project) => Some(Arc::new(project)),
-        Err(error) => {
-            // `adpipe transform` says so, too; the other figures are known all the same.
-            tracing::warn!(%error, "the age of sources is not watched, as the dbt project cannot be read");
-            None
-        }
-    };
+    let target = transform::target(&services.config, services.warehouse.as_ref());
+    let project = WatchedProject::new(services.config.clone(), target);
+    sources.project = Some(Arc::new(move || project.now()));
     Ok(sources)
 }
 

@@ -14,6 +14,7 @@ mod output;
 mod services;
 mod signals;
 mod warehouse_place;
+mod watched_project;
 
 use std::process::ExitCode;
 

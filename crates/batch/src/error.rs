@@ -45,3 +45,13 @@ impl BatchError {
         BatchError::Archive { location: location.to_string(), reason: reason.to_string() }
     }
 }
+
+impl From<adpipe_stream::StreamError> for BatchError {
+    fn from(error: adpipe_stream::StreamError) -> BatchError {
+        match error {
+            adpipe_stream::StreamError::Log(error) => BatchError::Log(error),
+            adpipe_stream::StreamError::Warehouse(error) => BatchError::Warehouse(error),
+            adpipe_stream::StreamError::Thread(reason) => BatchError::Thread(reason),
+        }
+    }
+}

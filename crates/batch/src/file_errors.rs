@@ -4,12 +4,13 @@
 //! The queue may have more than the accounts say: of a row that was cut off and came whole later,
 //! and of rows whose errors are durable and whose segment is not committed yet.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use adpipe_log::{EventLog, Offset, Topic, header};
+use adpipe_log::EventLog;
 use adpipe_sql::section;
+use adpipe_stream::on_the_way::errors_on_the_way;
 use adpipe_stream::verify::Check;
-use adpipe_warehouse::{Warehouse, errors, query_table};
+use adpipe_warehouse::{Warehouse, query_table};
 
 use crate::BatchError;
 use crate::files::error_topic;
@@ -17,9 +18,6 @@ use crate::files::error_topic;
 const FILES_SQL: &str = include_str!("../sql/files.sql");
 const ERRORS_BY_CONTENT: &str = section(FILES_SQL, "errors_by_content");
 const ERRORS_IN_QUEUE: &str = section(FILES_SQL, "errors_in_queue");
-
-/// Bytes read from the log at once.
-const READ_BYTES: usize = 4 << 20;
 
 /// Gaps told one by one.
 const SHOWN_GAPS: usize = 20;
@@ -41,14 +39,16 @@ pub fn audit_errors(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Opt
         .iter()
         .map(|row| (row[0].to_string(), number(&row[1])))
         .collect();
-    let on_the_way = on_the_way(log, snapshot.as_ref())?;
+    let on_the_way = errors_on_the_way(log, snapshot.as_ref(), |topic| topic.starts_with("file:"))?;
     let (mut total, mut waiting) = (0, 0);
     let mut gaps = Vec::new();
     for row in &accounts.rows {
-        let topic = error_topic(&row[0].to_string(), &row[1].to_string());
+        // A file is a topic of one partition.
+        let place = (error_topic(&row[0].to_string(), &row[1].to_string()), 0);
+        let topic = &place.0;
         let counted = number(&row[2]);
-        let in_queue = stored.get(&topic).copied().unwrap_or(0);
-        let named = on_the_way.get(&topic).map_or(0, |rows| rows.len() as u64);
+        let in_queue = stored.get(topic).copied().unwrap_or(0);
+        let named = on_the_way.get(&place).map_or(0, |rows| rows.len() as u64);
         (total, waiting) = (total + counted, waiting + named);
         if counted > in_queue + named {
             gaps.push(format!(
@@ -64,37 +64,4 @@ pub fn audit_errors(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Opt
     let holds = gaps.is_empty();
     let detail = if holds { detail } else { gaps.join("; ") };
     Ok(Some(Check { name: "every error of a file is in the dead-letter queue", holds, detail }))
-}
-
-/// Rows of files, by topic, that the error topic names and the queue has yet to store.
-fn on_the_way(
-    log: &dyn EventLog,
-    warehouse: &dyn Warehouse,
-) -> Result<HashMap<String, HashSet<u64>>, BatchError> {
-    let mut found: HashMap<String, HashSet<u64>> = HashMap::new();
-    let reached = errors::offsets(warehouse)?;
-    for range in log.ranges(Topic::Error)? {
-        let reached = reached.iter().find(|offset| offset.partition == range.partition);
-        let mut next = range.first.max(Offset(reached.map_or(0, |offset| offset.next_offset)));
-        while next < range.next {
-            let batches = log.read(Topic::Error, range.partition, next, READ_BYTES)?;
-            let Some(last) = batches.last() else { break };
-            next = last.next_offset();
-            for record in batches.iter().flat_map(|batch| batch.iter()) {
-                let topic =
-                    record.headers.text(header::ERROR_TOPIC).filter(|topic| topic.starts_with("file:"));
-                let row = record.headers.text(header::ERROR_OFFSET).and_then(|text| text.parse().ok());
-                if let (Some(topic), Some(row)) = (topic, row) {
-                    found.entry(topic.to_owned()).or_default().insert(row);
-                }
-            }
-        }
-    }
-    // What is delivered twice may be stored and on the way.
-    for (topic, rows) in &mut found {
-        errors::positions(warehouse, topic, 0, 0, |row| {
-            rows.remove(&row);
-        })?;
-    }
-    Ok(found)
 }

@@ -88,23 +88,11 @@ pub(crate) fn texts(language: Language) -> Result<Texts, ConsoleError> {
 mod tests {
     use super::*;
 
-    /// `{name}` places of a text, in order of name.
-    fn places(text: &str) -> Vec<&str> {
-        let mut places: Vec<&str> =
-            text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect();
-        places.sort_unstable();
-        places
-    }
-
     #[test]
     fn languages_have_the_same_texts() {
         let english = texts(Language::English).unwrap();
         let korean = texts(Language::Korean).unwrap();
-        assert_eq!(english.keys().collect::<Vec<_>>(), korean.keys().collect::<Vec<_>>());
-        for (key, text) in &english {
-            assert!(!text.trim().is_empty() && !korean[key].trim().is_empty(), "{key} is empty");
-            assert_eq!(places(text), places(&korean[key]), "{key} has other places");
-        }
+        adpipe_testkit::texts::assert_same(&english, &korean);
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl Expression {
                 plain(format!("({long} < {short} or {short}) / {ERROR_BUDGET} {bound}{}", enough(rule)))
             }
             Signal::Stalled => plain(format!(
-                "time() - max(adpipe_last_commit_timestamp_seconds) {bound} \
+                "time() - {LAST_COMMIT} {bound} \
                  and sum(adpipe_log_lag_records{{topic!=\"ad_events_error\"}}) > 0"
             )),
             Signal::Lag => plain(format!("{LAG} {bound}")),
@@ -158,6 +158,11 @@ impl Expression {
 
 /// Records that wait; each process that knows the lag of a partition shows the same.
 const LAG: &str = "sum(max by (topic, partition) (adpipe_log_lag_records))";
+
+/// When something was last committed; of a processor that never did, when it was started that sees
+/// what waits.
+const LAST_COMMIT: &str = "(max(adpipe_last_commit_timestamp_seconds) \
+    or max(process_start_time_seconds and on (job, instance) adpipe_log_lag_records))";
 
 /// Open errors; each process that keeps the queue shows the same.
 const DLQ_OPEN: &str = "sum(max by (status) (adpipe_dlq_errors{status=~\"pending|retrying|exhausted\"}))";

@@ -10,7 +10,8 @@ pub enum Unit {
     Count,
     /// Time: `7.2 s`, `2 h 5 min`.
     Seconds,
-    /// A part of the whole, 0 to 1: `1.3 %`.
+    /// A part of the whole, 0 to 1: `1.31 %`. With a decimal more than other values, as what is
+    /// just over 1 % should not read as 1 %.
     Share,
     /// So many times: `14.4`.
     Times,
@@ -47,10 +48,13 @@ impl Unit {
         match self {
             Unit::Count => grouped(value),
             Unit::Seconds => humane_duration(language, value),
-            Unit::Share => match language {
-                Language::English => format!("{} %", digits(value * 100.0)),
-                Language::Korean => format!("{}%", digits(value * 100.0)),
-            },
+            Unit::Share => {
+                let percent = shortest(value * 100.0, decimals(value * 100.0) + 1);
+                match language {
+                    Language::English => format!("{percent} %"),
+                    Language::Korean => format!("{percent}%"),
+                }
+            }
             Unit::Times => digits(value),
         }
     }
@@ -80,12 +84,20 @@ fn grouped(value: f64) -> String {
 
 /// As many decimals as tell something: `0.015`, `1.3`, `14.4`, `120`.
 fn digits(value: f64) -> String {
-    let decimals = match value.abs() {
+    shortest(value, decimals(value))
+}
+
+fn decimals(value: f64) -> usize {
+    match value.abs() {
         large if large >= 99.95 => 0,
         small if small >= 0.095 || small == 0.0 => 1,
         tiny if tiny >= 0.0095 => 2,
         _ => 3,
-    };
+    }
+}
+
+/// Without the zeros at its end.
+fn shortest(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
@@ -133,7 +145,8 @@ mod tests {
             (Unit::Count, 1_234_567.8, "1,234,568", "1,234,568"),
             (Unit::Count, -12_345.0, "-12,345", "-12,345"),
             (Unit::Share, 0.01, "1 %", "1%"),
-            (Unit::Share, 0.0131, "1.3 %", "1.3%"),
+            (Unit::Share, 0.0131, "1.31 %", "1.31%"),
+            (Unit::Share, 0.0101, "1.01 %", "1.01%"),
             (Unit::Share, 0.0004, "0.04 %", "0.04%"),
             (Unit::Share, 1.0, "100 %", "100%"),
             (Unit::Times, 14.4, "14.4", "14.4"),

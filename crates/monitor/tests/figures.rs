@@ -346,7 +346,8 @@ fn data_tests_count_by_their_newest_result() {
         }
         // Tests that the project no longer has do not fail for ever.
         let target = Target::new(rig.warehouse.dialect());
-        sources.project = Some(Arc::new(Project::load(&ProjectFiles::embedded(), &target, "").unwrap()));
+        let project = Arc::new(Project::load(&ProjectFiles::embedded(), &target, "").unwrap());
+        sources.project = Some(Arc::new(move || Some(Arc::clone(&project))));
         assert_eq!(readings(&sources, &failing, now), []);
     });
 }
@@ -358,7 +359,8 @@ fn sources_grow_old() {
         let project = Arc::new(Project::load(&ProjectFiles::embedded(), &target, "").unwrap());
         let sources = || {
             let mut sources = rig.sources();
-            sources.project = Some(Arc::clone(&project));
+            let project = Arc::clone(&project);
+            sources.project = Some(Arc::new(move || Some(Arc::clone(&project))));
             sources
         };
         let overdue = over(Signal::SourceOverdue, 0);

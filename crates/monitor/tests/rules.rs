@@ -62,8 +62,8 @@ fn a_table_that_is_right_is_read() {
     let rules = parse(&table(&[])).unwrap();
     let rule = &rules.0[0];
     assert_eq!((rule.name.as_str(), rule.signal, rule.records), ("ErrorRateHigh", Signal::ErrorShare, 1_000));
-    assert_eq!(rule.summary(Language::English, &Labels::new(), 0.0234), "2.3 % over 1 % within 5 min");
-    assert_eq!(rule.summary(Language::Korean, &Labels::new(), 0.0234), "2.3% 1% 5분");
+    assert_eq!(rule.summary(Language::English, &Labels::new(), 0.0234), "2.34 % over 1 % within 5 min");
+    assert_eq!(rule.summary(Language::Korean, &Labels::new(), 0.0234), "2.34% 1% 5분");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn summaries_have_their_labels_and_units() {
             "95 % of the events take up to 7.2 s from the log to the figures, more than 5 s",
         ),
         ("LagGrowing", Labels::new(), 123_456.0, "123,456 more records wait than 10 min ago"),
-        ("DagFailed", labels("dag", "dag_daily_etl"), 2.0, "dag_daily_etl failed 2 times in a row"),
+        ("DagFailed", labels("dag", "dag_daily_etl"), 2.0, "dag_daily_etl failed; runs in a row: 2"),
         (
             "DagMissed",
             labels("dag", "dag_daily_etl"),
@@ -189,5 +189,5 @@ fn summaries_have_their_labels_and_units() {
     assert_eq!(korean, "dag_x 실행이 예정보다 2시간 5분 늦었습니다");
     // A label that a series does not have is seen as missing, not as empty.
     let bare = rules.find("DagFailed").unwrap().summary(Language::English, &Labels::new(), 1.0);
-    assert_eq!(bare, "{dag} failed 1 times in a row");
+    assert_eq!(bare, "{dag} failed; runs in a row: 1");
 }

@@ -91,6 +91,9 @@ impl Entry {
     /// The name under which it is stored and remembered: one for each thing that is told once.
     pub fn name(&self) -> String {
         match self {
+            Entry::Alert(notice) if notice.is_silenced && notice.change == Change::Fired => {
+                file_name(&notice.alert.alert_id, "silenced")
+            }
             Entry::Alert(notice) => name(&notice.alert.alert_id, notice.change),
             Entry::Summary { summary, .. } => summary_name(&summary.day),
         }
@@ -105,13 +108,20 @@ impl Entry {
     }
 }
 
-/// The name of an alert's change. Ids are made of letters, digits and hyphens; whatever else
-/// stands in one is written in hexadecimal, as the name is a file's.
+/// The name of an alert's change. A firing that a silence holds back has a name of its own
+/// (`ID.silenced`): it may be announced again when the silence ends, and must not be taken for
+/// the one that is being settled without a word.
 pub fn name(alert_id: &str, change: Change) -> String {
     let change = match change {
         Change::Fired => "fired",
         Change::Resolved => "resolved",
     };
+    file_name(alert_id, change)
+}
+
+/// Ids are made of letters, digits and hyphens; whatever else stands in one is written in
+/// hexadecimal.
+fn file_name(alert_id: &str, change: &str) -> String {
     let mut name = String::with_capacity(alert_id.len() + 9);
     for byte in alert_id.bytes() {
         match byte {
@@ -130,4 +140,9 @@ pub fn summary_name(day: &str) -> String {
 /// The name of the same alert's firing, of a resolution's name.
 pub fn fired_of(resolved: &str) -> Option<String> {
     resolved.strip_suffix(".resolved").map(|id| format!("{id}.fired"))
+}
+
+/// The name of the same alert's firing as a silence holds it back, of a resolution's name.
+pub fn silenced_of(resolved: &str) -> Option<String> {
+    resolved.strip_suffix(".resolved").map(|id| format!("{id}.silenced"))
 }

@@ -8,7 +8,7 @@ use adpipe_monitor::rules::Severity;
 
 use crate::config::SlackConfig;
 use crate::kind;
-use crate::notice::{Entry, Notice, fired_of};
+use crate::notice::{Entry, Notice, fired_of, silenced_of};
 use crate::spool::Outcome;
 use crate::summary::Summary;
 
@@ -187,36 +187,32 @@ fn units(
     let mut units = Vec::new();
     for (name, entry) in waiting {
         let Entry::Alert(newest) = entry else { continue };
+        if newest.is_silenced && newest.change == Change::Fired {
+            plan.drop(vec![(*name).to_owned()], newest, Outcome::Silenced);
+            continue;
+        }
         let mut names = vec![(*name).to_owned()];
-        let (news, stored_at, fired) = match newest.change {
+        let (news, stored_at) = match newest.change {
             Change::Fired => {
                 let resolved = format!("{}.resolved", name.trim_end_matches(".fired"));
                 if notice(&resolved).is_some() {
                     // Told with its resolution.
                     continue;
                 }
-                (News::Fired, newest.stored_at, None)
+                (News::Fired, newest.stored_at)
             }
             Change::Resolved => match fired_of(name).and_then(|fired| notice(&fired).map(|n| (fired, n))) {
                 Some((fired_name, fired)) => {
                     names.insert(0, fired_name);
-                    (News::Passed, fired.stored_at, Some(fired))
+                    (News::Passed, fired.stored_at)
                 }
-                None => (News::Resolved, newest.stored_at, None),
+                None => (News::Resolved, newest.stored_at),
             },
         };
-        let is_silenced = fired.unwrap_or(newest).is_silenced;
-        // What nobody was told of is not told to be over.
-        let of_fired = match news {
-            News::Resolved => fired_of(name).and_then(|fired| remembered(&fired)),
-            _ => None,
-        };
-        if let Some(outcome @ (Outcome::NotWanted | Outcome::Silenced | Outcome::Dropped)) = of_fired {
+        if news == News::Resolved
+            && let Some(outcome) = untold(name, remembered, &|name| notice(name).is_some())
+        {
             plan.drop(names, newest, outcome);
-            continue;
-        }
-        if is_silenced && news != News::Resolved {
-            plan.drop(names, newest, Outcome::Silenced);
             continue;
         }
         if !config.wants(&newest.alert.rule) {
@@ -239,6 +235,22 @@ fn units(
         }
     }
     units
+}
+
+/// Why nobody was told that it fires, if so: then nobody is told that it is over.
+fn untold(
+    resolved: &str,
+    remembered: &dyn Fn(&str) -> Option<Outcome>,
+    waits: &dyn Fn(&str) -> bool,
+) -> Option<Outcome> {
+    match fired_of(resolved).and_then(|fired| remembered(&fired)) {
+        Some(outcome @ (Outcome::NotWanted | Outcome::Dropped)) => Some(outcome),
+        Some(_) => None,
+        None => {
+            let silenced = silenced_of(resolved)?;
+            (waits(&silenced) || remembered(&silenced).is_some()).then_some(Outcome::Silenced)
+        }
+    }
 }
 
 fn group(kind: String, news: News, units: Vec<Unit>, due: Millis) -> Message {

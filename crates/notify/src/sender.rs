@@ -260,6 +260,10 @@ impl Sender {
     /// Writes into the journal what became of names; kept in memory while that cannot be written,
     /// so that nothing is told again meanwhile.
     fn settle(&mut self, names: &[String], kind: &str, outcome: Outcome, now: Millis) {
+        if let Err(error) = self.spool.settle(names, kind, outcome, now) {
+            self.tell_trouble(&error);
+            self.unsettled.push(Unsettled { names: names.to_vec(), kind: kind.to_owned(), outcome });
+        }
         self.count(
             kind,
             match outcome {
@@ -268,10 +272,6 @@ impl Sender {
                 Outcome::NotWanted | Outcome::Silenced | Outcome::Dropped => "not_wanted",
             },
         );
-        if let Err(error) = self.spool.settle(names, kind, outcome, now) {
-            self.tell_trouble(&error);
-            self.unsettled.push(Unsettled { names: names.to_vec(), kind: kind.to_owned(), outcome });
-        }
         names.iter().for_each(|name| drop(self.known.remove(name)));
     }
 

@@ -212,6 +212,21 @@ fn a_silenced_alert_is_not_told_and_may_be_announced_again() {
 }
 
 #[test]
+fn a_silence_that_ends_while_its_alert_is_being_settled_loses_nothing() {
+    let (slack, folder) = (Slack::start(), tempfile::tempdir().unwrap());
+    let mut running = Running::start(folder.path(), Some(&slack.url()), quick(""));
+    let ids: Vec<String> = (0..200).map(|number| format!("a{number:03}")).collect();
+    for id in &ids {
+        let mut silenced = announcement("DagFailed", id, Change::Fired, Millis::now());
+        silenced.is_silenced = true;
+        running.notifier.announce(&silenced).unwrap();
+        running.fire("DagFailed", id);
+    }
+    let told: Vec<String> = ids.iter().map(|id| format!("{id}.fired.json")).collect();
+    eventually("each is told", || files(folder.path(), "told") == told);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_stops_nobody() {
     let (slack, folder) = (Slack::start(), tempfile::tempdir().unwrap());
     let mut running = Running::start(folder.path(), Some(&slack.url()), quick(""));

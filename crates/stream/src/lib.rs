@@ -15,6 +15,7 @@ mod error_record;
 pub mod housekeeping;
 mod intake;
 pub mod micro_batch;
+pub mod on_the_way;
 pub mod processor;
 mod retries;
 pub mod role_lock;

@@ -1,16 +1,17 @@
 //! The proof that nothing was lost or counted twice: everything is counted again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use adpipe_event::{EventBatch, Millis, Parser, Rules};
-use adpipe_log::{EventLog, LogError, Offset, PartitionRange, Topic, header};
+use adpipe_log::{EventLog, LogError, Offset, PartitionRange, Topic};
 use adpipe_warehouse::audit::{self, CommitRow, Disagreement};
 use adpipe_warehouse::{ArchiveIds, Warehouse, archive, errors};
 
 use crate::StreamError;
 use crate::archived::{ArchivedIds, hours_of};
 use crate::micro_batch::Parsing;
+use crate::on_the_way::{ErrorOffsets, errors_on_the_way};
 
 /// Bytes read from the log at once.
 const READ_BYTES: usize = 4 << 20;
@@ -71,7 +72,8 @@ pub fn verify_with_archive(
     let warehouse = snapshot.as_ref();
     let places = places(log, warehouse)?;
     let commits = audit::commits(warehouse)?;
-    let on_the_way = errors_on_the_way(log, warehouse)?;
+    let is_event_topic = |name: &str| crate::TOPICS.iter().any(|topic| topic.name() == name);
+    let on_the_way = errors_on_the_way(log, warehouse, is_event_topic)?;
     let newest = warehouse.newest_minute()?.unwrap_or_default();
     let floor = archive::minutes_floor(warehouse)?.unwrap_or(Millis(i64::MIN));
     let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64).max(floor);
@@ -118,8 +120,8 @@ impl Place {
         commit.partition == self.range.partition && commit.topic == self.topic.name()
     }
 
-    fn key(&self) -> (Topic, u32) {
-        (self.topic, self.range.partition)
+    fn key(&self) -> (String, u32) {
+        (self.topic.name().to_owned(), self.range.partition)
     }
 }
 
@@ -161,40 +163,6 @@ fn shown(disagreements: Vec<Disagreement>) -> Vec<String> {
             )
         })
         .collect()
-}
-
-type ErrorOffsets = BTreeMap<(Topic, u32), HashSet<u64>>;
-
-/// Offsets of records that the error topic names and the dead-letter queue has yet to store.
-fn errors_on_the_way(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<ErrorOffsets, StreamError> {
-    let mut found = ErrorOffsets::new();
-    let stored = errors::offsets(warehouse)?;
-    for range in log.ranges(Topic::Error)? {
-        let reached = stored.iter().find(|offset| offset.partition == range.partition);
-        let mut next = range.first.max(Offset(reached.map_or(0, |offset| offset.next_offset)));
-        while next < range.next {
-            let batches = log.read(Topic::Error, range.partition, next, READ_BYTES)?;
-            let Some(last) = batches.last() else { break };
-            next = last.next_offset();
-            for record in batches.iter().flat_map(|batch| batch.iter()) {
-                let number = |name| record.headers.text(name).and_then(|text| text.parse::<u64>().ok());
-                let named = record.headers.text(header::ERROR_TOPIC);
-                let topic = crate::TOPICS.into_iter().find(|topic| named == Some(topic.name()));
-                if let (Some(topic), Some(partition), Some(offset)) =
-                    (topic, number(header::ERROR_PARTITION), number(header::ERROR_OFFSET))
-                {
-                    found.entry((topic, partition as u32)).or_default().insert(offset);
-                }
-            }
-        }
-    }
-    // What is delivered twice may be stored and on the way.
-    for ((topic, partition), offsets) in &mut found {
-        errors::positions(warehouse, topic.name(), *partition, 0, |offset| {
-            offsets.remove(&offset);
-        })?;
-    }
-    Ok(found)
 }
 
 fn check(name: &'static str, gaps: Vec<String>, detail: String) -> Check {

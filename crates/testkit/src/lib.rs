@@ -18,6 +18,7 @@ pub mod s3;
 mod server;
 mod skip;
 pub mod slack;
+pub mod texts;
 pub mod venv;
 
 pub use server::get;

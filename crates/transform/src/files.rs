@@ -12,7 +12,7 @@ mod embedded {
 const NOT_SOURCE: [&str; 4] = ["target", "logs", "dbt_packages", "dbt_modules"];
 
 /// A project's files, read once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectFiles {
     /// Where they came from, for people.
     pub location: String,

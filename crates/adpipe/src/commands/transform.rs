@@ -129,7 +129,13 @@ fn project_files(folder: Option<&Path>) -> Result<ProjectFiles, TransformError> 
     }
 }
 
-fn target(config: &Config, warehouse: &dyn Warehouse) -> Target {
+/// The project's files as they are now.
+pub fn files(config: &Config) -> Result<ProjectFiles, TransformError> {
+    project_files(project_folder(config).as_deref())
+}
+
+/// What the project is built for.
+pub fn target(config: &Config, warehouse: &dyn Warehouse) -> Target {
     let mut target = Target::new(warehouse.dialect());
     target.name.clone_from(&config.transform.target);
     target.threads = config.transform.threads as usize;
@@ -138,8 +144,7 @@ fn target(config: &Config, warehouse: &dyn Warehouse) -> Target {
 
 /// The project as it is now.
 pub fn project(config: &Config, warehouse: &dyn Warehouse) -> Result<Project, TransformError> {
-    let files = project_files(project_folder(config).as_deref())?;
-    Project::load(&files, &target(config, warehouse), "")
+    Project::load(&files(config)?, &target(config, warehouse), "")
 }
 
 /// The page of `adpipe transform docs`, of the project as it is now.

@@ -83,7 +83,7 @@ pub(super) fn dag_overdue(sources: &Sources, now: Millis) -> Result<Vec<Reading>
 }
 
 pub(super) fn tests(sources: &Sources) -> Result<Vec<TestStatus>, MonitorError> {
-    Ok(statuses(sources.warehouse.as_ref(), sources.project.as_deref())?)
+    Ok(statuses(sources.warehouse.as_ref(), sources.project().as_deref())?)
 }
 
 pub(super) fn failing_data_tests(sources: &Sources) -> Result<Vec<Reading>, MonitorError> {
@@ -102,7 +102,7 @@ pub(super) fn failing_data_tests(sources: &Sources) -> Result<Vec<Reading>, Moni
 
 /// The sources that have rows and whose age can be an error.
 pub(super) fn source_ages(sources: &Sources, now: Millis) -> Result<Vec<SourceAge>, MonitorError> {
-    let Some(project) = &sources.project else { return Ok(Vec::new()) };
+    let Some(project) = sources.project() else { return Ok(Vec::new()) };
     let memory = Arc::clone(&sources.memory);
     let (ages, is_due) = {
         let mut known = memory.ages();
@@ -113,7 +113,7 @@ pub(super) fn source_ages(sources: &Sources, now: Millis) -> Result<Vec<SourceAg
     if !is_due {
         return ages.ok_or(MonitorError::Later);
     }
-    let (warehouse, project) = (Arc::clone(&sources.warehouse), Arc::clone(project));
+    let (warehouse, project) = (Arc::clone(&sources.warehouse), project);
     let (sender, done) = channel();
     let looked = Arc::clone(&memory);
     let look = move || {

@@ -42,6 +42,9 @@ pub struct Measure {
 /// Tells since when the oldest unsent message waits; none when none does.
 pub type SpoolAge = Arc<dyn Fn() -> Option<Duration> + Send + Sync>;
 
+/// Gives the dbt project as it is now; none while there is none that can be read.
+pub type ProjectNow = Arc<dyn Fn() -> Option<Arc<Project>> + Send + Sync>;
+
 /// Where measurements come from. Clones share what was found before.
 #[derive(Clone)]
 pub struct Sources {
@@ -53,8 +56,8 @@ pub struct Sources {
     pub pulse: Pulse,
     /// The DAGs of this installation.
     pub dags: Dags,
-    /// The dbt project, for its sources' freshness; none when there is no project here.
-    pub project: Option<Arc<Project>>,
+    /// The dbt project, for its tests and its sources' freshness; none where there is no project.
+    pub project: Option<ProjectNow>,
     /// The notifier's spool; none without a notifier.
     pub spool_age: Option<SpoolAge>,
     /// Where this process keeps its data.
@@ -63,6 +66,10 @@ pub struct Sources {
 }
 
 impl Sources {
+    fn project(&self) -> Option<Arc<Project>> {
+        self.project.as_ref().and_then(|project| project())
+    }
+
     /// True now and then: [`crate::history`] has old rows removed then.
     pub(crate) fn retires(&self) -> bool {
         self.memory.retires()

@@ -9,16 +9,13 @@ use serde_json::{Value as Json, json};
 
 use super::{Measure, MonitorError, Sources, commits, single};
 use crate::history;
-use crate::signal::{Reading, Signal};
+use crate::signal::{ERROR_BUDGET, Reading, Signal};
 
 const SQL: &str = include_str!("../../sql/figures.sql");
 const IMPRESSIONS: &str = section(SQL, "impressions");
 const DLQ_COUNTS: &str = section(SQL, "dlq_counts");
 const DLQ_CAUSES: &str = section(SQL, "dlq_causes");
 const DLQ_BEFORE: &str = section(SQL, "dlq_before");
-
-/// Share of errors that an objective of 99.9 % allows.
-const ALLOWED_SHARE: f64 = 0.001;
 
 /// How old a figure "of a window ago" may be beyond that, as with Prometheus.
 const LOOK_BACK_MS: i64 = 300_000;
@@ -110,7 +107,7 @@ pub(super) fn burn_rate(
     }
     // Without a record in the short window nothing burns now.
     let share = long.error_share().unwrap_or(0.0).min(short.error_share().unwrap_or(0.0));
-    Ok(single(share / ALLOWED_SHARE, causes_when(sources, share > 0.0)?))
+    Ok(single(share / ERROR_BUDGET, causes_when(sources, share > 0.0)?))
 }
 
 pub(super) fn stalled(sources: &Sources, now: Millis) -> Result<Vec<Reading>, MonitorError> {

@@ -282,7 +282,8 @@ fn why(blocks: &mut Blocks, notices: &[Notice], style: &Style) {
         for cause in causes(&notice.alert.context) {
             let address = console(style, &format!("/dlq/errors?group={}", cause.fingerprint));
             let count = Unit::Count.humane(style.language, cause.errors as f64);
-            let words = style.text("cause_errors", &[("count", &count)]);
+            let words = if cause.errors == 1 { "cause_error" } else { "cause_errors" };
+            let words = style.text(words, &[("count", &count)]);
             let message = match code(&cause.message, CAUSE_LENGTH) {
                 empty if empty.is_empty() => code(&cause.fingerprint, CAUSE_LENGTH),
                 message => message,

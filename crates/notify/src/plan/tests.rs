@@ -83,7 +83,7 @@ fn a_resolution_is_told_to_those_who_were_told() {
         (None, true),
         (Some(Outcome::Refused), true),
         (Some(Outcome::NotWanted), false),
-        (Some(Outcome::Silenced), false),
+        (Some(Outcome::Dropped), false),
     ] {
         let mut world = world(vec![entry("DagFailed", "a", Resolved, at(0))]);
         world.remembered.extend(remembered.map(|outcome| ("a.fired".to_owned(), outcome)));
@@ -104,9 +104,20 @@ fn what_is_silenced_or_switched_off_is_settled_without_a_word() {
         }
         (name.to_owned(), entry)
     };
-    let (name, plain) = entry("DagFailed", "a", Fired, at(0));
-    let plan = world(vec![silenced(&name, plain)]).plan(at(0));
+    let (_, plain) = entry("DagFailed", "a", Fired, at(0));
+    let fired = silenced("a.silenced", plain);
+    let plan = world(vec![fired.clone()]).plan(at(0));
     assert_eq!(plan.dropped[0].outcome, Outcome::Silenced);
+    // Nobody is told that it is over, whether or not the firing is settled by then.
+    let resolved = entry("DagFailed", "a", Resolved, at(0));
+    let plan = world(vec![fired.clone(), resolved.clone()]).plan(at(10));
+    assert_eq!((plan.messages.len(), plan.dropped.len()), (0, 2));
+    let mut settled = world(vec![resolved]);
+    settled.remembered.push(("a.silenced".to_owned(), Outcome::Silenced));
+    assert_eq!((settled.plan(at(10)).messages.len(), settled.plan(at(10)).dropped.len()), (0, 1));
+    // The silence ended: both wait, and the second is told.
+    let plan = world(vec![fired, entry("DagFailed", "a", Fired, at(0))]).plan(at(10));
+    assert_eq!((plan.messages.len(), plan.dropped[0].names.as_slice()), (1, &["a.silenced".to_owned()][..]));
     // Told to fire, then silenced: that it is over is told.
     let (name, plain) = entry("DagFailed", "a", Resolved, at(0));
     let mut told = world(vec![silenced(&name, plain)]);

@@ -17,7 +17,7 @@ const DAY_MS: i64 = 86_400_000;
 /// How long a name is remembered.
 const KEEP_MS: i64 = 7 * DAY_MS;
 
-/// How long it is remembered that an alert was told to fire, which nobody was told is over.
+/// How long it is remembered that an alert was told to fire, or held back, and is not over.
 const KEEP_FIRED_MS: i64 = 90 * DAY_MS;
 
 /// What became of something to tell.
@@ -32,7 +32,7 @@ pub enum Outcome {
     Refused,
     /// `slack_config.json` does not want it.
     NotWanted,
-    /// Somebody silenced it.
+    /// Somebody silenced it, or that it fired.
     Silenced,
     /// Too many waited, or for too long.
     Dropped,
@@ -164,10 +164,12 @@ impl Journal {
         self.refresh()?;
         let mut lines: Vec<Line> = Vec::new();
         for (name, remembered) in &self.names {
-            let is_open = remembered.outcome == Outcome::Sent
-                && name
-                    .strip_suffix(".fired")
-                    .is_some_and(|id| !self.names.contains_key(&format!("{id}.resolved")));
+            let id = match remembered.outcome {
+                Outcome::Sent => name.strip_suffix(".fired"),
+                Outcome::Silenced => name.strip_suffix(".silenced"),
+                _ => None,
+            };
+            let is_open = id.is_some_and(|id| !self.names.contains_key(&format!("{id}.resolved")));
             let keep = if is_open { KEEP_FIRED_MS } else { KEEP_MS };
             if now.0 - remembered.at <= keep {
                 let line = |at, outcome| Line { at, kind: String::new(), outcome, names: vec![name.clone()] };

@@ -143,18 +143,17 @@ impl Spool {
         Ok(Stored::New)
     }
 
-    /// What became of a name; none while it waits or was never stored. Something silenced may come
-    /// again, not silenced.
+    /// What became of a name; none while it waits or was never stored.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub fn told(&self, name: &str) -> Result<Option<Outcome>, NotifyError> {
         let mut journal = self.journal();
         journal.refresh()?;
-        Ok(journal.outcome(name).filter(|outcome| *outcome != Outcome::Silenced))
+        Ok(journal.outcome(name))
     }
 
-    /// What became of a name, silenced ones included, without looking at the disk.
+    /// What became of a name, without looking at the disk.
     pub fn remembered(&self, name: &str) -> Option<Outcome> {
         self.journal().outcome(name)
     }

@@ -121,11 +121,16 @@ impl Scheduler {
     /// # Errors
     /// When the warehouse cannot go on without somebody's help.
     pub fn run(&mut self, shutdown: &Shutdown) -> Result<(), ScheduleError> {
+        let mut trouble = None;
         let outcome = loop {
             if shutdown.is_triggered() {
                 break Ok(());
             }
-            let pause = match self.tick(Timestamp::now()) {
+            let looked = self.tick(Timestamp::now());
+            if looked.is_ok() && trouble.take().is_some() {
+                tracing::info!("the scheduler goes on");
+            }
+            let pause = match looked {
                 Ok(Tick::Changed) => Duration::ZERO,
                 Ok(Tick::Idle) if !self.config.follows_schedules => break Ok(()),
                 Ok(_) => self.config.poll,
@@ -134,7 +139,12 @@ impl Scheduler {
                     self.config.poll
                 }
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "the scheduler waits");
+                    // Said once, not at every look.
+                    let reason = error.to_string();
+                    if trouble.as_ref() != Some(&reason) {
+                        tracing::warn!("the scheduler waits: {reason}");
+                        trouble = Some(reason);
+                    }
                     self.config.poll
                 }
                 Err(error) => break Err(error),

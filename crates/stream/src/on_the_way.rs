@@ -1,0 +1,53 @@
+//! Errors between their topic and the dead-letter queue: counted already, and not stored yet.
+
+use std::collections::{HashMap, HashSet};
+
+use adpipe_log::{EventLog, Offset, Topic, header};
+use adpipe_warehouse::{Warehouse, errors};
+
+use crate::StreamError;
+
+/// Bytes read from the log at once.
+const READ_BYTES: usize = 4 << 20;
+
+/// Offsets of records in error, by the topic and partition that they came from.
+pub type ErrorOffsets = HashMap<(String, u32), HashSet<u64>>;
+
+/// Records that the error topic names and the dead-letter queue has yet to store; of topics, or
+/// files (`file:PATH`), that are wanted.
+///
+/// # Errors
+/// When log or warehouse cannot be read.
+pub fn errors_on_the_way(
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<ErrorOffsets, StreamError> {
+    let mut found = ErrorOffsets::new();
+    let stored = errors::offsets(warehouse)?;
+    for range in log.ranges(Topic::Error)? {
+        let reached = stored.iter().find(|offset| offset.partition == range.partition);
+        let mut next = range.first.max(Offset(reached.map_or(0, |offset| offset.next_offset)));
+        while next < range.next {
+            let batches = log.read(Topic::Error, range.partition, next, READ_BYTES)?;
+            let Some(last) = batches.last() else { break };
+            next = last.next_offset();
+            for record in batches.iter().flat_map(|batch| batch.iter()) {
+                let number = |name| record.headers.text(name).and_then(|text| text.parse::<u64>().ok());
+                let topic = record.headers.text(header::ERROR_TOPIC).filter(|topic| is_wanted(topic));
+                if let (Some(topic), Some(partition), Some(offset)) =
+                    (topic, number(header::ERROR_PARTITION), number(header::ERROR_OFFSET))
+                {
+                    found.entry((topic.to_owned(), partition as u32)).or_default().insert(offset);
+                }
+            }
+        }
+    }
+    // What is delivered twice may be stored and on the way.
+    for ((topic, partition), offsets) in &mut found {
+        errors::positions(warehouse, topic, *partition, 0, |offset| {
+            offsets.remove(&offset);
+        })?;
+    }
+    Ok(found)
+}
