@@ -5,12 +5,13 @@
 //! `realtime.hours` counts what it took in the same transaction.
 
 use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_warehouse::{StreamWriter, Value, WarehouseError, query_table};
+use adpipe_warehouse::{StreamWriter, Value, Warehouse, WarehouseError, query_table};
 
 use crate::BatchError;
 use crate::archive::Archive;
@@ -31,7 +32,7 @@ pub(crate) fn fill(window: Duration, place: Place<'_>, shutdown: &Shutdown) -> R
     let kept_since = Millis(newest.0 - window.as_millis() as i64).floor_hour();
     let cold = query_table(place.warehouse, COLD_HOURS, &[kept_since.to_string().into()])?;
     // By part: a part holds several hours, and is read once for all of them.
-    let mut parts: Vec<(String, Vec<Millis>)> = Vec::new();
+    let mut parts: Vec<PartHours> = Vec::new();
     for row in &cold.rows {
         let Some(hour) = row[1].as_str().and_then(Millis::parse_sql) else { continue };
         let path = row[0].to_string();
@@ -43,41 +44,70 @@ pub(crate) fn fill(window: Duration, place: Place<'_>, shutdown: &Shutdown) -> R
     if parts.is_empty() {
         return Ok(0);
     }
-    let mut writer = place.warehouse.stream_writer()?;
-    let mut made_hot = 0;
-    for (path, hours) in &parts {
-        if shutdown.is_triggered() {
-            return Ok(made_hot);
-        }
-        made_hot += fill_from(place.archive, writer.as_mut(), path, hours)?;
-    }
-    Ok(made_hot)
+    let (sender, decoded) = sync_channel(1);
+    std::thread::scope(|scope| {
+        let parts = &parts;
+        let reading = std::thread::Builder::new()
+            .name("etl-hot".to_owned())
+            .spawn_scoped(scope, move || decode(place.archive, parts, &sender))
+            .map_err(|error| BatchError::Thread(error.to_string()))?;
+        let outcome = insert_all(place.warehouse, parts, &decoded, shutdown);
+        // Ends the reading.
+        drop(decoded);
+        let read = reading.join();
+        let made_hot = outcome?;
+        read.map_err(|_| BatchError::Thread("a thread panicked; please report this".to_owned()))??;
+        Ok(made_hot)
+    })
 }
 
-/// Fills in some hours of a part, in the order of time.
-fn fill_from(
+/// Hours of a part that are to be filled in, in the order of time.
+type PartHours = (String, Vec<Millis>);
+
+/// Decodes the next events while the last ones are being inserted: gives them with the index of
+/// their part, until nobody takes them any more.
+fn decode(
     archive: &Archive,
-    writer: &mut dyn StreamWriter,
-    path: &str,
-    hours: &[Millis],
+    parts: &[PartHours],
+    decoded: &SyncSender<(usize, EventBatch)>,
+) -> Result<(), BatchError> {
+    for (index, (path, hours)) in parts.iter().enumerate() {
+        let (Some(first), Some(last)) = (hours.first(), hours.last()) else { continue };
+        let times = *first..Millis(last.0 + HOUR_MS);
+        let mut is_wanted = true;
+        let read = archive.events(path, Some(times), |events| {
+            is_wanted = is_wanted && decoded.send((index, events)).is_ok();
+        });
+        read.map_err(|error| BatchError::archive(archive.location(), error))?;
+        if !is_wanted {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn insert_all(
+    warehouse: &dyn Warehouse,
+    parts: &[PartHours],
+    decoded: &Receiver<(usize, EventBatch)>,
+    shutdown: &Shutdown,
 ) -> Result<u64, BatchError> {
-    let (Some(first), Some(last)) = (hours.first(), hours.last()) else { return Ok(0) };
-    let times = *first..Millis(last.0 + HOUR_MS);
-    let mut outcome: Result<u64, WarehouseError> = Ok(0);
-    let read = archive.events(path, Some(times), |events| {
-        for hour in hours {
+    let mut writer = warehouse.stream_writer()?;
+    let mut made_hot = 0;
+    while let Ok((part, events)) = decoded.recv() {
+        for hour in &parts[part].1 {
             let start = events.event_times().partition_point(|time| time < hour);
             let end = events.event_times().partition_point(|time| time.0 < hour.0 + HOUR_MS);
             for start in (start..end).step_by(EVENTS_A_COMMIT) {
-                if let Ok(so_far) = outcome {
-                    let rows = start..end.min(start + EVENTS_A_COMMIT);
-                    outcome = insert(writer, &events, &rows, *hour).map(|rows| so_far + rows);
+                if shutdown.is_triggered() {
+                    return Ok(made_hot);
                 }
+                let rows = start..end.min(start + EVENTS_A_COMMIT);
+                made_hot += insert(writer.as_mut(), &events, &rows, *hour)?;
             }
         }
-    });
-    read.map_err(|error| BatchError::archive(archive.location(), error))?;
-    Ok(outcome?)
+    }
+    Ok(made_hot)
 }
 
 fn insert(

@@ -8,6 +8,9 @@ use adpipe_warehouse::{Counts, IdKey};
 use crate::chunks::{Chunk, ChunkKind};
 use crate::files::{Tail, TailOutcome};
 
+/// An event with its required fields has no fewer bytes.
+const LEAST_EVENT_BYTES: usize = 32;
+
 /// A record that is no event.
 #[derive(Debug)]
 pub struct FailedRecord {
@@ -87,6 +90,9 @@ fn lines(
     now: Millis,
 ) {
     parsed.rows = memchr::memchr_iter(b'\n', &chunk.data).count() as u64;
+    // Not for more rows than there can be events: a piece of line ends alone has a million.
+    parsed.events =
+        EventBatch::with_capacity((parsed.rows as usize).min(chunk.data.len() / LEAST_EVENT_BYTES));
     // Lines are split as in NDJSON: the header of CSV was read before.
     let mut reader = RecordReader::new(chunk.data.as_slice(), Format::Ndjson, max_record_bytes);
     let mut last = None;

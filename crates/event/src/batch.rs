@@ -1,9 +1,14 @@
 //! Events as columns.
 
+use std::ops::Range;
+
 use crate::{Event, Millis};
 
 /// Stands for "no value" in the number columns; valid numbers are >= -1.
 const NO_VALUE: i32 = i32::MIN;
+
+/// What a text of an event usually has at most: hashes in hexadecimal have eight.
+const USUAL_TEXT_BYTES: usize = 10;
 
 /// Texts one behind the other.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +18,10 @@ struct TextColumn {
 }
 
 impl TextColumn {
+    fn with_capacity(texts: usize) -> TextColumn {
+        TextColumn { text: String::with_capacity(texts * USUAL_TEXT_BYTES), ends: Vec::with_capacity(texts) }
+    }
+
     fn push(&mut self, value: &str) {
         self.text.push_str(value);
         self.ends.push(self.text.len() as u32);
@@ -21,6 +30,14 @@ impl TextColumn {
     fn get(&self, index: usize) -> &str {
         let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
         &self.text[start..self.ends[index] as usize]
+    }
+
+    fn append_to(&self, rows: Range<usize>, text: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        let start = if rows.start == 0 { 0 } else { self.ends[rows.start - 1] as usize };
+        let end = if rows.is_empty() { start } else { self.ends[rows.end - 1] as usize };
+        let base = text.len();
+        text.extend_from_slice(&self.text.as_bytes()[start..end]);
+        ends.extend(self.ends[rows].iter().map(|end| base + *end as usize - start));
     }
 
     fn clear(&mut self) {
@@ -52,6 +69,20 @@ impl EventBatch {
     /// An empty batch.
     pub fn new() -> EventBatch {
         EventBatch::default()
+    }
+
+    /// An empty batch with room for so many events of usual size.
+    pub fn with_capacity(events: usize) -> EventBatch {
+        EventBatch {
+            ids: TextColumn::with_capacity(events),
+            clicks: Vec::with_capacity(events),
+            event_times: Vec::with_capacity(events),
+            banner_pos: Vec::with_capacity(events),
+            device_types: Vec::with_capacity(events),
+            device_conn_types: Vec::with_capacity(events),
+            texts: std::array::from_fn(|_| TextColumn::with_capacity(events)),
+            ints: std::array::from_fn(|_| Vec::with_capacity(events)),
+        }
     }
 
     /// Adds an event at the end.
@@ -152,6 +183,16 @@ impl EventBatch {
     /// A text field; columns in the order of [`crate::TEXT_FIELDS`].
     pub fn text(&self, column: usize, index: usize) -> &str {
         self.texts[column].get(index)
+    }
+
+    /// Appends the ids of these rows to `text`, each one's end to `ends`.
+    pub fn append_ids(&self, rows: Range<usize>, text: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        self.ids.append_to(rows, text, ends);
+    }
+
+    /// Appends a text field of these rows to `text`, each one's end to `ends`.
+    pub fn append_texts(&self, column: usize, rows: Range<usize>, text: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        self.texts[column].append_to(rows, text, ends);
     }
 
     /// An optional number; columns in the order of [`crate::INT_FIELDS`].

@@ -120,7 +120,8 @@ pub(crate) fn fields<'a>(
 ) -> Result<Fields<'a>, EventError> {
     let text = std::str::from_utf8(line)
         .map_err(|error| EventError::parse(format!("not valid UTF-8 at byte {}", error.valid_up_to())))?;
-    let mut fields = Fields { values: [const { RawValue::Absent }; FIELD_COUNT], unknown: columns.unknown };
+    let mut fields = Fields::of(line);
+    fields.unknown = columns.unknown;
     let mut cells = 0;
     each_cell(text, rewritten, |cell, _| {
         if let Some(Some(index)) = columns.fields.get(cells) {
@@ -169,7 +170,7 @@ fn each_cell<'a>(
             on_cell(cell, rewritten);
             end
         } else {
-            let end = memchr::memchr(b',', &bytes[start..]).map_or(bytes.len(), |length| start + length);
+            let end = next_comma(bytes, start);
             let cell = &line[start..end];
             on_cell(if cell.is_empty() { RawValue::Absent } else { RawValue::Cell(cell) }, rewritten);
             end
@@ -179,6 +180,25 @@ fn each_cell<'a>(
         }
         start = end + 1;
     }
+}
+
+/// Where the next comma is, or the end. Cells have a few bytes: looking at eight at once, in place,
+/// takes a third of the time of a call of memchr for each.
+fn next_comma(bytes: &[u8], start: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut at = start;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        // A byte that is a comma becomes zero. The lowest of the bits that are set then belongs to
+        // the first zero; those above it may be wrong.
+        let other = u64::from_le_bytes(*eight) ^ (ONES * u64::from(b','));
+        let zeros = other.wrapping_sub(ONES) & !other & (ONES << 7);
+        if zeros != 0 {
+            return at + zeros.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = bytes[at..].iter().position(|byte| *byte == b',');
+    rest.map_or(bytes.len(), |length| at + length)
 }
 
 /// A cell that begins with a quote at `start`, and where it ends (at a comma or the line's end).

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::EventError;
 use crate::parser::Fields;
-use crate::validate::{FIELD_COUNT, RawValue, field_index};
+use crate::validate::{RawValue, field_index};
 
 /// How deep a record may be nested, its own braces included.
 const DEEPEST: u32 = 64;
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, rewritten: &mut String) -> Result<Fields<'a>, EventError> {
-        let mut fields = Fields { values: [const { RawValue::Absent }; FIELD_COUNT], unknown: 0 };
+        let mut fields = Fields::of(self.bytes);
         self.at += 1;
         self.skip_space();
         if self.peek() == Some(b'}') {

@@ -39,6 +39,27 @@ pub struct Parser {
 pub(crate) struct Fields<'a> {
     pub values: [RawValue<'a>; FIELD_COUNT],
     pub unknown: u32,
+    /// Whether the whole record is printable ASCII: then so is every text that stands in it as it
+    /// is, and need not be looked at by itself.
+    pub is_plain: bool,
+}
+
+impl Fields<'_> {
+    /// None yet, of this record.
+    pub fn of(record: &[u8]) -> Self {
+        Fields { values: [const { RawValue::Absent }; FIELD_COUNT], unknown: 0, is_plain: is_plain(record) }
+    }
+
+    /// Whether the field's text is printable ASCII for certain.
+    pub fn has_plain(&self, field: usize) -> bool {
+        self.is_plain && !matches!(self.values[field], RawValue::RewrittenText(_))
+    }
+}
+
+/// Whether all is printable ASCII.
+pub(crate) fn is_plain(text: &[u8]) -> bool {
+    // A greatest byte is found sixteen at a time, a byte that is out of range one at a time.
+    text.iter().fold(0, |most: u8, byte| most.max(byte.wrapping_sub(b' '))) <= b'~' - b' '
 }
 
 impl Parser {

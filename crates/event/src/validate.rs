@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::quoted;
-use crate::parser::{Fields, Parsed, Rules};
+use crate::parser::{Fields, Parsed, Rules, is_plain};
 use crate::time::parse_time;
 use crate::{ErrorType, Event, EventError, INT_FIELDS, Millis, TEXT_FIELDS, Warnings};
 
@@ -84,6 +84,7 @@ enum Resolved<'a> {
 }
 
 impl<'a> Resolved<'a> {
+    #[inline]
     fn of(value: &RawValue<'a>, rewritten: &'a str) -> Resolved<'a> {
         match value {
             RawValue::Absent => Resolved::Absent,
@@ -116,7 +117,7 @@ pub(crate) fn validate<'a>(
 ) -> Result<Parsed<'a>, EventError> {
     let value = |index: usize| Resolved::of(&fields.values[index], rewritten);
 
-    let (id, float_id) = check_id(value(ID))?;
+    let (id, float_id) = check_id(value(ID), fields.has_plain(ID))?;
     let click = check_click(value(CLICK))?;
     let event_time = check_times(value(HOUR), value(EVENT_TIME))?;
     let banner_pos = check_code("banner_pos", value(BANNER_POS))?;
@@ -124,7 +125,8 @@ pub(crate) fn validate<'a>(
     let device_conn_type = check_code("device_conn_type", value(DEVICE_CONN_TYPE))?;
     let mut texts = [""; TEXT_FIELDS.len()];
     for (index, text) in texts.iter_mut().enumerate() {
-        *text = check_text(TEXT_FIELDS[index], value(FIRST_TEXT + index))?;
+        let field = FIRST_TEXT + index;
+        *text = check_text(TEXT_FIELDS[index], value(field), fields.has_plain(field))?;
     }
     let mut ints = [None; INT_FIELDS.len()];
     for (index, int) in ints.iter_mut().enumerate() {
@@ -145,13 +147,13 @@ fn wrong_type(field: &'static str, found: &Resolved<'_>, wanted: &str) -> EventE
 }
 
 /// The id and whether it is a number in float notation.
-fn check_id(value: Resolved<'_>) -> Result<(&str, bool), EventError> {
+fn check_id(value: Resolved<'_>, has_plain: bool) -> Result<(&str, bool), EventError> {
     let id = match value {
         Resolved::Absent => return Err(missing("id")),
         Resolved::Other(_) => return Err(wrong_type("id", &value, "a string or a number")),
         Resolved::Text(id) | Resolved::Number(id) | Resolved::Cell(id) => id,
     };
-    let printable = id.bytes().fold(true, |so_far, byte| so_far & (b' '..=b'~').contains(&byte));
+    let printable = has_plain || is_plain(id.as_bytes());
     let padded = id.starts_with(' ') || id.ends_with(' ');
     if id.is_empty() || id.len() > LONGEST_ID || !printable || padded {
         return Err(EventError::validation(
@@ -188,7 +190,35 @@ fn whole_number<'a>(field: &'static str, value: &Resolved<'a>) -> Result<&'a str
     Ok(token)
 }
 
+/// A number of up to 18 digits, which cannot overflow; none for whatever else.
+#[inline]
+fn short_number(token: &[u8]) -> Option<i64> {
+    let (sign, digits) = match token {
+        [b'-', digits @ ..] => (-1, digits),
+        digits => (1, digits),
+    };
+    if !(1..=18).contains(&digits.len()) {
+        return None;
+    }
+    let mut number = 0;
+    for digit in digits {
+        let value = digit.wrapping_sub(b'0');
+        if value > 9 {
+            return None;
+        }
+        number = number * 10 + i64::from(value);
+    }
+    Some(sign * number)
+}
+
+#[inline]
 fn ranged(field: &'static str, value: &Resolved<'_>, least: i64, most: i64) -> Result<i64, EventError> {
+    if let Resolved::Number(token) | Resolved::Cell(token) = value
+        && let Some(number) = short_number(token.as_bytes())
+        && (least..=most).contains(&number)
+    {
+        return Ok(number);
+    }
     let token = whole_number(field, value)?;
     // Digits that do not fit 64 bits are out of every range.
     match token.parse::<i64>() {
@@ -215,7 +245,7 @@ fn check_int(field: &'static str, value: Resolved<'_>) -> Result<Option<i32>, Ev
     ranged(field, &value, -1, i64::from(i32::MAX)).map(|number| Some(number as i32))
 }
 
-fn check_text<'a>(field: &'static str, value: Resolved<'a>) -> Result<&'a str, EventError> {
+fn check_text<'a>(field: &'static str, value: Resolved<'a>, has_plain: bool) -> Result<&'a str, EventError> {
     let text = match value {
         Resolved::Text(text) | Resolved::Cell(text) => text,
         Resolved::Absent => return Err(missing(field)),
@@ -229,8 +259,7 @@ fn check_text<'a>(field: &'static str, value: Resolved<'a>) -> Result<&'a str, E
             format!("{field} has {} characters and may have 1 to {LONGEST_TEXT}", text.chars().count()),
         ));
     }
-    let plain = text.bytes().fold(true, |so_far, byte| so_far & (b' '..=b'~').contains(&byte));
-    if !plain && text.chars().any(char::is_control) {
+    if !has_plain && !is_plain(text.as_bytes()) && text.chars().any(char::is_control) {
         return Err(EventError::validation(
             field,
             format!("{field} {} holds a control character", quoted(text)),

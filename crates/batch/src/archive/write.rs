@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::BufWriter;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -196,27 +197,36 @@ fn encode(
 
 type RowGroup<'a> = SerializedRowGroupWriter<'a, File>;
 
+/// Rows that lie one behind the other in a batch: input that is sorted by time, as raw files mostly
+/// are, is few of these, and a column of each is copied at once.
+struct Run<'a> {
+    batch: &'a EventBatch,
+    rows: Range<usize>,
+}
+
+fn runs<'a>(batches: &[&'a EventBatch], order: &[(u32, u32)]) -> Vec<Run<'a>> {
+    order
+        .chunk_by(|before, row| before.0 == row.0 && before.1 + 1 == row.1)
+        .map(|run| {
+            let (batch, first) = run[0];
+            Run { batch: batches[batch as usize], rows: first as usize..first as usize + run.len() }
+        })
+        .collect()
+}
+
 fn write_row_group(
     group: &mut RowGroup<'_>,
     batches: &[&EventBatch],
-    rows: &[(u32, u32)],
+    order: &[(u32, u32)],
 ) -> Result<(), ParquetError> {
-    let at = |(batch, index): (u32, u32)| (batches[batch as usize], index as usize);
-    let mut texts: Vec<ByteArray> = Vec::with_capacity(rows.len());
-    let mut numbers: Vec<i32> = Vec::with_capacity(rows.len());
+    let runs = runs(batches, order);
+    let mut texts: Vec<ByteArray> = Vec::with_capacity(order.len());
+    let mut numbers: Vec<i32> = Vec::with_capacity(order.len());
 
-    gather_texts(&mut texts, rows, |row| {
-        let (batch, index) = at(row);
-        batch.id(index)
-    });
+    gather_texts(&mut texts, &runs, |run, text, ends| run.batch.append_ids(run.rows.clone(), text, ends));
     write_column::<ByteArrayType>(group, &texts, None)?;
-    let times: Vec<i64> = rows
-        .iter()
-        .map(|row| {
-            let (batch, index) = at(*row);
-            batch.event_time(index).0
-        })
-        .collect();
+    let times = runs.iter().flat_map(|run| &run.batch.event_times()[run.rows.clone()]);
+    let times: Vec<i64> = times.map(|time| time.0).collect();
     write_column::<Int64Type>(group, &times, None)?;
     drop(times);
     let codes: [fn(&EventBatch, usize) -> u8; 4] = [
@@ -227,28 +237,27 @@ fn write_row_group(
     ];
     for code in codes {
         numbers.clear();
-        numbers.extend(rows.iter().map(|row| {
-            let (batch, index) = at(*row);
-            i32::from(code(batch, index))
-        }));
+        for run in &runs {
+            numbers.extend(run.rows.clone().map(|index| i32::from(code(run.batch, index))));
+        }
         write_column::<Int32Type>(group, &numbers, None)?;
     }
     for column in 0..TEXT_FIELDS.len() {
-        gather_texts(&mut texts, rows, |row| {
-            let (batch, index) = at(row);
-            batch.text(column, index)
+        gather_texts(&mut texts, &runs, |run, text, ends| {
+            run.batch.append_texts(column, run.rows.clone(), text, ends);
         });
         write_column::<ByteArrayType>(group, &texts, None)?;
     }
-    let mut levels: Vec<i16> = Vec::with_capacity(rows.len());
+    let mut levels: Vec<i16> = Vec::with_capacity(order.len());
     for column in 0..INT_FIELDS.len() {
         numbers.clear();
         levels.clear();
-        for row in rows {
-            let (batch, index) = at(*row);
-            let number = batch.int(column, index);
-            levels.push(i16::from(number.is_some()));
-            numbers.extend(number);
+        for run in &runs {
+            for index in run.rows.clone() {
+                let number = run.batch.int(column, index);
+                levels.push(i16::from(number.is_some()));
+                numbers.extend(number);
+            }
         }
         write_column::<Int32Type>(group, &numbers, Some(&levels))?;
     }
@@ -256,13 +265,15 @@ fn write_row_group(
 }
 
 /// The texts of one column, all in one buffer.
-fn gather_texts<'a>(texts: &mut Vec<ByteArray>, rows: &[(u32, u32)], text: impl Fn((u32, u32)) -> &'a str) {
-    let mut buffer = Vec::with_capacity(rows.len() * 10);
-    let mut ends = Vec::with_capacity(rows.len());
-    for row in rows {
-        buffer.extend_from_slice(text(*row).as_bytes());
-        ends.push(buffer.len());
-    }
+fn gather_texts(
+    texts: &mut Vec<ByteArray>,
+    runs: &[Run<'_>],
+    append: impl Fn(&Run<'_>, &mut Vec<u8>, &mut Vec<usize>),
+) {
+    let rows = runs.iter().map(|run| run.rows.len()).sum();
+    let mut buffer = Vec::with_capacity(rows * 10);
+    let mut ends = Vec::with_capacity(rows);
+    runs.iter().for_each(|run| append(run, &mut buffer, &mut ends));
     let buffer = Bytes::from(buffer);
     texts.clear();
     let mut start = 0;
