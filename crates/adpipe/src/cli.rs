@@ -201,7 +201,8 @@ Examples:
   adpipe bench                  all of it, about a minute
   adpipe bench --rows 4000000   more rows
   adpipe bench parse stream     only these
-  adpipe bench stream --warehouse postgres://me@localhost/empty")]
+  adpipe bench stream --warehouse postgres://me@localhost/empty
+  adpipe bench etl --rows 4000000 --python venv/bin/python")]
     Bench(BenchArgs),
 
     /// Print a completion script for your shell
@@ -654,6 +655,10 @@ pub struct BenchArgs {
     #[arg(long, value_name = "URL")]
     pub warehouse: Option<String>,
 
+    /// Give DuckDB and Polars the same file as etl, with this Python that has their packages
+    #[arg(long, value_name = "FILE")]
+    pub python: Option<PathBuf>,
+
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -671,7 +676,7 @@ pub enum BenchKind {
     Stream,
     /// From append to commit at a fixed rate
     Latency,
-    /// Files into the archive; DuckDB and Polars beside it, where ADPIPE_BENCH_PYTHON has them
+    /// Files into the archive; DuckDB and Polars beside it, with --python
     Etl,
     /// All marts over the metrics of 40 million events
     Transform,

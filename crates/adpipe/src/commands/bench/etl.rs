@@ -1,6 +1,6 @@
 //! Batch, and beside it DuckDB and Polars on the same file when they are there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use adpipe_batch::{EtlConfig, Place, Progress};
@@ -18,10 +18,6 @@ const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Days of the file, as many as Avazu's has.
 const DAYS: i64 = 10;
-
-/// A Python that has duckdb and polars; without it, they are looked for where our tests put them.
-const PYTHON_VARIABLE: &str = "ADPIPE_BENCH_PYTHON";
-const PYTHON_OF_TESTS: &str = ".cache/adpipe/venvs/archive-readers/bin/python";
 
 /// What the peers do: the same columns, deduplicated by hour and id, into zstd Parquet. They do
 /// not validate, and make no figures.
@@ -44,14 +40,17 @@ version = polars.__version__",
     ),
 ];
 
-/// CSV to archive and figures; then the peers.
-pub fn etl(config: &Config, rows: u64) -> anyhow::Result<Vec<Figure>> {
+/// CSV to archive and figures; then the peers, as far as this Python has them.
+pub fn etl(config: &Config, rows: u64, python: Option<&Path>) -> anyhow::Result<Vec<Figure>> {
     let scratch = Scratch::new("etl", config)?;
     let source = scratch.folder().join("events.csv");
     generate(&source, rows)?;
     let mut figures = vec![ours(&scratch, &source)?];
     for (name, work) in PEERS {
-        figures.extend(peer(name, work, &source, rows, &figures[0])?);
+        match python {
+            Some(python) => figures.extend(peer(name, work, python, &source, &figures[0])?),
+            None => eprintln!("{name} is left out: name a Python that has it with --python"),
+        }
     }
     Ok(figures)
 }
@@ -117,27 +116,20 @@ fn ours(scratch: &Scratch, source: &Path) -> anyhow::Result<Figure> {
     Ok(figure)
 }
 
-/// The Python of the peers, when there is one.
-fn python() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os(PYTHON_VARIABLE) {
-        return Some(PathBuf::from(named));
-    }
-    let home = std::env::var_os("HOME").map(PathBuf::from)?;
-    Some(home.join(PYTHON_OF_TESTS)).filter(|path| path.exists())
-}
-
-fn peer(name: &str, work: &str, source: &Path, rows: u64, ours: &Figure) -> anyhow::Result<Option<Figure>> {
-    let Some(python) = python() else {
-        eprintln!("{name} is left out: set {PYTHON_VARIABLE} to a Python that has it");
-        return Ok(None);
-    };
+fn peer(
+    name: &str,
+    work: &str,
+    python: &Path,
+    source: &Path,
+    ours: &Figure,
+) -> anyhow::Result<Option<Figure>> {
     let target = source.with_extension("peer.parquet");
     let script = format!(
         "import json, resource, sys, time\nsource, target = sys.argv[1:]\nbegan = time.monotonic()\n{work}\n\
          used = resource.getrusage(resource.RUSAGE_SELF)\n\
          print(json.dumps([time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, rows, version]))"
     );
-    let output = Command::new(&python)
+    let output = Command::new(python)
         .arg("-c")
         .arg(script)
         .args([source, &target])
@@ -158,10 +150,10 @@ fn peer(name: &str, work: &str, source: &Path, rows: u64, ours: &Figure) -> anyh
     let answer = said.trim_end().rsplit(['\n', '\r']).next().unwrap_or_default();
     let (seconds, cpu_seconds, peak_mb, kept, version): (f64, f64, f64, u64, String) =
         serde_json::from_str(answer).context("the peer's answer cannot be read")?;
-    let speed = rows as f64 / seconds.max(1e-9);
+    let speed = ours.events as f64 / seconds.max(1e-9);
     Ok(Some(Figure {
         work: format!("{name} {version}: CSV → Parquet, dedup"),
-        events: rows,
+        events: ours.events,
         seconds,
         cpu_seconds,
         peak_mb,

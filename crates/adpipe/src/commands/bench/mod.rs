@@ -43,7 +43,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
             BenchKind::Transform => figures.extend(transform::transform(&config)?),
             BenchKind::Latency => figures.push(stages::latency(&config, args.rate)?),
             BenchKind::Scrape => figures.extend(scrape::scrape(&config, args.rows)?),
-            BenchKind::Etl => figures.extend(etl::etl(&embedded, args.rows)?),
+            BenchKind::Etl => figures.extend(etl::etl(&embedded, args.rows, args.python.as_deref())?),
         }
     }
     print(&figures, args.json)
