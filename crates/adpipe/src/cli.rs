@@ -202,7 +202,8 @@ Examples:
   adpipe bench --rows 4000000   more rows
   adpipe bench parse stream     only these
   adpipe bench stream --warehouse postgres://me@localhost/empty
-  adpipe bench etl --rows 4000000 --python venv/bin/python")]
+  adpipe bench etl --rows 4000000 --python venv/bin/python
+  adpipe bench dlq              a million errors, some minutes")]
     Bench(BenchArgs),
 
     /// Print a completion script for your shell
@@ -300,7 +301,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: Option<u32>,
 
-    /// Share of broken records of every type, 0 to 1
+    /// Share of broken records, 0 to 1; they take turns through all error types
     #[arg(long, default_value_t = 0.0, value_name = "P")]
     pub bad: f64,
 
@@ -650,7 +651,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub rate: u32,
 
-    /// Measure stream, latency and transform with this PostgreSQL database, which must be empty and keeps
+    /// Measure stream, latency, transform and dlq with this PostgreSQL database, which must be empty and keeps
     /// what is written
     #[arg(long, value_name = "URL")]
     pub warehouse: Option<String>,
@@ -680,6 +681,9 @@ pub enum BenchKind {
     Etl,
     /// All marts over the metrics of 40 million events
     Transform,
+    /// As many errors as --rows says: stored, searched, and repaired by one edit; only when it is
+    /// named
+    Dlq,
     /// The stream processor with and without somebody who scrapes /metrics; only when it is named
     Scrape,
 }

@@ -38,10 +38,6 @@ fn days(answer: &str) -> Vec<Value> {
 
 /// A Python that has both; none when it cannot be had, see [`adpipe_testkit::skip`].
 fn python(test: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("ADPIPE_BENCH_PYTHON").map(PathBuf::from).filter(|path| path.exists());
-    if named.is_some() {
-        return named;
-    }
     let pins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/requirements-archive-readers.txt");
     match adpipe_testkit::venv::environment("archive-readers", &pins) {
         Ok(bin) => Some(bin.join("python")),
@@ -86,6 +82,19 @@ fn duckdb_and_polars_get_the_same_sums() {
     assert_eq!(found[1], Value::Array(days), "Polars");
     let events = folder.row("select sum(impressions) as n from realtime.metrics_hourly")["n"].clone();
     assert_eq!(found[2][0][0], events, "every id once");
+}
+
+#[test]
+fn the_benchmark_gives_both_the_same_file() {
+    let Some(python) = python("the_benchmark_gives_both_the_same_file") else { return };
+    let folder = Folder::new();
+    let python = python.to_str().unwrap();
+    let table = folder.run(&["bench", "etl", "--rows", "20000", "--python", python, "--json"]);
+    let figures: Value = serde_json::from_str(&table).unwrap();
+    let works: Vec<&str> =
+        figures.as_array().unwrap().iter().map(|row| row["work"].as_str().unwrap()).collect();
+    assert_eq!(works.len(), 3, "{works:?}");
+    assert!(works[1].starts_with("DuckDB") && works[2].starts_with("Polars"), "{works:?}");
 }
 
 /// By Polars alone: DuckDB would have to download its extension for S3.

@@ -176,7 +176,7 @@ fn operations_are_clicked_through() {
 
     // Every page says that something critical fires, and leads to it.
     browser.open(&format!("{home}/"));
-    browser.wait_for_text("#firing", "3.4 % of the records are in error");
+    browser.wait_for_text("#firing", "3.42 % of the records are in error");
     browser.click("#firing a");
     browser.wait_for_text("#alerts", "ErrorRateHigh");
     browser.wait_for("document.querySelectorAll('#alerts > li').length === 4");

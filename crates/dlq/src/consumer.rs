@@ -149,7 +149,8 @@ pub(crate) fn insert_new(
         for (failure, id) in failures.iter().zip(&ids) {
             statuses.push(push_row(dlq, failure, id, &mut params));
         }
-        let table = transaction.query(&insert_statement(failures.len()), &params)?;
+        let statement = insert_statement(failures.len(), dlq.is_postgres());
+        let table = transaction.query(&statement, &params)?;
         let is_new: HashSet<&str> = table.rows.iter().filter_map(|row| row[0].as_str()).collect();
         for ((failure, id), status) in failures.iter().zip(&ids).zip(statuses) {
             if is_new.contains(id.as_str()) {
@@ -162,10 +163,11 @@ pub(crate) fn insert_new(
     Ok(inserted)
 }
 
-fn insert_statement(rows: usize) -> String {
+fn insert_statement(rows: usize, is_postgres: bool) -> String {
+    // To SQLite `$7` is a name, and it looks for the name of each of a thousand among all others.
+    let place = |number: usize| if is_postgres { format!("${number}") } else { "?".to_owned() };
     let row = |row: usize| {
-        let places: Vec<String> =
-            (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
+        let places: Vec<String> = (1..=COLUMNS).map(|column| place(row * COLUMNS + column)).collect();
         format!("({})", places.join(", "))
     };
     let rows: Vec<String> = (0..rows).map(row).collect();

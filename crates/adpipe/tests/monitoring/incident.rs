@@ -156,8 +156,8 @@ impl Pipeline {
         assert_eq!(output.status.code(), Some(1), "adpipe {arguments:?}: {}", shown(&output));
     }
 
-    /// 1,000 records a second, with this share of each of four types broken. Each seed has events
-    /// of its own: the same ones again would be duplicates.
+    /// 1,000 records a second, of which this share is broken. Each seed has events of its own: the
+    /// same ones again would be duplicates.
     fn traffic(&self, seed: &str, bad: &str) -> [Killed; 2] {
         let mut source = self
             .adpipe(&["generate", "--rate", "1000", "--seed", seed, "--bad", bad])
@@ -247,7 +247,7 @@ fn an_incident_is_told_once_by_both_ways() {
     assert_eq!(list(&ways.prometheus), []);
 
     // Errors at 5 %.
-    drop(std::mem::replace(&mut traffic, pipeline.traffic("2", "0.0125")));
+    drop(std::mem::replace(&mut traffic, pipeline.traffic("2", "0.05")));
     ways.wait_for("errors at 5 %", "ErrorRateHigh", false);
     ways.wait_for("errors at 5 %", "DlqExhausted", false);
     // adpipe tells each alert; Alertmanager holds back what follows from another.

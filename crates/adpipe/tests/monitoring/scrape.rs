@@ -90,10 +90,10 @@ fn metrics_are_clean(address: &str) {
     assert!(output.status.success(), "{address}: {}\n{text}", shown(&output));
 }
 
-/// 2,000 records a second until dropped, 2 % of them broken: 0.5 % of each of four types.
+/// 2,000 records a second until dropped, 2 % of them broken, of four types in turn.
 fn traffic(mut generate: Command, mut ingest: Command) -> [Killed; 2] {
     let mut source = generate
-        .args(["generate", "--rate", "2000", "--bad", "0.005", "--duplicates", "0.01"])
+        .args(["generate", "--rate", "2000", "--bad", "0.02", "--duplicates", "0.01"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

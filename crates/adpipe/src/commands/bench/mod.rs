@@ -1,5 +1,6 @@
 //! `adpipe bench`: the figures of this machine, with a plain loop beside them.
 
+mod dlq;
 mod etl;
 mod measure;
 mod scrape;
@@ -42,6 +43,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
             BenchKind::Stream => figures.push(stages::stream(&config, args.rows)?),
             BenchKind::Transform => figures.extend(transform::transform(&config)?),
             BenchKind::Latency => figures.push(stages::latency(&config, args.rate)?),
+            BenchKind::Dlq => figures.extend(dlq::dlq(&config, args.rows)?),
             BenchKind::Scrape => figures.extend(scrape::scrape(&config, args.rows)?),
             BenchKind::Etl => figures.extend(etl::etl(&embedded, args.rows, args.python.as_deref())?),
         }
@@ -58,6 +60,7 @@ fn name(kind: BenchKind) -> &'static str {
         BenchKind::Latency => "latency",
         BenchKind::Etl => "batch",
         BenchKind::Transform => "the transformations",
+        BenchKind::Dlq => "the dead-letter queue",
         BenchKind::Scrape => "what scraping costs",
     }
 }

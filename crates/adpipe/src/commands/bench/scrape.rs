@@ -73,7 +73,7 @@ fn words(every: Option<Duration>) -> String {
 fn one_run(config: &Config, rows: u64, every: Option<Duration>) -> anyhow::Result<(Figure, Figure)> {
     let scratch = Scratch::new("scrape", config)?;
     let services = open_empty(scratch.config())?;
-    fill_log(&services, rows)?;
+    fill_log(&services, rows, 0.0)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let closing = Shutdown::new();
     let server = runtime.block_on(MetricsServer::bind("127.0.0.1", 0, services.metrics.clone()))?;

@@ -38,8 +38,8 @@ pub(super) fn open_empty(config: Config) -> anyhow::Result<Services> {
     Ok(services)
 }
 
-/// Events at the density of the data set, ending now.
-fn generator(rows: u64, format: adpipe_generate::Format) -> anyhow::Result<Generator> {
+/// Events at the density of the data set, ending now; a share of them is bad.
+fn generator(rows: u64, bad: f64, format: adpipe_generate::Format) -> anyhow::Result<Generator> {
     let now = Millis::now().0;
     let span_ms = (rows as i128 * i128::from(DAY_MS) / i128::from(EVENTS_A_DAY)).max(60_000) as i64;
     Ok(Generator::new(GeneratorConfig {
@@ -48,6 +48,7 @@ fn generator(rows: u64, format: adpipe_generate::Format) -> anyhow::Result<Gener
         end_ms: now,
         rows: Some(rows),
         now_ms: Some(now),
+        bad,
         format,
         ..GeneratorConfig::default()
     })?)
@@ -55,7 +56,7 @@ fn generator(rows: u64, format: adpipe_generate::Format) -> anyhow::Result<Gener
 
 fn generated(rows: u64, format: adpipe_generate::Format) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    generator(rows, format)?.write_all(&mut bytes)?;
+    generator(rows, 0.0, format)?.write_all(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -106,7 +107,7 @@ fn parse_all(bytes: &[u8], format: Format) -> anyhow::Result<u64> {
 pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("ingest", config)?;
     let services = open_empty(scratch.config())?;
-    let mut figure = measure("ingest NDJSON → log, durable", || fill_log(&services, rows))?;
+    let mut figure = measure("ingest NDJSON → log, durable", || fill_log(&services, rows, 0.0))?;
     figure.note = match scratch.is_embedded() {
         true => format!("{:.0} MB on disk", folder_mb(scratch.folder())),
         false => services.log.location(),
@@ -114,8 +115,9 @@ pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     Ok(figure)
 }
 
-pub(super) fn fill_log(services: &Services, rows: u64) -> anyhow::Result<u64> {
-    let mut generator = generator(rows, adpipe_generate::Format::Ndjson)?;
+/// Appends so many records, of which a share is bad; durable when it returns.
+pub(super) fn fill_log(services: &Services, rows: u64, bad: f64) -> anyhow::Result<u64> {
+    let mut generator = generator(rows, bad, adpipe_generate::Format::Ndjson)?;
     let mut line = Vec::new();
     let mut appended = 0;
     loop {
@@ -142,7 +144,7 @@ pub(super) fn fill_log(services: &Services, rows: u64) -> anyhow::Result<u64> {
 pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("stream", config)?;
     let services = open_empty(scratch.config())?;
-    fill_log(&services, rows)?;
+    fill_log(&services, rows, 0.0)?;
     let mut figure = measure("stream: log → committed", || {
         let stop = Shutdown::new();
         std::thread::scope(|scope| {
