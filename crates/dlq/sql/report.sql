@@ -9,13 +9,14 @@ order by last_seen_at desc;
 -- name: group_hours
 select fingerprint, hour, errors from errors.group_hours where hour >= $1;
 
--- name: error
+-- name: errors
+-- A list of ids follows.
 select error_id, topic, partition, record_offset, stage, error_type, field, error_message, fingerprint, status,
        retry_count, max_retries, next_retry_at, first_failed_at, last_failed_at, resolved_at, resolution,
        case when edited_payload is null then 0 else 1 end,
        length(raw_payload), substr(coalesce(edited_payload, raw_payload), 1, 600), job_id
 from errors.dlq_errors
-where error_id = $1;
+where error_id in
 
 -- name: payloads
 select record_key, raw_payload, headers, edited_payload, edited_headers

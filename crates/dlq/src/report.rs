@@ -17,7 +17,7 @@ use crate::status::Status;
 const REPORT_SQL: &str = include_str!("../sql/report.sql");
 const GROUPS: &str = section(REPORT_SQL, "groups");
 const GROUP_HOURS: &str = section(REPORT_SQL, "group_hours");
-const ERROR: &str = section(REPORT_SQL, "error");
+const ERRORS: &str = section(REPORT_SQL, "errors");
 const PAYLOADS: &str = section(REPORT_SQL, "payloads");
 const TRIES: &str = section(REPORT_SQL, "tries");
 const ACTIONS: &str = section(REPORT_SQL, "actions");
@@ -26,6 +26,9 @@ const RESOLVED_SINCE: &str = section(REPORT_SQL, "resolved_since");
 
 /// How long a list may look for its page.
 const LIST_PATIENCE: Duration = Duration::from_millis(150);
+
+/// Errors asked for in one statement: a round trip to a server for each would take most of the time.
+const LINES_AT_ONCE: usize = 50;
 
 /// Hours of a sparkline.
 pub const SPARK_HOURS: usize = 24;
@@ -184,6 +187,18 @@ fn line(row: &[Value]) -> ErrorLine {
     }
 }
 
+/// Some errors, the newest first; those that are gone are left out.
+fn lines(dlq: &Dlq, ids: &[String]) -> Result<Vec<ErrorLine>, DlqError> {
+    let mut lines = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(LINES_AT_ONCE) {
+        let places: Vec<String> = (1..=ids.len()).map(|number| format!("${number}")).collect();
+        let statement = format!("{ERRORS} ({}) order by error_id desc", places.join(", "));
+        let params: Vec<Value> = ids.iter().map(|id| id.as_str().into()).collect();
+        lines.extend(query_table(dlq.warehouse(), &statement, &params)?.rows.iter().map(|row| line(row)));
+    }
+    Ok(lines)
+}
+
 /// A page of a list.
 #[derive(Debug, Clone, Serialize)]
 pub struct Page {
@@ -210,11 +225,7 @@ pub fn list(dlq: &Dlq, filter: &Filter, after: Option<&str>, limit: usize) -> Re
     let (mut ids, looked_up_to) = search.next_within(dlq, limit + 1, Some(LIST_PATIENCE))?;
     let has_more = ids.len() > limit;
     ids.truncate(limit);
-    let mut errors = Vec::with_capacity(ids.len());
-    for id in &ids {
-        let table = query_table(dlq.warehouse(), ERROR, &[id.as_str().into()])?;
-        errors.extend(table.rows.first().map(|row| line(row)));
-    }
+    let errors = lines(dlq, &ids)?;
     let next = if has_more { ids.last().cloned() } else { looked_up_to };
     Ok(Page { errors, next, total: crate::search::count(dlq, filter)? })
 }
@@ -299,7 +310,7 @@ pub fn story(dlq: &Dlq, error_id: &str) -> Result<Story, DlqError> {
     }
     let id = [Value::from(error_id)];
     let rows = |sql| query_table(dlq.warehouse(), sql, &id).map(|table| table.rows);
-    let error = rows(ERROR)?.first().map(|row| line(row)).ok_or_else(missing)?;
+    let error = lines(dlq, &[error_id.to_owned()])?.pop().ok_or_else(missing)?;
     let payloads = rows(PAYLOADS)?.pop().ok_or_else(missing)?;
     let bytes = |value: &Value| match value {
         Value::Blob(bytes) => Some(bytes.clone()),
