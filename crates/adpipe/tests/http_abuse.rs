@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{Folder, Running, eventually, read_answer};
 
-/// DESIGN section 12: memory of `adpipe up` under load.
+/// What `adpipe up` may take under load.
 const MEMORY_MB: u64 = 300;
 
 const EVENT: &str = r#"{"id":"ID","click":0,"hour":"14102100","banner_pos":0,"site_id":"a","site_domain":"b","site_category":"c","app_id":"d","app_domain":"e","app_category":"f","device_id":"g","device_ip":"h","device_model":"i","device_type":1,"device_conn_type":0}"#;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// The kinds of bad records (DESIGN section 2).
+/// The kinds of bad records (`docs/EVENTS.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorType {
     /// Not readable as a record.

@@ -13,7 +13,7 @@ pub enum RecordKind {
     Bad(BadKind),
 }
 
-/// The error type a broken record must be given (DESIGN section 2).
+/// The error type a broken record must be given (`docs/EVENTS.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BadKind {
     /// Not readable as a record.

@@ -1,7 +1,7 @@
 //! Broken records. Each has exactly one fault, so there is one right answer to what is wrong
 //! with it; and each has an id of its own, so that it can be repaired and sent again.
 //!
-//! Only faults whose error type DESIGN section 2 leaves no doubt about are made.
+//! Only faults about whose error type `docs/EVENTS.md` leaves no doubt are made.
 
 use crate::account::BadKind;
 use crate::chance::Chance;

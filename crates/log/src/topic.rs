@@ -1,6 +1,6 @@
 //! The three topics of the pipeline.
 
-/// A topic of the event log (DESIGN section 3).
+/// A topic of the event log (`docs/ARCHITECTURE.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
     /// Raw events as they came in.
