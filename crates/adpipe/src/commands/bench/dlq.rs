@@ -8,12 +8,11 @@ use adpipe_dlq::patch::Patch;
 use adpipe_dlq::report::{groups, list, sparklines};
 use adpipe_dlq::{Dlq, Filter, Status, consumer, role};
 use adpipe_event::Millis;
-use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
 use super::measure::{Figure, measure};
 use super::scratch::Scratch;
-use super::stages::{fill_log, open_empty, wait_until_committed};
+use super::stages::{beside, fill_log, open_empty, wait_until_committed};
 use crate::config::Config;
 use crate::output::grouped;
 use crate::services::Services;
@@ -51,21 +50,6 @@ pub fn dlq(config: &Config, errors: u64) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Does `work` while a role is played.
-fn beside<T>(
-    role: impl FnOnce(&Shutdown) -> anyhow::Result<()> + Send,
-    work: impl FnOnce() -> anyhow::Result<T>,
-) -> anyhow::Result<T> {
-    let stop = Shutdown::new();
-    std::thread::scope(|scope| {
-        let player = scope.spawn(|| role(&stop));
-        let done = work();
-        stop.trigger();
-        player.join().map_err(|_| anyhow::anyhow!("a role panicked"))??;
-        done
-    })
-}
-
 /// From the log's error topic into the queue.
 fn store(dlq: &Dlq, errors: u64) -> anyhow::Result<Figure> {
     measure("dlq: error topic → stored", || {
@@ -92,14 +76,14 @@ fn ask(dlq: &Dlq) -> anyhow::Result<Vec<Figure>> {
     let cause = causes.iter().max_by_key(|group| group.open()).context("no error was stored")?;
     let page = list(dlq, &Filter::default(), None, PAGE)?;
     let newest = page.errors.first().context("no error was stored")?;
-    let noon = Millis::parse_sql(&newest.first_failed_at).context("an error without its time")?;
+    let at = Millis::parse_sql(&newest.first_failed_at).context("an error without its time")?;
     let filters: [(&str, Filter); 8] = [
         ("the newest", Filter::default()),
         ("of a status", Filter { status: vec![Status::Exhausted], ..Filter::default() }),
         ("of a type", Filter { error_type: vec![cause.error_type.clone()], ..Filter::default() }),
         ("of a field", Filter { field: vec![MENDED[0].to_owned()], ..Filter::default() }),
         ("of a cause", Filter { group: vec![cause.fingerprint.clone()], ..Filter::default() }),
-        ("before a time", Filter { until: Some(noon.to_string()), ..Filter::default() }),
+        ("before a time", Filter { until: Some(at.to_string()), ..Filter::default() }),
         ("of a topic", Filter { topic: Some(newest.topic.clone()), ..Filter::default() }),
         (
             "with a text that none has",

@@ -146,14 +146,8 @@ pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     let services = open_empty(scratch.config())?;
     fill_log(&services, rows, 0.0)?;
     let mut figure = measure("stream: log → committed", || {
-        let stop = Shutdown::new();
-        std::thread::scope(|scope| {
-            let processor = scope.spawn(|| services.run_stream(&stop));
-            let waited = wait_until_committed(&services, Duration::from_secs(600));
-            stop.trigger();
-            processor.join().map_err(|_| anyhow::anyhow!("the stream processor panicked"))??;
-            waited.map(|()| rows)
-        })
+        let work = || wait_until_committed(&services, Duration::from_secs(600));
+        beside(|stop| Ok(services.run_stream(stop)?), work).map(|()| rows)
     })?;
     figure.note = match is_postgres(&services.config.warehouse.url) {
         true => services.warehouse.location(),
@@ -162,6 +156,22 @@ pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     Ok(figure)
 }
 
+/// Does `work` while a role is played.
+pub(super) fn beside<T>(
+    role: impl FnOnce(&Shutdown) -> anyhow::Result<()> + Send,
+    work: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let stop = Shutdown::new();
+    std::thread::scope(|scope| {
+        let player = scope.spawn(|| role(&stop));
+        let done = work();
+        stop.trigger();
+        player.join().map_err(|_| anyhow::anyhow!("a role panicked"))??;
+        done
+    })
+}
+
+/// Until the stream processor has taken all that is in the log.
 pub(super) fn wait_until_committed(services: &Services, limit: Duration) -> anyhow::Result<()> {
     let started = Instant::now();
     while started.elapsed() < limit {
@@ -268,15 +278,11 @@ pub fn latency(config: &Config, rate: u32) -> anyhow::Result<Figure> {
     let services = open_empty(scratch.config())?;
     let rows = u64::from(rate) * LATENCY_SECONDS;
     let mut figure = measure(&format!("latency at {rate} events/s"), || {
-        let stop = Shutdown::new();
-        std::thread::scope(|scope| {
-            let processor = scope.spawn(|| services.run_stream(&stop));
-            let sent = send_steadily(&services, rate, rows);
-            let waited = sent.and_then(|()| wait_until_committed(&services, Duration::from_secs(60)));
-            stop.trigger();
-            processor.join().map_err(|_| anyhow::anyhow!("the stream processor panicked"))??;
-            waited.map(|()| rows)
-        })
+        let work = || {
+            send_steadily(&services, rate, rows)?;
+            wait_until_committed(&services, Duration::from_secs(60))
+        };
+        beside(|stop| Ok(services.run_stream(stop)?), work).map(|()| rows)
     })?;
     let mut latency = LatencyCounts::default();
     let sql = "select latency_counts from realtime.commits";
