@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod dlq;
+pub mod sql;
 
 use std::path::PathBuf;
 
@@ -117,7 +118,7 @@ realtime.metrics_hourly, realtime.offsets, realtime.commits.
 Examples:
   adpipe sql 'select count(*) from realtime.events'
   adpipe sql --format csv 'select * from realtime.metrics_hourly' > hourly.csv")]
-    Sql(SqlArgs),
+    Sql(sql::SqlArgs),
 
     /// The dead-letter queue: look at errors, retry, repair, discard
     Dlq(Box<dlq::DlqArgs>),
@@ -340,31 +341,6 @@ pub enum GenerateFormat {
     Ndjson,
     /// CSV with a header
     Csv,
-}
-
-#[derive(Args)]
-pub struct SqlArgs {
-    /// The statement, or - to read it from standard input
-    #[arg(allow_hyphen_values = true)]
-    pub statement: String,
-
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
-    pub format: TableFormat,
-
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
-    pub json: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TableFormat {
-    /// For people; the first 10,000 rows
-    Table,
-    /// CSV with a header
-    Csv,
-    /// A JSON array of objects
-    Json,
 }
 
 #[derive(Args)]

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{} {error:#}", output::paint_error("error:"));
+            output::error(&format!("{error:#}"));
             let is_usage = error.is::<config::ConfigError>()
                 || error.is::<adpipe_monitor::RulesError>()
                 || error.downcast_ref().is_some_and(adpipe_notify::NotifyError::is_usage)

@@ -1,5 +1,10 @@
-//! Results to stdout, logs to stderr, colour only on a terminal.
+//! Results to stdout, logs to stderr, colour only on a terminal. What comes from data never drives a
+//! terminal (`terminal.rs`), and is no formula to a spreadsheet (`csv.rs`).
 
+pub mod csv;
+pub mod terminal;
+
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
@@ -40,10 +45,27 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Writes a result line.
 pub fn line(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = results();
     out.write_all(text.as_bytes())?;
     out.write_all(b"\n")?;
+    out.flush()?;
     Ok(())
+}
+
+/// Where results go: stdout, buffered. To be flushed at the end.
+pub fn results() -> terminal::Results {
+    terminal::Results::stdout()
+}
+
+/// Says something beside the results, on stderr.
+pub fn note(text: &str) {
+    eprintln!("{}", terminal::harmless(text, std::io::stderr().is_terminal()));
+}
+
+/// Says why the program ends.
+pub fn error(text: &str) {
+    let text = terminal::harmless(text, std::io::stderr().is_terminal());
+    eprintln!("{} {text}", paint_error("error:"));
 }
 
 /// Writes a value as JSON.
@@ -69,10 +91,14 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// Rows under a header, columns as wide as they need; numbers (by `right`) to the right.
+/// Rows under a header, columns as wide as they need; numbers (by `right`) to the right. A row is one
+/// line whatever its cells hold: line ends and other control characters are shown escaped.
 pub fn table(header: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<Cow<'_, str>>> =
+        rows.iter().map(|row| row.iter().map(|cell| terminal::escaped(cell)).collect()).collect();
+    let header: Vec<Cow<'_, str>> = header.iter().map(|name| terminal::escaped(name)).collect();
     let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -96,9 +122,9 @@ pub fn table(header: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
         text.push_str(line.trim_end());
         text.push('\n');
     };
-    add(&mut header.iter().copied());
-    for row in rows {
-        add(&mut row.iter().map(String::as_str));
+    add(&mut header.iter().map(AsRef::as_ref));
+    for row in &rows {
+        add(&mut row.iter().map(AsRef::as_ref));
     }
     text.truncate(text.trim_end_matches('\n').len());
     text

@@ -36,6 +36,9 @@ pub enum WarehouseError {
     /// A statement is wrong: the user's, or ours.
     #[error("{0}")]
     Statement(String),
+    /// A statement took more than it may, or nobody wants its answer any more.
+    #[error("{0}")]
+    Stopped(String),
 }
 
 impl WarehouseError {

@@ -16,6 +16,7 @@ mod commit;
 mod error;
 pub mod errors;
 mod id_set;
+mod limits;
 mod order;
 pub mod postgres;
 mod replay;
@@ -32,6 +33,7 @@ pub use archive::{ArchiveIds, ArchiveReadError, ArchivedHour};
 pub use commit::{Commit, Counts, LATENCY_BUCKETS_MS, LatencyCounts, MetricRow};
 pub use error::WarehouseError;
 pub use id_set::{IdKey, IdSet};
+pub use limits::QueryLimits;
 pub(crate) use replay::REPLAYS_KEPT;
 pub use replay::{Replay, ReplayOutcome};
 pub use session::{Schema, Session, Transaction};
@@ -117,6 +119,18 @@ pub trait Warehouse: Send + Sync {
         &self,
         sql: &str,
         params: &[Value],
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError>;
+
+    /// The same within limits: for statements that a person wrote. SQLite counts the memory of the
+    /// whole process and keeps the limit as long as that lives, so nothing else should run in it.
+    ///
+    /// # Errors
+    /// [`WarehouseError::Stopped`] when it took more, or is not wanted any more.
+    fn query_within(
+        &self,
+        sql: &str,
+        limits: &QueryLimits,
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError>;
 

@@ -107,13 +107,13 @@ fn ingest(
         None => 0,
     };
     if resume_from > 0 {
-        eprintln!("{}: going on behind record {}", source.name, output::grouped(resume_from));
+        output::note(&format!("{}: going on behind record {}", source.name, output::grouped(resume_from)));
         ingested.resumed_from += resume_from;
     }
     let mut progress = Progress::new(&source);
     let identity = source.identity.clone();
     let Some((reader, format)) = source.reader(format.map(Format::from), &progress)? else {
-        eprintln!("warning: {} is empty", progress.name());
+        output::note(&format!("warning: {} is empty", progress.name()));
         return Ok(());
     };
     let max_record_bytes = services.config.ingest.max_record_size.bytes();

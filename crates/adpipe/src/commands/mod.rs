@@ -41,7 +41,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(configuration(&cli, None)?, args.role).map(done),
         Command::Ingest(args) => ingest::run(configuration(&cli, None)?, args),
         Command::Etl(args) => etl::run(configuration(&cli, None)?, args),
-        Command::Sql(args) => sql::run(configuration(&cli, None)?, args).map(done),
+        Command::Sql(args) => sql::run(configuration(&cli, None)?, args),
         Command::Dlq(args) => dlq::run(configuration(&cli, None)?, &args.action),
         Command::Alerts(args) => alerts::run(configuration(&cli, None)?, &args.action),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),

@@ -188,7 +188,7 @@ fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyho
             let settings = place.dbt_settings(args)?;
             std::fs::create_dir_all(&settings.target_path)
                 .with_context(|| format!("cannot make {}", settings.target_path.display()))?;
-            adpipe_transform::dbt::run(warehouse, &settings, &options, &stopped, &|line| eprintln!("{line}"))?
+            adpipe_transform::dbt::run(warehouse, &settings, &options, &stopped, &|line| output::note(line))?
         }
     };
     adpipe_transform::history::keep(warehouse, &results)?;

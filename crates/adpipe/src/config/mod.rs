@@ -39,6 +39,8 @@ pub struct Config {
     pub archive: ArchiveSettings,
     /// The dead-letter queue.
     pub dlq: DlqConfig,
+    /// Statements of people.
+    pub sql: SqlSettings,
     /// The scheduler.
     pub scheduler: SchedulerSettings,
     /// The web console.
@@ -233,6 +235,20 @@ impl Default for ArchiveSettings {
             allow_http: false,
             merge_files: 8,
         }
+    }
+}
+
+/// Section `[sql]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SqlSettings {
+    pub timeout: Span,
+    pub memory: Size,
+}
+
+impl Default for SqlSettings {
+    fn default() -> SqlSettings {
+        SqlSettings { timeout: Span::minutes(1), memory: Size::mib(256) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use adpipe_sql::section;
-use postgres::Client;
+use postgres::{CancelToken, Client};
 
 use super::failure::failure;
 use super::settings::PostgresSettings;
@@ -100,6 +100,19 @@ fn open(settings: &PostgresSettings) -> Result<Client, WarehouseError> {
         });
     }
     settings.config().connect(postgres::NoTls).map_err(|error| failure(settings.location(), &error))
+}
+
+/// Asks the server to end what a connection runs. It may have ended by itself, so nothing is said
+/// when that fails.
+pub(super) fn cancel(settings: &PostgresSettings, token: &CancelToken) {
+    #[cfg(feature = "postgres-tls")]
+    if settings.config().get_ssl_mode() != postgres::config::SslMode::Disable {
+        if let Ok(connector) = super::tls::connector(settings) {
+            let _ = token.cancel_query(connector);
+        }
+        return;
+    }
+    let _ = (settings, token.cancel_query(postgres::NoTls));
 }
 
 /// Asks what the server is, and refuses one that is too old.

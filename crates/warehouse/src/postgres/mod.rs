@@ -3,7 +3,7 @@
 //! `settings` says where it is, `connect` opens connections, `migrate` brings the schemas up to
 //! date. `stream` is the processor's transaction; `insert` how its events get in, by way of
 //! `copy`; `id_sets` the hint that keeps COPY from meeting conflicts; `partitions` the days of
-//! `realtime.events`. `pool`, `query`, `read` and `snapshot` are for readers. `failure` turns the server's words
+//! `realtime.events`. `pool`, `query`, `limited`, `read` and `snapshot` are for readers. `failure` turns the server's words
 //! into what a person can do.
 //!
 //! The driver is the blocking one: callers are threads, as on SQLite. It must not be called from
@@ -14,6 +14,7 @@ mod copy;
 mod failure;
 mod id_sets;
 mod insert;
+mod limited;
 mod migrate;
 mod partitions;
 mod pool;
@@ -37,8 +38,8 @@ use self::connect::{Purpose, connect, inspect, refuse_standby};
 use self::failure::failure;
 use self::pool::Pool;
 use crate::{
-    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, Schema, Session, StreamWriter, Value,
-    Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
+    Value, Warehouse, WarehouseError,
 };
 
 pub use self::settings::{PostgresSettings, has_password, is_postgres, masked};
@@ -174,6 +175,16 @@ impl Warehouse for PostgresWarehouse {
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError> {
         self.readers.with(|client| query::run(self.settings.location(), client, sql, params, on_row))
+    }
+
+    fn query_within(
+        &self,
+        sql: &str,
+        limits: &QueryLimits,
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        let mut client = connect(&self.settings, Purpose::Reading)?;
+        limited::run(&self.settings, &mut client, sql, limits, on_row)
     }
 
     fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {

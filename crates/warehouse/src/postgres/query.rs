@@ -66,7 +66,7 @@ pub(super) fn run_within(
 }
 
 /// Has the server read the statement, without running it, and refuses what gives no rows.
-fn prepare(
+pub(super) fn prepare(
     location: &str,
     client: &mut impl GenericClient,
     sql: &str,
@@ -100,7 +100,7 @@ pub(super) fn read(row: &Row, values: &mut Vec<Value>) -> Result<(), Error> {
 }
 
 /// A reader's failures: here a statement that takes too long or wants to write is at fault itself.
-fn explain(location: &str, error: &Error) -> WarehouseError {
+pub(super) fn explain(location: &str, error: &Error) -> WarehouseError {
     match error.code().map(|state| state.code()) {
         Some("57014") => WarehouseError::Statement("it took longer than 30 s; ask for less".to_owned()),
         Some("25006") => WarehouseError::Statement(format!("not authorized: {}", server_message(error))),

@@ -10,8 +10,8 @@ use super::failure::failure;
 use super::settings::PostgresSettings;
 use super::{query, read};
 use crate::{
-    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, Schema, Session, StreamWriter, Value,
-    Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
+    Value, Warehouse, WarehouseError,
 };
 
 /// A reading transaction: what others commit meanwhile is not seen.
@@ -71,6 +71,15 @@ impl Warehouse for PostgresSnapshot<'_> {
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError> {
         query::run_within(self.settings.location(), &mut self.client(), sql, params, on_row)
+    }
+
+    fn query_within(
+        &self,
+        _sql: &str,
+        _limits: &QueryLimits,
+        _on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        Err(WarehouseError::Statement("a snapshot knows no limits".to_owned()))
     }
 
     fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {

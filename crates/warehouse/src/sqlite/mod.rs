@@ -1,6 +1,7 @@
 //! The embedded warehouse: one SQLite file a schema, attached under the schema's name,
 //! so that `realtime.metrics` means the same as on PostgreSQL.
 
+mod limited;
 mod query;
 mod read;
 mod retention;
@@ -21,8 +22,8 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, params};
 
 use crate::{
-    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, Schema, Session, StreamWriter, Value,
-    Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
+    Value, Warehouse, WarehouseError,
 };
 
 const STREAM_SQL: &str = include_str!("../../sql/sqlite/stream.sql");
@@ -284,6 +285,17 @@ impl Warehouse for SqliteWarehouse {
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError> {
         self.with_reader(|connection| query::run(&self.folder, connection, sql, params, on_row))
+    }
+
+    fn query_within(
+        &self,
+        sql: &str,
+        limits: &QueryLimits,
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        // Of its own: limits stay with a connection.
+        let connection = self.connect(Schema::Realtime, READER_CACHE_KIB)?;
+        limited::run(&self.folder, connection, sql, limits, on_row)
     }
 
     fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {

@@ -29,7 +29,7 @@ pub(super) fn run(
     freed.and(result).map_err(fail)
 }
 
-fn only_reading(context: AuthContext<'_>) -> Authorization {
+pub(super) fn only_reading(context: AuthContext<'_>) -> Authorization {
     match context.action {
         AuthAction::Select
         | AuthAction::Read { .. }

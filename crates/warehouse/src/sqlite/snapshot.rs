@@ -8,8 +8,8 @@ use rusqlite::Connection;
 
 use super::{query, read, sqlite_failure};
 use crate::{
-    Dialect, OnRow, PartitionOffset, RetentionPolicy, Retired, Schema, Session, StreamWriter, Value,
-    Warehouse, WarehouseError,
+    Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
+    Value, Warehouse, WarehouseError,
 };
 
 /// A reading transaction: what others commit meanwhile is not seen.
@@ -69,6 +69,15 @@ impl Warehouse for SqliteSnapshot {
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError> {
         query::run(&self.folder, &mut self.connection(), sql, params, on_row)
+    }
+
+    fn query_within(
+        &self,
+        _sql: &str,
+        _limits: &QueryLimits,
+        _on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        Err(WarehouseError::Statement("a snapshot knows no limits".to_owned()))
     }
 
     fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {

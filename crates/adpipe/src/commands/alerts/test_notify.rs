@@ -53,11 +53,11 @@ pub fn post(webhook: Webhook, message: &Value) -> anyhow::Result<ExitCode> {
                 time.as_secs()
             );
         }
-        Answer::Later(reason) => eprintln!(
+        Answer::Later(reason) => output::note(&format!(
             "Slack did not take it: {reason}\nlook whether this machine reaches the address (a proxy is named by \
              HTTPS_PROXY), and at https://slack-status.com"
-        ),
-        Answer::Refused(reason) => eprintln!("Slack refuses it: {reason}\n{}", advice(&reason)),
+        )),
+        Answer::Refused(reason) => output::note(&format!("Slack refuses it: {reason}\n{}", advice(&reason))),
     }
     Ok(ExitCode::FAILURE)
 }

@@ -66,7 +66,7 @@ fn print_more(one: &Try, printed: &mut HashMap<TryKey, u64>) -> anyhow::Result<(
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", one.log_file)),
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::output::results();
     if !printed.contains_key(&one.key) {
         writeln!(out, "== {} try {}", one.key.task_id, one.key.try_number)?;
     }

@@ -16,6 +16,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use super::{Desk, show};
+use crate::output;
 use crate::services::VERSION;
 use crate::signals;
 
@@ -110,7 +111,12 @@ fn tell(store: &Store, key: &RunKey, told: &mut HashMap<TryKey, TaskState>) -> a
         };
         let again =
             if one.key.try_number > 1 { format!(" (try {})", one.key.try_number) } else { String::new() };
-        eprintln!("{} {}: {}{again}{took}{message}", key.dag_id, one.key.task_id, one.state.word());
+        output::note(&format!(
+            "{} {}: {}{again}{took}{message}",
+            key.dag_id,
+            one.key.task_id,
+            one.state.word()
+        ));
     }
     Ok(())
 }

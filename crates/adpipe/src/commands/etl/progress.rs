@@ -31,7 +31,7 @@ fn draw(progress: &Progress, is_done: impl Fn() -> bool) {
     while !is_done() {
         bar.set_length(progress.bytes.load(Ordering::Relaxed));
         bar.set_position(progress.bytes_read.load(Ordering::Relaxed));
-        bar.set_prefix(progress.current());
+        bar.set_prefix(output::terminal::escaped(&progress.current()).into_owned());
         bar.set_message(output::counted(progress.records.load(Ordering::Relaxed), "row"));
         std::thread::sleep(BAR_EVERY);
     }
@@ -50,7 +50,7 @@ fn tell(progress: &Progress, is_done: impl Fn() -> bool) {
                 (progress.bytes.load(Ordering::Relaxed), progress.bytes_read.load(Ordering::Relaxed));
             let percent = (read * 100).checked_div(bytes).unwrap_or(100).min(100);
             let rows = output::counted(progress.records.load(Ordering::Relaxed), "row");
-            eprintln!("{}: {rows} ({percent} %)", progress.current());
+            output::note(&format!("{}: {rows} ({percent} %)", progress.current()));
         }
     }
 }

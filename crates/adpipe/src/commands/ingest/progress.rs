@@ -29,7 +29,7 @@ impl Progress {
             let style =
                 ProgressStyle::with_template("{prefix} [{bar:30}] {bytes}/{total_bytes} {msg} {eta} left");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.set_prefix(source.name.clone());
+            bar.set_prefix(output::terminal::escaped(&source.name).into_owned());
             bar
         });
         Progress {
@@ -61,7 +61,7 @@ impl Progress {
             self.told_at = Instant::now();
             let share = self.bytes.filter(|bytes| *bytes > 0).map(|bytes| read * 100 / bytes);
             let share = share.map_or(String::new(), |percent| format!(" ({percent} %)"));
-            eprintln!("{}: {} records{share}", self.name, output::grouped(records));
+            output::note(&format!("{}: {} records{share}", self.name, output::grouped(records)));
         }
     }
 
