@@ -182,7 +182,13 @@ async function check() {
 
 async function save(sendAgain) {
   const input = tool.input();
-  const saved = await told(() => post(`${path}/edit`, { ...input, send_again: sendAgain }));
+  const send = (force) => told(() => post(`${path}/edit`, { ...input, send_again: sendAgain, force }));
+  let saved = await send(false);
+  if (saved?.verdict) {
+    const body = text("dlq_ask_send_invalid", { reason: saved.verdict.message });
+    if (!(await ask({ title: text("dlq_save_and_retry"), body, button: text("dlq_send_invalid") }))) return;
+    saved = await send(true);
+  }
   if (!saved) return;
   byId("editor").hidden = true;
   toast(text(sendAgain ? "dlq_saved_and_sent" : "dlq_saved"));

@@ -126,7 +126,9 @@ function update(row, error) {
 }
 
 function showPage() {
-  const { errors, next, total } = page;
+  const { errors, next, total, waiting } = page;
+  byId("waiting").hidden = !waiting;
+  show(byId("waiting"), waiting ? text("dlq_waiting", { count: formatCount(waiting) }) : "");
   keyed(byId("list"), errors, (error) => error.error_id, build, update);
   const rows = [...byId("list").children];
   if (!rows.some((row) => row.tabIndex === 0) && rows[0]) rows[0].tabIndex = 0;

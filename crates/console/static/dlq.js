@@ -15,7 +15,7 @@ const SVG = "http://www.w3.org/2000/svg";
 let range = "6h";
 let summary = null;
 
-function showTiles({ statuses, counts, resolved_today: resolved, oldest, at }) {
+function showTiles({ statuses, counts, resolved_today: resolved, oldest, at, waiting }) {
   const count = Object.fromEntries(statuses.map((name, index) => [name, counts[index]]));
   const open = OPEN.reduce((sum, name) => sum + count[name], 0);
   show(byId("open"), formatCount(open));
@@ -28,7 +28,9 @@ function showTiles({ statuses, counts, resolved_today: resolved, oldest, at }) {
   show(byId("resolved"), formatCount(resolved));
   show(byId("oldest"), oldest === null ? "–" : formatDuration(at - oldest));
   show(byId("note-oldest"), oldest === null ? text("dlq_note_nothing") : showTime(new Date(oldest).toISOString().slice(0, 19).replace("T", " ")));
-  byId("calm").hidden = open > 0;
+  byId("waiting").hidden = !waiting;
+  show(byId("waiting"), waiting ? text("dlq_waiting", { count: formatCount(waiting) }) : "");
+  byId("calm").hidden = open > 0 || waiting > 0;
 }
 
 // --- causes ---------------------------------------------------------------------------------

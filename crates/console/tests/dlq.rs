@@ -5,7 +5,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use adpipe_log::{Headers, Records, Topic, append_and_wait};
+use adpipe_log::{Headers, Records, Topic, append_and_wait, header};
 use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
@@ -46,13 +46,17 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 fn append(harness: &Harness, payloads: &[&[u8]]) {
+    append_to(harness, Topic::Raw, Headers::default(), payloads);
+}
+
+fn append_to(harness: &Harness, topic: Topic, headers: Headers, payloads: &[&[u8]]) {
     let mut records = Records::new();
-    let plain = records.add_headers(Headers::default());
+    let headers = records.add_headers(headers);
     for payload in payloads {
-        assert!(records.push(b"", payload, plain));
+        assert!(records.push(b"", payload, headers));
     }
     let mut records = Some(records);
-    append_and_wait(harness.log.as_ref(), Topic::Raw, || records.take().unwrap_or_default(), None).unwrap();
+    append_and_wait(harness.log.as_ref(), topic, || records.take().unwrap_or_default(), None).unwrap();
 }
 
 fn event(id: u64, more: Value) -> Vec<u8> {
@@ -292,6 +296,76 @@ fn one_error_is_edited_checked_and_counted() {
             (valid(harness.get("/api/overview")) == Some(1)).then_some(())
         });
     });
+}
+
+#[test]
+fn a_csv_row_is_repaired_as_a_row_and_what_would_fail_is_not_sent_unasked() {
+    at_work(|harness| {
+        let columns = "id,click,hour,banner_pos,device_type,device_conn_type,site_id,site_domain,site_category,\
+                       app_id,app_domain,app_category,device_id,device_ip,device_model";
+        let headers = Headers::default().with(header::FORMAT, "csv").with(header::COLUMNS, columns);
+        append_to(harness, Topic::Raw, headers, &[b"7,9,14102100,0,1,0,s,d,c,a,b,e,f,g,h,"]);
+        let id = id_of(&await_errors(harness, "", 1)[0]);
+        let (edit, check) = (format!("/api/dlq/errors/{id}/edit"), format!("/api/dlq/errors/{id}/check"));
+        assert_eq!(detail(harness, &id)["format"], "csv");
+
+        let bad = "7,9,14102100,0,1,0,s,d,c,a,b,e,f,g,h";
+        let checked = post(harness, &check, &json!({"payload": bad})).json();
+        assert_eq!(
+            (&checked["outcome"], &checked["verdict"]["field"]),
+            (&json!("still_invalid"), &json!("click"))
+        );
+        let refused = post(harness, &edit, &json!({"payload": bad, "send_again": true}));
+        assert_eq!((refused.status, &refused.json()["changed"]), (200, &json!(0)));
+        assert_eq!(refused.json()["verdict"]["is_valid"], false);
+        let before = detail(harness, &id);
+        assert_eq!((before["acts"].as_array().unwrap().len(), &before["edited"]), (0, &Value::Null));
+        // Asked, it is saved and sent.
+        let forced = post(harness, &edit, &json!({"payload": bad, "send_again": true, "force": true}));
+        assert_eq!(forced.json()["changed"], 1);
+        eventually("the failed try", || {
+            let detail = detail(harness, &id);
+            (detail["error"]["status"] == "exhausted" && detail["tries"][0]["outcome"] == "failed")
+                .then_some(())
+        });
+
+        let good = bad.replacen("7,9", "7,1", 1);
+        let checked = post(harness, &check, &json!({"payload": good})).json();
+        assert_eq!(checked["outcome"], "valid");
+        assert_eq!(post(harness, &edit, &json!({"payload": good, "send_again": true})).json()["changed"], 1);
+        let resolved = eventually("the retry", || {
+            let detail = detail(harness, &id);
+            (detail["error"]["status"] == "resolved").then_some(detail)
+        });
+        assert_eq!(resolved["error"]["resolution"], "applied");
+        assert_eq!(bytes_of(&resolved["edited"]), good.as_bytes());
+        assert_eq!(post(harness, &edit, &json!({"payload": bad, "send_again": true})).status, 409);
+    });
+}
+
+#[test]
+fn errors_that_nobody_has_stored_are_on_the_page() {
+    let harness = Harness::start(config());
+    assert_eq!(harness.get("/api/dlq/summary").json()["waiting"], 0);
+    append_to(&harness, Topic::Error, Headers::default(), &[b"one", b"two"]);
+    eventually("the errors that wait", || {
+        (harness.get("/api/dlq/summary").json()["waiting"] == 2).then_some(())
+    });
+    assert_eq!(harness.get("/api/dlq/errors").json()["waiting"], 2);
+    for page in ["/dlq", "/dlq/errors"] {
+        assert!(harness.get(page).text().contains("id=\"waiting\""), "{page}");
+    }
+    let shutdown = Shutdown::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| adpipe_dlq::role::run(&harness.dlq, &shutdown).unwrap());
+        let look = || (harness.get("/api/dlq/summary").json()["waiting"] == 0).then_some(());
+        let started = Instant::now();
+        while look().is_none() && started.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        shutdown.trigger();
+    });
+    assert_eq!(harness.get("/api/dlq/errors").json()["errors"].as_array().unwrap().len(), 2);
 }
 
 #[test]

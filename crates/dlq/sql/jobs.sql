@@ -41,8 +41,21 @@ where job_id = $1 and state in ('running', 'canary');
 select outcome, count(*) from errors.retry_history where job_id = $1 group by outcome;
 
 -- name: waiting
--- Errors of this bulk action that are still to be sent or were sent and not heard of.
-select count(*) from errors.dlq_errors where job_id = $1 and status in ('pending', 'retrying');
+-- Errors of this bulk action that are still to be sent, or were sent and not heard of. One that
+-- failed has its outcome, also when it is tried again by itself: perhaps not before next month.
+select count(*)
+from errors.dlq_errors e
+where e.job_id = $1 and e.status in ('pending', 'retrying')
+  and not exists (
+      select 1 from errors.retry_history h
+      where h.error_id = e.error_id and h.job_id = $1 and h.outcome is not null
+  );
+
+-- name: not_due
+-- Errors of this bulk action that failed and are tried again by themselves, and when the first is.
+select count(*), min(next_retry_at)
+from errors.dlq_errors
+where job_id = $1 and status = 'pending' and next_retry_at > $2;
 
 -- name: failures
 select error_message, count(*) from errors.retry_history

@@ -47,3 +47,13 @@ where error_id = $1 and status = 'retrying' and lease_until < $3;
 insert into errors.retry_history (error_id, attempt, started_at, backoff_ms, actor, job_id)
 values ($1, $2, $3, $4, $5, $6)
 on conflict (error_id, attempt) do nothing;
+
+-- name: tried
+select status, retry_count from errors.dlq_errors where error_id = $1;
+
+-- name: heard_of
+-- One try of an error.
+select e.status, e.next_retry_at, h.outcome, h.error_message
+from errors.dlq_errors e
+left join errors.retry_history h on h.error_id = e.error_id and h.attempt = $2
+where e.error_id = $1;

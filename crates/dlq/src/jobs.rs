@@ -33,6 +33,7 @@ const CANCEL: &str = section(JOBS_SQL, "cancel");
 const OUTCOMES: &str = section(JOBS_SQL, "outcomes");
 const FAILURES: &str = section(JOBS_SQL, "failures");
 const WAITING: &str = section(JOBS_SQL, "waiting");
+const NOT_DUE: &str = section(JOBS_SQL, "not_due");
 
 /// Errors touched in one step.
 const STEP_ERRORS: usize = 500;
@@ -245,6 +246,18 @@ pub fn outcomes(dlq: &Dlq, job_id: &str) -> Result<Outcomes, DlqError> {
     Ok(outcomes)
 }
 
+/// How many errors of a bulk action failed and wait for a time that has not come, and when the first
+/// of them is sent again, UTC.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn not_due(dlq: &Dlq, job_id: &str) -> Result<(u64, Option<String>), DlqError> {
+    let params = [job_id.into(), Millis::now().to_string().into()];
+    let table = query_table(dlq.warehouse(), NOT_DUE, &params)?;
+    let Some(row) = table.rows.first() else { return Ok((0, None)) };
+    Ok((row[0].as_i64().unwrap_or(0) as u64, row[1].as_str().map(str::to_owned)))
+}
+
 /// Does one step of every open bulk action that nobody else works on; true when there is more to
 /// do at once. `worker` names this process.
 ///
@@ -369,7 +382,6 @@ fn act(
 fn judge_canary(dlq: &Dlq, job: &Job, worker: &str) -> Result<bool, DlqError> {
     let outcomes = outcomes(dlq, &job.job_id)?;
     let (succeeded, failed) = (outcomes.applied + outcomes.already_counted, outcomes.failed);
-    // One that failed and is tried again by itself still waits.
     if outcomes.waiting > 0 {
         return Ok(false);
     }

@@ -18,6 +18,8 @@
 
 pub mod actions;
 pub mod consumer;
+mod content;
+mod dry_run;
 mod error;
 mod failure;
 mod fingerprint;
@@ -34,6 +36,7 @@ pub mod retry;
 pub mod role;
 mod row;
 pub mod search;
+pub mod sending;
 mod settings;
 mod status;
 pub mod transfer;

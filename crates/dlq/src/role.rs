@@ -23,6 +23,7 @@ const SAMPLE: &str = section(include_str!("../sql/report.sql"), "sample");
 
 /// Pauses between looks when there was nothing to do.
 const PAUSE: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 const GAUGES_EVERY: Duration = Duration::from_secs(2);
 const RETIRE_EVERY: Duration = Duration::from_secs(600);
 
@@ -75,7 +76,43 @@ pub fn lag(dlq: &Dlq) -> Result<Vec<(u32, u64)>, DlqError> {
     lag_of(dlq.log(), dlq.warehouse())
 }
 
-/// The same, for who has no queue in hand.
+/// How many errors in the log are still to be stored.
+///
+/// # Errors
+/// Of the warehouse or the log.
+pub fn waiting(dlq: &Dlq) -> Result<u64, DlqError> {
+    Ok(lag(dlq)?.iter().map(|(_, records)| records).sum())
+}
+
+/// Stores what waits in the log, and ends: for a command that looks at the queue where nobody keeps
+/// it. Gives how many errors wait when `limit` has passed: 0 when all are stored.
+///
+/// # Errors
+/// Of the warehouse or the log.
+pub fn store_waiting(dlq: &Dlq, limit: Duration) -> Result<u64, DlqError> {
+    let until = Instant::now() + limit;
+    if waiting(dlq)? == 0 {
+        return Ok(0);
+    }
+    let stop = Shutdown::new();
+    std::thread::scope(|scope| {
+        let storing = scope.spawn(|| consumer::run(dlq, &stop));
+        let left = loop {
+            let left = waiting(dlq);
+            let is_over = Instant::now() >= until || storing.is_finished();
+            if is_over || !matches!(left, Ok(records) if records > 0) {
+                break left;
+            }
+            stop.sleep(LOOK_EVERY);
+        };
+        stop.trigger();
+        let panicked = || DlqError::Refused("the thread that stores errors panicked".to_owned());
+        storing.join().map_err(|_| panicked())??;
+        left
+    })
+}
+
+/// The same as [`lag`], for a caller that has no queue in hand.
 ///
 /// # Errors
 /// Of the warehouse or the log.

@@ -1,6 +1,7 @@
 //! Errors in files: out, to be repaired by other means, and in again. One JSON object a line.
 
-use adpipe_log::Headers;
+use adpipe_event::EventError;
+use adpipe_log::{Headers, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -8,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::Dlq;
 use crate::actions::Actor;
 use crate::error::DlqError;
-use crate::repair::{Edit, edit};
+use crate::repair::{Content, Edit, Edited, content, edit_and_send, edit_if_valid, try_edit};
 use crate::report::{Story, story};
+use crate::sending::{Sending, before_sending};
 
 /// One error in a file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,7 +42,7 @@ pub struct Line {
     /// First failure, UTC.
     #[serde(default)]
     pub first_failed_at: String,
-    /// Header names and values; those that are no UTF-8 are left out.
+    /// Header names and values; those that are not UTF-8 are left out.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
     /// What would be sent, when it is UTF-8 …
@@ -52,12 +54,27 @@ pub struct Line {
 }
 
 /// What became of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Imported {
-    /// The payload differs: the error is edited and sent again.
-    Edited,
+    /// The payload differs: the error is edited and sent again, or would be.
+    Edited(Sending),
     /// The payload is what the queue has.
     Unchanged,
+    /// Sent now, it would fail, and nobody agreed to that: nothing was done.
+    WouldFail(EventError),
+    /// It cannot be edited now, and why: nothing was done.
+    Refused(String),
+}
+
+/// What may be done to a line's error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Nothing: only look what would become of it.
+    Look,
+    /// Send it again where its event would be counted.
+    OnlyValid,
+    /// Send it again whatever would become of it.
+    Any,
 }
 
 /// An error as a line of a file, without the line's end.
@@ -92,13 +109,34 @@ pub fn export(dlq: &Dlq, error_id: &str) -> Result<String, DlqError> {
     serde_json::to_string(&line).map_err(|error| DlqError::Refused(error.to_string()))
 }
 
-/// Takes a line back: where its payload differs, the error is edited and sent again.
+/// Takes a line back: where its payload or its CSV columns differ, the error is edited and sent
+/// again. A record keeps its format: what stands in the line's headers matters
+/// only where it names other columns, so tools that drop the headers do no harm.
 ///
 /// # Errors
 /// [`DlqError::Refused`] or [`DlqError::NotFound`] when the line is wrong; or of the warehouse.
-pub fn import(dlq: &Dlq, line: &str, actor: Actor<'_>) -> Result<Imported, DlqError> {
+pub fn import(dlq: &Dlq, line: &str, consent: Consent, actor: Actor<'_>) -> Result<Imported, DlqError> {
     let line: Line = serde_json::from_str(line)
-        .map_err(|error| DlqError::Refused(format!("no line of an export: {error}")))?;
+        .map_err(|error| DlqError::Refused(format!("not a line of an export: {error}")))?;
+    let before = content(dlq, &line.error_id)?
+        .ok_or_else(|| DlqError::NotFound(format!("there is no error {}", line.error_id)))?;
+    let edit = edit_of(&line, &before)?;
+    let sending = before_sending(dlq, &line.error_id)?;
+    let edited = match consent {
+        Consent::Look => try_edit(dlq.settings(), &before, &edit),
+        Consent::OnlyValid => edit_if_valid(dlq, &line.error_id, &edit, actor)?,
+        Consent::Any => edit_and_send(dlq, &line.error_id, &edit, actor)?,
+    };
+    Ok(match edited {
+        Edited::Valid(_) | Edited::Restored => Imported::Edited(sending),
+        Edited::StillInvalid(..) if consent == Consent::Any => Imported::Edited(sending),
+        Edited::StillInvalid(_, error) => Imported::WouldFail(error),
+        Edited::DoesNotFit(reason) => Imported::Refused(reason),
+        Edited::Unchanged => Imported::Unchanged,
+    })
+}
+
+fn edit_of(line: &Line, before: &Content) -> Result<Edit, DlqError> {
     let payload = match (&line.payload, &line.payload_base64) {
         (Some(text), None) => text.clone().into_bytes(),
         (None, Some(base64)) => {
@@ -106,11 +144,12 @@ pub fn import(dlq: &Dlq, line: &str, actor: Actor<'_>) -> Result<Imported, DlqEr
         }
         _ => return Err(DlqError::Refused("a line has either payload or payload_base64".to_owned())),
     };
-    let story = story(dlq, &line.error_id)?;
-    let now = story.edited_payload.as_ref().unwrap_or(&story.raw_payload);
-    if *now == payload {
-        return Ok(Imported::Unchanged);
-    }
-    edit(dlq, &line.error_id, &Edit::Payload(payload), true, actor)?;
-    Ok(Imported::Edited)
+    let of_line = |name: &str| line.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    let is_row = of_line(header::FORMAT).is_some_and(|format| format == "csv");
+    Ok(match of_line(header::COLUMNS).filter(|_| is_row) {
+        Some(columns) if before.headers.get(header::COLUMNS) != Some(columns.as_bytes()) => {
+            Edit::Row { payload, columns: columns.clone().into_bytes() }
+        }
+        _ => Edit::Payload(payload),
+    })
 }

@@ -367,3 +367,24 @@ fn a_bulk_action_can_be_cancelled() {
         rig.verify();
     });
 }
+
+#[test]
+fn a_canary_does_not_wait_for_next_month() {
+    on_both("a_canary_does_not_wait_for_next_month", quick(), |rig| {
+        rig.start(1);
+        let payloads: Vec<Vec<u8>> =
+            (0..3).map(|number| event(&format!("f{number}"), &from_now(30 * 86_400_000), |_| {})).collect();
+        rig.send(&payloads);
+        rig.await_status(Status::Pending, 3);
+        rig.send(&[event("bad", "14102100", click(9))]);
+        rig.await_status(Status::Exhausted, 1);
+        let job = jobs::create(&rig.dlq, &Filter::default(), &Work::Retry, 2, "test").unwrap();
+        let job = await_job(rig, &job.job_id);
+        assert_eq!((job.state.as_str(), job.changed), ("stopped", 2), "{job:?}");
+        let outcomes = jobs::outcomes(&rig.dlq, &job.job_id).unwrap();
+        assert_eq!(outcomes, Outcomes { failed: 2, ..Outcomes::default() });
+        let (not_due, first) = jobs::not_due(&rig.dlq, &job.job_id).unwrap();
+        assert!(not_due == 2 && first.is_some(), "{not_due} {first:?}");
+        rig.verify();
+    });
+}

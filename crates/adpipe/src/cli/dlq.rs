@@ -1,6 +1,7 @@
 //! `adpipe dlq …`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use adpipe_dlq::{Filter, Status};
 use clap::{Args, Subcommand};
@@ -74,7 +75,13 @@ Example:
     Export(ExportArgs),
 
     /// Take an exported file back: where a payload differs, the error is edited and sent again
-    #[command(after_help = "Example: adpipe dlq import broken.ndjson")]
+    #[command(after_help = "\
+A CSV row stays one: its format and its columns travel with it. A line whose event would fail again
+is named and left alone. Exit code 1 when a line was left alone or an event failed again.
+
+Examples:
+  adpipe dlq import broken.ndjson --dry-run
+  adpipe dlq import broken.ndjson")]
     Import(ImportArgs),
 
     /// List the newest bulk actions
@@ -214,6 +221,17 @@ pub struct PaceArgs {
     /// Do not wait for the outcomes
     #[arg(long)]
     pub no_wait: bool,
+
+    /// Give up when no outcome has come for this long
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration, conflicts_with = "no_wait")]
+    pub wait: Duration,
+}
+
+impl PaceArgs {
+    /// All at once, for what has no outcomes to wait for.
+    pub fn plain() -> PaceArgs {
+        PaceArgs { canary: None, no_wait: false, wait: Duration::from_secs(120) }
+    }
 }
 
 #[derive(Args)]
@@ -254,7 +272,8 @@ pub struct EditArgs {
     #[arg(long, value_name = "FILE", help_heading = "Edit", conflicts_with_all = ["set", "rename", "cast", "drop"])]
     pub patch: Option<PathBuf>,
 
-    /// Replace the whole payload of one error by this file, or - for standard input
+    /// Replace the whole payload of one error by this file, or - for standard input. A CSV row stays
+    /// one under its own columns; what begins with { is a JSON object
     #[arg(long, value_name = "FILE", help_heading = "Edit", conflicts_with_all = ["set", "rename", "cast", "drop", "patch"])]
     pub payload: Option<PathBuf>,
 
@@ -269,6 +288,10 @@ pub struct EditArgs {
     /// Edit by id without sending again
     #[arg(long)]
     pub no_retry: bool,
+
+    /// Send by id also what would fail again
+    #[arg(long)]
+    pub force: bool,
 
     #[command(flatten)]
     pub pace: PaceArgs,
@@ -306,9 +329,32 @@ pub struct ImportArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
+    /// Only show what would become of each line
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Send also what would fail again
+    #[arg(long)]
+    pub force: bool,
+
+    /// Do not wait for the outcomes
+    #[arg(long)]
+    pub no_wait: bool,
+
+    /// Give up when no outcome has come for this long
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration, conflicts_with = "no_wait")]
+    pub wait: Duration,
+
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl ImportArgs {
+    /// How it waits.
+    pub fn pace(&self) -> PaceArgs {
+        PaceArgs { canary: None, no_wait: self.no_wait, wait: self.wait }
+    }
 }
 
 #[derive(Args)]

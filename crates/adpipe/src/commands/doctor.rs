@@ -1,5 +1,6 @@
 //! `adpipe doctor`: every configured part, and what to do about it.
 
+mod errors;
 mod log;
 
 use std::path::Path;
@@ -73,6 +74,7 @@ fn check_parts(config: &Config, fix: bool, findings: &mut Vec<Finding>) {
     check_archive(config, findings);
     if let (Some(log), Some(warehouse)) = (&log, &warehouse) {
         check_lag(log.as_ref(), warehouse.as_ref(), findings);
+        errors::check(config, findings);
     }
     #[cfg(feature = "kafka")]
     if let Ok(LogPlace::Kafka(_)) = &place {

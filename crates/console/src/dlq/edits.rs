@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adpipe_dlq::actions::Actor;
 use adpipe_dlq::patch::Patch;
-use adpipe_dlq::repair::{self, DryRun, Edit, Edited, Sample, try_edit};
+use adpipe_dlq::repair::{self, Edit, Edited, try_edit};
 use adpipe_dlq::{Dlq, DlqError, Filter};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -23,10 +23,6 @@ use crate::refusal::Refusal;
 /// Errors that a dry run looks at.
 const DRY_RUN_LIMIT: u64 = 10_000;
 
-/// Errors that a dry run shows whole, and how much of each.
-const SAMPLES: usize = 3;
-const SAMPLE_CHARS: usize = 4_000;
-
 /// One edit: the whole payload, or steps as JSON Patch text (so that a fault is told with the
 /// line and column that the person sees).
 #[derive(Deserialize)]
@@ -37,6 +33,9 @@ struct EditInput {
     /// Send it again at once.
     #[serde(default)]
     send_again: bool,
+    /// Send it also when it would fail.
+    #[serde(default)]
+    force: bool,
 }
 
 impl EditInput {
@@ -99,7 +98,33 @@ pub(super) async fn post_edit_one(
 ) -> Result<Response, Refusal> {
     let input: EditInput = input::body(body).await?;
     let edit = input.edit()?;
-    save(&app, id, &headers, edit, input.send_again).await
+    if !input.send_again || input.force {
+        return save(&app, id, &headers, edit, input.send_again).await;
+    }
+    let actor = input::actor(&headers)?;
+    let error_id = id.clone();
+    let edited = blocking(&app, move |dlq| {
+        repair::edit_if_valid(dlq, &error_id, &edit, Actor { name: &actor, job_id: None })
+    });
+    match edited.await? {
+        Edited::Valid(_) | Edited::Restored => json(&serde_json::json!({ "changed": 1 })),
+        // Nothing was saved: the page asks whether it is to be sent all the same.
+        Edited::StillInvalid(_, error) => {
+            json(&serde_json::json!({ "changed": 0, "verdict": Verdict::of(Some(&error)) }))
+        }
+        Edited::DoesNotFit(reason) => Err(refused(&app, id, reason).await?),
+        Edited::Unchanged => Err(refused(&app, id, "this edit changes nothing".to_owned()).await?),
+    }
+}
+
+/// Why an edit was not made: the error's status, when that is it; else the edit itself.
+async fn refused(app: &App, id: String, reason: String) -> Result<Refusal, Refusal> {
+    let error_id = id.clone();
+    let story = blocking(app, move |dlq| adpipe_dlq::report::story(dlq, &error_id)).await?;
+    match story.error.status.as_str() {
+        "pending" | "exhausted" => Ok(input::unprocessable(reason)),
+        _ => conflict(app, id).await,
+    }
 }
 
 /// `POST /api/dlq/errors/{id}/undo-edit`.
@@ -126,13 +151,8 @@ async fn save(
     match saved.await {
         Ok(()) => json(&serde_json::json!({ "changed": 1 })),
         // The edit itself may be at fault, or that somebody else was faster.
-        Err(refused) if refused.status == StatusCode::UNPROCESSABLE_ENTITY => {
-            let error_id = id.clone();
-            let story = blocking(app, move |dlq| adpipe_dlq::report::story(dlq, &error_id)).await?;
-            match story.error.status.as_str() {
-                "pending" | "exhausted" => Err(refused),
-                _ => Err(conflict(app, id).await?),
-            }
+        Err(at_fault) if at_fault.status == StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(refused(app, id, at_fault.message).await?)
         }
         Err(other) => Err(other),
     }
@@ -154,7 +174,7 @@ pub(super) async fn post_dry_run(State(app): State<Arc<App>>, body: Body) -> Res
     let run = match (input.ids, input.filter) {
         (Some(ids), None) => {
             input::checked_ids(&ids)?;
-            searching(&app, move |dlq| dry_run_of(dlq, &ids, patch)).await?
+            searching(&app, move |dlq| repair::dry_run_of(dlq, &ids, &Edit::Patch(patch))).await?
         }
         (None, Some(filter)) => {
             searching(&app, move |dlq| repair::dry_run(dlq, &filter, &patch, DRY_RUN_LIMIT)).await?
@@ -162,40 +182,6 @@ pub(super) async fn post_dry_run(State(app): State<Arc<App>>, body: Body) -> Res
         _ => return Err(input::unprocessable("either ids or filter is needed".to_owned())),
     };
     json(&run)
-}
-
-/// A dry run over errors that were named.
-fn dry_run_of(dlq: &Dlq, ids: &[String], patch: Patch) -> Result<DryRun, DlqError> {
-    let edit = Edit::Patch(patch);
-    let mut run = DryRun { is_complete: true, ..DryRun::default() };
-    let mut reasons = std::collections::BTreeMap::<String, u64>::new();
-    for id in ids {
-        let Some(before) = repair::content(dlq, id)? else { continue };
-        run.looked_at += 1;
-        let (after, problem) = match try_edit(dlq.settings(), &before, &edit) {
-            Edited::Valid(after) => (Some(after), None),
-            Edited::StillInvalid(after, error) => (Some(after), Some(error.message)),
-            Edited::DoesNotFit(reason) => (None, Some(reason)),
-            Edited::Unchanged | Edited::Restored => (None, None),
-        };
-        match (&after, &problem) {
-            (Some(_), None) => run.valid += 1,
-            (Some(_), Some(_)) => run.still_invalid += 1,
-            (None, Some(_)) => run.does_not_fit += 1,
-            (None, None) => run.unchanged += 1,
-        }
-        if let Some(problem) = &problem {
-            *reasons.entry(problem.clone()).or_default() += 1;
-        }
-        if let Some(after) = after.filter(|_| run.samples.len() < SAMPLES) {
-            let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(SAMPLE_CHARS).collect();
-            let (before, after) = (shown(&before.payload), shown(&after.payload));
-            run.samples.push(Sample { error_id: id.clone(), before, after, problem });
-        }
-    }
-    run.reasons = reasons.into_iter().collect();
-    run.reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    Ok(run)
 }
 
 /// `POST /api/dlq/edit`: edits the errors named and sends them again; one whose event would fail
@@ -213,16 +199,10 @@ pub(super) async fn post_edit(
     let changed = searching(&app, move |dlq| {
         let mut changed = 0_u64;
         for id in &ids {
-            let content = repair::content(dlq, id)?;
-            let is_mended = content
-                .is_some_and(|before| matches!(try_edit(dlq.settings(), &before, &edit), Edited::Valid(_)));
-            if !is_mended {
-                continue;
-            }
-            match repair::edit(dlq, id, &edit, true, Actor { name: &actor, job_id: None }) {
-                Ok(()) => changed += 1,
-                // Somebody else was faster.
-                Err(DlqError::Refused(_) | DlqError::NotFound(_)) => {}
+            match repair::edit_if_valid(dlq, id, &edit, Actor { name: &actor, job_id: None }) {
+                Ok(Edited::Valid(_)) => changed += 1,
+                // It would fail again, the edit does not fit, or somebody else was faster.
+                Ok(_) | Err(DlqError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
         }

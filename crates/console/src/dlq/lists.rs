@@ -49,6 +49,8 @@ struct Summary {
     oldest: Option<i64>,
     /// Errors that a bulk action tries first.
     canary: u32,
+    /// Errors in the log that nobody has stored yet; absent when that cannot be found out now.
+    waiting: Option<u64>,
     /// How many groups there are; the list may hold fewer.
     group_count: usize,
     groups: Vec<GroupLine>,
@@ -64,10 +66,11 @@ struct GroupLine {
 
 /// `GET /api/dlq/summary`.
 pub(super) async fn get_summary(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    json(&blocking(&app, summary).await?)
+    let waiting = app.desk.waiting.errors(&app.services.dlq).await;
+    json(&blocking(&app, move |dlq| summary(dlq, waiting)).await?)
 }
 
-fn summary(dlq: &Dlq) -> Result<Summary, DlqError> {
+fn summary(dlq: &Dlq, waiting: Option<u64>) -> Result<Summary, DlqError> {
     let now = Millis::now();
     let mut groups = report::groups(dlq)?;
     let counts = report::totals(&groups);
@@ -85,6 +88,7 @@ fn summary(dlq: &Dlq) -> Result<Summary, DlqError> {
         resolved_today: report::resolved_since(dlq, Millis(now.0 - now.0.rem_euclid(DAY_MS)))?,
         oldest: oldest.map(|at| at.0),
         canary: dlq.settings().canary,
+        waiting,
         group_count,
         groups: groups.into_iter().map(line).collect(),
     })
@@ -182,7 +186,17 @@ pub(super) async fn get_errors(
         Some(_) => return Err(unprocessable(format!("limit must be 1 to {LONGEST_PAGE}"))),
     };
     let after = last(&query, "after").map(str::to_owned);
-    json(&blocking(&app, move |dlq| report::list(dlq, &filter, after.as_deref(), limit)).await?)
+    let waiting = app.desk.waiting.errors(&app.services.dlq).await;
+    let page = blocking(&app, move |dlq| report::list(dlq, &filter, after.as_deref(), limit)).await?;
+    json(&Listed { page, waiting })
+}
+
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    page: report::Page,
+    /// Errors in the log that nobody has stored yet; absent when that cannot be found out now.
+    waiting: Option<u64>,
 }
 
 #[derive(Serialize)]

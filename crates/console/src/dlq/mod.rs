@@ -2,7 +2,8 @@
 //!
 //! `pages.rs` gives the three pages; their scripts ask `lists.rs` (groups, backlog, lists, counts),
 //! `detail.rs` (one error whole) and `jobs.rs` (bulk actions), and act through `actions.rs` and
-//! `edits.rs`. `input.rs` reads what comes in, `view.rs` and `fields.rs` make payloads fit to show.
+//! `edits.rs`. `waiting.rs` knows what nobody
+//! has stored yet. `input.rs` reads what comes in, `view.rs` and `fields.rs` make payloads fit to show.
 //! What acts demands the token of `csrf.rs`.
 
 mod actions;
@@ -14,6 +15,7 @@ mod jobs;
 mod lists;
 mod pages;
 mod view;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ const LONG_SEARCHES: usize = 2;
 /// What the handlers of this folder share.
 pub(crate) struct Desk {
     outcomes: jobs::OutcomeCache,
+    waiting: waiting::WaitingErrors,
     long_searches: Arc<Semaphore>,
 }
 
@@ -41,6 +44,7 @@ impl Desk {
     pub fn new() -> Desk {
         Desk {
             outcomes: jobs::OutcomeCache::default(),
+            waiting: waiting::WaitingErrors::default(),
             long_searches: Arc::new(Semaphore::new(LONG_SEARCHES)),
         }
     }

@@ -6,10 +6,13 @@ use std::process::ExitCode;
 use adpipe_dlq::Dlq;
 use adpipe_dlq::actions::Actor;
 use adpipe_dlq::search::{Direction, walk};
-use adpipe_dlq::transfer::{Imported, export as export_line, import as import_line};
+use adpipe_dlq::sending::{Heard, Sending};
+use adpipe_dlq::transfer::{Consent, Imported, export as export_line, import as import_line};
 use anyhow::Context;
 
 use super::actor;
+use super::outcomes::{self, Outcomes};
+use super::running::Ended;
 use crate::cli::dlq::{ExportArgs, ImportArgs};
 use crate::output;
 use crate::services::Services;
@@ -23,7 +26,7 @@ pub fn export(dlq: &Dlq, args: &ExportArgs) -> anyhow::Result<()> {
         Some(path) => Box::new(BufWriter::new(
             std::fs::File::create(path).with_context(|| format!("cannot make {}", path.display()))?,
         )),
-        None => Box::new(BufWriter::new(std::io::stdout().lock())),
+        None => Box::new(output::results()),
     };
     let mut written = 0u64;
     loop {
@@ -37,12 +40,45 @@ pub fn export(dlq: &Dlq, args: &ExportArgs) -> anyhow::Result<()> {
         }
     }
     out.flush()?;
-    eprintln!("{} written", output::counted(written, "error"));
+    output::note(&format!("{} written", output::counted(written, "error")));
     Ok(())
 }
 
-/// Takes line after line; a wrong one is told with its number, and the others are taken.
+/// What became of the lines of a file.
+#[derive(Default)]
+struct Account {
+    edited: Vec<Sending>,
+    unchanged: u64,
+    would_fail: u64,
+    wrong: u64,
+}
+
+/// Takes line after line, then waits for what comes of them. A line that is wrong, or whose event
+/// would fail, is named with its number, and the others are taken.
 pub fn import(services: &Services, dlq: &Dlq, args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let (account, pace) = (take_lines(dlq, args)?, args.pace());
+    let mut outcomes = None;
+    if !pace.no_wait && !args.dry_run && !account.edited.is_empty() {
+        outcomes = Some(outcomes::wait(services, dlq, &account.edited, &pace, |sending, heard| {
+            if let Heard::Outcome { outcome, error_message: Some(reason), .. } = heard
+                && outcome == "failed"
+            {
+                output::note(&format!("{}: failed again: {reason}", sending.error_id));
+            }
+            Ok(())
+        })?);
+    }
+    print_account(&account, outcomes.as_ref().map(|(outcomes, _)| *outcomes), args)?;
+    if let Some((outcomes, ended)) = outcomes
+        && (ended != Ended::Over || outcomes.failed > 0)
+    {
+        return Ok(outcomes::exit_code(outcomes, ended, &pace));
+    }
+    let is_done = account.wrong == 0 && account.would_fail == 0;
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn take_lines(dlq: &Dlq, args: &ImportArgs) -> anyhow::Result<Account> {
     let reader: Box<dyn BufRead> = match args.file.to_str() {
         Some("-") => Box::new(BufReader::new(std::io::stdin())),
         _ => Box::new(BufReader::new(
@@ -50,34 +86,76 @@ pub fn import(services: &Services, dlq: &Dlq, args: &ImportArgs) -> anyhow::Resu
                 .with_context(|| format!("cannot open {}", args.file.display()))?,
         )),
     };
+    let consent = match (args.dry_run, args.force) {
+        (true, _) => Consent::Look,
+        (false, true) => Consent::Any,
+        (false, false) => Consent::OnlyValid,
+    };
     let name = actor();
-    let (mut edited, mut unchanged, mut wrong) = (0u64, 0u64, 0u64);
+    let mut account = Account::default();
     for (index, line) in reader.lines().enumerate() {
         let line = line.with_context(|| format!("cannot read line {}", index + 1))?;
         if line.trim().is_empty() {
             continue;
         }
-        match import_line(dlq, &line, Actor { name: &name, job_id: None }) {
-            Ok(Imported::Edited) => edited += 1,
-            Ok(Imported::Unchanged) => unchanged += 1,
+        let say = |what: &str| output::note(&format!("line {}: {what}", index + 1));
+        match import_line(dlq, &line, consent, Actor { name: &name, job_id: None }) {
+            Ok(Imported::Edited(sending)) => account.edited.push(sending),
+            Ok(Imported::Unchanged) => account.unchanged += 1,
+            Ok(Imported::WouldFail(error)) => {
+                account.would_fail += 1;
+                say(&format!("sent now, it would fail: {}", error.message));
+            }
+            Ok(Imported::Refused(reason)) => {
+                account.wrong += 1;
+                say(&reason);
+            }
             Err(error) if error.is_transient() => return Err(error.into()),
             Err(error) => {
-                wrong += 1;
-                eprintln!("line {}: {error}", index + 1);
+                account.wrong += 1;
+                say(&error.to_string());
             }
         }
     }
-    match args.json {
-        true => output::json(&serde_json::json!({"edited": edited, "unchanged": unchanged, "wrong": wrong}))?,
-        false => output::line(&format!(
-            "{} edited and sent again, {} unchanged, {} wrong",
-            output::counted(edited, "error"),
-            output::grouped(unchanged),
-            output::grouped(wrong)
-        ))?,
+    Ok(account)
+}
+
+fn print_account(account: &Account, outcomes: Option<Outcomes>, args: &ImportArgs) -> anyhow::Result<()> {
+    let (edited, number) = (account.edited.len() as u64, output::grouped);
+    if args.json {
+        let mut value = serde_json::json!({
+            "edited": edited, "unchanged": account.unchanged, "would_fail": account.would_fail,
+            "wrong": account.wrong,
+        });
+        if let Some(outcomes) = outcomes {
+            value["outcomes"] = serde_json::json!({
+                "applied": outcomes.applied, "already_counted": outcomes.already_counted,
+                "failed": outcomes.failed, "waiting": outcomes.unknown,
+            });
+        }
+        return output::json(&value);
     }
-    if edited > 0 && services.take_vacant_dlq_role()?.is_some() {
-        eprintln!("nobody sends them yet: run `adpipe up` or `adpipe run dlq`, or `adpipe dlq retry --due`");
+    output::line(&format!(
+        "{} {}, {} unchanged, {} would fail{}, {} wrong",
+        output::counted(edited, "error"),
+        if args.dry_run { "would be edited and sent again" } else { "edited and sent again" },
+        number(account.unchanged),
+        number(account.would_fail),
+        if account.would_fail > 0 && !args.dry_run {
+            " and were left alone (--force sends them)"
+        } else {
+            ""
+        },
+        number(account.wrong)
+    ))?;
+    if let Some(outcomes) = outcomes {
+        output::line(&format!(
+            "  {} applied, {} already counted, {} failed again, {} not known yet",
+            number(outcomes.applied),
+            number(outcomes.already_counted),
+            number(outcomes.failed),
+            number(outcomes.unknown)
+        ))?;
     }
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
 }

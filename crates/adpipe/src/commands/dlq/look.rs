@@ -1,26 +1,21 @@
 //! Looking at the queue.
 
 use std::io::Write;
-use std::process::ExitCode;
 
 use adpipe_dlq::report::{self, ErrorLine, Story};
 use adpipe_dlq::{Dlq, Status, headers_to_json, jobs};
-use adpipe_event::Millis;
-use adpipe_monitor::pulse::Pulse;
-use adpipe_monitor::role::{Figures, measure_rules};
-use adpipe_monitor::rules::{Language, Rules};
-use adpipe_monitor::signal::Signal;
-use adpipe_schedule::dag::Dags;
-use anyhow::bail;
 
+use super::waiting::Waiting;
 use crate::cli::dlq::{JobsArgs, ListArgs, ShowArgs};
 use crate::output;
-use crate::services::Services;
 
 /// Longest text of a cell.
 const CELL: usize = 60;
 
-pub fn list(dlq: &Dlq, args: &ListArgs) -> anyhow::Result<()> {
+pub fn list(dlq: &Dlq, args: &ListArgs, waiting: Waiting) -> anyhow::Result<()> {
+    if let Some(words) = waiting.words() {
+        output::note(&words);
+    }
     let filter = args.filter.filter();
     let mut after: Option<String> = None;
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -45,13 +40,16 @@ pub fn list(dlq: &Dlq, args: &ListArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     if rows.is_empty() {
-        return output::line("no such errors");
+        return match waiting.errors {
+            0 => output::line("no such errors"),
+            _ => output::line("no such errors among those that are stored"),
+        };
     }
     let header = ["id", "failed at (UTC)", "status", "type", "field", "message"];
     output::line(&output::table(&header, &[false; 6], &rows))?;
     if after.is_some() {
         let of = total.map(|total| format!(" of {}", output::grouped(total))).unwrap_or_default();
-        eprintln!("the newest {}{of}; --limit shows more", output::grouped(listed as u64));
+        output::note(&format!("the newest {}{of}; --limit shows more", output::grouped(listed as u64)));
     }
     Ok(())
 }
@@ -67,7 +65,7 @@ fn row(error: &ErrorLine) -> Vec<String> {
     ]
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let mut short: String = text.chars().take(CELL).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(CELL).is_some() {
         short.push('…');
@@ -78,7 +76,10 @@ fn shortened(text: &str) -> String {
 pub fn show(dlq: &Dlq, args: &ShowArgs) -> anyhow::Result<()> {
     let story = report::story(dlq, &args.id)?;
     if args.payload {
-        std::io::stdout().lock().write_all(&story.raw_payload)?;
+        // Byte for byte; on a terminal what would drive it is escaped.
+        let mut out = output::results();
+        out.write_all(&story.raw_payload)?;
+        out.flush()?;
         return Ok(());
     }
     if args.json {
@@ -155,7 +156,7 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
 
 /// What may be sent to a terminal: a payload must not move its cursor.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    output::terminal::escaped(text).into_owned()
 }
 
 /// Bytes shown of a payload.
@@ -186,7 +187,7 @@ fn payload(bytes: &[u8]) -> String {
     lines.join("\n") + more
 }
 
-pub fn stats(dlq: &Dlq, json: bool) -> anyhow::Result<()> {
+pub fn stats(dlq: &Dlq, json: bool, waiting: Waiting) -> anyhow::Result<()> {
     let mut groups = report::groups(dlq)?;
     let totals = report::totals(&groups);
     if json {
@@ -194,9 +195,14 @@ pub fn stats(dlq: &Dlq, json: bool) -> anyhow::Result<()> {
             .into_iter()
             .map(|status| (status.as_str().to_owned(), totals[status as usize].into()))
             .collect();
-        return output::json(&serde_json::json!({"errors": by_status, "groups": groups}));
+        return output::json(
+            &serde_json::json!({"errors": by_status, "groups": groups, "waiting": waiting.errors}),
+        );
     }
-    if groups.is_empty() {
+    if let Some(words) = waiting.words() {
+        output::line(&words)?;
+    }
+    if groups.is_empty() && waiting.errors == 0 {
         return output::line("no errors");
     }
     let number = output::grouped;
@@ -252,61 +258,4 @@ pub fn jobs(dlq: &Dlq, args: &JobsArgs) -> anyhow::Result<()> {
         .collect();
     let header = ["job", "begun (UTC)", "kind", "state", "changed", "left alone", "by", ""];
     output::line(&output::table(&header, &[false, false, false, false, true, true], &rows))
-}
-
-/// The alerts of the table that are about the queue, measured now.
-pub fn check(services: &Services, json: bool) -> anyhow::Result<ExitCode> {
-    let rules = crate::alerts::rules(&services.config)?;
-    let rules = Rules(rules.0.into_iter().filter(|rule| kind(rule.signal).is_some()).collect());
-    let sources = crate::alerts::sources(services, Dags::default(), Pulse::new())?;
-    let figures = Figures::of(sources, services.metrics.clone());
-    let measured = measure_rules(&figures, &rules, Millis::now());
-    let mut alerts = Vec::new();
-    for rule in rules.iter() {
-        let readings = match measured.get(&rule.name) {
-            Some(Ok(readings)) => readings.as_slice(),
-            Some(Err(reason)) => bail!("{} cannot be measured: {reason}", rule.signal.word()),
-            None => &[],
-        };
-        for reading in readings.iter().filter(|reading| rule.bound.is_broken_by(reading.value)) {
-            alerts.push(serde_json::json!({
-                "alert": rule.name,
-                "kind": kind(rule.signal),
-                "value": reading.value,
-                "threshold": rule.bound.threshold(),
-                "summary": rule.summary(Language::English, &reading.labels, reading.value),
-                "causes": reading.context["causes"],
-            }));
-        }
-    }
-    let needs_somebody = !alerts.is_empty();
-    if json {
-        output::json(&alerts.into())?;
-    } else if !needs_somebody {
-        output::line("nothing needs anybody")?;
-    } else {
-        for alert in alerts {
-            output::line(alert["summary"].as_str().unwrap_or_default())?;
-            for cause in alert["causes"].as_array().into_iter().flatten() {
-                let text = |key: &str| cause[key].as_str().unwrap_or_default();
-                let open = output::grouped(cause["open"].as_u64().unwrap_or(0));
-                output::line(&format!(
-                    "  {}  {open} open  {}",
-                    text("fingerprint"),
-                    shortened(text("message"))
-                ))?;
-            }
-        }
-    }
-    Ok(if needs_somebody { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// What a signal of the queue is called here.
-fn kind(signal: Signal) -> Option<&'static str> {
-    match signal {
-        Signal::DlqExhausted => Some("exhausted"),
-        Signal::DlqGrowth => Some("backlog_growth"),
-        Signal::ErrorShare => Some("error_rate"),
-        _ => None,
-    }
 }

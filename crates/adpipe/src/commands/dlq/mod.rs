@@ -1,15 +1,24 @@
-//! `adpipe dlq`: look (`look.rs`), act (`act.rs`, by way of `running.rs`), files (`files.rs`).
+//! `adpipe dlq`: look (`look.rs`), act (`act.rs`, `bulk.rs`, `due.rs`), files (`files.rs`). Whoever
+//! acts waits for the outcomes by way of `outcomes.rs` and `running.rs`; `waiting.rs` stores what
+//! nobody has stored yet, so that no answer leaves it out.
 
 mod act;
+mod bulk;
+mod check;
+mod dry_run;
+mod due;
 mod edits;
 mod files;
 mod look;
+mod outcomes;
 mod running;
+pub mod waiting;
 
 use std::process::ExitCode;
 
 use adpipe_dlq::Dlq;
 
+use self::waiting::Waiting;
 use crate::cli::dlq::DlqAction;
 use crate::config::Config;
 use crate::services::Services;
@@ -19,12 +28,16 @@ pub fn run(config: Config, action: &DlqAction) -> anyhow::Result<ExitCode> {
     let services = Services::open_existing(config)?;
     let dlq = services.dlq()?;
     let done = |()| ExitCode::SUCCESS;
+    let waiting = match looks_at_all(action) {
+        true => waiting::store(&services, &dlq)?,
+        false => Waiting::default(),
+    };
     match action {
-        DlqAction::List(args) => look::list(&dlq, args).map(done),
+        DlqAction::List(args) => look::list(&dlq, args, waiting).map(done),
         DlqAction::Show(args) => look::show(&dlq, args).map(done),
-        DlqAction::Stats(args) => look::stats(&dlq, args.json).map(done),
+        DlqAction::Stats(args) => look::stats(&dlq, args.json, waiting).map(done),
         DlqAction::Jobs(args) => look::jobs(&dlq, args).map(done),
-        DlqAction::Check(args) => look::check(&services, args.json),
+        DlqAction::Check(args) => check::run(&services, args.json, waiting),
         DlqAction::Retry(args) => act::retry(&services, &dlq, args),
         DlqAction::Edit(args) => act::edit(&services, &dlq, args),
         DlqAction::Discard(args) => act::discard(&services, &dlq, args),
@@ -32,6 +45,21 @@ pub fn run(config: Config, action: &DlqAction) -> anyhow::Result<ExitCode> {
         DlqAction::Cancel(args) => act::cancel(&dlq, &args.job),
         DlqAction::Export(args) => files::export(&dlq, args).map(done),
         DlqAction::Import(args) => files::import(&services, &dlq, args),
+    }
+}
+
+/// Whether the answer would be wrong without the errors that nobody has stored yet.
+fn looks_at_all(action: &DlqAction) -> bool {
+    match action {
+        DlqAction::List(_) | DlqAction::Stats(_) | DlqAction::Check(_) | DlqAction::Export(_) => true,
+        DlqAction::Retry(args) => args.selection.ids.is_empty() && !args.due,
+        DlqAction::Edit(args) => args.selection.ids.is_empty(),
+        DlqAction::Discard(args) => args.selection.ids.is_empty(),
+        DlqAction::Show(_)
+        | DlqAction::Undo(_)
+        | DlqAction::Cancel(_)
+        | DlqAction::Jobs(_)
+        | DlqAction::Import(_) => false,
     }
 }
 

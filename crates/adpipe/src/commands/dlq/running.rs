@@ -1,6 +1,6 @@
 //! Waiting for the queue. Who waits does the work himself as long as no other process does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adpipe_dlq::Dlq;
 use adpipe_stream::shutdown::Shutdown;
@@ -9,26 +9,56 @@ use crate::services::Services;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Waits until `is_done`, or until asked to end: then false.
+/// Exit code of what was stopped by Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
+/// What a look at the queue has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// There is nothing to wait for any more.
+    Over,
+    /// Not yet; the number changes when something has come.
+    Waiting(u64),
+}
+
+/// How waiting came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// As wished.
+    Over,
+    /// By Ctrl-C or SIGTERM.
+    Interrupted,
+    /// Nothing came for as long as somebody is willing to wait.
+    GaveUp,
+}
+
+/// Waits until it is over, until asked to end, or until nothing new has come for `patience`.
 pub fn until(
     services: &Services,
     dlq: &Dlq,
     shutdown: &Shutdown,
-    mut is_done: impl FnMut() -> anyhow::Result<bool>,
-) -> anyhow::Result<bool> {
+    patience: Duration,
+    mut look: impl FnMut() -> anyhow::Result<Look>,
+) -> anyhow::Result<Ended> {
     let stop = Shutdown::new();
     let keeps_queue = services.take_vacant_dlq_role()?;
     let counts = services.take_vacant_stream_role()?;
     std::thread::scope(|scope| {
         let queue = keeps_queue.is_some().then(|| scope.spawn(|| adpipe_dlq::role::run(dlq, &stop)));
         let stream = counts.is_some().then(|| scope.spawn(|| services.run_stream(&stop)));
+        let mut newest = (None, Instant::now());
         let outcome = loop {
-            match is_done() {
-                Ok(false) if shutdown.is_triggered() => break Ok(false),
-                Ok(false) if stop.is_triggered() => break Ok(false),
-                Ok(false) => drop(stop.sleep(LOOK_EVERY)),
-                other => break other,
+            match look() {
+                Ok(Look::Over) => break Ok(Ended::Over),
+                Ok(Look::Waiting(_)) if shutdown.is_triggered() || stop.is_triggered() => {
+                    break Ok(Ended::Interrupted);
+                }
+                Ok(Look::Waiting(far)) if newest.0 != Some(far) => newest = (Some(far), Instant::now()),
+                Ok(Look::Waiting(_)) if newest.1.elapsed() >= patience => break Ok(Ended::GaveUp),
+                Ok(Look::Waiting(_)) => {}
+                Err(error) => break Err(error),
             }
+            stop.sleep(LOOK_EVERY);
         };
         stop.trigger();
         let panicked = || anyhow::anyhow!("a thread panicked; please report this");
@@ -40,4 +70,13 @@ pub fn until(
         }
         outcome
     })
+}
+
+/// What is said when nothing came for as long as somebody is willing to wait.
+pub fn gave_up(patience: Duration) -> String {
+    format!(
+        "nothing came for {}: some errors have no outcome yet; `adpipe doctor` says whether the processor and \
+         the queue are at work, --wait waits longer",
+        humantime::format_duration(patience)
+    )
 }

@@ -1,0 +1,95 @@
+//! What comes from data does not drive a terminal: the real binary on a pseudo-terminal, which
+//! `script` (util-linux) makes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
+
+mod common;
+
+use std::process::Command;
+
+use common::{ADPIPE, Folder};
+
+/// Clears the screen, by C0 and by C1; turns the direction of text; rings; ends the line.
+const NASTY: &str = "x\u{1b}[2Jy\u{9b}2J\u{202e}z\u{2066}\u{7}\u{7f}\rw";
+
+/// What the terminal gets.
+fn on_terminal(folder: &Folder, arguments: &[&str]) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let data = folder.join("data");
+    let all = [ADPIPE, "--data", data.to_str().unwrap()].into_iter().chain(arguments.iter().copied());
+    let line: Vec<String> = all.map(quoted).collect();
+    let output = Command::new("script")
+        .args(["-qec", &line.join(" "), "/dev/null"])
+        .current_dir(folder.path())
+        .env("NO_COLOR", "1")
+        .env("ADPIPE_CONSOLE__PORT", "0")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("script");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn assert_harmless(text: &str, what: &str) {
+    // The terminal itself makes \r\n of a line's end.
+    let text = text.replace("\r\n", "\n");
+    let driving = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    assert!(!text.contains(driving), "{what}: {text:?}");
+}
+
+#[test]
+fn data_does_not_drive_a_terminal() {
+    let folder = Folder::new();
+    let record =
+        format!("{{\"id\":\"1\",\"click\":\"{}\",\"hour\":\"14102100\"}}", "\u{1b}[2J\u{9b}\u{202e}");
+    let mut file = format!("{record}\n").into_bytes();
+    file.extend_from_slice(NASTY.as_bytes());
+    file.push(b'\n');
+    std::fs::write(folder.join("nasty.ndjson"), &file).unwrap();
+    folder.run(&["ingest", "--wait", "nasty.ndjson"]);
+    let listed = folder.run(&["dlq", "list", "--json"]);
+    let ids: Vec<String> = listed
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["error_id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(ids.len(), 2);
+
+    let sql = format!("select '{NASTY}' as a, '{NASTY}' as \"{NASTY}\", 'x' || char(10) || 'y' as lines");
+    let mut looks: Vec<Vec<&str>> = vec![
+        vec!["dlq", "list"],
+        vec!["dlq", "list", "--json"],
+        vec!["dlq", "stats"],
+        vec!["dlq", "stats", "--json"],
+        vec!["dlq", "export"],
+        vec!["sql", &sql],
+        vec!["sql", "--format", "csv", &sql],
+        vec!["sql", "--json", &sql],
+        vec!["sql", "select raw_payload, cast(raw_payload as text) from errors.dlq_errors"],
+        // An error about what was typed.
+        vec!["sql", "select \u{1b}[2J"],
+        vec!["dlq", "show", "\u{1b}[2J"],
+        vec!["dlq", "edit", &ids[0], "--set", "click=8", "--dry-run"],
+    ];
+    for id in &ids {
+        looks.push(vec!["dlq", "show", id]);
+        looks.push(vec!["dlq", "show", id, "--payload"]);
+        looks.push(vec!["dlq", "show", id, "--json"]);
+    }
+    for look in &looks {
+        let shown = on_terminal(&folder, look);
+        assert!(!shown.trim().is_empty(), "{look:?}");
+        assert_harmless(&shown, &format!("{look:?}"));
+    }
+    let shown = on_terminal(&folder, &["sql", &sql]);
+    assert!(shown.contains("x\\u001b[2Jy\\u009b2J\\u202ez") && shown.contains("x\\ny"), "{shown}");
+    // A file gets the bytes.
+    let exact = folder.run(&["sql", "--format", "csv", "--exact", &format!("select '{NASTY}' as a")]);
+    assert_eq!(exact, format!("a\n\"{NASTY}\"\n"));
+    let payloads: Vec<String> = ids.iter().map(|id| folder.run(&["dlq", "show", id, "--payload"])).collect();
+    assert!(payloads.contains(&NASTY.to_owned()) && payloads.contains(&record));
+    // A table is for people wherever it goes.
+    assert!(!folder.run(&["sql", &sql]).contains('\u{1b}'));
+}
