@@ -10,6 +10,8 @@
 
 mod chunk;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod record;
