@@ -91,6 +91,9 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
+/// Columns are made no wider than this: one long cell must not fill every other row with spaces.
+const WIDEST: usize = 200;
+
 /// Rows under a header, columns as wide as they need; numbers (by `right`) to the right. A row is one
 /// line whatever its cells hold: line ends and other control characters are shown escaped.
 pub fn table(header: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
@@ -100,7 +103,7 @@ pub fn table(header: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.chars().count().min(WIDEST));
         }
     }
     let mut text = String::new();
@@ -132,6 +135,14 @@ pub fn table(header: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn one_long_cell_does_not_widen_the_others() {
+        let row = |cell: &str| vec![cell.to_owned(), "b".to_owned()];
+        let table = super::table(&["a", "b"], &[], &[row(&"x".repeat(1_000)), row("y")]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!((lines[1].len(), lines[2].len()), (1_003, super::WIDEST + 3), "{table}");
+    }
+
     #[test]
     fn thousands_are_separated() {
         assert_eq!(super::grouped(0), "0");
