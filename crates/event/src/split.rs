@@ -46,6 +46,7 @@ pub struct RecordReader<R: Read> {
     /// The header, once it was read: its columns or why it cannot be used.
     header: Option<Result<CsvColumns, HeaderError>>,
     row: u64,
+    too_long: u64,
     array: ArrayState,
 }
 
@@ -78,8 +79,15 @@ impl<R: Read> RecordReader<R> {
             max_record_bytes: max_record_bytes.max(1),
             header: None,
             row: 0,
+            too_long: 0,
             array: ArrayState::Start,
         }
+    }
+
+    /// How many of the records given so far were longer than the limit: of each only the beginning
+    /// is kept, so whoever sent them must be told.
+    pub fn too_long(&self) -> u64 {
+        self.too_long
     }
 
     /// The columns of a CSV input, reading its header if that was not done yet. None for JSON,
@@ -123,6 +131,7 @@ impl<R: Read> RecordReader<R> {
             Format::JsonArray => self.next_element()?,
         };
         let row = self.row;
+        self.too_long += u64::from(found.as_ref().is_some_and(|found| found.truncated_from.is_some()));
         Ok(found.map(|found| InputRecord {
             payload: &self.input.buffer[found.range],
             row,
