@@ -19,7 +19,7 @@ Examples:
   adpipe alerts list                      what needs somebody now
   adpipe verify                           prove that nothing was lost or counted twice
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped by Ctrl-C.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped by Ctrl-C, 143 by SIGTERM.";
 
 /// The ad-click pipeline in one binary: raw ad events in, trusted click-through rates out.
 #[derive(Parser)]

@@ -91,6 +91,14 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
+/// What became of records that were longer than the limit.
+pub fn too_long(records: u64) -> String {
+    format!(
+        "{} longer than ingest.max_record_size: only the beginning of each is kept, and it is in error",
+        counted(records, "record")
+    )
+}
+
 /// Columns are made no wider than this: one long cell must not fill every other row with spaces.
 const WIDEST: usize = 200;
 

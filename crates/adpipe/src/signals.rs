@@ -1,40 +1,108 @@
-//! Ctrl-C and SIGTERM end everything in order; a second one at once.
+//! One rule for every command: Ctrl-C and SIGTERM end it in less than two seconds.
+//!
+//! A command that only reads is ended by the signal itself. One that writes watches for it here: the
+//! first signal turns a switch off, and the command ends in order. Whoever has not ended when
+//! [`GRACE`] is over, because a disk, a server or another process keeps it waiting, is ended like
+//! by `kill -9`, which every store withstands. So does a second signal, at once.
+//!
+//! The exit code is 130 after Ctrl-C and 143 after SIGTERM, as a shell reports of programs that a
+//! signal ends by itself. `up`, `run` and `demo`, which only a signal ends, exit with 0 when they ended
+//! in order.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The same for a command without a runtime of its own, for as long as it runs.
+/// How long a command may take to end in order.
+const GRACE: Duration = Duration::from_millis(1_500);
+
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
+
+/// The exit code of the signal that came first; 0 before it came.
+static CODE: AtomicU8 = AtomicU8::new(0);
+
+/// Folders that go away with the process, however it ends.
+static SCRATCH: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// The exit code of a command that a signal has stopped.
+pub fn exit_code() -> ExitCode {
+    ExitCode::from(stopped_by().unwrap_or(INTERRUPTED))
+}
+
+fn stopped_by() -> Option<u8> {
+    Some(CODE.load(Ordering::SeqCst)).filter(|code| *code != 0)
+}
+
+/// Turns the switch off at the first signal, for as long as the process lives.
 pub fn watch(shutdown: &Shutdown) -> anyhow::Result<()> {
+    let shutdown = shutdown.clone();
+    on_signal(move || shutdown.trigger(), GRACE)
+}
+
+/// Ends the process at the first signal: for work whose results are of no use when it is cut short.
+/// What was told to [`remove_at_end`] is removed.
+pub fn end_at_once() -> anyhow::Result<()> {
+    on_signal(|| {}, Duration::ZERO)
+}
+
+/// Has a folder removed when a signal ends the process before whoever made it does.
+pub fn remove_at_end(folder: PathBuf) {
+    SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+}
+
+/// On a thread of its own, so that nothing that blocks keeps it from ending the process.
+fn on_signal(act: impl FnOnce() + Send + 'static, grace: Duration) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    end_on_signal(&runtime, shutdown)?;
+    let mut signals = {
+        let _in_runtime = runtime.enter();
+        Signals {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        }
+    };
+    let work = async move {
+        let code = signals.next().await;
+        let _ = CODE.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
+        act();
+        tokio::select! {
+            _ = signals.next() => {}
+            () = tokio::time::sleep(grace) => {}
+        }
+        end_now();
+    };
     std::thread::Builder::new()
         .name("signals".to_owned())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .spawn(move || runtime.block_on(work))
         .context("cannot start the signal thread")?;
     Ok(())
 }
 
-/// Turns the switch off at the first signal; ends the process at the second.
-pub fn end_on_signal(runtime: &tokio::runtime::Runtime, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let _in_runtime = runtime.enter();
-    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
-        .context("cannot listen for Ctrl-C")?;
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .context("cannot listen for SIGTERM")?;
-    let shutdown = shutdown.clone();
-    runtime.spawn(async move {
-        let mut asked = false;
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if asked {
-                std::process::exit(130);
-            }
-            asked = true;
-            shutdown.trigger();
+fn end_now() {
+    for folder in SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        // Whoever writes in there may still add a file while it is emptied.
+        let _ = (0..5).find(|_| std::fs::remove_dir_all(folder).is_ok() || !folder.exists());
+    }
+    std::process::exit(i32::from(stopped_by().unwrap_or(INTERRUPTED)));
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// The exit code of the next signal.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => INTERRUPTED,
+            _ = self.terminate.recv() => TERMINATED,
         }
-    });
-    Ok(())
+    }
 }

@@ -1,15 +1,12 @@
-//! Cuts a file into pieces that can be parsed by themselves: at line ends, or between the elements
-//! of a JSON array. Memory is bounded whatever the file's size, and its longest line's.
+//! Cuts a file into pieces that can be parsed by themselves: at line ends, or between records where
+//! there are none. Memory is bounded whatever the file's size, and its longest record's.
 
-use std::io::{self, Read};
+use std::io::{self, Chain, Cursor, Read};
 
-use adpipe_event::{Format, RecordReader};
+use adpipe_event::{Format, ReadError, RecordReader};
 
 /// Bytes of a piece, about.
 pub const CHUNK_BYTES: usize = 1 << 20;
-
-/// Of a record that is too long this much is kept, as the splitter of the stream does.
-const KEPT_OF_TOO_LONG: usize = 64 << 10;
 
 /// A piece of a file.
 #[derive(Debug)]
@@ -20,38 +17,102 @@ pub struct Chunk {
     pub kind: ChunkKind,
     /// Where the file goes on behind it: uncompressed bytes, or elements.
     pub end_position: u64,
-    /// True for the last piece of a file whose last line has no end.
-    pub is_open: bool,
 }
 
 /// How a piece is cut.
 #[derive(Debug)]
 pub enum ChunkKind {
-    /// Lines.
-    Lines,
-    /// Elements of an array: where each ends, and its whole length when it was too long.
-    Elements(Vec<(usize, Option<u64>)>),
-    /// The beginning of one line that is too long, and its whole length.
-    TooLong(u64),
+    /// Lines, to be split by whoever parses them.
+    Lines {
+        /// The file begins here.
+        is_first: bool,
+        /// The file ends here, and its last line has no end.
+        is_open: bool,
+    },
+    /// Records one behind the other.
+    Records {
+        /// In their order.
+        records: Vec<CutRecord>,
+        /// Rows that have an end, blank ones included.
+        rows: u64,
+        /// Where the last record begins when only the end of the file ends it.
+        open_at: Option<u64>,
+    },
 }
+
+/// A record of a piece.
+#[derive(Debug)]
+pub struct CutRecord {
+    /// Where it ends in the piece's bytes.
+    pub end: usize,
+    /// Its row, from 0 at the piece's beginning.
+    pub row: u64,
+    /// Its whole length, when it was too long.
+    pub truncated_from: Option<u64>,
+}
+
+/// What a reader of records reads: what was read already, and the rest.
+type Rest<R> = Chain<Cursor<Vec<u8>>, R>;
 
 /// Cuts a file.
 pub enum Cutter<R: Read> {
     /// At line ends.
     Lines(LineCutter<R>),
-    /// Between the elements of an array.
-    Elements(Box<ElementCutter<R>>),
+    /// Between records.
+    Records(Box<RecordCutter<R>>),
+    /// Nothing comes any more.
+    Ended,
 }
 
 impl<R: Read> Cutter<R> {
+    /// Cuts lines; `input` begins at `position` of the file. From the first piece without a line end
+    /// on, records are split here and not by those who parse.
+    pub fn lines(input: R, format: Format, position: u64, max_record_bytes: usize) -> Cutter<R> {
+        Cutter::Lines(LineCutter {
+            input,
+            format,
+            rest: Vec::new(),
+            position,
+            max_record_bytes,
+            chunk_bytes: CHUNK_BYTES,
+            at_end: false,
+            failure: None,
+        })
+    }
+
+    /// Cuts between the elements of JSON that is not NDJSON, and passes over the first `skip`.
+    pub fn elements(input: R, skip: u64, max_record_bytes: usize) -> io::Result<Cutter<R>> {
+        let rest = Cursor::new(Vec::new()).chain(input);
+        let mut reader = RecordReader::new(rest, Format::JsonArray, max_record_bytes);
+        let mut taken = 0;
+        while taken < skip {
+            match reader.next_record().map_err(into_io)? {
+                Some(_) => taken += 1,
+                None => break,
+            }
+        }
+        let place = Place::Elements(taken);
+        Ok(Cutter::Records(Box::new(RecordCutter { reader, place, chunk_bytes: CHUNK_BYTES, failure: None })))
+    }
+
     /// The next piece; none at the end.
     ///
     /// # Errors
     /// When the input cannot be read on; pieces given before it are sound.
     pub fn next_chunk(&mut self) -> io::Result<Option<Chunk>> {
+        if let Cutter::Lines(lines) = self {
+            let Some(data) = lines.next_data()? else { return Ok(None) };
+            let is_line = memchr::memchr(b'\n', &data).is_some();
+            if is_line || lines.at_end {
+                return Ok(Some(lines.give(data, !is_line)));
+            }
+            if let Cutter::Lines(lines) = std::mem::replace(self, Cutter::Ended) {
+                *self = Cutter::Records(Box::new(lines.into_records(data)));
+            }
+        }
         match self {
-            Cutter::Lines(lines) => lines.next_chunk(),
-            Cutter::Elements(elements) => elements.next_chunk(),
+            Cutter::Records(records) => records.next_chunk(),
+            _ => Ok(None),
         }
     }
 }
@@ -59,85 +120,42 @@ impl<R: Read> Cutter<R> {
 /// Cuts at line ends.
 pub struct LineCutter<R: Read> {
     input: R,
+    format: Format,
     /// Bytes that were read and belong to the next piece.
     rest: Vec<u8>,
     position: u64,
     max_record_bytes: usize,
+    chunk_bytes: usize,
     at_end: bool,
     failure: Option<io::Error>,
 }
 
 impl<R: Read> LineCutter<R> {
-    /// Cuts `input`, which begins at `position` of the file.
-    pub fn new(input: R, position: u64, max_record_bytes: usize) -> LineCutter<R> {
-        LineCutter { input, rest: Vec::new(), position, max_record_bytes, at_end: false, failure: None }
-    }
-
-    /// Takes the first line that is not blank, a header, and gives it with the number of lines taken.
-    /// Empty when there is none.
-    pub fn take_header(&mut self) -> io::Result<(Vec<u8>, u64)> {
-        let mut rows = 0;
-        loop {
-            let Some(chunk) = self.next_chunk()? else { return Ok((Vec::new(), rows)) };
-            let start = chunk.end_position - chunk.data.len() as u64;
-            let mut from = 0;
-            while from < chunk.data.len() {
-                let end = memchr::memchr(b'\n', &chunk.data[from..]).map(|length| from + length);
-                let line = &chunk.data[from..end.unwrap_or(chunk.data.len())];
-                rows += u64::from(end.is_some());
-                from = end.map_or(chunk.data.len(), |end| end + 1);
-                if !line.trim_ascii().is_empty() {
-                    if !matches!(chunk.kind, ChunkKind::TooLong(_)) {
-                        // What is behind it is given out again.
-                        let mut rest = chunk.data[from..].to_vec();
-                        rest.append(&mut self.rest);
-                        self.rest = rest;
-                        self.position = start + from as u64;
-                    }
-                    return Ok((line.to_vec(), rows));
-                }
-            }
-        }
-    }
-
-    fn next_chunk(&mut self) -> io::Result<Option<Chunk>> {
-        let mut data = Vec::with_capacity(CHUNK_BYTES.max(self.rest.len()) + (64 << 10));
+    /// Whole lines; or, where there is no line end, a piece without one. None at the end.
+    fn next_data(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut data = Vec::with_capacity(self.chunk_bytes.max(self.rest.len()) + (64 << 10));
         data.append(&mut self.rest);
-        let mut wanted = CHUNK_BYTES;
-        loop {
-            self.fill(&mut data, wanted);
-            if let Some(end) = memchr::memrchr(b'\n', &data) {
-                self.rest = data[end + 1..].to_vec();
-                data.truncate(end + 1);
-                return Ok(Some(self.give(data, ChunkKind::Lines, false)));
-            }
-            if let Some(error) = self.failure.take() {
-                return Err(error);
-            }
-            if self.at_end {
-                return Ok(match data.is_empty() {
-                    true => None,
-                    false => Some(self.give(data, ChunkKind::Lines, true)),
-                });
-            }
-            // One byte more may be the \r of the line end.
-            if data.len() > self.max_record_bytes + 1 {
-                return self.skip_long_line(data).map(Some);
-            }
-            wanted = data.len() + CHUNK_BYTES;
+        self.fill(&mut data);
+        if let Some(end) = memchr::memrchr(b'\n', &data) {
+            self.rest = data[end + 1..].to_vec();
+            data.truncate(end + 1);
+        } else if let Some(error) = self.failure.take() {
+            return Err(error);
         }
+        Ok(Some(data).filter(|data| !data.is_empty()))
     }
 
-    fn give(&mut self, data: Vec<u8>, kind: ChunkKind, is_open: bool) -> Chunk {
+    fn give(&mut self, data: Vec<u8>, is_open: bool) -> Chunk {
+        let is_first = self.position == 0;
         self.position += data.len() as u64;
-        Chunk { data, kind, end_position: self.position, is_open }
+        Chunk { data, kind: ChunkKind::Lines { is_first, is_open }, end_position: self.position }
     }
 
-    /// Reads until there are `wanted` bytes, the end, or a failure.
-    fn fill(&mut self, data: &mut Vec<u8>, wanted: usize) {
-        while data.len() < wanted && !self.at_end && self.failure.is_none() {
+    /// Reads until there is enough for a piece, or the end, or a failure.
+    fn fill(&mut self, data: &mut Vec<u8>) {
+        while data.len() < self.chunk_bytes && !self.at_end && self.failure.is_none() {
             let filled = data.len();
-            data.resize(wanted, 0);
+            data.resize(self.chunk_bytes, 0);
             let outcome = self.input.read(&mut data[filled..]);
             data.truncate(filled + *outcome.as_ref().unwrap_or(&0));
             match outcome {
@@ -149,71 +167,48 @@ impl<R: Read> LineCutter<R> {
         }
     }
 
-    /// Reads over the rest of a line that is too long.
-    fn skip_long_line(&mut self, mut data: Vec<u8>) -> io::Result<Chunk> {
-        let mut length = data.len() as u64;
-        let mut last = data.last().copied();
-        data.truncate(KEPT_OF_TOO_LONG.min(self.max_record_bytes));
-        let mut piece = Vec::new();
-        let mut ended = false;
-        while !ended {
-            piece.clear();
-            self.fill(&mut piece, CHUNK_BYTES);
-            if piece.is_empty() {
-                break;
-            }
-            let line = match memchr::memchr(b'\n', &piece) {
-                Some(end) => {
-                    self.rest = piece[end + 1..].to_vec();
-                    ended = true;
-                    &piece[..end]
-                }
-                None => &piece[..],
-            };
-            length += line.len() as u64;
-            last = line.last().copied().or(last);
-        }
-        if let Some(error) = self.failure.take() {
-            return Err(error);
-        }
-        self.position += length + u64::from(ended);
-        let length = length - u64::from(ended && last == Some(b'\r'));
-        Ok(Chunk { data, kind: ChunkKind::TooLong(length), end_position: self.position, is_open: !ended })
+    fn into_records(self, data: Vec<u8>) -> RecordCutter<R> {
+        let rest = Cursor::new(data).chain(self.input);
+        let reader = match (self.position, self.format) {
+            (0, Format::Ndjson) => RecordReader::new(rest, self.format, self.max_record_bytes),
+            _ => RecordReader::continuing(rest, self.format, self.max_record_bytes),
+        };
+        let place = Place::Bytes(self.position);
+        RecordCutter { reader, place, chunk_bytes: self.chunk_bytes, failure: None }
     }
 }
 
-/// Cuts between the elements of an array.
-pub struct ElementCutter<R: Read> {
-    reader: RecordReader<R>,
-    taken: u64,
+/// Cuts between records.
+pub struct RecordCutter<R: Read> {
+    reader: RecordReader<Rest<R>>,
+    place: Place,
+    chunk_bytes: usize,
     failure: Option<io::Error>,
 }
 
-impl<R: Read> ElementCutter<R> {
-    /// Cuts `input` from its beginning, and passes over the first `skip` elements.
-    pub fn new(input: R, skip: u64, max_record_bytes: usize) -> io::Result<ElementCutter<R>> {
-        let mut reader = RecordReader::new(input, Format::JsonArray, max_record_bytes);
-        let mut taken = 0;
-        while taken < skip {
-            match reader.next_record().map_err(into_io)? {
-                Some(_) => taken += 1,
-                None => break,
-            }
-        }
-        Ok(ElementCutter { reader, taken, failure: None })
-    }
+/// What positions are counted in.
+enum Place {
+    /// Elements that were taken.
+    Elements(u64),
+    /// Bytes; the reader began at this one.
+    Bytes(u64),
+}
 
+impl<R: Read> RecordCutter<R> {
     fn next_chunk(&mut self) -> io::Result<Option<Chunk>> {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
-        let (mut data, mut ends) = (Vec::with_capacity(CHUNK_BYTES), Vec::new());
-        while data.len() < CHUNK_BYTES {
+        let rows_before = self.reader.ended_rows();
+        let mut last_offset = 0;
+        let (mut data, mut records) = (Vec::with_capacity(self.chunk_bytes), Vec::new());
+        while data.len() < self.chunk_bytes {
             match self.reader.next_record() {
                 Ok(Some(record)) => {
                     data.extend_from_slice(record.payload);
-                    ends.push((data.len(), record.truncated_from));
-                    self.taken += 1;
+                    let (row, truncated_from) = (record.row - 1 - rows_before, record.truncated_from);
+                    records.push(CutRecord { end: data.len(), row, truncated_from });
+                    last_offset = record.byte_offset;
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -222,28 +217,37 @@ impl<R: Read> ElementCutter<R> {
                 }
             }
         }
-        match (ends.is_empty(), self.failure.take()) {
-            (true, Some(error)) => Err(error),
-            (true, None) => Ok(None),
-            (false, failure) => {
-                self.failure = failure;
-                let (kind, end_position) = (ChunkKind::Elements(ends), self.taken);
-                Ok(Some(Chunk { data, kind, end_position, is_open: false }))
-            }
+        if records.is_empty() {
+            return self.failure.take().map_or(Ok(None), Err);
         }
+        let rows = self.reader.ended_rows() - rows_before;
+        let (end_position, open_at) = match &mut self.place {
+            Place::Elements(taken) => {
+                *taken += records.len() as u64;
+                (*taken, None)
+            }
+            Place::Bytes(start) => {
+                let is_open = records.last().is_some_and(|last| last.row == rows);
+                (*start + self.reader.position(), is_open.then_some(*start + last_offset))
+            }
+        };
+        Ok(Some(Chunk { data, kind: ChunkKind::Records { records, rows, open_at }, end_position }))
     }
 }
 
-fn into_io(error: adpipe_event::ReadError) -> io::Error {
+fn into_io(error: ReadError) -> io::Error {
     match error {
-        adpipe_event::ReadError::Io(error) => error,
-        other => io::Error::other(other.to_string()),
+        ReadError::Io(error) => error,
+        ReadError::Header(error) => io::Error::other(error.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use adpipe_event::{CSV_HEADER, CsvColumns, Millis, Parser, Rules};
+
     use super::*;
+    use crate::parse::parse;
 
     /// Gives a few bytes at a time, then fails when told so.
     struct Trickle<'a>(&'a [u8], bool);
@@ -260,18 +264,22 @@ mod tests {
         }
     }
 
+    fn is_open(chunk: &Chunk) -> bool {
+        matches!(chunk.kind, ChunkKind::Lines { is_open: true, .. })
+    }
+
     #[test]
     fn pieces_are_the_file_again_and_a_failure_comes_last() {
-        let mut cutter = LineCutter::new(Trickle(b"one\ntwo\nthr", false), 100, 1_000);
+        let mut cutter = Cutter::lines(Trickle(b"one\ntwo\nthr", false), Format::Ndjson, 100, 1_000);
         let first = cutter.next_chunk().unwrap().unwrap();
         assert_eq!(
-            (first.data.as_slice(), first.end_position, first.is_open),
+            (first.data.as_slice(), first.end_position, is_open(&first)),
             (&b"one\ntwo\n"[..], 108, false)
         );
         let last = cutter.next_chunk().unwrap().unwrap();
-        assert_eq!((last.data.as_slice(), last.end_position, last.is_open), (&b"thr"[..], 111, true));
+        assert_eq!((last.data.as_slice(), last.end_position, is_open(&last)), (&b"thr"[..], 111, true));
         assert!(cutter.next_chunk().unwrap().is_none());
-        let mut cutter = LineCutter::new(Trickle(b"one\ntw", true), 0, 1_000);
+        let mut cutter = Cutter::lines(Trickle(b"one\ntw", true), Format::Ndjson, 0, 1_000);
         assert_eq!(cutter.next_chunk().unwrap().unwrap().data, b"one\n");
         assert_eq!(cutter.next_chunk().unwrap_err().to_string(), "gone");
     }
@@ -280,11 +288,66 @@ mod tests {
     fn a_line_of_any_length_takes_bounded_memory_and_is_one_record() {
         let mut text = vec![b'x'; 3 * CHUNK_BYTES + 5];
         text.extend_from_slice(b"\r\nnext\n");
-        let mut cutter = LineCutter::new(text.as_slice(), 0, 1_000);
-        let long = cutter.next_chunk().unwrap().unwrap();
-        assert!(matches!(long.kind, ChunkKind::TooLong(length) if length == 3 * CHUNK_BYTES as u64 + 5));
-        assert!(long.data.len() <= 1_000 && !long.is_open);
-        let next = cutter.next_chunk().unwrap().unwrap();
-        assert_eq!((next.data.as_slice(), next.end_position), (&b"next\n"[..], text.len() as u64));
+        let mut cutter = Cutter::lines(text.as_slice(), Format::Csv, 0, 1_000);
+        let chunk = cutter.next_chunk().unwrap().unwrap();
+        let ChunkKind::Records { records, rows: 2, open_at: None } = &chunk.kind else {
+            panic!("{:?}", chunk.kind)
+        };
+        assert_eq!(records[0].truncated_from, Some(3 * CHUNK_BYTES as u64 + 5));
+        assert!(records[0].end <= 1_000);
+        assert_eq!(&chunk.data[records[0].end..], b"next");
+        assert_eq!(chunk.end_position, text.len() as u64);
+        assert!(cutter.next_chunk().unwrap().is_none());
+    }
+
+    type Found = (u64, Vec<u8>, Option<u64>);
+
+    /// Rows, payloads and lengths when cut into pieces of this size, and the tail's position.
+    fn cut(text: &[u8], columns: Option<&CsvColumns>, chunk_bytes: usize) -> (Vec<Found>, u64, Option<u64>) {
+        let format = if columns.is_some() { Format::Csv } else { Format::Ndjson };
+        let mut cutter = Cutter::lines(Trickle(text, false), format, 0, MAX);
+        if let Cutter::Lines(lines) = &mut cutter {
+            lines.chunk_bytes = chunk_bytes;
+        }
+        let mut parser = Parser::new(Rules::default());
+        let (mut found, mut rows, mut tail) = (Vec::new(), 0, None);
+        while let Some(chunk) = cutter.next_chunk().unwrap() {
+            let parsed = parse(&chunk, columns, &mut parser, MAX, Millis(0));
+            for record in parsed.failed {
+                found.push((rows + record.row, record.payload, record.truncated_from));
+            }
+            rows += parsed.rows;
+            tail = parsed.tail.map(|tail| tail.position);
+        }
+        (found, rows, tail)
+    }
+
+    const MAX: usize = 40;
+
+    #[test]
+    fn it_does_not_matter_where_a_file_is_cut() {
+        let columns = CsvColumns::parse(CSV_HEADER.as_bytes()).unwrap();
+        let long = "y".repeat(120);
+        let csv = [
+            "1,a\r2,b\r\r3,\"c\rd\",e\r4\r",
+            "1,\"a\r2,b\r3,\"c\"\"\rd\"\r\n4,x\n\r\n5",
+            &format!("1\r2,{long}\r3,\"{long}\r4\n5,\"a\r"),
+            "a\r\r\n\n\rb",
+        ];
+        let json = [
+            r#"{"a":1}{"b":"}{"} {"c":{"d":2}}{}{"":1}{"x":"#,
+            &format!("{{\"a\":1}}\r{{\"b\":\"{long}\"}}{{\"c\":3}}\n{{\"d\":\"x}}{{\"e\":5}}\n\n{long}"),
+            "\n{\"a\":1}\r\n{\"b\":2} \t\r{\"c\":3}\r",
+        ];
+        let texts = csv.iter().map(|text| (*text, Some(&columns)));
+        for (text, columns) in texts.chain(json.iter().map(|text| (*text, None))) {
+            let whole = cut(text.as_bytes(), columns, 1 << 20);
+            assert!(whole.0.len() > 1, "{text:?}");
+            for chunk_bytes in 1..=text.len() + 1 {
+                let pieces = cut(text.as_bytes(), columns, chunk_bytes);
+                assert_eq!(whole.0, pieces.0, "{text:?} in pieces of {chunk_bytes}");
+                assert_eq!(whole.2, pieces.2, "{text:?} in pieces of {chunk_bytes}");
+            }
+        }
     }
 }

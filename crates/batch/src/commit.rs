@@ -47,6 +47,8 @@ pub(crate) struct Account {
     pub because: Because,
     /// What this run took.
     pub counts: Counts,
+    /// Of these, records of which only the beginning is kept.
+    pub too_long: u64,
     is_stored: bool,
     columns: Option<String>,
 }
@@ -101,7 +103,8 @@ impl<'a> Committer<'a> {
         for (file, delta) in &mut segment.deltas {
             if let Some(start) = delta.start.take() {
                 let FileStart { row, because, is_stored, columns, .. } = start;
-                let account = Account { row, because, counts: Counts::default(), is_stored, columns };
+                let counts = Counts::default();
+                let account = Account { row, because, counts, too_long: 0, is_stored, columns };
                 self.accounts.insert(*file, account);
             }
         }
@@ -263,6 +266,11 @@ impl<'a> Committer<'a> {
         for (file, delta) in &segment.deltas {
             if let Some(account) = self.accounts.get_mut(file) {
                 account.counts.add(&delta.counts);
+            }
+        }
+        for error in segment.errors.iter().filter(|error| error.record.truncated_from.is_some()) {
+            if let Some(account) = self.accounts.get_mut(&error.file) {
+                account.too_long += 1;
             }
         }
         for hour in segment.parts.iter().flat_map(|part| part.hours.keys()) {

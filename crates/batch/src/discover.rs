@@ -1,7 +1,11 @@
-//! Which files there are to read.
+//! Which files there are to read, and what is passed over.
 
-use std::fs;
+use std::fs::{self, File, FileType};
+use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+
+use crate::name::account_name;
 
 /// A raw file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,60 +16,141 @@ pub struct RawFile {
     pub name: String,
 }
 
-/// What cannot be looked into, and why.
+/// A file or folder that is not read, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The file or folder.
+pub struct NotRead {
+    /// Its name.
     pub name: String,
-    /// What the system says.
+    /// Why, and what to do.
     pub reason: String,
+}
+
+/// What there is.
+#[derive(Debug, Default)]
+pub struct Discovered {
+    /// To be read, in the order of their names.
+    pub files: Vec<RawFile>,
+    /// To be read, if only that were possible.
+    pub unreadable: Vec<NotRead>,
+    /// Not meant to be read.
+    pub passed_over: Vec<NotRead>,
 }
 
 /// Endings of raw files, before that of a compression.
 const FORMATS: [&str; 4] = [".csv", ".ndjson", ".jsonl", ".json"];
-const COMPRESSIONS: [&str; 3] = ["", ".gz", ".zst"];
+const COMPRESSIONS: [&str; 2] = [".gz", ".zst"];
+
+/// Endings before that of a compression that promise something else than events.
+const NO_EVENTS: [&str; 6] = [".tar", ".parquet", ".avro", ".orc", ".zip", ".sql"];
+
+/// Endings of archives and of other compressions.
+const TO_UNPACK: [&str; 10] =
+    [".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst", ".7z", ".rar", ".bz2", ".xz", ".lz4"];
+
+/// Endings that programs give to files while they write them.
+const UNFINISHED: [&str; 6] = [".tmp", ".part", ".partial", ".crdownload", ".download", "~"];
 
 /// Looks through `named`, or through the raw folder when none is named. Of folders it takes the
-/// files that end like raw files, hidden ones not; of named files any. In the order of their names.
-pub fn discover(raw_folder: &Path, named: &[PathBuf]) -> (Vec<RawFile>, Vec<Unreadable>) {
+/// files that end like raw files, hidden ones not; of named files any.
+pub fn discover(raw_folder: &Path, named: &[PathBuf]) -> Discovered {
     let base = raw_folder.canonicalize().unwrap_or_else(|_| raw_folder.to_path_buf());
-    let mut found = Found { base, files: Vec::new(), unreadable: Vec::new() };
+    let mut finder = Finder { base, found: Discovered::default() };
     if named.is_empty() {
         // A raw folder that is not there yet holds no files.
         if raw_folder.exists() {
-            found.look_into(raw_folder);
+            finder.look_into(raw_folder);
         }
     }
     for path in named {
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => found.look_into(path),
-            Ok(_) => found.add(path),
-            Err(error) => found.fail(path, &error),
+            Ok(metadata) if metadata.is_dir() => finder.look_into(path),
+            Ok(_) => finder.add(path),
+            Err(error) => finder.fail(path, &error),
         }
     }
-    found.files.sort_by(|a, b| a.name.cmp(&b.name));
-    found.files.dedup_by(|a, b| a.name == b.name);
-    (found.files, found.unreadable)
+    let mut found = finder.found;
+    found.unify();
+    found.passed_over.sort_by(|a, b| a.name.cmp(&b.name));
+    found
 }
 
-struct Found {
-    base: PathBuf,
-    files: Vec<RawFile>,
-    unreadable: Vec<Unreadable>,
-}
-
-impl Found {
-    fn add(&mut self, path: &Path) {
-        let name = match path.canonicalize() {
-            Ok(whole) => whole.strip_prefix(&self.base).map(Path::to_path_buf).unwrap_or(path.to_path_buf()),
-            Err(_) => path.to_path_buf(),
-        };
-        self.files.push(RawFile { path: path.to_path_buf(), name: name.to_string_lossy().into_owned() });
+impl Discovered {
+    /// Keeps each file once, and of different files with one name only the first: their accounts
+    /// could not be told apart.
+    fn unify(&mut self) {
+        self.files.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+        let mut files: Vec<RawFile> = Vec::with_capacity(self.files.len());
+        for file in self.files.drain(..) {
+            match files.last() {
+                Some(before) if before.name == file.name => {
+                    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+                    if whole(&before.path) != whole(&file.path) {
+                        let name = format!("{:?}", file.path);
+                        let reason = format!("cannot be told from {:?}; rename one of them", before.path);
+                        self.unreadable.push(NotRead { name, reason });
+                    }
+                }
+                _ => files.push(file),
+            }
+        }
+        self.files = files;
     }
 
-    fn fail(&mut self, path: &Path, error: &std::io::Error) {
-        let name = path.display().to_string();
-        self.unreadable.push(Unreadable { name, reason: format!("cannot be read: {error}") });
+    /// Passes over the files whose names do not hold a date.
+    pub fn only_of(&mut self, date: &str) {
+        let (files, others): (Vec<_>, Vec<_>) =
+            self.files.drain(..).partition(|file| is_of_date(&file.name, date));
+        self.files = files;
+        let reason = format!("the name does not hold the date {date}");
+        let passed_over = others.into_iter().map(|file| NotRead { name: file.name, reason: reason.clone() });
+        self.passed_over.extend(passed_over);
+        self.passed_over.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+}
+
+/// Opens a file, and nothing else: opening a pipe would wait for its writer.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let file_type = fs::metadata(path)?.file_type();
+    if file_type.is_file() {
+        return File::open(path);
+    }
+    Err(io::Error::other(format!("it is {}, not a file", kind(file_type))))
+}
+
+fn kind(file_type: FileType) -> &'static str {
+    match file_type {
+        _ if file_type.is_dir() => "a folder",
+        _ if file_type.is_fifo() => "a pipe",
+        _ if file_type.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+struct Finder {
+    base: PathBuf,
+    found: Discovered,
+}
+
+impl Finder {
+    fn name(&self, path: &Path) -> String {
+        let whole = path.canonicalize().ok();
+        let inside = whole.as_deref().and_then(|whole| whole.strip_prefix(&self.base).ok());
+        account_name(inside.unwrap_or(path))
+    }
+
+    fn add(&mut self, path: &Path) {
+        let name = self.name(path);
+        self.found.files.push(RawFile { path: path.to_path_buf(), name });
+    }
+
+    fn fail(&mut self, path: &Path, error: &io::Error) {
+        let name = account_name(path);
+        self.found.unreadable.push(NotRead { name, reason: format!("cannot be read: {error}") });
+    }
+
+    fn pass_over(&mut self, path: &Path, reason: impl Into<String>) {
+        let name = self.name(path);
+        self.found.passed_over.push(NotRead { name, reason: reason.into() });
     }
 
     fn look_into(&mut self, folder: &Path) {
@@ -83,23 +168,41 @@ impl Found {
             };
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             if name.starts_with('.') {
+                self.pass_over(&path, "the name begins with a dot, as those of hidden files do");
                 continue;
             }
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => self.look_into(&path),
-                Ok(metadata) if metadata.is_file() && is_raw(&name) => self.add(&path),
-                Ok(_) => {}
+                Ok(metadata) if metadata.is_file() => match why_not_raw(&name) {
+                    None => self.add(&path),
+                    Some(reason) => self.pass_over(&path, reason),
+                },
+                Ok(metadata) => self.pass_over(&path, format!("{}, not a file", kind(metadata.file_type()))),
                 Err(error) => self.fail(&path, &error),
             }
         }
     }
 }
 
-fn is_raw(name: &str) -> bool {
+/// Why a file with this name is not read; none when it is.
+fn why_not_raw(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
-    FORMATS.iter().any(|format| {
-        COMPRESSIONS.iter().any(|compression| name.ends_with(&format!("{format}{compression}")))
-    })
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    if ends(&FORMATS) {
+        return None;
+    }
+    if ends(&TO_UNPACK) {
+        return Some("an archive; unpack it, or compress the files in it with gzip or zstd");
+    }
+    let stem = COMPRESSIONS.iter().find_map(|compression| name.strip_suffix(compression));
+    // Whatever else a compressed file is called, its content says what it is.
+    if stem.is_some_and(|stem| !NO_EVENTS.iter().any(|ending| stem.ends_with(ending))) {
+        return None;
+    }
+    if ends(&UNFINISHED) {
+        return Some("still being written, by its ending; rename it when it is complete");
+    }
+    Some("does not end in .csv, .ndjson, .jsonl, .json, .gz or .zst; name it on the command line to read it")
 }
 
 /// Whether a name says that the file is of a date (`YYYY-MM-DD`): the date as it stands, or its
@@ -131,11 +234,19 @@ mod tests {
 
     #[test]
     fn raw_files_are_told_by_their_ending() {
-        for name in ["a.csv", "a.CSV.gz", "b.ndjson.zst", "c.json"] {
-            assert!(is_raw(name), "{name}");
+        for name in ["a.csv", "a.CSV.gz", "b.ndjson.zst", "c.json", "train.gz", "events.log.ZST"] {
+            assert_eq!(why_not_raw(name), None, "{name}");
         }
-        for name in ["a.csv.part", "a.parquet", "csv", "a.csv.tmp"] {
-            assert!(!is_raw(name), "{name}");
+        for (name, reason) in [
+            ("a.csv.part", "being written"),
+            ("a.csv.tmp", "being written"),
+            ("a.parquet", "does not end in"),
+            ("a.sql.gz", "does not end in"),
+            ("csv", "does not end in"),
+            ("train.csv.zip", "unpack"),
+            ("day.tar.gz", "unpack"),
+        ] {
+            assert!(why_not_raw(name).is_some_and(|why| why.contains(reason)), "{name}");
         }
     }
 }

@@ -19,7 +19,7 @@ use adpipe_warehouse::{Warehouse, query_table};
 
 use crate::archive::Archive;
 use crate::commit::{Account, Committer};
-use crate::discover::{RawFile, discover, is_of_date};
+use crate::discover::{RawFile, discover};
 use crate::files::{self, FileState};
 use crate::hours::HourSets;
 use crate::intake::{Intake, Item, Numbered, parse_pieces};
@@ -95,12 +95,13 @@ pub fn run(
     if !config.dry_run {
         report.swept = sweep::sweep(place)?;
     }
-    let (mut files, unreadable) = discover(&config.raw_folder, &config.named);
+    let mut found = discover(&config.raw_folder, &config.named);
     if let Some(date) = config.date.as_deref().filter(|_| config.named.is_empty()) {
-        files.retain(|file| is_of_date(&file.name, date));
+        found.only_of(date);
     }
-    read_files(config, place, &files, progress, shutdown, &mut report)?;
-    report.files.extend(unreadable.iter().map(unreadable_report));
+    read_files(config, place, &found.files, progress, shutdown, &mut report)?;
+    report.files.extend(found.unreadable.iter().map(unreadable_report));
+    report.passed_over = found.passed_over;
     report.took_files = started.elapsed();
     if !config.dry_run {
         files::copy_to_ops(place.warehouse)?;

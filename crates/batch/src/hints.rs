@@ -5,7 +5,6 @@
 //! newest minute is what the warehouse has, or what the last lines of the files will add: an event
 //! that keeps all rules is counted, now or before.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use adpipe_event::{
 use adpipe_warehouse::Warehouse;
 
 use crate::BatchError;
-use crate::discover::RawFile;
+use crate::discover::{RawFile, open_regular};
 
 const HEAD_BYTES: u64 = 64 << 10;
 const TAIL_BYTES: u64 = 64 << 10;
@@ -34,7 +33,7 @@ pub(crate) fn minutes_since(
 
 /// The newest event among the last lines of a file that is not compressed.
 fn newest_at_end(file: &RawFile, rules: Rules) -> io::Result<Option<Millis>> {
-    let mut opened = File::open(&file.path)?;
+    let mut opened = open_regular(&file.path)?;
     let size = opened.metadata()?.len();
     let mut head = Vec::new();
     opened.by_ref().take(HEAD_BYTES).read_to_end(&mut head)?;
@@ -56,12 +55,12 @@ fn newest_at_end(file: &RawFile, rules: Rules) -> io::Result<Option<Millis>> {
     let mut tail = Vec::new();
     opened.take(TAIL_BYTES).read_to_end(&mut tail)?;
     // The first line may lack its beginning.
-    let start = if from == 0 { 0 } else { memchr::memchr(b'\n', &tail).map_or(tail.len(), |at| at + 1) };
+    let start =
+        if from == 0 { 0 } else { memchr::memchr2(b'\n', b'\r', &tail).map_or(tail.len(), |at| at + 1) };
     let mut parser = Parser::new(rules);
     let now = Millis::now();
     let mut newest = None;
-    for line in tail[start..].split(|byte| *byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    for line in tail[start..].split(|byte| matches!(byte, b'\n' | b'\r')) {
         let parsed = match &columns {
             Some(columns) => parser.parse_csv(columns, line, now),
             None => parser.parse_json(line, now),

@@ -14,7 +14,7 @@ use adpipe_warehouse::{Counts, Warehouse};
 use twox_hash::xxhash3_128::Hasher;
 
 use crate::BatchError;
-use crate::discover::RawFile;
+use crate::discover::{RawFile, open_regular};
 use crate::files::{self, FileRow, FileState};
 
 const PIECE_BYTES: usize = 256 << 10;
@@ -78,11 +78,8 @@ pub fn plan(warehouse: &dyn Warehouse, file: &RawFile, force: bool) -> Result<Pl
 }
 
 fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
-    let opened = File::open(&file.path)?;
+    let opened = open_regular(&file.path)?;
     let metadata = opened.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
     let size = metadata.len();
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
     if size == 0 {

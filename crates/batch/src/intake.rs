@@ -79,7 +79,11 @@ impl Intake<'_> {
         };
         let is_stored = matches!(because, Because::Grown | Because::Unfinished);
         let next_row = row.next_row;
-        let opened = reader::open(&raw.path, &row, self.max_record_bytes, &self.progress.bytes_read);
+        let (bytes_read, shutdown) = (&self.progress.bytes_read, self.shutdown);
+        let opened = reader::open(&raw.path, &row, self.max_record_bytes, bytes_read, shutdown);
+        if opened.is_err() && self.shutdown.is_triggered() {
+            return Ok(());
+        }
         let columns = match &opened {
             Ok(opened) => opened.columns.clone(),
             Err(_) => None,
@@ -114,6 +118,8 @@ impl Intake<'_> {
                     let message = changed_meanwhile(raw, size);
                     return self.send(number, Item::End { file, state: FileState::Done, message });
                 }
+                // Not what is wrong with the file.
+                Err(_) if self.shutdown.is_triggered() => return Ok(()),
                 Err(error) => {
                     let message = format!("cannot be read on: {error}");
                     return self.send(number, Item::End { file, state: FileState::Damaged, message });

@@ -35,7 +35,7 @@ pub struct ParsedChunk {
     pub failed: Vec<FailedRecord>,
     /// Account of the records, without what dedup says.
     pub counts: Counts,
-    /// Rows of the file: line ends, or elements.
+    /// Rows of the file that have an end.
     pub rows: u64,
     /// Where the file goes on behind it.
     pub end_position: u64,
@@ -61,20 +61,26 @@ pub fn parse(
         tail: None,
     };
     match &chunk.kind {
-        ChunkKind::Lines => lines(&mut parsed, chunk, columns, parser, max_record_bytes, now),
-        ChunkKind::Elements(ends) => {
-            let mut start = 0;
-            for (end, truncated_from) in ends {
-                let payload = &chunk.data[start..*end];
-                start = *end;
-                let row = parsed.rows;
-                parsed.rows += 1;
-                parsed.add(payload, row, *truncated_from, columns, parser, now);
-            }
+        ChunkKind::Lines { is_first, is_open } => {
+            let data = chunk.data.as_slice();
+            let format = if columns.is_some() { Format::Csv } else { Format::Ndjson };
+            let reader = match (is_first, format) {
+                (true, Format::Ndjson) => RecordReader::new(data, format, max_record_bytes),
+                // The header of CSV was read before.
+                _ => RecordReader::continuing(data, format, max_record_bytes),
+            };
+            lines(&mut parsed, chunk, reader, *is_open, columns, parser, now);
         }
-        ChunkKind::TooLong(length) => {
-            parsed.rows = u64::from(!chunk.is_open);
-            parsed.add(&chunk.data, 0, Some(*length), columns, parser, now);
+        ChunkKind::Records { records, rows, open_at } => {
+            let mut start = 0;
+            let mut last = None;
+            for record in records {
+                let payload = &chunk.data[start..record.end];
+                start = record.end;
+                last = Some(parsed.add(payload, record.row, record.truncated_from, columns, parser, now));
+            }
+            parsed.rows = *rows;
+            parsed.tail = open_at.zip(last).map(|(position, outcome)| Tail { position, outcome });
         }
     }
     parsed.keys.extend((0..parsed.events.len()).map(|index| IdKey::of(parsed.events.id(index))));
@@ -84,30 +90,25 @@ pub fn parse(
 fn lines(
     parsed: &mut ParsedChunk,
     chunk: &Chunk,
+    mut reader: RecordReader<&[u8]>,
+    is_open: bool,
     columns: Option<&CsvColumns>,
     parser: &mut Parser,
-    max_record_bytes: usize,
     now: Millis,
 ) {
-    parsed.rows = memchr::memchr_iter(b'\n', &chunk.data).count() as u64;
+    let line_ends = memchr::memchr_iter(b'\n', &chunk.data).count();
     // Not for more rows than there can be events: a piece of line ends alone has a million.
-    parsed.events =
-        EventBatch::with_capacity((parsed.rows as usize).min(chunk.data.len() / LEAST_EVENT_BYTES));
-    // Lines are split as in NDJSON: the header of CSV was read before.
-    let mut reader = RecordReader::new(chunk.data.as_slice(), Format::Ndjson, max_record_bytes);
+    parsed.events = EventBatch::with_capacity(line_ends.min(chunk.data.len() / LEAST_EVENT_BYTES));
     let mut last = None;
     // Reading from memory does not fail.
     while let Ok(Some(record)) = reader.next_record() {
         let row = record.row - 1;
-        let failed_before = parsed.failed.len();
-        parsed.add(record.payload, row, record.truncated_from, columns, parser, now);
-        let failed = parsed.failed.get(failed_before);
-        let outcome =
-            failed.map_or(TailOutcome::Event, |failed| TailOutcome::Error(Some(failed.error.error_type)));
+        let outcome = parsed.add(record.payload, row, record.truncated_from, columns, parser, now);
         last = Some((row, record.byte_offset, outcome));
     }
+    parsed.rows = reader.ended_rows();
     if let Some((row, byte_offset, outcome)) = last
-        && chunk.is_open
+        && is_open
         && row == parsed.rows
     {
         let chunk_start = chunk.end_position - chunk.data.len() as u64;
@@ -124,7 +125,7 @@ impl ParsedChunk {
         columns: Option<&CsvColumns>,
         parser: &mut Parser,
         now: Millis,
-    ) {
+    ) -> TailOutcome {
         self.counts.records += 1;
         let outcome: Result<Parsed<'_>, EventError> = match (truncated_from, columns) {
             (Some(length), _) => Err(EventError {
@@ -140,10 +141,13 @@ impl ParsedChunk {
                 self.counts.float_ids += u64::from(event.warnings.float_id);
                 self.counts.unknown_fields += u64::from(event.warnings.unknown_fields);
                 self.events.push(&event.event);
+                TailOutcome::Event
             }
             Err(error) => {
+                let outcome = TailOutcome::Error(Some(error.error_type));
                 self.counts.add_invalid(error.error_type);
                 self.failed.push(FailedRecord { row, payload: payload.to_vec(), error, truncated_from });
+                outcome
             }
         }
     }

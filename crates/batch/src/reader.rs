@@ -6,9 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use adpipe_event::{CsvColumns, Encoding, ErrorType, Format, decode, sniff_encoding, sniff_format};
+use adpipe_event::{
+    CsvColumns, Encoding, ErrorType, Format, ReadError, RecordReader, decode, sniff_encoding, sniff_foreign,
+    sniff_format,
+};
+use adpipe_stream::shutdown::Shutdown;
 
-use crate::chunks::{Cutter, ElementCutter, LineCutter};
+use crate::chunks::Cutter;
+use crate::discover::open_regular;
 use crate::files::{FileRow, TailOutcome};
 
 type Input = Box<dyn Read + Send>;
@@ -34,14 +39,15 @@ pub fn open(
     row: &FileRow,
     max_record_bytes: usize,
     bytes_read: &Arc<AtomicU64>,
+    shutdown: &Shutdown,
 ) -> Result<Opened, String> {
-    let mut source = Source { path, size: row.size, encoding: Encoding::Identity, bytes_read };
+    let mut source = Source { path, size: row.size, encoding: Encoding::Identity, bytes_read, shutdown };
     let mut first = vec![0; SNIFF_BYTES];
     let mut file = source.raw().map_err(|error| format!("cannot be read: {error}"))?;
     let count = read_full(&mut file, &mut first).map_err(|error| format!("cannot be read: {error}"))?;
     first.truncate(count);
-    if first.starts_with(b"PK\x03\x04") {
-        return Err("is a zip file; unpack it, or compress with gzip or zstd".to_owned());
+    if let Some(reason) = sniff_foreign(&first, Encoding::Identity) {
+        return Err(reason);
     }
     source.encoding = sniff_encoding(&first);
     let cannot = |error: io::Error| format!("cannot be read on behind row 0: {error}");
@@ -53,33 +59,34 @@ pub fn open(
         }
         _ => read_full(&mut source.at(0).map_err(cannot)?, &mut start).map_err(cannot)?,
     };
-    let format = sniff_format(&start[..count]).unwrap_or(Format::Ndjson);
-    match format {
-        Format::JsonArray => {
-            let elements =
-                ElementCutter::new(source.counted(0).map_err(cannot)?, row.position, max_record_bytes);
-            let cutter = Cutter::Elements(Box::new(elements.map_err(cannot)?));
-            Ok(Opened { cutter, columns: None, next_row: row.next_row, taken_back: None })
-        }
-        Format::Ndjson => {
-            let Resumed { input, position, taken_back } = source.resumed(row).map_err(cannot)?;
-            let cutter = Cutter::Lines(LineCutter::new(input, position, max_record_bytes));
-            Ok(Opened { cutter, columns: None, next_row: row.next_row, taken_back })
-        }
-        Format::Csv => {
-            let mut lines = LineCutter::new(source.counted(0).map_err(cannot)?, 0, max_record_bytes);
-            let (header, rows) = lines.take_header().map_err(cannot)?;
-            let columns = CsvColumns::parse(&header).map_err(|error| error.to_string())?;
-            let columns = Some(Arc::new(columns));
-            if row.position == 0 {
-                let cutter = Cutter::Lines(lines);
-                return Ok(Opened { cutter, columns, next_row: 1 + rows, taken_back: None });
-            }
-            let Resumed { input, position, taken_back } = source.resumed(row).map_err(cannot)?;
-            let cutter = Cutter::Lines(LineCutter::new(input, position, max_record_bytes));
-            Ok(Opened { cutter, columns, next_row: row.next_row, taken_back })
+    start.truncate(count);
+    if let Some(reason) = sniff_foreign(&start, source.encoding) {
+        return Err(reason);
+    }
+    let format = sniff_format(&start).unwrap_or(Format::Ndjson);
+    if format == Format::JsonArray {
+        let input = source.counted(0).map_err(cannot)?;
+        let cutter = Cutter::elements(input, row.position, max_record_bytes).map_err(cannot)?;
+        return Ok(Opened { cutter, columns: None, next_row: row.next_row, taken_back: None });
+    }
+    let mut columns = None;
+    if format == Format::Csv {
+        let mut header = RecordReader::new(source.at(0).map_err(cannot)?, format, max_record_bytes);
+        columns = match header.columns() {
+            Ok(columns) => columns.map(|columns| Arc::new(columns.clone())),
+            Err(ReadError::Io(error)) => return Err(cannot(error)),
+            Err(ReadError::Header(error)) => return Err(error.to_string()),
+        };
+        if row.position == 0 {
+            let (position, rows) = (header.position(), header.ended_rows());
+            let input = source.counted(position).map_err(cannot)?;
+            let cutter = Cutter::lines(input, format, position, max_record_bytes);
+            return Ok(Opened { cutter, columns, next_row: 1 + rows, taken_back: None });
         }
     }
+    let Resumed { input, position, taken_back } = source.resumed(row, format).map_err(cannot)?;
+    let cutter = Cutter::lines(input, format, position, max_record_bytes);
+    Ok(Opened { cutter, columns, next_row: row.next_row, taken_back })
 }
 
 /// A file that is gone on with.
@@ -94,12 +101,13 @@ struct Source<'a> {
     size: u64,
     encoding: Encoding,
     bytes_read: &'a Arc<AtomicU64>,
+    shutdown: &'a Shutdown,
 }
 
 impl Source<'_> {
     /// The bytes that the account speaks of, and none behind them.
     fn raw(&self) -> io::Result<io::Take<File>> {
-        Ok(File::open(self.path)?.take(self.size))
+        Ok(open_regular(self.path)?.take(self.size))
     }
 
     /// The uncompressed bytes from a place on.
@@ -113,15 +121,19 @@ impl Source<'_> {
         if self.encoding == Encoding::Identity && position > 0 {
             self.bytes_read.fetch_add(position, Ordering::Relaxed);
         }
-        self.open_at(position, Box::new(Counted { input: raw, read: Arc::clone(self.bytes_read) }))
+        self.open_at(position, Box::new(self.watched(raw)))
+    }
+
+    fn watched<R: Read>(&self, input: R) -> Watched<R> {
+        Watched { input, read: Arc::clone(self.bytes_read), shutdown: self.shutdown.clone() }
     }
 
     fn open_at(&self, position: u64, raw: Input) -> io::Result<Input> {
         if self.encoding == Encoding::Identity && position > 0 {
-            let mut file = File::open(self.path)?;
+            let mut file = open_regular(self.path)?;
             file.seek(SeekFrom::Start(position))?;
             let rest = file.take(self.size.saturating_sub(position));
-            return Ok(Box::new(Counted { input: rest, read: Arc::clone(self.bytes_read) }));
+            return Ok(Box::new(self.watched(rest)));
         }
         let mut input = decode(raw, self.encoding)?;
         let skipped = io::copy(&mut input.by_ref().take(position), &mut io::sink())?;
@@ -133,15 +145,17 @@ impl Source<'_> {
 
     /// From where the account ends on. When its last line had no end, and goes on now, or was no
     /// event, that line is read again from its beginning.
-    fn resumed(&self, row: &FileRow) -> io::Result<Resumed> {
+    fn resumed(&self, row: &FileRow, format: Format) -> io::Result<Resumed> {
         let mut input = self.counted(row.position)?;
         let Some(tail) = row.tail else {
             return Ok(Resumed { input, position: row.position, taken_back: None });
         };
         let mut next = [0];
         let count = read_full(&mut input, &mut next)?;
-        let line_has_ended = count == 0 || next[0] == b'\n' || next[0] == b'\r';
-        if line_has_ended && (tail.outcome == TailOutcome::Event || count == 0) {
+        // A JSON object has its own end, and the next may follow it at once.
+        let has_ended = count == 0
+            || matches!((next[0], format), (b'\n' | b'\r', _) | (b' ' | b'\t' | b'{', Format::Ndjson));
+        if has_ended && (tail.outcome == TailOutcome::Event || count == 0) {
             let input = Box::new(Cursor::new(next[..count].to_vec()).chain(input));
             return Ok(Resumed { input, position: row.position, taken_back: None });
         }
@@ -153,14 +167,18 @@ impl Source<'_> {
     }
 }
 
-/// A reader that counts.
-struct Counted<R> {
+/// A reader that counts, and fails once the switch is off.
+struct Watched<R> {
     input: R,
     read: Arc<AtomicU64>,
+    shutdown: Shutdown,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.shutdown.is_triggered() {
+            return Err(io::Error::other("stopped"));
+        }
         let count = self.input.read(buffer)?;
         self.read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)

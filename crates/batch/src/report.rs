@@ -8,7 +8,7 @@ use adpipe_event::Millis;
 use adpipe_warehouse::Counts;
 
 use crate::commit::Account;
-use crate::discover::{RawFile, Unreadable};
+use crate::discover::{NotRead, RawFile};
 use crate::files::FileState;
 use crate::identity::Plan;
 
@@ -25,6 +25,8 @@ pub struct FileReport {
     pub message: String,
     /// What this run took of it.
     pub counts: Counts,
+    /// Of these, the records that were longer than a record may be: only their beginning is kept.
+    pub too_long: u64,
     /// All that was taken of this content, by earlier runs, too.
     pub total: Counts,
     /// Oldest event, of all that was taken.
@@ -50,6 +52,8 @@ impl FileReport {
 pub struct Report {
     /// By file, in the order of their names.
     pub files: Vec<FileReport>,
+    /// Files of the raw folder, and what else lies there, that were not read, and why.
+    pub passed_over: Vec<NotRead>,
     /// Nothing was written.
     pub dry_run: bool,
     /// Asked to stop before it was done.
@@ -84,6 +88,11 @@ impl Report {
         counts
     }
 
+    /// Records that were longer than a record may be.
+    pub fn too_long(&self) -> u64 {
+        self.files.iter().map(|file| file.too_long).sum()
+    }
+
     /// Whether somebody has to look at a file.
     pub fn is_failed(&self) -> bool {
         self.files.iter().any(FileReport::is_failed)
@@ -98,6 +107,7 @@ pub(crate) fn settled_report(file: &RawFile, plan: Plan) -> FileReport {
         because: "",
         message: String::new(),
         counts: Default::default(),
+        too_long: 0,
         total: Default::default(),
         first_event: None,
         last_event: None,
@@ -115,7 +125,7 @@ pub(crate) fn settled_report(file: &RawFile, plan: Plan) -> FileReport {
 }
 
 /// Of what cannot be looked into.
-pub(crate) fn unreadable_report(unreadable: &Unreadable) -> FileReport {
+pub(crate) fn unreadable_report(unreadable: &NotRead) -> FileReport {
     let file = RawFile { path: PathBuf::new(), name: unreadable.name.clone() };
     settled_report(&file, Plan::Failed(unreadable.reason.clone()))
 }
@@ -135,6 +145,7 @@ pub(crate) fn file_reports(
         because: account.because.as_str(),
         message: account.row.message,
         counts: account.counts,
+        too_long: account.too_long,
         total: account.row.counts,
         first_event: account.row.first_event,
         last_event: account.row.last_event,

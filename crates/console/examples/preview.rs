@@ -120,7 +120,7 @@ fn records(count: u64, bytes: &mut Vec<u8>, mut next: impl FnMut(&mut Vec<u8>) -
             break;
         }
         let key = adpipe_event::record_id(bytes, None).unwrap_or_default();
-        if !records.push(key, bytes, plain) {
+        if !records.push(&key, bytes, plain) {
             break;
         }
     }

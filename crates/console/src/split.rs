@@ -196,7 +196,7 @@ fn push(
     headers: HeaderSet,
 ) -> Result<(), Refusal> {
     let key = record_id(record.payload, columns).unwrap_or_default();
-    match records.push(key, record.payload, headers) {
+    match records.push(&key, record.payload, headers) {
         true => Ok(()),
         // A slice is far smaller than what fits; said all the same, never dropped.
         false => Err(Refusal::wrong(StatusCode::PAYLOAD_TOO_LARGE, "the body holds too much at once")),
@@ -207,7 +207,7 @@ fn decompressed<'b>(body: &'b ReceivedBody, reading: &Reading) -> Result<Box<dyn
     let received = body.reader();
     let bytes: Box<dyn Read + 'b> = match reading.encoding {
         Encoding::Identity => return Ok(Box::new(received)),
-        Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(received)),
+        Encoding::Gzip => Box::new(adpipe_event::GzipReader::new(received)),
         Encoding::Zstd => {
             let mut decoder =
                 zstd::stream::read::Decoder::new(received).map_err(|error| Refusal::internal(&error))?;

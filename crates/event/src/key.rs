@@ -1,47 +1,84 @@
-//! A cheap look for a record's id, to key it by. Never wrong twice in different ways: the same
-//! bytes always give the same key.
+//! A record's id, to key it by: the same id in whatever notation and format gives the same key, so
+//! that records of one event meet the same partition, where the first of them is the one counted.
+//!
+//! What the parser takes for the id decides. A quick look finds it where it is certain to see the
+//! same; whatever is unusual (escapes, doubled quotes, nested objects, a key that stands twice) is
+//! read by the parser itself.
 
-use crate::CsvColumns;
+use std::borrow::Cow;
+use std::sync::LazyLock;
 
-/// The id's bytes where a quick look finds them; `columns` for a CSV row, none for JSON.
-pub fn record_id<'a>(payload: &'a [u8], columns: Option<&CsvColumns>) -> Option<&'a [u8]> {
+use memchr::memmem::Finder;
+
+use crate::validate::{ID, RawValue};
+use crate::{CsvColumns, csv, json};
+
+const LONGEST_KEY: usize = 128;
+
+static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"id\""));
+
+/// The id's bytes; `columns` for a CSV row, none for JSON. None where there is no id, or one that no
+/// event may have.
+pub fn record_id<'a>(payload: &'a [u8], columns: Option<&CsvColumns>) -> Option<Cow<'a, [u8]>> {
     let id = match columns {
         Some(columns) => csv_id(payload, columns.id_column()),
-        None => json_id(payload),
+        None => match quick_json_id(payload) {
+            Quick::Found(id) => Some(Cow::Borrowed(id)),
+            Quick::Missing => None,
+            Quick::Unsure => parsed_json_id(payload),
+        },
     }?;
-    (!id.is_empty() && id.len() <= 128).then_some(id)
+    (!id.is_empty() && id.len() <= LONGEST_KEY).then_some(id)
 }
 
-fn csv_id(line: &[u8], id_column: usize) -> Option<&[u8]> {
-    let mut rest = line;
-    for _ in 0..id_column {
-        let (_, end) = csv_cell(rest);
-        rest = rest.get(end + 1..)?;
+enum Quick<'a> {
+    Found(&'a [u8]),
+    Missing,
+    Unsure,
+}
+
+/// Certain where nothing is escaped and `"id"` stands once, as a key of the outermost object.
+fn quick_json_id(payload: &[u8]) -> Quick<'_> {
+    if memchr::memchr(b'\\', payload).is_some() {
+        return Quick::Unsure;
     }
-    Some(csv_cell(rest).0)
+    let Some(at) = NAME.find(payload) else { return Quick::Missing };
+    let (before, behind) = (&payload[..at], &payload[at + NAME.needle().len()..]);
+    let is_outermost = memchr::memchr_iter(b'{', before).nth(1).is_none();
+    let value = behind.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+    let Some(value) = value.filter(|_| is_outermost && NAME.find(behind).is_none()) else {
+        return Quick::Unsure;
+    };
+    if let Some(text) = value.strip_prefix(b"\"") {
+        return memchr::memchr(b'"', text).map_or(Quick::Unsure, |end| Quick::Found(&text[..end]));
+    }
+    let end = value.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    match &value[..end.unwrap_or(value.len())] {
+        [] => Quick::Unsure,
+        number => Quick::Found(number),
+    }
 }
 
-/// The first cell, without its quotes, and where it ends.
-fn csv_cell(line: &[u8]) -> (&[u8], usize) {
-    let quoted = line.strip_prefix(b"\"").and_then(|inner| {
-        let close = memchr::memmem::find(inner, b"\",").or_else(|| inner.len().checked_sub(1))?;
-        Some((&inner[..close], close + 2))
-    });
-    quoted.unwrap_or_else(|| {
-        let end = memchr::memchr(b',', line).unwrap_or(line.len());
-        (&line[..end], end)
-    })
+fn parsed_json_id(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut rewritten = String::new();
+    let fields = json::fields(payload, &mut rewritten).ok()?;
+    match &fields.values[ID] {
+        RawValue::Text(id) | RawValue::Number(id) => Some(Cow::Borrowed(id.as_bytes())),
+        RawValue::RewrittenText(range) => Some(Cow::Owned(rewritten[range.clone()].as_bytes().to_vec())),
+        _ => None,
+    }
 }
 
-fn json_id(payload: &[u8]) -> Option<&[u8]> {
-    const NAME: &[u8] = b"\"id\"";
-    let name_at = memchr::memmem::find(payload, NAME)?;
-    let rest = payload[name_at + NAME.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    match rest.strip_prefix(b"\"") {
-        Some(text) => memchr::memchr(b'"', text).map(|end| &text[..end]),
-        None => {
-            let end = rest.iter().position(|byte| matches!(byte, b',' | b'}') || byte.is_ascii_whitespace());
-            Some(&rest[..end.unwrap_or(rest.len())])
+fn csv_id(line: &[u8], id_column: usize) -> Option<Cow<'_, [u8]>> {
+    if memchr::memchr(b'"', line).is_some() {
+        return csv::nth_cell(line, id_column).map(|id| Cow::Owned(id.into_bytes()));
+    }
+    let mut start = 0;
+    for _ in 0..id_column {
+        start = csv::next_comma(line, start) + 1;
+        if start > line.len() {
+            return None;
         }
     }
+    Some(Cow::Borrowed(&line[start..csv::next_comma(line, start)]))
 }

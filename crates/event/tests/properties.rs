@@ -105,6 +105,77 @@ fn json_value() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+fn json_object() -> impl Strategy<Value = serde_json::Value> {
+    proptest::collection::hash_map("[a-z_]{0,6}|id|[:,} ]", json_value(), 0..4)
+        .prop_map(|members| serde_json::Value::from(serde_json::Map::from_iter(members)))
+}
+
+/// A JSON string of printable ASCII, with escapes as chosen.
+fn escaped(text: &str, escapes: &[u8]) -> String {
+    let mut json = String::from("\"");
+    for (character, escape) in text.chars().zip(escapes.iter().cycle()) {
+        match (character, escape) {
+            (_, 0) => json += &format!("\\u{:04x}", character as u32),
+            (_, 1) => json += &format!("\\u{:04X}", character as u32),
+            ('"' | '\\', _) | ('/', 2) => json.extend(['\\', character]),
+            _ => json.push(character),
+        }
+    }
+    json + "\""
+}
+
+fn json_notations(
+    event: &Event<'_>,
+    escapes: &[u8],
+    spaces: &[String],
+    (is_last, is_repeated, is_nested): (bool, bool, bool),
+) -> Vec<String> {
+    let mut line = Vec::new();
+    event.write_json(&mut line);
+    let line = String::from_utf8(line).unwrap();
+    let others = &line[line.find(",\"click\"").unwrap() + 1..line.len() - 1];
+    let is_number = event.id.bytes().all(|byte| byte.is_ascii_digit()) && !event.id.starts_with('0');
+    let plain = escaped(event.id, &[3]);
+    let mut values = vec![plain, escaped(event.id, escapes)];
+    values.extend(is_number.then(|| event.id.to_owned()));
+    let mut notations = Vec::new();
+    for value in &values {
+        for name in ["\"id\"".to_owned(), escaped("id", escapes), escaped("id", &[0])] {
+            let [a, b, c, d] = [&spaces[0], &spaces[1], &spaces[2], &spaces[3]];
+            let member = format!("{a}{name}{b}:{c}{value}{d}");
+            let mut members = if is_last { vec![others, &member] } else { vec![&member, others] };
+            // The last of a key counts, and the like of it in another object does not.
+            if is_repeated {
+                members.insert(0, "\"id\":\"other\",\"\\u0069d\":null");
+            }
+            if is_nested {
+                members.insert(0, r#""more":{"id":7,"x":["id",{"id":8}]},"text":"\"id\":9""#);
+            }
+            notations.push(format!("{{{}}}", members.join(",")));
+        }
+    }
+    notations
+}
+
+/// Headers and rows, the id quoted or bare, in the first column or the last.
+fn csv_notations(event: &Event<'_>, is_last: bool) -> Vec<(String, String)> {
+    let id = event.id;
+    let mut line = Vec::new();
+    Event { id: "i", ..*event }.write_csv(&mut line);
+    let others = String::from_utf8(line).unwrap()[2..].to_owned();
+    let header = CSV_HEADER.strip_prefix("id,").unwrap();
+    let quoted = format!("\"{}\"", id.replace('"', "\"\""));
+    let bare = (!id.contains(',') && !id.starts_with('"')).then(|| id.to_owned());
+    [Some(quoted), bare]
+        .into_iter()
+        .flatten()
+        .map(|id| match is_last {
+            true => (format!("{header},id"), format!("{others},{id}")),
+            false => (CSV_HEADER.to_owned(), format!("{id},{others}")),
+        })
+        .collect()
+}
+
 fn accepts_grammar(payload: &[u8]) -> bool {
     match Parser::new(Rules::default()).parse_json(payload, NOW) {
         Ok(_) => true,
@@ -148,6 +219,11 @@ fn stream_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("\n".to_owned()),
         Just("\r\n".to_owned()),
+        Just("\r".to_owned()),
+        Just(",\"".to_owned()),
+        Just("\",".to_owned()),
+        Just("}{\"".to_owned()),
+        Just("}\r {".to_owned()),
         Just(",".to_owned()),
         Just("[".to_owned()),
         Just("]".to_owned()),
@@ -175,9 +251,8 @@ proptest! {
         prop_assert_eq!(parsed.event, event);
         prop_assert_eq!(parsed.warnings.unknown_fields, 0);
         prop_assert!(serde_json::from_slice::<serde_json::Value>(&line).is_ok());
-        if !event.id.contains(['"', '\\']) {
-            prop_assert_eq!(record_id(&line, None), Some(event.id.as_bytes()));
-        }
+        let key = record_id(&line, None);
+        prop_assert_eq!(key.as_deref(), Some(event.id.as_bytes()));
     }
 
     #[test]
@@ -188,9 +263,8 @@ proptest! {
         let columns = CsvColumns::parse(CSV_HEADER.as_bytes()).unwrap();
         let mut parser = Parser::new(Rules::default());
         prop_assert_eq!(parser.parse_csv(&columns, &line, NOW).unwrap().event, event);
-        if !event.id.contains('"') {
-            prop_assert_eq!(record_id(&line, Some(&columns)), Some(event.id.as_bytes()));
-        }
+        let key = record_id(&line, Some(&columns));
+        prop_assert_eq!(key.as_deref(), Some(event.id.as_bytes()));
     }
 
     #[test]
@@ -249,7 +323,80 @@ proptest! {
             let start = offset as usize;
             prop_assert_eq!(&text.as_bytes()[start..start + payload.len()], &payload[..]);
             prop_assert!(truncated_from.is_none_or(|length| length > max as u64));
-            prop_assert!(payload.len() <= max + usize::from(format == Format::JsonArray));
+            prop_assert!(payload.len() <= max);
+        }
+    }
+
+    /// Every cut in two, wherever it lies: each byte is the last one of a read once.
+    #[test]
+    fn no_place_to_cut_matters(text in stream_text(), format in any_format(), max in 1_usize..60) {
+        let whole = split(text.as_bytes(), format, max);
+        for cut in 0..=text.len() {
+            let (first, second) = text.as_bytes().split_at(cut);
+            let halves = split(first.chain(second), format, max);
+            prop_assert_eq!(&whole, &halves, "cut at {}", cut);
+        }
+    }
+
+    #[test]
+    fn concatenated_values_are_split_as_they_were_written(
+        values in proptest::collection::vec(json_object(), 1..8),
+        spaces in proptest::collection::vec("[ \t\r\n]{0,3}", 8),
+        format in prop_oneof![Just(Format::Ndjson), Just(Format::JsonArray)],
+    ) {
+        let mut text = String::new();
+        for (value, space) in values.iter().zip(&spaces) {
+            text += &value.to_string();
+            text += space;
+        }
+        let records = split(text.as_bytes(), format, 1_000_000).unwrap();
+        let read: Vec<serde_json::Value> =
+            records.iter().map(|record| serde_json::from_slice(&record.0).unwrap()).collect();
+        prop_assert_eq!(read, values, "{}", text);
+        let rows: std::collections::HashSet<u64> = records.iter().map(|record| record.1).collect();
+        prop_assert_eq!(rows.len(), records.len(), "each has a row of its own");
+    }
+
+    /// The same id in any notation of any format gives the key that the parser's id is.
+    #[test]
+    fn one_id_has_one_key_in_every_notation(
+        id in prop_oneof!["[1-9][0-9]{0,19}", "[!-~]([ -~]{0,126}[!-~])?"],
+        owned in owned(),
+        escapes in proptest::collection::vec(0_u8..4, 128),
+        spaces in proptest::collection::vec("[ \t]{0,2}", 4),
+        order in any::<(bool, bool, bool)>(),
+    ) {
+        let mut event = owned.event();
+        event.id = &id;
+        for json in json_notations(&event, &escapes, &spaces, order) {
+            let mut parser = Parser::new(Rules::default());
+            let parsed = parser.parse_json(json.as_bytes(), NOW).unwrap();
+            let key = record_id(json.as_bytes(), None);
+            prop_assert_eq!(parsed.event.id, &id, "{}", json);
+            prop_assert_eq!(key.as_deref(), Some(id.as_bytes()), "{}", json);
+        }
+        for (header, row) in csv_notations(&event, order.0) {
+            let columns = CsvColumns::parse(header.as_bytes()).unwrap();
+            let mut parser = Parser::new(Rules::default());
+            let parsed = parser.parse_csv(&columns, row.as_bytes(), NOW).unwrap();
+            let key = record_id(row.as_bytes(), Some(&columns));
+            prop_assert_eq!(parsed.event.id, &id, "{}", row);
+            prop_assert_eq!(key.as_deref(), Some(id.as_bytes()), "{}", row);
+        }
+    }
+
+    /// Whatever the parser takes for an event, its id is the record's key.
+    #[test]
+    fn every_event_is_keyed_by_its_id(payload in near_event()) {
+        let columns = CsvColumns::parse(CSV_HEADER.as_bytes()).unwrap();
+        let mut parser = Parser::new(Rules::default());
+        if let Ok(parsed) = parser.parse_json(&payload, NOW) {
+            let key = record_id(&payload, None);
+            prop_assert_eq!(key.as_deref(), Some(parsed.event.id.as_bytes()));
+        }
+        if let Ok(parsed) = parser.parse_csv(&columns, &payload, NOW) {
+            let key = record_id(&payload, Some(&columns));
+            prop_assert_eq!(key.as_deref(), Some(parsed.event.id.as_bytes()));
         }
     }
 

@@ -147,7 +147,7 @@ impl LogBatch {
     }
 
     fn push(&mut self, line: &[u8]) {
-        let fits = self.records.push(record_id(line, None).unwrap_or_default(), line, self.headers);
+        let fits = self.records.push(&record_id(line, None).unwrap_or_default(), line, self.headers);
         debug_assert!(fits, "a batch is far smaller than a buffer");
     }
 

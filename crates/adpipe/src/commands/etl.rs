@@ -9,26 +9,18 @@ use std::process::ExitCode;
 use adpipe_batch::{EtlConfig, Place, Progress};
 use adpipe_event::Millis;
 use adpipe_stream::shutdown::Shutdown;
-use anyhow::Context;
 
 use crate::cli::EtlArgs;
 use crate::config::{Config, ConfigError};
 use crate::services::Services;
 use crate::signals;
 
-/// Runs batch once. Exit code 1 when a file could not be read to its end, 130 when stopped.
+/// Runs batch once. Exit code 1 when a file could not be read to its end, 130 or 143 when a signal stopped it.
 pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let etl = etl_config(&config, args)?;
-    let services = Services::open(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shutdown = Shutdown::new();
-    signals::end_on_signal(&runtime, &shutdown)?;
-    // Drives the signal handler for as long as the command runs.
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))
-        .context("cannot start the signal thread")?;
-
+    signals::watch(&shutdown)?;
+    let services = Services::open(config)?;
     let progress = Progress::new();
     let place = Place {
         warehouse: services.warehouse.as_ref(),
@@ -46,7 +38,7 @@ pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     Ok(match (report.stopped, report.is_failed()) {
         (true, _) => {
             eprintln!("stopped; run the same command again to go on");
-            ExitCode::from(130)
+            signals::exit_code()
         }
         (_, true) => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,

@@ -2,20 +2,26 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_generate::{Account, Config, Format, Generator, TimeFormat};
+use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
 use crate::cli::{GenerateArgs, GenerateFormat};
 use crate::config::ConfigError;
 use crate::output;
+use crate::signals;
+
+/// So many records are written before it is looked again whether to end.
+const RECORDS_A_LOOK: u32 = 1_000;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Writes events and says what they were.
-pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
+pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     if args.rows.is_none() && args.rate.is_none() {
         bail!(ConfigError::Flag("say how many with --rows N, or how fast with --rate R".to_owned()));
     }
@@ -38,6 +44,8 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     if start >= end {
         bail!(ConfigError::Flag(format!("--start {start} must be before --end {end}")));
     }
+    let shutdown = Shutdown::new();
+    signals::watch(&shutdown)?;
     let mut generator = Generator::new(config).map_err(|error| ConfigError::Flag(error.to_string()))?;
     let mut out: Box<dyn Write> = match &args.out {
         Some(path) => {
@@ -47,11 +55,31 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         None => Box::new(BufWriter::with_capacity(1 << 16, std::io::stdout().lock())),
     };
     match args.rate {
-        Some(rate) => write_live(&mut generator, rate, args.rows, &mut out)?,
-        None => generator.write_all(&mut out)?,
+        Some(rate) => write_live(&mut generator, rate, args.rows, &mut out, &shutdown)?,
+        None => write_at_once(&mut generator, &mut out, &shutdown)?,
     }
     out.flush()?;
-    report(generator.account(), args)
+    report(generator.account(), args)?;
+    Ok(if shutdown.is_triggered() { signals::exit_code() } else { ExitCode::SUCCESS })
+}
+
+/// Writes all of it as fast as it goes, and ends with a whole record when asked to end.
+fn write_at_once(generator: &mut Generator, out: &mut dyn Write, shutdown: &Shutdown) -> anyhow::Result<()> {
+    if let Some(header) = generator.header() {
+        writeln!(out, "{header}")?;
+    }
+    let mut line = Vec::new();
+    while !shutdown.is_triggered() {
+        for _ in 0..RECORDS_A_LOOK {
+            line.clear();
+            if generator.next_record(&mut line).is_none() {
+                return Ok(());
+            }
+            line.push(b'\n');
+            out.write_all(&line)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes `rate` events a second with the time of now, a tenth of a second's worth at once.
@@ -60,6 +88,7 @@ fn write_live(
     rate: u32,
     rows: Option<u64>,
     out: &mut dyn Write,
+    shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut line = Vec::new();
@@ -81,7 +110,9 @@ fn write_live(
         if rows.is_some_and(|rows| written >= rows) {
             return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(100));
+        if shutdown.sleep(Duration::from_millis(100)) {
+            return Ok(());
+        }
     }
 }
 

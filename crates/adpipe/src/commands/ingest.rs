@@ -4,6 +4,7 @@ mod progress;
 mod source;
 mod wait;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -37,18 +38,20 @@ const CATCH_UP: Duration = Duration::from_millis(200);
 #[derive(Default)]
 struct Ingested {
     records: u64,
+    /// Of these, records of which only the beginning is kept.
+    too_long: u64,
     resumed_from: u64,
     interrupted: bool,
 }
 
 /// Ingests every file in turn.
 pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
-    // Every file must be readable before the first record of any is appended.
-    let sources =
-        args.files.iter().map(|path| Source::open(path)).collect::<anyhow::Result<Vec<Source>>>()?;
-    let services = Services::open(config)?;
     let shutdown = Shutdown::new();
     signals::watch(&shutdown)?;
+    // Every file must be readable before the first record of any is appended.
+    let open = |path: &PathBuf| Source::open(path, &shutdown);
+    let sources = args.files.iter().map(open).collect::<anyhow::Result<Vec<Source>>>()?;
+    let services = Services::open(config)?;
 
     let mut before = wait::ends(&services)?;
     if args.wait {
@@ -62,7 +65,7 @@ pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         ingest(&services, source, args.format, &shutdown, &mut ingested).with_context(|| name)?;
         if ingested.interrupted {
             eprintln!("stopped; start the same command again to go on");
-            return Ok(ExitCode::from(130));
+            return Ok(signals::exit_code());
         }
     }
     let after = wait::ends(&services)?;
@@ -71,10 +74,10 @@ pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     match wait::until_counted(&services, &before, &after, &shutdown)? {
-        Some(counted) => wait::report(&counted, ingested.records, args.json).map(|()| ExitCode::SUCCESS),
+        Some(counted) => wait::report(&counted, &ingested, args.json).map(|()| ExitCode::SUCCESS),
         None => {
             eprintln!("stopped waiting; the events are in the log and will be counted");
-            Ok(ExitCode::from(130))
+            Ok(signals::exit_code())
         }
     }
 }
@@ -83,9 +86,13 @@ fn report_appended(ingested: &Ingested, services: &Services, json: bool) -> anyh
     if json {
         return output::json(&serde_json::json!({
             "appended": ingested.records, "resumed_from": ingested.resumed_from,
+            "too_long": ingested.too_long,
         }));
     }
     output::line(&format!("{} durable in the log", output::counted(ingested.records, "record")))?;
+    if ingested.too_long > 0 {
+        output::line(&output::too_long(ingested.too_long))?;
+    }
     if services.take_vacant_stream_role()?.is_some() {
         eprintln!("nobody counts them yet: run `adpipe up` or `adpipe run stream`, or use --wait");
     }
@@ -112,14 +119,18 @@ fn ingest(
     }
     let mut progress = Progress::new(&source);
     let identity = source.identity.clone();
-    let Some((reader, format)) = source.reader(format.map(Format::from), &progress)? else {
-        output::note(&format!("warning: {} is empty", progress.name()));
+    let begun = source.reader(format.map(Format::from), &progress);
+    let Some((reader, format)) = unless_stopped(begun, shutdown, ingested)? else {
+        if !ingested.interrupted {
+            output::note(&format!("warning: {} is empty", progress.name()));
+        }
         return Ok(());
     };
     let max_record_bytes = services.config.ingest.max_record_size.bytes();
     let mut reader = RecordReader::new(reader, format, max_record_bytes);
     let mut appender = Appender { services, shutdown, backlog: Backlog::new(), in_flight: None };
-    let mut batch = Batch::new(&mut reader)?;
+    let batch = Batch::new(&mut reader, shutdown).map(Some).map_err(anyhow::Error::from);
+    let Some(mut batch) = unless_stopped(batch, shutdown, ingested)? else { return Ok(()) };
     let mut taken = 0u64;
     loop {
         let mut is_paused = false;
@@ -130,11 +141,14 @@ fn ingest(
                 is_paused = true;
                 true
             }
+            // In the middle of a record that does not end.
+            Err(_) if shutdown.is_triggered() => true,
             Err(error) => {
                 let row = taken + batch.records.len() as u64;
                 if row > resume_from && !batch.records.is_empty() {
                     batch.keep_last((row - resume_from.max(taken)) as usize);
                     let position = identity.map(|source| SourcePosition { source, position: Some(row) });
+                    ingested.too_long += batch.too_long.len() as u64;
                     appender.append(batch.take_records(), position)?;
                 }
                 appender.finish()?;
@@ -147,6 +161,12 @@ fn ingest(
             }
         };
         if shutdown.is_triggered() && more {
+            // A file is read again from its position; what came from a pipe came once.
+            if identity.is_none() && !batch.records.is_empty() {
+                ingested.records += batch.records.len() as u64;
+                ingested.too_long += batch.too_long.len() as u64;
+                appender.append(batch.take_records(), None)?;
+            }
             appender.finish()?;
             ingested.interrupted = true;
             return Ok(());
@@ -169,6 +189,7 @@ fn ingest(
         let position =
             identity.clone().map(|source| SourcePosition { source, position: more.then_some(taken) });
         let appended = batch.records.len() as u64;
+        ingested.too_long += batch.too_long.len() as u64;
         if appended > 0 || (position.is_some() && !more) {
             appender.append(batch.take_records(), position)?;
             ingested.records += appended;
@@ -179,6 +200,21 @@ fn ingest(
             progress.finish();
             return Ok(());
         }
+    }
+}
+
+/// What was read, unless it was not because the command was asked to end.
+fn unless_stopped<T>(
+    outcome: anyhow::Result<Option<T>>,
+    shutdown: &Shutdown,
+    ingested: &mut Ingested,
+) -> anyhow::Result<Option<T>> {
+    match outcome {
+        Err(_) if shutdown.is_triggered() => {
+            ingested.interrupted = true;
+            Ok(None)
+        }
+        other => other,
     }
 }
 
@@ -232,16 +268,19 @@ struct Batch {
     headers: Headers,
     header_set: HeaderSet,
     columns: Option<adpipe_event::CsvColumns>,
+    /// Which records of it were longer than the limit.
+    too_long: Vec<usize>,
     begun: Instant,
 }
 
 impl Batch {
-    fn new(reader: &mut RecordReader<source::Input>) -> Result<Batch, ReadError> {
+    fn new(reader: &mut RecordReader<source::Input>, shutdown: &Shutdown) -> Result<Batch, ReadError> {
         let columns = loop {
             match reader.columns() {
                 Ok(columns) => break columns.cloned(),
                 // A live input that has not begun yet.
-                Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => {}
+                Err(ReadError::Io(error))
+                    if error.kind() == std::io::ErrorKind::TimedOut && !shutdown.is_triggered() => {}
                 Err(error) => return Err(error),
             }
         };
@@ -253,7 +292,8 @@ impl Batch {
         };
         let mut records = Records::new();
         let header_set = records.add_headers(headers.clone());
-        Ok(Batch { records, headers, header_set, columns, begun: Instant::now() })
+        let (too_long, begun) = (Vec::new(), Instant::now());
+        Ok(Batch { records, headers, header_set, columns, too_long, begun })
     }
 
     /// Takes one record; false at the end of the input.
@@ -263,11 +303,12 @@ impl Batch {
         let header_set = match record.truncated_from {
             None => self.header_set,
             Some(length) => {
+                self.too_long.push(self.records.len());
                 let headers = self.headers.clone().with(header::TRUNCATED_FROM, length.to_string());
                 self.records.add_headers(headers)
             }
         };
-        let fits = self.records.push(key, record.payload, header_set);
+        let fits = self.records.push(&key, record.payload, header_set);
         debug_assert!(fits, "an append is far smaller than a buffer");
         Ok(true)
     }
@@ -276,6 +317,7 @@ impl Batch {
         let mut records = Records::new();
         self.header_set = records.add_headers(self.headers.clone());
         self.begun = Instant::now();
+        self.too_long.clear();
         std::mem::replace(&mut self.records, records)
     }
 
@@ -285,7 +327,9 @@ impl Batch {
 
     /// Drops all but the last `count` records.
     fn keep_last(&mut self, count: usize) {
-        self.records.drop_first(self.records.len() - count.min(self.records.len()));
+        let dropped = self.records.len() - count.min(self.records.len());
+        self.records.drop_first(dropped);
+        self.too_long.retain(|index| *index >= dropped);
     }
 }
 

@@ -27,7 +27,7 @@ use crate::config::{Config, ConfigError};
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {
-        Command::Generate(args) => generate::run(args).map(done),
+        Command::Generate(args) => generate::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "adpipe", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

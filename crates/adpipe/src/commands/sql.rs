@@ -24,9 +24,6 @@ use crate::signals;
 const TABLE_ROWS: usize = 10_000;
 const TABLE_BYTES: usize = 16 << 20;
 
-/// Stopped by Ctrl-C.
-const INTERRUPTED: u8 = 130;
-
 /// Runs the statement and prints its rows as they come.
 pub fn run(config: Config, args: &SqlArgs) -> anyhow::Result<ExitCode> {
     let format = if args.json { TableFormat::Json } else { args.format };
@@ -53,7 +50,7 @@ pub fn run(config: Config, args: &SqlArgs) -> anyhow::Result<ExitCode> {
     match printed {
         Err(_) if shutdown.is_triggered() => {
             output::note("interrupted");
-            Ok(ExitCode::from(INTERRUPTED))
+            Ok(signals::exit_code())
         }
         printed => printed.map(|()| ExitCode::SUCCESS),
     }

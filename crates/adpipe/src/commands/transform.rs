@@ -20,7 +20,7 @@ use crate::cli::{TransformAction, TransformDocsArgs, TransformRunArgs};
 use crate::config::{Config, Engine};
 use crate::output;
 use crate::services::take_role;
-use crate::signals::end_on_signal;
+use crate::signals;
 use crate::warehouse_place::WarehousePlace;
 
 /// Where the project is looked for when none is configured.
@@ -194,21 +194,17 @@ fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyho
     adpipe_transform::history::keep(warehouse, &results)?;
     print(&results, args.json)?;
     Ok(match (results.stopped, results.is_good()) {
-        (true, _) => ExitCode::from(130),
+        (true, _) => signals::exit_code(),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::FAILURE,
     })
 }
 
-/// Ctrl-C lets what has begun finish and skips the rest; a second one ends the process, whose open
-/// transactions then leave nothing behind.
+/// Ctrl-C lets what has begun finish and skips the rest. When that takes too long the process ends,
+/// and its open transactions leave nothing behind.
 fn listen() -> anyhow::Result<Shutdown> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shutdown = Shutdown::new();
-    end_on_signal(&runtime, &shutdown)?;
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    signals::watch(&shutdown)?;
     Ok(shutdown)
 }
 

@@ -143,7 +143,7 @@ impl Up {
             .build()
             .context("cannot start the server threads")?;
         let shutdown = Shutdown::new();
-        signals::end_on_signal(&runtime, &shutdown)?;
+        signals::watch(&shutdown)?;
 
         let (mut url, mut console) = (String::new(), None);
         if roles.console {

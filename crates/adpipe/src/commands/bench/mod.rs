@@ -27,6 +27,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
         BenchKind::Etl,
         BenchKind::Transform,
     ];
+    crate::signals::end_at_once()?;
     let wanted = if args.what.is_empty() { &ALL[..] } else { &args.what };
     // Whatever is configured holds somebody's data: only what is named here is written to.
     let mut embedded = config;

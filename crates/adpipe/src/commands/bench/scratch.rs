@@ -19,6 +19,7 @@ impl Scratch {
     /// Makes the places.
     pub fn new(name: &str, config: &Config) -> anyhow::Result<Scratch> {
         let folder = std::env::temp_dir().join(format!("adpipe-bench-{name}-{}", std::process::id()));
+        crate::signals::remove_at_end(folder.clone());
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let mut config = config.clone();
         let embedded = format!("sqlite:{}", folder.display());

@@ -128,7 +128,7 @@ pub(super) fn fill_log(services: &Services, rows: u64, bad: f64) -> anyhow::Resu
             if generator.next_record(&mut line).is_none() {
                 break;
             }
-            if !records.push(record_id(&line, None).unwrap_or_default(), &line, headers) {
+            if !records.push(&record_id(&line, None).unwrap_or_default(), &line, headers) {
                 break;
             }
         }
@@ -315,7 +315,7 @@ fn send_steadily(services: &Services, rate: u32, rows: u64) -> anyhow::Result<()
         while sent < due {
             line.clear();
             generator.next_at(Millis::now().0, &mut line);
-            let fits = records.push(record_id(&line, None).unwrap_or_default(), &line, headers);
+            let fits = records.push(&record_id(&line, None).unwrap_or_default(), &line, headers);
             debug_assert!(fits, "a tenth of a second fits a buffer");
             sent += 1;
         }

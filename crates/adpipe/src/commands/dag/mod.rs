@@ -119,7 +119,7 @@ fn follow(desk: &mut Desk, keys: Vec<RunKey>, no_wait: bool, json: bool) -> anyh
     show::runs(desk, &found, json)?;
     Ok(match outcome {
         wait::Outcome::Queued => ExitCode::SUCCESS,
-        wait::Outcome::Interrupted => ExitCode::from(130),
+        wait::Outcome::Interrupted => crate::signals::exit_code(),
         wait::Outcome::Finished => {
             let succeeded = |run: &Run| run.state == adpipe_schedule::state::RunState::Success;
             if found.iter().all(succeeded) { ExitCode::SUCCESS } else { ExitCode::FAILURE }

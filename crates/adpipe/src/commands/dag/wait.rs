@@ -38,9 +38,8 @@ pub fn until_finished(desk: &mut Desk, keys: &[RunKey]) -> anyhow::Result<Outcom
     let config = crate::dags::scheduler_config(&desk.config, desk.dags.clone(), false)?;
     let mut scheduler = Scheduler::new(config, Arc::clone(&desk.warehouse), Metrics::new(VERSION)?);
     let is_ours = scheduler.is_active();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (interrupted, stop) = (Shutdown::new(), Shutdown::new());
-    signals::end_on_signal(&runtime, &interrupted)?;
+    signals::watch(&interrupted)?;
     let worker = {
         let stop = stop.clone();
         std::thread::Builder::new().name("scheduler".to_owned()).spawn(move || scheduler.run(&stop))?

@@ -107,7 +107,7 @@ fn follow(
         output::note(&running::gave_up(pace.wait));
     }
     Ok(match (ended, now.state.as_str()) {
-        (Ended::Interrupted, _) => ExitCode::from(running::INTERRUPTED),
+        (Ended::Interrupted, _) => signals::exit_code(),
         (Ended::GaveUp, _) | (_, "stopped") => ExitCode::FAILURE,
         _ if failed > 0 => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,

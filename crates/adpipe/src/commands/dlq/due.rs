@@ -53,7 +53,7 @@ pub fn send(services: &Services, dlq: &Dlq, pace: &PaceArgs, json: bool) -> anyh
     }
     Ok(match ended {
         Ended::Over => ExitCode::SUCCESS,
-        Ended::Interrupted => ExitCode::from(running::INTERRUPTED),
+        Ended::Interrupted => signals::exit_code(),
         Ended::GaveUp => {
             output::note(&running::gave_up(pace.wait));
             ExitCode::FAILURE

@@ -65,7 +65,7 @@ pub fn exit_code(outcomes: Outcomes, ended: Ended, pace: &PaceArgs) -> ExitCode 
     match ended {
         Ended::Interrupted => {
             output::note("stopped waiting; the retries go on where `adpipe up` or `adpipe run dlq` runs");
-            ExitCode::from(running::INTERRUPTED)
+            signals::exit_code()
         }
         Ended::GaveUp => {
             output::note(&running::gave_up(pace.wait));

@@ -9,9 +9,6 @@ use crate::services::Services;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Exit code of what was stopped by Ctrl-C.
-pub const INTERRUPTED: u8 = 130;
-
 /// What a look at the queue has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {

@@ -1,5 +1,8 @@
 //! The report, for people and as JSON.
 
+use std::collections::BTreeMap;
+
+use adpipe_batch::discover::NotRead;
 use adpipe_batch::{FileReport, Report};
 use adpipe_event::ErrorType;
 use adpipe_warehouse::Counts;
@@ -9,6 +12,9 @@ use crate::output;
 
 /// Files shown in the table; all of them are in the JSON, and in `ops.ingest_files`.
 const SHOWN_FILES: usize = 40;
+
+/// Names shown of files that were passed over for one reason.
+const SHOWN_PASSED_OVER: usize = 5;
 
 /// Prints it.
 pub fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
@@ -44,11 +50,32 @@ pub fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
         if file.counts.invalid() > 0 {
             output::line(&format!("{}: {}", file.name, by_type(&file.counts)))?;
         }
+        if file.too_long > 0 {
+            output::line(&format!("{}: {}", file.name, output::too_long(file.too_long)))?;
+        }
         if !file.message.is_empty() {
             output::line(&format!("{}: {}", file.name, file.message))?;
         }
     }
+    passed_over(&report.passed_over)?;
     summary(report)
+}
+
+/// What was passed over, one line a reason.
+fn passed_over(files: &[NotRead]) -> anyhow::Result<()> {
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for file in files {
+        by_reason.entry(&file.reason).or_default().push(&file.name);
+    }
+    for (reason, names) in by_reason {
+        let mut shown = names[..names.len().min(SHOWN_PASSED_OVER)].join(", ");
+        if names.len() > SHOWN_PASSED_OVER {
+            let more = output::grouped((names.len() - SHOWN_PASSED_OVER) as u64);
+            shown.push_str(&format!(" and {more} more (--json has all)"));
+        }
+        output::line(&format!("passed over: {shown}: {reason}"))?;
+    }
+    Ok(())
 }
 
 fn summary(report: &Report) -> anyhow::Result<()> {
@@ -124,17 +151,22 @@ fn by_type(counts: &Counts) -> String {
     format!("invalid: {}; they are in ad_events_error", kinds.join(", "))
 }
 
-fn counts_json(counts: &Counts) -> Value {
+/// `too_long` is known of this run alone.
+fn counts_json(counts: &Counts, too_long: Option<u64>) -> Value {
     let by_type: serde_json::Map<String, Value> = ErrorType::ALL
         .iter()
         .zip(counts.invalid_by_type)
         .map(|(kind, count)| (kind.as_str().to_owned(), count.into()))
         .collect();
-    json!({
+    let mut value = json!({
         "rows": counts.records, "valid": counts.valid, "clicks": counts.clicks,
         "duplicates": counts.duplicates, "invalid": counts.invalid(), "invalid_by_type": by_type,
         "float_ids": counts.float_ids, "unknown_fields": counts.unknown_fields,
-    })
+    });
+    if let Some(too_long) = too_long {
+        value["too_long"] = too_long.into();
+    }
+    value
 }
 
 fn to_json(report: &Report) -> Value {
@@ -144,15 +176,18 @@ fn to_json(report: &Report) -> Value {
         .map(|file| {
             json!({
                 "file": file.name, "state": file.state, "because": file.because, "message": file.message,
-                "this_run": counts_json(&file.counts), "total": counts_json(&file.total), "ctr": file.ctr(),
+                "this_run": counts_json(&file.counts, Some(file.too_long)), "total": counts_json(&file.total, None), "ctr": file.ctr(),
                 "first_event": file.first_event.map(|time| time.to_string()),
                 "last_event": file.last_event.map(|time| time.to_string()),
             })
         })
         .collect();
+    let passed_over: Vec<Value> =
+        report.passed_over.iter().map(|file| json!({"file": file.name, "reason": file.reason})).collect();
     json!({
         "dry_run": report.dry_run, "stopped": report.stopped, "failed": report.is_failed(),
-        "files": files, "this_run": counts_json(&report.counts()),
+        "files": files, "passed_over": passed_over,
+        "this_run": counts_json(&report.counts(), Some(report.too_long())),
         "archive": {"parts": report.parts, "bytes": report.part_bytes,
                     "from_stream": report.archived_from_stream,
                     "merged": report.merged.0, "merged_into": report.merged.1, "swept": report.swept},

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, UNIX_EPOCH};
 
-use adpipe_event::{Format, decode, sniff_encoding, sniff_format};
+use adpipe_batch::account_name;
+use adpipe_event::{Encoding, Format, decode, sniff_encoding, sniff_foreign, sniff_format};
+use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
 use super::progress::Progress;
@@ -29,32 +31,45 @@ pub struct Source {
     /// Size on disk; none for standard input.
     pub bytes: Option<u64>,
     input: Input,
+    shutdown: Shutdown,
 }
 
 impl Source {
-    /// Opens a file, or standard input for `-`.
-    pub fn open(path: &Path) -> anyhow::Result<Source> {
+    /// Opens a file, or standard input for `-`. Reading fails once the switch is off.
+    pub fn open(path: &Path, shutdown: &Shutdown) -> anyhow::Result<Source> {
         if path == Path::new("-") {
             let name = "standard input".to_owned();
-            return Ok(Source { name, identity: None, bytes: None, input: Box::new(LiveInput::start()?) });
+            return Source::live(name, || Ok(Box::new(io::stdin())), shutdown);
         }
         let shown = path.display();
         let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
         if metadata.is_dir() {
             bail!("{shown} is a folder; name its files, for example {shown}/*.csv");
         }
+        if !metadata.is_file() {
+            // A pipe or device has no content to come back to, and opening it may wait for a writer.
+            let opened = path.to_path_buf();
+            return Source::live(shown.to_string(), move || Ok(Box::new(File::open(opened)?)), shutdown);
+        }
         let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
-        // A pipe or device has no content to come back to.
-        let identity = match metadata.is_file() {
-            true => {
-                let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-                let whole = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-                Some(format!("{}\t{}\t{}", whole.display(), metadata.len(), changed.as_nanos()))
-            }
-            false => None,
-        };
-        let bytes = metadata.is_file().then_some(metadata.len());
-        Ok(Source { name: shown.to_string(), identity, bytes, input: Box::new(file) })
+        let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let whole = account_name(&path.canonicalize().unwrap_or_else(|_| path.to_path_buf()));
+        Ok(Source {
+            name: shown.to_string(),
+            identity: Some(format!("{whole}\t{}\t{}", metadata.len(), changed.as_nanos())),
+            bytes: Some(metadata.len()),
+            input: Box::new(file),
+            shutdown: shutdown.clone(),
+        })
+    }
+
+    fn live(
+        name: String,
+        open: impl FnOnce() -> io::Result<Input> + Send + 'static,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Source> {
+        let input = Box::new(LiveInput::start(open)?);
+        Ok(Source { name, identity: None, bytes: None, input, shutdown: shutdown.clone() })
     }
 
     /// The decompressed bytes and their format; none when there are no bytes.
@@ -63,24 +78,47 @@ impl Source {
         format: Option<Format>,
         progress: &Progress,
     ) -> anyhow::Result<Option<(Input, Format)>> {
-        let counted = progress.count(self.input);
-        let (start, rest) = peek(Box::new(counted))?;
-        if start.starts_with(b"PK\x03\x04") {
-            bail!("zip files are not supported; unpack it, or compress with gzip or zstd");
+        let shutdown = self.shutdown;
+        let (start, rest) = peek(Box::new(progress.count(self.input)), &shutdown)?;
+        if let Some(reason) = sniff_foreign(&start, Encoding::Identity) {
+            bail!("{reason}");
         }
-        let decoded = decode(Box::new(Cursor::new(start.clone()).chain(rest)), sniff_encoding(&start))?;
-        let (start, rest) = peek(decoded).context("cannot be decompressed")?;
+        let encoding = sniff_encoding(&start);
+        let decoded = decode(Box::new(Cursor::new(start).chain(rest)), encoding)?;
+        let (start, rest) = peek(decoded, &shutdown).context("cannot be decompressed")?;
+        if let Some(reason) = sniff_foreign(&start, encoding) {
+            bail!("{reason}");
+        }
         let Some(format) = format.or_else(|| sniff_format(&start)) else { return Ok(None) };
-        Ok(Some((Box::new(Cursor::new(start).chain(rest)), format)))
+        let input = Cursor::new(start).chain(rest);
+        Ok(Some((Box::new(Stoppable { input, shutdown }), format)))
+    }
+}
+
+/// Fails once the switch is off, so that a record without an end keeps nobody waiting.
+struct Stoppable<R> {
+    input: R,
+    shutdown: Shutdown,
+}
+
+impl<R: Read> Read for Stoppable<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.shutdown.is_triggered() {
+            return Err(io::Error::other("stopped"));
+        }
+        self.input.read(buffer)
     }
 }
 
 /// The first bytes, and the reader behind them.
-fn peek(mut reader: Input) -> io::Result<(Vec<u8>, Input)> {
+fn peek(mut reader: Input, shutdown: &Shutdown) -> io::Result<(Vec<u8>, Input)> {
     let mut start = vec![0; SNIFF_BYTES];
     let mut filled = 0;
     // One good read is enough for a live input; a file gives all at once anyway.
     while filled < 16 {
+        if shutdown.is_triggered() {
+            return Err(io::Error::other("stopped"));
+        }
         match reader.read(&mut start[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,
@@ -92,21 +130,24 @@ fn peek(mut reader: Input) -> io::Result<(Vec<u8>, Input)> {
     Ok((start, reader))
 }
 
-/// Standard input, read by a thread of its own, so that a pause in it can be noticed: then `read`
-/// fails with `TimedOut` and may be called again.
+/// Standard input, a pipe or a device, read by a thread of its own, so that a pause in it can be
+/// noticed: then `read` fails with `TimedOut` and may be called again.
 struct LiveInput {
     pieces: Receiver<io::Result<Vec<u8>>>,
     current: Cursor<Vec<u8>>,
 }
 
 impl LiveInput {
-    fn start() -> io::Result<LiveInput> {
+    fn start(open: impl FnOnce() -> io::Result<Input> + Send + 'static) -> io::Result<LiveInput> {
         let (sender, pieces) = sync_channel(4);
-        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-            let mut stdin = io::stdin().lock();
+        std::thread::Builder::new().name("live-input".to_owned()).spawn(move || {
+            let mut input = match open() {
+                Ok(input) => input,
+                Err(error) => return drop(sender.send(Err(error))),
+            };
             loop {
                 let mut piece = vec![0; 64 << 10];
-                let outcome = stdin.read(&mut piece).map(|count| {
+                let outcome = input.read(&mut piece).map(|count| {
                     piece.truncate(count);
                     piece
                 });

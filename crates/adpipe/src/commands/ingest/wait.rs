@@ -6,6 +6,7 @@ use adpipe_log::{PartitionRange, Topic};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Counts, audit};
 
+use super::Ingested;
 use crate::output;
 use crate::services::Services;
 
@@ -86,8 +87,8 @@ fn account(
     Ok(total)
 }
 
-/// Tells what `appended` records were.
-pub fn report(counted: &Counts, appended: u64, json: bool) -> anyhow::Result<()> {
+/// Says what the ingested records were.
+pub fn report(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Result<()> {
     if json {
         let [parse, schema, validation, future, sink] = counted.invalid_by_type;
         return output::json(&serde_json::json!({
@@ -95,6 +96,7 @@ pub fn report(counted: &Counts, appended: u64, json: bool) -> anyhow::Result<()>
             "duplicates": counted.duplicates, "invalid": counted.invalid(), "parse": parse,
             "schema": schema, "validation": validation, "future": future, "sink": sink,
             "late": counted.late, "float_ids": counted.float_ids, "unknown_fields": counted.unknown_fields,
+            "too_long": ingested.too_long,
         }));
     }
     let number = output::grouped;
@@ -110,10 +112,13 @@ pub fn report(counted: &Counts, appended: u64, json: bool) -> anyhow::Result<()>
         output::counted(counted.duplicates, "duplicate"),
         number(counted.invalid()),
     ))?;
-    if counted.records != appended {
+    if ingested.too_long > 0 {
+        output::line(&output::too_long(ingested.too_long))?;
+    }
+    if counted.records != ingested.records {
         eprintln!(
             "note: {} of these came from other senders at the same time; they were counted together",
-            number(counted.records.saturating_sub(appended))
+            number(counted.records.saturating_sub(ingested.records))
         );
     }
     for (error_type, count) in adpipe_event::ErrorType::ALL.iter().zip(counted.invalid_by_type) {
