@@ -9,6 +9,7 @@
 //! signal ends by itself. `up`, `run` and `demo`, which only a signal ends, exit with 0 when they ended
 //! in order.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -71,9 +72,12 @@ fn on_signal(act: impl FnOnce() + Send + 'static, grace: Duration) -> anyhow::Re
         let code = signals.next().await;
         let _ = CODE.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
         act();
-        tokio::select! {
-            _ = signals.next() => {}
-            () = tokio::time::sleep(grace) => {}
+        let is_late = tokio::select! {
+            _ = signals.next() => false,
+            () = tokio::time::sleep(grace) => !grace.is_zero(),
+        };
+        if is_late {
+            say_that_it_was_late();
         }
         end_now();
     };
@@ -82,6 +86,15 @@ fn on_signal(act: impl FnOnce() + Send + 'static, grace: Duration) -> anyhow::Re
         .spawn(move || runtime.block_on(work))
         .context("cannot start the signal thread")?;
     Ok(())
+}
+
+/// On a thread that is not waited for: whoever should read it may not.
+fn say_that_it_was_late() {
+    std::thread::spawn(|| {
+        let told = "ended without waiting any longer; nothing that was stored is lost";
+        let _ = writeln!(std::io::stderr(), "{told}");
+    });
+    std::thread::sleep(Duration::from_millis(20));
 }
 
 fn end_now() {

@@ -33,18 +33,16 @@ pub(super) struct End {
     pub taken: usize,
 }
 
-impl End {
-    /// Where nothing ended the record before the input did; half a line end does not belong to it.
-    fn of_input(text: &[u8]) -> End {
-        End { length: text.strip_suffix(b"\r").unwrap_or(text).len(), taken: text.len() }
-    }
-}
-
 /// Finds the end of the record that is being read. It is shown the record from its beginning, each
 /// time with more bytes, and remembers how far it has looked.
 pub(super) trait FindEnd {
     /// The end, if it lies within `text`.
     fn find(&mut self, text: &[u8], ahead: Ahead) -> Option<End>;
+
+    /// Bytes of the record, where nothing ended it before the input did.
+    fn length_at_end(&self, text: &[u8]) -> usize {
+        text.len()
+    }
 
     /// The record is too long: the bytes that need not be looked at again are shown no more. Gives
     /// their number.
@@ -157,7 +155,7 @@ impl<R: Read> Input<R> {
             match (finder.find(text, ahead), ahead) {
                 (Some(end), _) => return Ok(self.give(end, true, max_record_bytes, finder)),
                 (None, Ahead::End) => {
-                    let end = End::of_input(text);
+                    let end = End { length: finder.length_at_end(text), taken: text.len() };
                     return Ok(self.give(end, false, max_record_bytes, finder));
                 }
                 (None, Ahead::More) => self.fill()?,
@@ -186,7 +184,9 @@ impl<R: Read> Input<R> {
             let text = &self.buffer[self.start..];
             match finder.find(text, ahead) {
                 Some(end) => return Ok((end, true)),
-                None if self.at_end => return Ok((End::of_input(text), false)),
+                None if self.at_end => {
+                    return Ok((End { length: finder.length_at_end(text), taken: text.len() }, false));
+                }
                 None => {}
             }
         }

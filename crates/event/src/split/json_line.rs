@@ -61,6 +61,11 @@ impl FindEnd for JsonLine {
         None
     }
 
+    fn length_at_end(&self, text: &[u8]) -> usize {
+        // Half a line end.
+        text.strip_suffix(b"\r").unwrap_or(text).len()
+    }
+
     fn skip(&mut self, text: &[u8]) -> usize {
         self.closes_all(text, self.at);
         self.scanned -= self.at.min(self.scanned);
