@@ -228,19 +228,19 @@ impl Services {
 /// A log that is new, or was restored from a copy, goes on behind what the warehouse has counted:
 /// else its next records would get offsets that are taken for done.
 fn adopt_offsets(log: &SqliteLog, warehouse: &dyn Warehouse) -> anyhow::Result<()> {
+    let mut floors = Vec::new();
     for topic in Topic::ALL {
-        for offset in warehouse.offsets(topic.name())? {
-            let raised = log.begin_at_least(topic, offset.partition, Offset(offset.next_offset))?;
-            if let Some(before) = raised {
-                tracing::warn!(
-                    topic = topic.name(),
-                    partition = offset.partition,
-                    log_ended_at = before.0,
-                    goes_on_at = offset.next_offset,
-                    "the log is older than the warehouse; it goes on behind what was counted"
-                );
-            }
-        }
+        let offsets = warehouse.offsets(topic.name())?;
+        floors.extend(offsets.iter().map(|offset| (topic, offset.partition, Offset(offset.next_offset))));
+    }
+    for raised in log.begin_at_least(&floors)? {
+        tracing::warn!(
+            topic = raised.topic.name(),
+            partition = raised.partition,
+            log_ended_at = raised.before.0,
+            goes_on_at = raised.goes_on_at.0,
+            "the log is older than the warehouse; it goes on behind what was counted"
+        );
     }
     Ok(())
 }

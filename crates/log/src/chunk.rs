@@ -41,7 +41,8 @@ pub(crate) struct ChunkBuilder {
 pub(crate) struct Encoded {
     pub records: u32,
     pub raw_bytes: usize,
-    pub crc32: u32,
+    /// Over `data`; the stored one goes on over the chunk's place.
+    pub data_crc32: u32,
     pub data: Vec<u8>,
 }
 
@@ -90,17 +91,19 @@ impl ChunkBuilder {
         raw.extend_from_slice(&self.header_indexes);
         raw.extend_from_slice(&self.body);
         let data = zstd::bulk::compress(&raw, ZSTD_LEVEL)?;
-        Ok(Encoded { records: self.records, raw_bytes: raw.len(), crc32: crc32fast::hash(&data), data })
+        let data_crc32 = crc32fast::hash(&data);
+        Ok(Encoded { records: self.records, raw_bytes: raw.len(), data_crc32, data })
     }
 }
 
-/// Reads a chunk back. The error says what does not fit.
-pub(crate) fn decode(data: &[u8], raw_bytes: usize, crc32: u32) -> Result<Decoded, String> {
-    let found = crc32fast::hash(data);
-    if found != crc32 {
-        return Err(format!("checksum is {found:08x} and should be {crc32:08x}"));
+/// Reads back a chunk whose checksum fits. The error says what else does not.
+pub(crate) fn decode(data: &[u8], raw_bytes: u64) -> Result<Decoded, String> {
+    // What the data itself says bounds the memory that is asked for.
+    let size_in_data = zstd::zstd_safe::get_frame_content_size(data).ok().flatten();
+    if size_in_data != Some(raw_bytes) || raw_bytes > u64::from(u32::MAX) {
+        return Err(format!("its size of {raw_bytes} bytes does not fit its data"));
     }
-    let raw = zstd::bulk::decompress(data, raw_bytes)
+    let raw = zstd::bulk::decompress(data, raw_bytes as usize)
         .map_err(|error| format!("cannot be decompressed: {error}"))?;
     let mut cursor = Cursor { bytes: &raw, at: 0 };
     let version = cursor.take(1)?[0];
@@ -195,7 +198,7 @@ mod tests {
     #[test]
     fn reads_back_what_was_written() {
         let chunk = encoded();
-        let decoded = decode(&chunk.data, chunk.raw_bytes, chunk.crc32).unwrap();
+        let decoded = decode(&chunk.data, chunk.raw_bytes as u64).unwrap();
         assert_eq!(decoded.data, b"1{}\xff\x003");
         assert_eq!(decoded.spans.len(), 3);
         assert_eq!(decoded.header_sets.len(), 2, "equal neighbours share one set");
@@ -205,21 +208,11 @@ mod tests {
         );
     }
 
-    #[test]
-    fn every_flipped_bit_is_noticed() {
-        let chunk = encoded();
-        for position in 0..chunk.data.len() {
-            let mut damaged = chunk.data.clone();
-            damaged[position] ^= 0x10;
-            assert!(decode(&damaged, chunk.raw_bytes, chunk.crc32).is_err(), "byte {position}");
-        }
-    }
-
     proptest::proptest! {
         #[test]
         fn arbitrary_bytes_are_refused_without_a_panic(raw in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
             let data = zstd::bulk::compress(&raw, 1).unwrap();
-            let _ = decode(&data, raw.len(), crc32fast::hash(&data));
+            let _ = decode(&data, raw.len() as u64);
         }
     }
 }

@@ -77,11 +77,16 @@ impl LogError {
         let trouble = Trouble::of(error);
         let reason = error.to_string();
         match trouble {
-            Trouble::Corrupt => {
-                LogError::Corrupt { path: path.to_path_buf(), reason, advice: trouble.advice() }
-            }
+            // Our statements are always the same ones: a table, row or type that does not fit them
+            // is not what we wrote.
+            Trouble::Corrupt | Trouble::Constraint | Trouble::Other => LogError::corrupt(path, reason),
             _ => LogError::unavailable(path, reason, trouble.advice()),
         }
+    }
+
+    /// Stored bytes that are not what was written.
+    pub(crate) fn corrupt(path: &Path, reason: String) -> LogError {
+        LogError::Corrupt { path: path.to_path_buf(), reason, advice: Trouble::Corrupt.advice() }
     }
 
     /// A file that cannot be used now.

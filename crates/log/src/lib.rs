@@ -12,6 +12,7 @@ mod chunk;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod identity;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod record;
@@ -22,6 +23,7 @@ mod topic;
 use std::time::Duration;
 
 pub use error::LogError;
+pub use identity::{LogGap, LogIdentity};
 pub use record::{HeaderSet, Headers, Offset, Record, RecordBatch, Records, header, partition_of};
 pub(crate) use ticket::AppendReply;
 pub use ticket::AppendTicket;
@@ -69,6 +71,21 @@ pub struct Retired {
 ///
 /// The calls block on disk or network; async callers await the [`AppendTicket`].
 pub trait EventLog: Send + Sync {
+    /// Which log this is. Offsets that were stored with another identity mean nothing here.
+    ///
+    /// # Errors
+    /// When the log cannot be asked, or its identity is damaged.
+    fn identity(&self) -> Result<LogIdentity, LogError>;
+
+    /// Offsets that the log skipped, by partition and offset; [`read`](EventLog::read) refuses
+    /// them with [`LogError::OutOfRange`]. Kafka has none.
+    ///
+    /// # Errors
+    /// When the log cannot be asked, or its list of gaps is damaged.
+    fn gaps(&self, _topic: Topic) -> Result<Vec<LogGap>, LogError> {
+        Ok(Vec::new())
+    }
+
     /// Queues records; the ticket resolves once they are durable. `position`, if any, becomes
     /// durable together with them.
     ///

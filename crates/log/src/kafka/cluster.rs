@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 use super::context::{PlainContext, code_of};
-use super::failure::{by_code, failure, missing_topic};
+use super::failure::{by_code, failure, missing_topic, unavailable};
 use super::options::{KafkaOptions, PATIENCE};
 use crate::{LogError, Offset, PartitionRange, Topic};
 
@@ -45,6 +45,18 @@ impl Cluster {
             .create_with_context(PlainContext::default())
             .map_err(|error| failure(&options, None, &error, None))?;
         Ok(Cluster { options, client, partition_counts: Mutex::new(HashMap::new()) })
+    }
+
+    /// The id that the cluster gave itself.
+    pub fn id(&self) -> Result<String, LogError> {
+        // A cluster that can be reached answers this first, so that the reason is known if not.
+        self.ask(None, |client, wait| {
+            client.fetch_metadata(Some(&self.options.topic_name(Topic::Raw)), wait)
+        })?;
+        self.client.client().fetch_cluster_id(PATIENCE).ok_or_else(|| {
+            let reason = "the brokers do not say which cluster they are".to_owned();
+            unavailable(&self.options, reason, "use brokers of version 0.10.1 or newer")
+        })
     }
 
     /// Which of our topics are there.

@@ -28,7 +28,7 @@ use std::time::Duration;
 pub use options::{DEFAULT_GROUP, KafkaOptions, is_secret};
 
 use crate::{
-    AppendTicket, Consumer, EventLog, LogError, Offset, PartitionRange, RecordBatch, Records,
+    AppendTicket, Consumer, EventLog, LogError, LogIdentity, Offset, PartitionRange, RecordBatch, Records,
     RetentionPolicy, Retired, SourcePosition, Topic,
 };
 
@@ -111,6 +111,11 @@ impl KafkaLog {
 }
 
 impl EventLog for KafkaLog {
+    fn identity(&self) -> Result<LogIdentity, LogError> {
+        let id = format!("kafka:{}/{}", self.cluster.id()?, self.options.topic_prefix);
+        Ok(LogIdentity { id, epoch: 0 })
+    }
+
     fn append(
         &self,
         topic: Topic,

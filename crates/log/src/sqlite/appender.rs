@@ -5,16 +5,17 @@ use std::sync::{Condvar, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use adpipe_sql::section;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{Shared, lock};
+use super::sums::{ChunkPlace, source_sum};
+use super::{Shared, lock, partition};
 use crate::chunk::{ChunkBuilder, Encoded};
-use crate::{AppendReply, AppendTicket, LogError, Records, SourcePosition, Topic, partition_of};
+use crate::{
+    AppendReply, AppendTicket, LogError, PartitionRange, Records, SourcePosition, Topic, partition_of,
+};
 
-pub(super) const APPEND_SQL: &str = include_str!("../../sql/sqlite/append.sql");
-const NEXT_OFFSET: &str = section(APPEND_SQL, "next_offset");
+const APPEND_SQL: &str = include_str!("../../sql/sqlite/append.sql");
 const INSERT_CHUNK: &str = section(APPEND_SQL, "insert_chunk");
-const ADVANCE: &str = section(APPEND_SQL, "advance");
 const SAVE_POSITION: &str = section(APPEND_SQL, "save_position");
 const FORGET_SOURCE: &str = section(APPEND_SQL, "forget_source");
 
@@ -145,38 +146,56 @@ fn store(
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let now_ms = now_ms();
-    for ((topic, partition), chunks) in chunks {
-        let mut next_offset: i64 = transaction
-            .prepare_cached(NEXT_OFFSET)?
-            .query_row(params![topic.name(), partition], |row| row.get(0))?;
-        let mut insert = transaction.prepare_cached(INSERT_CHUNK)?;
+    for ((topic, partition_number), chunks) in chunks {
+        let mut range = partition::read(&transaction, *topic, *partition_number)?;
         for chunk in chunks {
-            insert.execute(params![
-                topic.name(),
-                partition,
-                next_offset,
-                chunk.records,
-                chunk.raw_bytes as i64,
-                chunk.data.len() as i64,
-                chunk.crc32,
-                now_ms,
-                chunk.data,
-            ])?;
-            next_offset += i64::from(chunk.records);
+            insert(&transaction, *topic, &range, chunk, now_ms)?;
+            range.next.0 += u64::from(chunk.records);
         }
-        transaction.prepare_cached(ADVANCE)?.execute(params![topic.name(), partition, next_offset])?;
+        partition::write(&transaction, *topic, &range)?;
     }
     for position in requests.iter().filter_map(|request| request.position.as_ref()) {
         match position.position {
             Some(rows) => transaction.prepare_cached(SAVE_POSITION)?.execute(params![
                 position.source,
                 rows as i64,
-                now_ms
+                now_ms,
+                source_sum(&position.source, rows, now_ms),
             ])?,
             None => transaction.prepare_cached(FORGET_SOURCE)?.execute(params![position.source])?,
         };
     }
     transaction.commit()
+}
+
+/// Stores a chunk at the partition's end.
+fn insert(
+    transaction: &Transaction<'_>,
+    topic: Topic,
+    range: &PartitionRange,
+    chunk: &Encoded,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
+    let place = ChunkPlace {
+        topic: topic.name(),
+        partition: range.partition,
+        base_offset: range.next.0,
+        records: u64::from(chunk.records),
+        raw_bytes: chunk.raw_bytes as u64,
+        appended_at_ms: now_ms,
+    };
+    transaction.prepare_cached(INSERT_CHUNK)?.execute(params![
+        place.topic,
+        place.partition,
+        place.base_offset as i64,
+        chunk.records,
+        chunk.raw_bytes as i64,
+        chunk.data.len() as i64,
+        place.sum(chunk.data_crc32),
+        now_ms,
+        chunk.data,
+    ])?;
+    Ok(())
 }
 
 pub(super) fn now_ms() -> i64 {

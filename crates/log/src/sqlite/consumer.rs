@@ -29,7 +29,7 @@ impl SqliteConsumer {
     fn fill(&mut self, max_bytes: usize) -> Result<(), LogError> {
         for _ in 0..self.positions.len() {
             let (partition, from) = self.positions[self.turn];
-            let batches = self.shared.read(self.topic, partition, from, max_bytes)?;
+            let batches = super::read::read(&self.shared, self.topic, partition, from, max_bytes)?;
             if let Some(last) = batches.last() {
                 self.positions[self.turn].1 = last.next_offset();
             }

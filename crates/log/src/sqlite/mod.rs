@@ -7,30 +7,32 @@
 
 mod appender;
 mod consumer;
+mod damage;
+mod identity;
+mod partition;
+mod read;
 mod retention;
+mod sums;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use adpipe_sql::section;
 use adpipe_sql::sqlite::{Durability, Migration, migrate, open};
-use adpipe_sql::trouble::Trouble;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
-use crate::chunk;
 use crate::{
-    AppendTicket, Consumer, EventLog, LogError, Offset, PartitionRange, RecordBatch, Records,
-    RetentionPolicy, Retired, SourcePosition, Topic,
+    AppendTicket, Consumer, EventLog, LogError, LogGap, LogIdentity, Offset, PartitionRange, RecordBatch,
+    Records, RetentionPolicy, Retired, SourcePosition, Topic,
 };
 
 const READ_SQL: &str = include_str!("../../sql/sqlite/read.sql");
-const CHUNKS_FROM: &str = section(READ_SQL, "chunks_from");
-const RANGES: &str = section(READ_SQL, "ranges");
-const POSITION: &str = section(READ_SQL, "position");
-const BEGIN_AT_LEAST: &str = section(appender::APPEND_SQL, "begin_at_least");
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "log", sql: include_str!("../../sql/sqlite/0001_log.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "log", sql: include_str!("../../sql/sqlite/0001_log.sql") },
+    Migration { version: 2, name: "identity", sql: include_str!("../../sql/sqlite/0002_identity.sql") },
+];
+
+pub use identity::Raised;
 
 /// The event log in one SQLite file.
 pub struct SqliteLog {
@@ -95,7 +97,7 @@ impl SqliteLog {
                 LogError::Corrupt { path: path.clone(), reason: too_new.to_string(), advice: "update adpipe" }
             }
         })?;
-        make_partitions(&mut connection).map_err(sqlite_error)?;
+        identity::complete(&mut connection).map_err(sqlite_error)?;
 
         let shared = Arc::new(Shared {
             path,
@@ -116,44 +118,14 @@ impl SqliteLog {
 }
 
 impl SqliteLog {
-    /// Gives the next record of a partition this offset, if it would get a smaller one; then gives
-    /// the offset it would have got.
+    /// Gives the next record of each partition this offset, if it would get a smaller one. What is
+    /// skipped is a gap from then on, and a new epoch begins, all of it in one transaction.
     ///
     /// # Errors
     /// [`LogError`] when the file cannot be read or written.
-    pub fn begin_at_least(
-        &self,
-        topic: Topic,
-        partition: u32,
-        offset: Offset,
-    ) -> Result<Option<Offset>, LogError> {
-        let ranges = self.shared.ranges(topic)?;
-        let range = ranges.iter().find(|range| range.partition == partition && range.next < offset);
-        let Some(range) = range else { return Ok(None) };
-        self.shared.with_reader(|connection| {
-            connection.execute(BEGIN_AT_LEAST, params![topic.name(), partition, offset.0 as i64])
-        })?;
-        Ok(Some(range.next))
+    pub fn begin_at_least(&self, floors: &[(Topic, u32, Offset)]) -> Result<Vec<Raised>, LogError> {
+        self.shared.with_reader(|connection| identity::raise(connection, floors))
     }
-}
-
-/// Gives every topic its partitions, once.
-fn make_partitions(connection: &mut Connection) -> rusqlite::Result<()> {
-    let wanted: u32 = Topic::ALL.iter().map(|topic| topic.default_partitions()).sum();
-    let found: u32 = connection.query_row("select count(*) from partitions", [], |row| row.get(0))?;
-    if found >= wanted {
-        return Ok(());
-    }
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    for topic in Topic::ALL {
-        for partition in 0..topic.default_partitions() {
-            transaction.execute(
-                "insert into partitions (topic, partition) values (?1, ?2) on conflict do nothing",
-                params![topic.name(), partition],
-            )?;
-        }
-    }
-    transaction.commit()
 }
 
 impl Drop for SqliteLog {
@@ -189,106 +161,19 @@ impl Shared {
     }
 
     fn ranges(&self, topic: Topic) -> Result<Vec<PartitionRange>, LogError> {
-        self.with_reader(|connection| {
-            let mut statement = connection.prepare_cached(RANGES)?;
-            let rows = statement.query_map(params![topic.name()], |row| {
-                Ok(PartitionRange {
-                    partition: row.get(0)?,
-                    first: Offset(row.get::<_, i64>(1)? as u64),
-                    next: Offset(row.get::<_, i64>(2)? as u64),
-                })
-            })?;
-            rows.collect()
-        })
-    }
-
-    fn read(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: Offset,
-        max_bytes: usize,
-    ) -> Result<Vec<RecordBatch>, LogError> {
-        let mut batches = Vec::new();
-        let mut damage = None;
-        self.with_reader(|connection| {
-            let mut statement = connection.prepare_cached(CHUNKS_FROM)?;
-            let mut rows = statement.query(params![topic.name(), partition, from.0 as i64])?;
-            let mut bytes = 0usize;
-            while let Some(row) = rows.next()? {
-                let base_offset = Offset(row.get::<_, i64>(0)? as u64);
-                let records = row.get::<_, i64>(1)? as u64;
-                if base_offset.0 + records <= from.0 {
-                    continue;
-                }
-                let raw_bytes = row.get::<_, i64>(2)? as usize;
-                let decoded = chunk::decode(row.get_ref(5)?.as_blob()?, raw_bytes, row.get(3)?);
-                let decoded = match decoded {
-                    Ok(decoded) if decoded.spans.len() as u64 == records => decoded,
-                    Ok(_) => {
-                        damage = Some((base_offset, "its record count does not fit".to_owned()));
-                        break;
-                    }
-                    Err(reason) => {
-                        damage = Some((base_offset, reason));
-                        break;
-                    }
-                };
-                let mut batch = RecordBatch {
-                    topic,
-                    partition,
-                    covered_from: base_offset,
-                    base_offset,
-                    appended_at_ms: row.get(4)?,
-                    data: decoded.data,
-                    spans: decoded.spans,
-                    header_sets: decoded.header_sets,
-                };
-                batch.skip_to(from);
-                bytes += raw_bytes;
-                batches.push(batch);
-                if bytes >= max_bytes {
-                    break;
-                }
-            }
-            Ok(())
-        })?;
-        match damage {
-            // What is sound comes first; the damage is reported when it is next.
-            Some((offset, reason)) if batches.is_empty() => Err(LogError::Corrupt {
-                path: self.path.clone(),
-                reason: format!("{} partition {partition} offset {offset}: {reason}", topic.name()),
-                advice: Trouble::Corrupt.advice(),
-            }),
-            _ => self.check_start(topic, partition, from, batches),
-        }
-    }
-
-    /// Records that should be there and are not must never be skipped silently.
-    fn check_start(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: Offset,
-        batches: Vec<RecordBatch>,
-    ) -> Result<Vec<RecordBatch>, LogError> {
-        let oldest = match batches.first() {
-            Some(first) => first.base_offset,
-            None => from,
-        };
-        if oldest > from {
-            return Err(LogError::OutOfRange {
-                topic: topic.name(),
-                partition,
-                wanted: from.0,
-                oldest: oldest.0,
-            });
-        }
-        Ok(batches)
+        self.with_reader(|connection| partition::read_all(connection, topic))
     }
 }
 
 impl EventLog for SqliteLog {
+    fn identity(&self) -> Result<LogIdentity, LogError> {
+        self.shared.with_reader(|connection| identity::read(connection))
+    }
+
+    fn gaps(&self, topic: Topic) -> Result<Vec<LogGap>, LogError> {
+        self.shared.with_reader(|connection| identity::gaps(connection, topic))
+    }
+
     fn append(
         &self,
         topic: Topic,
@@ -309,7 +194,7 @@ impl EventLog for SqliteLog {
         from: Offset,
         max_bytes: usize,
     ) -> Result<Vec<RecordBatch>, LogError> {
-        self.shared.read(topic, partition, from, max_bytes)
+        read::read(&self.shared, topic, partition, from, max_bytes)
     }
 
     fn consume(&self, topic: Topic) -> Result<Box<dyn Consumer>, LogError> {
@@ -317,13 +202,7 @@ impl EventLog for SqliteLog {
     }
 
     fn source_position(&self, source: &str) -> Result<Option<u64>, LogError> {
-        self.shared.with_reader(|connection| {
-            connection
-                .prepare_cached(POSITION)?
-                .query_row(params![source], |row| row.get::<_, i64>(0))
-                .optional()
-                .map(|position| position.map(|position| position as u64))
-        })
+        self.shared.with_reader(|connection| read::source_position(connection, source))
     }
 
     fn retire(&self, policy: RetentionPolicy, floors: &[(Topic, u32, Offset)]) -> Result<Retired, LogError> {
