@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use adpipe_event::{Encoding, Format, sniff_encoding};
-use adpipe_log::{LogError, Topic};
+use adpipe_log::{LogError, MAX_QUEUED_BYTES, Topic};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -20,8 +20,9 @@ use crate::split::{self, Appended, Reading};
 /// Bodies that are split at the same time. Each holds up to two slices and a decompressor.
 const SPLITTERS: usize = 4;
 
-/// Records that wait for the log, for all requests together; the log itself lets 32 MiB wait.
-const RECORDS_BUDGET_BYTES: usize = 40 << 20;
+/// Records on their way into the log, for all requests together: as much as it has waiting and
+/// being written, and half of that being split.
+const RECORDS_BUDGET_BYTES: usize = 2 * MAX_QUEUED_BYTES + MAX_QUEUED_BYTES / 2;
 
 /// What limits the way in.
 pub(crate) struct Intake {

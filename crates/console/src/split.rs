@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 use adpipe_event::{
     CsvColumns, Encoding, Format, InputRecord, ReadError, RecordReader, record_id, sniff_format,
 };
-use adpipe_log::{AppendTicket, EventLog, HeaderSet, Headers, LogError, Records, Topic, header};
+use adpipe_log::{
+    AppendTicket, EventLog, HeaderSet, Headers, LogError, MAX_QUEUED_BYTES, Records, Topic, header,
+};
 use axum::http::StatusCode;
 
 use crate::body::ReceivedBody;
 use crate::budget::{Budget, Reservation};
 use crate::refusal::Refusal;
 
-/// A slice is appended at this size; small against what the log lets wait (32 MiB).
-const SLICE_BYTES: usize = 4 << 20;
+/// A slice is appended at this size; small against what the log lets wait.
+const SLICE_BYTES: usize = MAX_QUEUED_BYTES / 4;
 
 /// What a record costs in memory beside its bytes.
 const RECORD_OVERHEAD_BYTES: usize = 32;
@@ -30,8 +32,12 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Bytes looked at to tell the format.
 const SNIFFED_BYTES: usize = 4 << 10;
 
-/// How long the later slices of a body wait for the log before their sender is told to come again.
+/// How long a later slice of a body waits for a log that takes nothing: a log that is merely busy
+/// has room far sooner. After that the log counts as unavailable.
 const LATER_SLICE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it looks for room.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How a body is to be read.
 #[derive(Debug, Clone, Copy)]
@@ -88,26 +94,29 @@ pub(crate) fn append_body(
     Ok(Appended { records, ticket, held })
 }
 
-/// Appends a slice that is not the first: refusing it would leave half a body in the log.
+/// Appends a slice that is not the first, waiting for memory and for the log: refusing it would
+/// leave half a body in the log, which 429 must never do.
 fn append_patiently(
     log: &dyn EventLog,
     budget: &Budget,
     slice: Records,
 ) -> Result<(AppendTicket, Reservation), Refusal> {
     let patience = Instant::now() + LATER_SLICE_PATIENCE;
+    let mut held = reserve(budget, &slice);
     loop {
-        if let Some(held) = reserve(budget, &slice) {
-            // Only this thread and its like append here, and they hold the budget's bytes while
-            // they do: `Busy` can only come from other ways into the log.
-            return match log.append(Topic::Raw, slice, None) {
-                Ok(ticket) => Ok((ticket, held)),
-                Err(error) => Err(refusal_of(&error)),
-            };
+        if let Some(reservation) = held.take() {
+            match log.append(Topic::Raw, slice.clone(), None) {
+                Ok(ticket) => return Ok((ticket, reservation)),
+                Err(LogError::Busy { .. }) => held = Some(reservation),
+                Err(error) => return Err(refusal_of(&error)),
+            }
         }
         if Instant::now() >= patience {
-            return Err(too_busy("the log is not written fast enough"));
+            let seconds = LATER_SLICE_PATIENCE.as_secs();
+            return Err(Refusal::unavailable(format!("the event log has taken nothing for {seconds} s")));
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(LOOK_EVERY);
+        held = held.or_else(|| reserve(budget, &slice));
     }
 }
 

@@ -4,11 +4,16 @@
 mod common;
 
 use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use adpipe_console::ConsoleConfig;
 use adpipe_generate::Format;
-use adpipe_log::{Topic, header};
+use adpipe_log::{
+    AppendTicket, Consumer, EventLog, LogError, LogIdentity, Offset, PartitionRange, RecordBatch, Records,
+    RetentionPolicy, Retired, SourcePosition, Topic, header,
+};
 use common::{Answer, Harness, config, events, gzip, head, sorted_lines, zstd};
 
 /// Headers, body, the payloads that must be in the log.
@@ -79,6 +84,99 @@ fn a_long_body_goes_in_by_slices() {
     damaged.truncate(end);
     assert_eq!(harness.post(&[], &damaged).status, 400);
     assert_eq!(harness.records(Topic::Raw).len(), 30_000);
+}
+
+/// A log that has no room for a while, each time anew.
+struct Crowded {
+    log: Arc<dyn EventLog>,
+    /// Appends refused as busy since the last one that was taken.
+    refused: AtomicUsize,
+    /// Refusals before the first append of all, and before each later one.
+    refusals: (usize, usize),
+    taken: AtomicUsize,
+}
+
+impl EventLog for Crowded {
+    fn identity(&self) -> Result<LogIdentity, LogError> {
+        self.log.identity()
+    }
+
+    fn is_dense(&self) -> bool {
+        self.log.is_dense()
+    }
+
+    fn append(
+        &self,
+        topic: Topic,
+        records: Records,
+        position: Option<SourcePosition>,
+    ) -> Result<AppendTicket, LogError> {
+        let is_first = self.taken.load(Ordering::Acquire) == 0;
+        let refusals = if is_first { self.refusals.0 } else { self.refusals.1 };
+        if self.refused.fetch_add(1, Ordering::AcqRel) < refusals {
+            return Err(LogError::Busy { queued_bytes: 1 });
+        }
+        self.refused.store(0, Ordering::Release);
+        self.taken.fetch_add(1, Ordering::AcqRel);
+        self.log.append(topic, records, position)
+    }
+
+    fn ranges(&self, topic: Topic) -> Result<Vec<PartitionRange>, LogError> {
+        self.log.ranges(topic)
+    }
+
+    fn read(
+        &self,
+        topic: Topic,
+        partition: u32,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Vec<RecordBatch>, LogError> {
+        self.log.read(topic, partition, from, max_bytes)
+    }
+
+    fn consume(&self, topic: Topic) -> Result<Box<dyn Consumer>, LogError> {
+        self.log.consume(topic)
+    }
+
+    fn source_position(&self, source: &str) -> Result<Option<u64>, LogError> {
+        self.log.source_position(source)
+    }
+
+    fn retire(&self, policy: RetentionPolicy, floors: &[(Topic, u32, Offset)]) -> Result<Retired, LogError> {
+        self.log.retire(policy, floors)
+    }
+
+    fn location(&self) -> String {
+        self.log.location()
+    }
+}
+
+fn crowded(first: usize, later: usize) -> Harness {
+    Harness::start_with(config(), |services| {
+        services.log = Arc::new(Crowded {
+            log: Arc::clone(&services.log),
+            refused: AtomicUsize::new(0),
+            refusals: (first, later),
+            taken: AtomicUsize::new(0),
+        });
+    })
+}
+
+#[test]
+fn a_body_is_never_half_stored_because_the_log_is_busy() {
+    let ndjson = events(30_000, Format::Ndjson);
+    let body = gzip(&ndjson);
+    // The first slice may be refused, as nothing of the body is stored then.
+    let harness = crowded(usize::MAX, 0);
+    assert_eq!(harness.post(&[], &body).status, 429);
+    assert!(harness.records(Topic::Raw).is_empty());
+
+    // A later one is waited for, however often the log says that it is busy.
+    let harness = crowded(0, 20);
+    let answer = harness.post(&[], &body);
+    assert_eq!((answer.status, &answer.json()["accepted"]), (202, &30_000.into()), "{}", answer.text());
+    assert!(harness.payloads(Topic::Raw) == sorted_lines(&ndjson));
 }
 
 #[test]

@@ -29,6 +29,10 @@ pub(crate) use ticket::AppendReply;
 pub use ticket::AppendTicket;
 pub use topic::Topic;
 
+/// Bytes that may wait for the embedded log's disk before appends are refused with
+/// [`LogError::Busy`]. Whoever hands records to the log sizes its own buffers by it.
+pub const MAX_QUEUED_BYTES: usize = 16 << 20;
+
 /// How far a source has come, stored with the records that got it there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePosition {
@@ -84,6 +88,12 @@ pub trait EventLog: Send + Sync {
     /// When the log cannot be asked, or its list of gaps is damaged.
     fn gaps(&self, _topic: Topic) -> Result<Vec<LogGap>, LogError> {
         Ok(Vec::new())
+    }
+
+    /// True when every offset that is not in a [gap](EventLog::gaps) is a record's. Kafka gives
+    /// some offsets to marks of its own.
+    fn is_dense(&self) -> bool {
+        false
     }
 
     /// Queues records; the ticket resolves once they are durable. `position`, if any, becomes

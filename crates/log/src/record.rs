@@ -81,7 +81,7 @@ pub(crate) struct Span {
 }
 
 /// Records to be appended together: one buffer, no allocation per record.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Records {
     pub(crate) data: Vec<u8>,
     pub(crate) spans: Vec<Span>,

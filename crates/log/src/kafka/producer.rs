@@ -14,10 +14,11 @@ use super::context::Troubles;
 use super::failure::failure;
 use super::options::{KafkaOptions, PATIENCE};
 use super::positions::Positions;
-use crate::{AppendReply, AppendTicket, Headers, LogError, Records, SourcePosition, Topic};
+use crate::{AppendReply, AppendTicket, Headers, LogError, MAX_QUEUED_BYTES, Records, SourcePosition, Topic};
 
-/// Bytes on their way to the brokers before appends are refused with [`LogError::Busy`].
-const MAX_IN_FLIGHT_BYTES: usize = 32 << 20;
+/// Bytes on their way to the brokers before appends are refused with [`LogError::Busy`]: as much
+/// as the embedded log has waiting and being written.
+const MAX_IN_FLIGHT_BYTES: usize = 2 * MAX_QUEUED_BYTES;
 
 /// What a record costs in memory beside its bytes: a flood of tiny ones is bounded, too.
 const RECORD_OVERHEAD_BYTES: usize = 128;

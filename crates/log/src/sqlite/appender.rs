@@ -11,16 +11,14 @@ use super::sums::{ChunkPlace, source_sum};
 use super::{Shared, lock, partition};
 use crate::chunk::{ChunkBuilder, Encoded};
 use crate::{
-    AppendReply, AppendTicket, LogError, PartitionRange, Records, SourcePosition, Topic, partition_of,
+    AppendReply, AppendTicket, LogError, MAX_QUEUED_BYTES, PartitionRange, Records, SourcePosition, Topic,
+    partition_of,
 };
 
 const APPEND_SQL: &str = include_str!("../../sql/sqlite/append.sql");
 const INSERT_CHUNK: &str = section(APPEND_SQL, "insert_chunk");
 const SAVE_POSITION: &str = section(APPEND_SQL, "save_position");
 const FORGET_SOURCE: &str = section(APPEND_SQL, "forget_source");
-
-/// Bytes that may wait for the disk before appends are refused with [`LogError::Busy`].
-const MAX_QUEUED_BYTES: usize = 16 << 20;
 
 /// A chunk is closed at this size: large enough to compress well, small enough to read alone.
 const CHUNK_BYTES: usize = 512 << 10;
