@@ -233,6 +233,8 @@ fn adopt_offsets(log: &SqliteLog, warehouse: &dyn Warehouse) -> anyhow::Result<(
         let offsets = warehouse.offsets(topic.name())?;
         floors.extend(offsets.iter().map(|offset| (topic, offset.partition, Offset(offset.next_offset))));
     }
+    let stored = adpipe_warehouse::errors::offsets(warehouse)?;
+    floors.extend(stored.iter().map(|offset| (Topic::Error, offset.partition, Offset(offset.next_offset))));
     for raised in log.begin_at_least(&floors)? {
         tracing::warn!(
             topic = raised.topic.name(),

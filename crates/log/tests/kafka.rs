@@ -14,6 +14,10 @@ use adpipe_log::{
 };
 use adpipe_testkit::kafka::{Kafka, kcat};
 use adpipe_testkit::skip;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
@@ -373,4 +377,95 @@ fn what_transactions_leave_between_records_is_accounted_for() {
         }
     }
     assert_eq!(newer, (900..910).collect());
+}
+
+/// Replaces the settings of a topic, as an administrator would.
+fn alter(kafka: &Kafka, topic: &str, settings: &[(&str, &str)]) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", kafka.address()).create().unwrap();
+    let altered =
+        settings.iter().fold(AlterConfig::new(ResourceSpecifier::Topic(topic)), |config, (key, value)| {
+            config.set(key, value)
+        });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let results = runtime.block_on(admin.alter_configs(&[altered], &AdminOptions::new())).unwrap();
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+}
+
+#[test]
+fn a_compacted_topic_is_refused_with_the_command_that_ends_it() {
+    let Some(kafka) = Kafka::start("a_compacted_topic_is_refused_with_the_command_that_ends_it") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&kafka, folder.path());
+    assert!(log.topic_settings().unwrap().iter().all(|settings| !settings.is_compacted()));
+    drop(KafkaLog::open(options(&kafka.url(), folder.path())).unwrap());
+    for topic in Topic::ALL {
+        for policy in ["compact", "compact,delete"] {
+            alter(&kafka, topic.name(), &[("cleanup.policy", policy)]);
+            eventually("the policy is seen", || log.topic_settings().unwrap()[topic as usize].is_compacted());
+            let error = KafkaLog::open(options(&kafka.url(), folder.path())).err().unwrap();
+            assert!(matches!(error, LogError::Refused { .. }), "{error}");
+            let text = error.to_string();
+            let command = format!("--entity-name {} --add-config cleanup.policy=delete", topic.name());
+            assert!(
+                text.contains("is compacted") && text.contains("kafka-configs") && text.contains(&command),
+                "{text}"
+            );
+        }
+        alter(&kafka, topic.name(), &[("cleanup.policy", "delete")]);
+        eventually("the policy is seen", || !log.topic_settings().unwrap()[topic as usize].is_compacted());
+    }
+    drop(KafkaLog::open(options(&kafka.url(), folder.path())).unwrap());
+}
+
+#[test]
+fn the_broker_stamps_events_and_the_cluster_has_an_identity() {
+    let Some(kafka) = Kafka::start("the_broker_stamps_events_and_the_cluster_has_an_identity") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&kafka, folder.path());
+    let identity = log.identity().unwrap();
+    assert_eq!((identity.id.as_str(), identity.epoch), ("kafka:4L6g3nShT-eMCtK--X86sw/", 0));
+    let mut prefixed = options(&kafka.url(), folder.path());
+    prefixed.topic_prefix = "other.".to_owned();
+    assert_ne!(KafkaLog::connect(prefixed).unwrap().identity().unwrap().id, identity.id);
+    assert!(log.gaps(Topic::Raw).unwrap().is_empty() && !log.is_dense());
+
+    let settings = log.topic_settings().unwrap();
+    assert!(settings.iter().all(|settings| !settings.has_senders_times() && !settings.are_hidden()));
+    // A sender that dates its record far ahead: read again, the record has the same time.
+    let ahead = 4_102_444_800_000;
+    let send = || {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", kafka.address()).create().unwrap();
+        producer.send(BaseRecord::to(Topic::Retry.name()).key("1").payload("x").timestamp(ahead)).unwrap();
+        producer.flush(Duration::from_secs(10)).unwrap();
+    };
+    let newest_time = || read_all(&log, Topic::Retry).last().unwrap().appended_at_ms;
+    send();
+    assert!(newest_time() < ahead, "the broker's time counts");
+    alter(
+        &kafka,
+        Topic::Retry.name(),
+        &[
+            ("message.timestamp.type", "CreateTime"),
+            ("message.timestamp.after.max.ms", "9223372036854775807"),
+        ],
+    );
+    eventually("the setting is seen", || {
+        log.topic_settings().unwrap()[Topic::Retry as usize].has_senders_times()
+    });
+    send();
+    eventually("the sender's time is kept", || newest_time() == ahead);
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within 30 s");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

@@ -20,3 +20,6 @@ select position, updated_at, row_sum from sources where source = ?1;
 
 -- name: size
 select coalesce(sum(stored_bytes), 0), count(*) from chunks;
+
+-- name: integrity_check
+pragma integrity_check(20);

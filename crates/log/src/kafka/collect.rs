@@ -123,10 +123,10 @@ fn to_ours(message: &BorrowedMessage<'_>) -> Headers {
     )
 }
 
-/// The time that the message carries; a sender may have set it ahead of our clock.
+/// The time that the message carries, whenever it is read: a record that is read again must be the
+/// same. Brokers that stamp the records themselves (`LogAppendTime`) make it the append time.
 fn appended_at_ms(message: &BorrowedMessage<'_>) -> i64 {
-    let now = now_ms();
-    message.timestamp().to_millis().map_or(now, |time| time.min(now))
+    message.timestamp().to_millis().unwrap_or_else(now_ms)
 }
 
 fn now_ms() -> i64 {

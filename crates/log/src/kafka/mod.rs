@@ -4,7 +4,8 @@
 //! - [`consumer`]: a member of the consumer group, which shares the partitions among processors.
 //!   Offsets live in the warehouse; what is committed to Kafka is for people's tools only.
 //! - [`reader`]: reads a range of offsets for `verify`, `doctor` and the console.
-//! - [`cluster`]: partitions, offsets, members; [`topics`] makes the topics.
+//! - [`cluster`]: partitions, offsets, members; [`topics`] makes the topics, [`settings`] looks at
+//!   how the brokers keep them.
 //! - [`failure`]: what Kafka's errors mean and what to do about them.
 //!
 //! Two things differ from the embedded log. Offsets may have gaps: a batch says from where it
@@ -20,12 +21,14 @@ mod options;
 mod positions;
 mod producer;
 mod reader;
+mod settings;
 mod topics;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use options::{DEFAULT_GROUP, KafkaOptions, is_secret};
+pub use settings::TopicSettings;
 
 use crate::{
     AppendTicket, Consumer, EventLog, LogError, LogIdentity, Offset, PartitionRange, RecordBatch, Records,
@@ -41,17 +44,28 @@ pub struct KafkaLog {
 }
 
 impl KafkaLog {
-    /// Connects, and checks that the topics are there.
+    /// Connects, and checks that the topics are there and keep what they are given.
     ///
     /// # Errors
     /// Within some seconds, with what to do: the brokers cannot be reached, do not accept the
-    /// user, or a topic is missing.
+    /// user, or a topic is missing or compacted.
     pub fn open(options: KafkaOptions) -> Result<KafkaLog, LogError> {
         let log = KafkaLog::connect(options)?;
-        match log.missing_topics()?.first() {
-            Some(missing) => Err(failure::missing_topic(&log.options, Some(*missing))),
+        if let Some(missing) = log.missing_topics()?.first() {
+            return Err(failure::missing_topic(&log.options, Some(*missing)));
+        }
+        match log.topic_settings()?.iter().find_map(|settings| settings.refusal(&log.options)) {
+            Some(refusal) => Err(refusal),
             None => Ok(log),
         }
+    }
+
+    /// What the brokers say of our topics, which must be there.
+    ///
+    /// # Errors
+    /// When the brokers cannot be asked.
+    pub fn topic_settings(&self) -> Result<Vec<TopicSettings>, LogError> {
+        settings::describe(&self.options, &Topic::ALL)
     }
 
     /// Makes the clients, whatever topics there are; the brokers are asked at the first call.

@@ -8,6 +8,7 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use super::context::PlainContext;
 use super::failure::{by_code, failure};
 use super::options::{KafkaOptions, PATIENCE};
+use super::settings::LOG_APPEND_TIME;
 use crate::{LogError, Topic};
 
 /// Replicas of a topic where the cluster has enough brokers.
@@ -40,6 +41,8 @@ impl TopicPlan {
                 ("cleanup.policy", "delete".to_owned()),
                 ("compression.type", "producer".to_owned()),
                 ("max.message.bytes", options.max_message_bytes().to_string()),
+                // What is in the future is decided by the time when a record came.
+                ("message.timestamp.type", LOG_APPEND_TIME.to_owned()),
                 // With three replicas one broker may be down, and an acknowledged record still
                 // lies on two.
                 ("min.insync.replicas", if replicas >= REPLICAS { "2" } else { "1" }.to_owned()),
@@ -95,7 +98,7 @@ pub(super) fn delete(options: &KafkaOptions) -> Result<(), LogError> {
     Ok(())
 }
 
-fn administer<T>(
+pub(super) fn administer<T>(
     options: &KafkaOptions,
     work: impl AsyncFnOnce(&AdminClient<PlainContext>, &AdminOptions) -> KafkaResult<T>,
 ) -> Result<T, LogError> {

@@ -5,7 +5,7 @@ use std::path::Path;
 #[cfg(feature = "kafka")]
 use adpipe_log::kafka::{KafkaLog, KafkaOptions};
 use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, LogError, Offset, Topic};
+use adpipe_log::{EventLog, LogError, Offset, RecordBatch, Topic};
 
 use super::{Finding, State, add};
 use crate::config::Config;
@@ -43,26 +43,63 @@ fn check_embedded(folder: &Path, findings: &mut Vec<Finding>) -> Result<Option<B
         return Ok(None);
     }
     let log = SqliteLog::open(folder)?;
+    let problems = log.check()?;
+    if !problems.is_empty() {
+        let text = format!(
+            "{}: {}; restore the file from a copy, or move it away to start an empty one",
+            log.location(),
+            problems.join("; ")
+        );
+        add(findings, "event log", State::Bad, text);
+    }
     let records = read_everything(&log)?;
-    let text = format!("{}: {} records, all sound", log.location(), output::grouped(records));
-    add(findings, "event log", State::Good, text);
+    if problems.is_empty() {
+        let text = format!("{}: {} records, all sound", log.location(), output::grouped(records));
+        add(findings, "event log", State::Good, text);
+    }
+    add_gaps(&log, findings)?;
     Ok(Some(Box::new(log)))
 }
 
+/// Reads every record that is kept, and gives their number.
 fn read_everything(log: &SqliteLog) -> Result<u64, LogError> {
     let mut records = 0;
     for topic in Topic::ALL {
         for range in log.ranges(topic)? {
             let mut next: Offset = range.first;
             while next < range.next {
-                let batches = log.read(topic, range.partition, next, 4 << 20)?;
-                let Some(last) = batches.last() else { break };
-                next = last.next_offset();
+                let batches = match log.read(topic, range.partition, next, 4 << 20) {
+                    // Offsets that the log skipped are on record.
+                    Err(LogError::OutOfRange { oldest, .. }) if oldest > next.0 => {
+                        next = Offset(oldest);
+                        continue;
+                    }
+                    other => other?,
+                };
+                next = batches.last().map_or(range.next, RecordBatch::next_offset);
                 records += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
             }
         }
     }
     Ok(records)
+}
+
+/// Names the offsets that the log skipped: whatever had them before is not in this file.
+fn add_gaps(log: &SqliteLog, findings: &mut Vec<Finding>) -> Result<(), LogError> {
+    for topic in Topic::ALL {
+        for gap in log.gaps(topic)? {
+            let text = format!(
+                "{} partition {}: offsets {} to {} were skipped, as the log was older than its readers; \
+                 records that had them and were not counted must be sent again",
+                topic.name(),
+                gap.partition,
+                gap.from,
+                gap.to
+            );
+            add(findings, "event log", State::Notice, text);
+        }
+    }
+    Ok(())
 }
 
 /// Connects and looks at the topics; their records are the brokers' to check.
@@ -90,6 +127,7 @@ fn check_kafka(
             add(findings, "topic", State::Good, format!("made {}", options.topic_name(topic)));
         }
     }
+    check_settings(&log, options, findings)?;
     let mut partitions = 0;
     let mut records = 0;
     for topic in Topic::ALL {
@@ -106,6 +144,39 @@ fn check_kafka(
     );
     add(findings, "event log", State::Good, text);
     Ok(Some(Box::new(log)))
+}
+
+/// Whether the brokers keep what our promises need.
+#[cfg(feature = "kafka")]
+fn check_settings(
+    log: &KafkaLog,
+    options: &KafkaOptions,
+    findings: &mut Vec<Finding>,
+) -> Result<(), LogError> {
+    for settings in log.topic_settings()? {
+        let name = options.topic_name(settings.topic);
+        if settings.are_hidden() {
+            let text = format!(
+                "{name}: its settings are hidden from this user; grant DescribeConfigs on the topic to have them checked"
+            );
+            add(findings, "topic", State::Notice, text);
+        }
+        if settings.is_compacted() {
+            let text = format!(
+                "{name} is compacted: Kafka would remove records before they are counted; run `{}`",
+                settings.uncompact_command(options)
+            );
+            add(findings, "topic", State::Bad, text);
+        }
+        if settings.has_senders_times() {
+            let text = format!(
+                "{name} keeps the senders' times, so that a sender's clock decides which events are in the future; run `{}`",
+                settings.timestamp_command(options)
+            );
+            add(findings, "topic", State::Notice, text);
+        }
+    }
+    Ok(())
 }
 
 /// Who processes a log whose partitions are shared.
