@@ -8,6 +8,7 @@ mod raw_files;
 
 use std::process::Command;
 
+use adpipe_event::Millis;
 use common::{ADPIPE, shown};
 use raw_files::{Etl, HEADER, csv, file, gzip, outcome, row};
 use serde_json::Value;
@@ -194,6 +195,41 @@ fn the_archive_of_another_warehouse_is_left_alone() {
     std::fs::write(&part, "left behind").unwrap();
     etl.run(0, &[]);
     assert!(!part.exists());
+}
+
+#[test]
+fn what_is_in_the_future_is_decided_alike_when_a_run_goes_on() {
+    let etl = Etl::new();
+    etl.write("first.csv", csv(0..1));
+    etl.run(0, &[]);
+    let database = rusqlite::Connection::open(etl.folder.join("data/realtime.db")).unwrap();
+    let refuse =
+        "create trigger refuse before insert on archive_parts begin select raise(abort, 'no room'); end";
+    database.execute_batch(refuse).unwrap();
+    // Further ahead than max_future now, and no longer in a few seconds.
+    let limit = Millis::now().0 + 3_600_000 + 4_000;
+    let soon = row("2").replace("14102105", &(Millis(limit).to_string().replace(' ', "T") + "Z"));
+    etl.write("soon.csv", format!("{HEADER}\n{}\n{soon}\n", row("1")));
+    // The error is in its topic, the row not in the account.
+    etl.folder.fail(1, &["etl"]);
+    assert_eq!(etl.errors().len(), 1);
+    let begun = etl.row("select state, position from realtime.files where path like '%soon.csv'");
+    assert_eq!((begun["state"].as_str(), begun["position"].as_u64()), (Some("reading"), Some(0)));
+    database.execute_batch("drop trigger refuse").unwrap();
+    drop(database);
+
+    while Millis::now().0 <= limit - 3_600_000 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let report = etl.run(0, &[]);
+    assert_eq!(outcome(&report, "soon.csv"), ("done", 2, 1, 0, 1), "as it was decided before");
+    etl.verify();
+    // What the file has grown by is judged by the time of this reading.
+    let more = std::fs::read_to_string(etl.folder.join("data/raw/soon.csv")).unwrap();
+    let now = soon.replacen("2,", "3,", 1);
+    etl.write("soon.csv", format!("{more}{now}\n"));
+    assert_eq!(outcome(&etl.run(0, &[]), "soon.csv"), ("done", 1, 1, 0, 0));
+    etl.verify();
 }
 
 #[cfg(not(feature = "s3"))]

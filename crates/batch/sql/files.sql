@@ -31,7 +31,7 @@ set size = excluded.size, size_hash = excluded.size_hash, modified = excluded.mo
     schema = excluded.schema, validation = excluded.validation, future = excluded.future,
     sink = excluded.sink, float_ids = excluded.float_ids, unknown_fields = excluded.unknown_fields,
     first_event = excluded.first_event, last_event = excluded.last_event,
-    updated_at = excluded.updated_at;
+    started_at = excluded.started_at, updated_at = excluded.updated_at;
 
 -- name: replace_others
 update realtime.files set state = 'replaced', updated_at = $4
@@ -72,4 +72,4 @@ set size = excluded.size, state = excluded.state, message = excluded.message,
     records = excluded.records, valid = excluded.valid, clicks = excluded.clicks,
     invalid = excluded.invalid, duplicates = excluded.duplicates, float_ids = excluded.float_ids,
     first_event = excluded.first_event, last_event = excluded.last_event,
-    updated_at = excluded.updated_at;
+    started_at = excluded.started_at, updated_at = excluded.updated_at;

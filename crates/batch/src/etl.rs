@@ -167,6 +167,7 @@ fn read_files(
         warehouse: place.warehouse,
         files,
         force: config.force,
+        dry_run: config.dry_run,
         max_record_bytes: config.max_record_bytes,
         progress,
         shutdown,

@@ -1,7 +1,10 @@
 //! The account of raw files: rows of `realtime.files`, and their copy in `ops.ingest_files`.
 
+use std::time::{Duration, Instant};
+
 use adpipe_event::{ErrorType, Millis};
 use adpipe_sql::section;
+use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Counts, Schema, StreamTransaction, Value, Warehouse, WarehouseError, query_table};
 
 const FILES_SQL: &str = include_str!("../sql/files.sql");
@@ -11,6 +14,10 @@ const PUT_FILE: &str = section(FILES_SQL, "put_file");
 const REPLACE_OTHERS: &str = section(FILES_SQL, "replace_others");
 const NOT_COPIED: &str = section(FILES_SQL, "not_copied");
 const COPY: &str = section(FILES_SQL, "copy");
+
+/// How long a warehouse that cannot be written is waited for, and how long between two tries.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a reading of a file has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,6 +253,33 @@ pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Res
     let [path, content, reading] = key;
     transaction.execute(REPLACE_OTHERS, &[path, content, reading, now])?;
     Ok(())
+}
+
+/// Notes that a reading begins, waiting for a warehouse that cannot be written now.
+pub(crate) fn begin(
+    warehouse: &dyn Warehouse,
+    row: &FileRow,
+    shutdown: &Shutdown,
+) -> Result<(), WarehouseError> {
+    let started = Instant::now();
+    let try_it = || {
+        let mut writer = warehouse.stream_writer()?;
+        let mut transaction = writer.begin()?;
+        put(transaction.as_mut(), row)?;
+        transaction.commit()
+    };
+    loop {
+        match try_it() {
+            Err(error) if error.is_transient() && started.elapsed() < PATIENCE => {
+                tracing::warn!(%error, "the warehouse cannot be used; trying again");
+                shutdown.sleep(PAUSE);
+                if shutdown.is_triggered() {
+                    return Err(error);
+                }
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Brings `ops.ingest_files` up to what `realtime.files` says. Safe to do twice, and done again at

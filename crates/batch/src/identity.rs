@@ -109,12 +109,16 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
             return Ok(Plan::Unchanged(Box::new(FileRow { modified, ..row.clone() })));
         }
         let because = if row.size < size { Because::Grown } else { Because::Unfinished };
+        // What is in the future is so by the time when a reading began: the same when a run that
+        // was killed goes on.
+        let started_at = if because == Because::Grown { Millis::now() } else { row.started_at };
         let row = FileRow {
             size,
             size_hash,
             modified,
             state: FileState::Reading,
             message: String::new(),
+            started_at,
             ..row.clone()
         };
         return Ok(Plan::Read { row: Box::new(row), because });

@@ -10,7 +10,7 @@ use adpipe_warehouse::Warehouse;
 
 use crate::chunks::Chunk;
 use crate::discover::RawFile;
-use crate::files::FileState;
+use crate::files::{self, FileState};
 use crate::identity::{Because, Plan, plan};
 use crate::parse::{ParsedChunk, parse};
 use crate::progress::Progress;
@@ -35,6 +35,8 @@ pub(crate) struct Work {
     file: usize,
     chunk: Chunk,
     columns: Option<Arc<CsvColumns>>,
+    /// By which events are in the future: when the reading began.
+    started_at: Millis,
 }
 
 pub(crate) type Numbered = (u64, Item);
@@ -44,6 +46,7 @@ pub(crate) struct Intake<'a> {
     pub warehouse: &'a dyn Warehouse,
     pub files: &'a [RawFile],
     pub force: bool,
+    pub dry_run: bool,
     pub max_record_bytes: usize,
     pub progress: &'a Progress,
     pub shutdown: &'a Shutdown,
@@ -51,8 +54,12 @@ pub(crate) struct Intake<'a> {
     pub items: SyncSender<Numbered>,
 }
 
-/// The other side of a channel is gone: something else has failed and says why.
-struct NobodyListens;
+/// Why reading ends early.
+enum Stopped {
+    /// The other side of a channel is gone: something else has failed and says why.
+    NobodyListens,
+    Failed(BatchError),
+}
 
 impl Intake<'_> {
     /// Reads until the end, the switch is off, or nobody listens any more.
@@ -64,25 +71,34 @@ impl Intake<'_> {
             }
             self.progress.begin(&raw.name);
             let plan = plan(self.warehouse, raw, self.force)?;
-            if self.take(file, raw, plan, &mut number).is_err() {
-                break;
+            match self.take(file, raw, plan, &mut number) {
+                Ok(()) => {}
+                Err(Stopped::NobodyListens) => break,
+                Err(Stopped::Failed(error)) => return Err(error),
             }
         }
         Ok(())
     }
 
-    fn take(&self, file: usize, raw: &RawFile, plan: Plan, number: &mut u64) -> Result<(), NobodyListens> {
+    fn take(&self, file: usize, raw: &RawFile, plan: Plan, number: &mut u64) -> Result<(), Stopped> {
         let Plan::Read { row, because } = plan else {
             let size = std::fs::metadata(&raw.path).map_or(0, |metadata| metadata.len());
             self.progress.bytes_read.fetch_add(size, Ordering::Relaxed);
             return self.send(number, Item::Settled { file, plan });
         };
-        let is_stored = matches!(because, Because::Grown | Because::Unfinished);
+        let mut is_stored = matches!(because, Because::Grown | Because::Unfinished);
         let next_row = row.next_row;
+        let started_at = row.started_at;
         let (bytes_read, shutdown) = (&self.progress.bytes_read, self.shutdown);
         let opened = reader::open(&raw.path, &row, self.max_record_bytes, bytes_read, shutdown);
         if opened.is_err() && self.shutdown.is_triggered() {
             return Ok(());
+        }
+        // Before anything is decided by it, so that a run after a crash decides the same.
+        if opened.is_ok() && !self.dry_run && because != Because::Unfinished {
+            files::begin(self.warehouse, &row, self.shutdown)
+                .map_err(|error| Stopped::Failed(error.into()))?;
+            is_stored = true;
         }
         let columns = match &opened {
             Ok(opened) => opened.columns.clone(),
@@ -110,9 +126,9 @@ impl Intake<'_> {
             }
             match opened.cutter.next_chunk() {
                 Ok(Some(chunk)) => {
-                    let work = Work { number: *number, file, chunk, columns: columns.clone() };
+                    let work = Work { number: *number, file, chunk, columns: columns.clone(), started_at };
                     *number += 1;
-                    self.work.send(work).map_err(|_| NobodyListens)?;
+                    self.work.send(work).map_err(|_| Stopped::NobodyListens)?;
                 }
                 Ok(None) => {
                     let message = changed_meanwhile(raw, size);
@@ -128,9 +144,9 @@ impl Intake<'_> {
         }
     }
 
-    fn send(&self, number: &mut u64, item: Item) -> Result<(), NobodyListens> {
+    fn send(&self, number: &mut u64, item: Item) -> Result<(), Stopped> {
         *number += 1;
-        self.items.send((*number - 1, item)).map_err(|_| NobodyListens)
+        self.items.send((*number - 1, item)).map_err(|_| Stopped::NobodyListens)
     }
 }
 
@@ -154,8 +170,8 @@ pub(crate) fn parse_pieces(
     let mut parser = Parser::new(rules);
     loop {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Work { number, file, chunk, columns }) = next else { return };
-        let parsed = parse(&chunk, columns.as_deref(), &mut parser, max_record_bytes, Millis::now());
+        let Ok(Work { number, file, chunk, columns, started_at }) = next else { return };
+        let parsed = parse(&chunk, columns.as_deref(), &mut parser, max_record_bytes, started_at);
         drop(chunk);
         let item = Item::Piece { file, parsed: Box::new(parsed) };
         if items.send((number, item)).is_err() {

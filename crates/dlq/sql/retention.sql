@@ -3,7 +3,7 @@
 -- name: closed
 -- Of a topic ($4, its beginning) and partition, before an offset; and not tried again at or behind
 -- an offset of the retry topic ($7): what the log still holds is explained by its error.
-select error_id, topic, partition, fingerprint, status
+select error_id, topic, partition, fingerprint, status, coalesce(resolution, '')
 from errors.dlq_errors e
 where resolved_at < $1 and status = $2
   and substr(topic, 1, length($4)) = $4 and partition = $5 and record_offset < $6

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use adpipe_event::Millis;
-use adpipe_log::{Consumer, Offset, Polled, RecordBatch, Topic};
+use adpipe_log::{Consumer, LogError, Offset, Polled, RecordBatch, Topic};
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Transaction, Value, WarehouseError};
@@ -18,9 +18,10 @@ use crate::ids::new_id;
 use crate::retry::backoff::first_retry;
 use crate::retry::outcome;
 use crate::status::Status;
+use crate::voids::Judge;
 
 const CONSUMER_SQL: &str = include_str!("../sql/consumer.sql");
-const OFFSETS: &str = section(CONSUMER_SQL, "offsets");
+pub(crate) const OFFSETS: &str = section(CONSUMER_SQL, "offsets");
 const BEGIN_AT: &str = section(CONSUMER_SQL, "begin_at");
 const CLAIM: &str = section(CONSUMER_SQL, "claim");
 const INSERT: &str = section(CONSUMER_SQL, "insert");
@@ -69,6 +70,11 @@ fn seek_all(dlq: &Dlq, consumer: &mut dyn Consumer, partitions: &[u32]) -> Resul
     for range in dlq.log().ranges(Topic::Error)? {
         if partitions.contains(&range.partition) {
             let next = begin(dlq, Topic::Error.name(), range.partition, range.first.0)?;
+            // Said here, as Kafka itself would begin at its oldest record after offset 0.
+            if next < range.first.0 {
+                let (topic, partition, oldest) = (Topic::Error.name(), range.partition, range.first.0);
+                return Err(LogError::OutOfRange { topic, partition, wanted: next, oldest }.into());
+            }
             consumer.seek(range.partition, Offset(next));
         }
     }
@@ -116,10 +122,11 @@ pub(crate) fn store(dlq: &Dlq, batch: &RecordBatch) -> Result<(), DlqError> {
     let failed_again = dlq.transact(|transaction| {
         let (first, next) = (batch.covered_from.0, batch.next_offset().0);
         claim(transaction, batch.topic.name(), batch.partition, first, next)?;
+        let judge = Judge::of(transaction, &failures)?;
         let mut changes = GroupChanges::default();
         let mut failed_again = 0;
         let mut new = Vec::new();
-        for failure in &failures {
+        for failure in failures.iter().filter(|failure| !judge.is_void(failure)) {
             match outcome::failed_again(dlq, transaction, failure, &mut changes)? {
                 outcome::Repeat::Of => failed_again += 1,
                 outcome::Repeat::Known => {}

@@ -40,6 +40,7 @@ pub mod sending;
 mod settings;
 mod status;
 pub mod transfer;
+pub mod voids;
 
 pub use error::DlqError;
 pub use headers::{headers_from_json, headers_to_json};

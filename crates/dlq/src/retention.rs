@@ -14,6 +14,7 @@ use crate::error::DlqError;
 use crate::groups::GroupChanges;
 use crate::row::status_of;
 use crate::status::Status;
+use crate::voids::VOID_RESOLUTION;
 
 const RETENTION_SQL: &str = include_str!("../sql/retention.sql");
 const CLOSED: &str = section(RETENTION_SQL, "closed");
@@ -113,7 +114,9 @@ fn retire_step(dlq: &Dlq, status: Status, closed_before: &str, place: &Place) ->
             for statement in DELETE_PARTS {
                 transaction.execute(statement, std::slice::from_ref(&id))?;
             }
-            *failures.entry((row[1].to_string(), row[2].as_i64().unwrap_or(0))).or_default() += 1;
+            if row[5].as_str() != Some(VOID_RESOLUTION) {
+                *failures.entry((row[1].to_string(), row[2].as_i64().unwrap_or(0))).or_default() += 1;
+            }
             for repeat in &repeats.rows {
                 let key = (repeat[0].to_string(), repeat[1].as_i64().unwrap_or(0));
                 *failures.entry(key).or_default() += repeat[2].as_i64().unwrap_or(0);

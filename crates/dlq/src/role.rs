@@ -17,7 +17,7 @@ use crate::report::{groups, totals};
 use crate::retry::outcome;
 use crate::retry::sender::Sender;
 use crate::status::Status;
-use crate::{consumer, jobs, retention};
+use crate::{consumer, jobs, retention, voids};
 
 const SAMPLE: &str = section(include_str!("../sql/report.sql"), "sample");
 
@@ -176,6 +176,7 @@ fn keep_house(dlq: &Dlq, shutdown: &Shutdown, worker: &str) -> Result<(), DlqErr
         let is_due = |at: Option<Instant>, every| at.is_none_or(|at| at.elapsed() >= every);
         if is_due(measured, GAUGES_EVERY) {
             measured = Some(Instant::now());
+            voids::settle(dlq)?;
             measure(dlq)?;
         }
         if is_due(retired, RETIRE_EVERY) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_log::{EventLog, Offset, Topic};
 use adpipe_metrics::Metrics;
-use adpipe_warehouse::{Warehouse, errors, report};
+use adpipe_warehouse::{Warehouse, errors, invalid, report};
 
 use crate::StreamError;
 use crate::backlog;
@@ -80,6 +80,7 @@ pub fn retire(
         .collect();
     let from_log = log.retire(retention.log, &floors)?;
     let from_warehouse = warehouse.retire(retention.warehouse)?;
+    invalid::retire(warehouse)?;
     if from_log.records > 0 || from_warehouse.minute_rows > 0 {
         tracing::info!(
             records = from_log.records,

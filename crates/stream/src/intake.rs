@@ -6,8 +6,8 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use adpipe_event::{Millis, Parser, Rules};
-use adpipe_log::{Consumer, EventLog, Offset, Polled, Topic};
+use adpipe_event::{Parser, Rules};
+use adpipe_log::{Consumer, EventLog, LogError, Offset, Polled, Topic};
 use adpipe_warehouse::Warehouse;
 
 use crate::breaker::Breaker;
@@ -131,7 +131,7 @@ impl Intake<'_> {
                         if batch.is_empty() {
                             started = Instant::now();
                         }
-                        batch.add(run, &mut parsing, Millis::now());
+                        batch.add(run, &mut parsing);
                     }
                     Polled::Idle => {}
                 }
@@ -158,12 +158,20 @@ impl Intake<'_> {
         let ranges = self.log.ranges(topic)?;
         for partition in &source.assigned {
             let known = stored.iter().find(|offset| offset.partition == *partition);
+            let kept = ranges.iter().find(|range| range.partition == *partition);
             let start = match known {
+                // Said here, as Kafka itself would begin at its oldest record after offset 0.
+                Some(offset) if kept.is_some_and(|range| offset.next_offset < range.first.0) => {
+                    let oldest = kept.map_or(0, |range| range.first.0);
+                    let (partition, wanted) = (*partition, offset.next_offset);
+                    return Err(
+                        LogError::OutOfRange { topic: topic.name(), partition, wanted, oldest }.into()
+                    );
+                }
                 Some(offset) => Offset(offset.next_offset),
                 None => {
                     // A warehouse that has seen nothing yet begins with the oldest record there is.
-                    let oldest = ranges.iter().find(|range| range.partition == *partition);
-                    let first = oldest.map(|range| range.first).unwrap_or_default();
+                    let first = kept.map(|range| range.first).unwrap_or_default();
                     self.warehouse.begin_at(topic.name(), *partition, first.0)?;
                     first
                 }

@@ -13,6 +13,7 @@ pub mod backlog;
 pub mod breaker;
 mod error_record;
 pub mod housekeeping;
+mod in_error;
 mod intake;
 pub mod micro_batch;
 pub mod on_the_way;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use adpipe_event::{ErrorType, EventError, Millis};
 use adpipe_log::{EventLog, LogError, Records, Topic};
 use adpipe_metrics::{Metrics, Role};
-use adpipe_warehouse::{Commit, Counts, Inserted, LatencyCounts, StreamWriter, Warehouse, WarehouseError};
+use adpipe_warehouse::{
+    Commit, Counts, Inserted, LatencyCounts, StreamWriter, Warehouse, WarehouseError, invalid,
+};
 
 use crate::archived::{ArchivedIds, hours_of};
 use crate::breaker::Breaker;
@@ -16,7 +18,7 @@ use crate::error_record;
 use crate::intake::{Committed, Intake};
 use crate::micro_batch::MicroBatch;
 use crate::shutdown::Shutdown;
-use crate::{StreamConfig, StreamError, retries, windows};
+use crate::{StreamConfig, StreamError, in_error, retries, windows};
 
 /// Micro-batches between the two threads: one being filled, one waiting, one being written.
 const QUEUED_BATCHES: usize = 1;
@@ -192,6 +194,9 @@ impl Processor<'_> {
         transaction.add_metrics(&windows.minutes, &windows.hours)?;
         let commits = self.account(batch, &inserted);
         transaction.record(&commits)?;
+        for (commit, offsets) in commits.iter().zip(in_error::offsets(batch, &inserted)) {
+            invalid::add(transaction.as_mut(), commit, &offsets)?;
+        }
         transaction.record_replays(&retries::outcomes(batch, &inserted))?;
         transaction.commit()?;
         self.writer = Some(writer);

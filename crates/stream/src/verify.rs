@@ -6,6 +6,7 @@ use std::time::Duration;
 use adpipe_event::{EventBatch, Millis, Parser, Rules};
 use adpipe_log::{EventLog, LogError, Offset, PartitionRange, Topic};
 use adpipe_warehouse::audit::{self, CommitRow, Disagreement};
+use adpipe_warehouse::invalid::{Verdicts, verdicts};
 use adpipe_warehouse::{ArchiveIds, Warehouse, archive, errors};
 
 use crate::StreamError;
@@ -78,7 +79,8 @@ pub fn verify_with_archive(
     let floor = archive::minutes_floor(warehouse)?.unwrap_or(Millis(i64::MIN));
     let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64).max(floor);
     let checks = vec![
-        account_is_whole(&places, &commits),
+        account_is_whole(&places, &commits, log.is_dense()),
+        nothing_is_torn(log, warehouse, &places)?,
         nothing_is_missing(log, warehouse, archive, &places, &commits, &on_the_way)?,
         every_error_is_kept(warehouse, &places, &commits, &on_the_way)?,
         events_are_the_account(warehouse, &commits)?,
@@ -113,6 +115,8 @@ struct Place {
     committed: u64,
     /// Whether anything of it ever was.
     is_begun: bool,
+    /// Which of its records are in error, by the commits that took them.
+    verdicts: Verdicts,
 }
 
 impl Place {
@@ -137,12 +141,9 @@ fn places(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<Place>, S
         let offsets = warehouse.offsets(topic.name())?;
         for range in log.ranges(topic)? {
             let stored = offsets.iter().find(|offset| offset.partition == range.partition);
-            places.push(Place {
-                topic,
-                range,
-                committed: stored.map_or(0, |offset| offset.next_offset),
-                is_begun: stored.is_some(),
-            });
+            let committed = stored.map_or(0, |offset| offset.next_offset);
+            let verdicts = verdicts(warehouse, topic.name(), range.partition, 0, committed)?;
+            places.push(Place { topic, range, committed, is_begun: stored.is_some(), verdicts });
         }
     }
     Ok(places)
@@ -173,7 +174,7 @@ fn check(name: &'static str, gaps: Vec<String>, detail: String) -> Check {
 }
 
 /// Every offset up to the stored one is in exactly one commit.
-fn account_is_whole(places: &[Place], commits: &[CommitRow]) -> Check {
+fn account_is_whole(places: &[Place], commits: &[CommitRow], is_dense: bool) -> Check {
     let mut gaps = Vec::new();
     let mut records = 0;
     for place in places.iter().filter(|place| place.is_begun) {
@@ -188,6 +189,13 @@ fn account_is_whole(places: &[Place], commits: &[CommitRow]) -> Check {
             if commit.records != commit.valid + commit.duplicates + commit.invalid {
                 gaps.push(format!("{place}: commit at {expected} does not add up"));
             }
+            let offsets = commit.next_offset.saturating_sub(commit.first_offset);
+            if is_dense && commit.records != offsets {
+                gaps.push(format!(
+                    "{place} offsets {} to {}: {} records for {offsets} offsets",
+                    commit.first_offset, commit.next_offset, commit.records
+                ));
+            }
             expected = commit.next_offset;
             records += commit.records;
         }
@@ -196,6 +204,37 @@ fn account_is_whole(places: &[Place], commits: &[CommitRow]) -> Check {
         }
     }
     check("input = valid + duplicate + invalid, for every offset", gaps, format!("{records} records"))
+}
+
+/// The log kept every record until it was counted, and every error until it was stored.
+fn nothing_is_torn(
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+    places: &[Place],
+) -> Result<Check, StreamError> {
+    let mut gaps = Vec::new();
+    for place in places.iter().filter(|place| place.is_begun) {
+        let (first, committed) = (place.range.first.0, place.committed);
+        if first > committed {
+            gaps.push(format!(
+                "{place}: offsets {committed} to {first} were removed from the log before they were counted"
+            ));
+        }
+    }
+    let stored = errors::offsets(warehouse)?;
+    for range in log.ranges(Topic::Error)? {
+        let reached = stored.iter().find(|offset| offset.partition == range.partition);
+        if let Some(reached) = reached.filter(|reached| reached.next_offset < range.first.0) {
+            gaps.push(format!(
+                "{} partition {}: offsets {} to {} were removed from the log before they were stored",
+                Topic::Error.name(),
+                range.partition,
+                reached.next_offset,
+                range.first
+            ));
+        }
+    }
+    Ok(check("no record left the log before it was counted", gaps, "none is missing".to_owned()))
 }
 
 /// Every record that the log still holds is an event of the warehouse or an error.
@@ -216,6 +255,11 @@ fn nothing_is_missing(
         errors::positions(warehouse, place.topic.name(), partition, first, |offset| {
             errors.insert(offset);
         })?;
+        errors.retain(|offset| !place.verdicts.is_void(*offset));
+        let is_lost = |offset: &u64| *offset >= first && !errors.contains(offset);
+        if let Some(offset) = place.verdicts.invalid().find(is_lost) {
+            gaps.push(format!("{place} offset {offset}: counted as an error, and in no queue"));
+        }
         let of_partition: Vec<&CommitRow> = commits.iter().filter(|commit| place.holds(commit)).collect();
         let found = recount(log, &mut archived, place, &of_partition, &errors)?;
         if let Some(offset) = found.first_missing {
@@ -348,10 +392,15 @@ fn every_error_is_kept(
     for place in places {
         let recorded: u64 =
             commits.iter().filter(|commit| place.holds(commit)).map(|commit| commit.invalid).sum();
-        let stored = errors::recorded(warehouse, place.topic.name(), place.range.partition, place.committed)?;
+        let (topic, partition) = (place.topic.name(), place.range.partition);
+        let mut stored = errors::recorded(warehouse, topic, partition, place.committed)?;
+        // Those of an attempt that was not committed, as long as the queue has yet to find out.
+        errors::positions(warehouse, topic, partition, place.verdicts.from(), |offset| {
+            stored = stored.saturating_sub(u64::from(place.verdicts.is_void(offset)));
+        })?;
+        let counts = |offset: &&u64| **offset < place.committed && !place.verdicts.is_void(**offset);
         let named = on_the_way.get(&place.key());
-        let named =
-            named.map_or(0, |named| named.iter().filter(|offset| **offset < place.committed).count() as u64);
+        let named = named.map_or(0, |named| named.iter().filter(counts).count() as u64);
         total += stored + named;
         waiting += named;
         if recorded != stored + named {

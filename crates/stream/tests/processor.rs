@@ -4,13 +4,14 @@
 
 use std::time::{Duration, Instant};
 
+use adpipe_event::Millis;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Offset, Records, Topic, header};
 use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor, verify};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
-use adpipe_warehouse::{Warehouse, audit, report};
+use adpipe_warehouse::{Warehouse, audit, invalid, report};
 
 struct Pipeline {
     folder: tempfile::TempDir,
@@ -38,8 +39,12 @@ impl Pipeline {
 
     /// Runs `processors` at once until nothing waits.
     fn process(&self, processors: usize) {
+        self.process_as(processors, StreamConfig::default());
+    }
+
+    fn process_as(&self, processors: usize, config: StreamConfig) {
         let stop = Shutdown::new();
-        let config = StreamConfig { linger: Duration::from_millis(5), ..StreamConfig::default() };
+        let config = StreamConfig { linger: Duration::from_millis(5), ..config };
         std::thread::scope(|scope| {
             for _ in 0..processors {
                 scope.spawn(|| {
@@ -149,4 +154,136 @@ fn retention_keeps_hours_and_the_account() {
     assert_eq!(retired.minute_rows, 1, "nine days before the newest minute");
     assert_eq!(audit::hourly_total(&pipeline.warehouse).unwrap().impressions, 2);
     pipeline.assert_proved();
+}
+
+/// An attempt that appends its errors and dies before its commit: the warehouse cannot be written.
+fn process_without_commit(pipeline: &Pipeline, config: StreamConfig, errors: u64) {
+    let database = rusqlite::Connection::open(pipeline.folder.path().join("realtime.db")).unwrap();
+    database.execute_batch("begin immediate").unwrap();
+    let stop = Shutdown::new();
+    std::thread::scope(|scope| {
+        let processor = scope
+            .spawn(|| processor::run(&config, &pipeline.log, &pipeline.warehouse, &pipeline.metrics, &stop));
+        let started = Instant::now();
+        while pipeline.log.ranges(Topic::Error).unwrap()[0].next.0 < errors {
+            assert!(started.elapsed() < Duration::from_secs(60), "no error was appended");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stop.trigger();
+        processor.join().unwrap().unwrap();
+    });
+    database.execute_batch("rollback").unwrap();
+}
+
+fn allowing(max_future: Duration) -> StreamConfig {
+    StreamConfig { max_future, ..StreamConfig::default() }
+}
+
+#[test]
+fn an_attempt_that_was_not_committed_leaves_no_error_behind() {
+    let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+    let in_two_hours = (Millis::now().0 + 7_200_000, Millis::now().0 + 7_200_001);
+    let soon = |id: &str, at: i64| event(id, &(Millis(at).to_string().replace(' ', "T") + "Z"));
+    let pipeline = Pipeline::new();
+    pipeline.append(&[event("first", "14102100")]);
+    pipeline.process(1);
+
+    // In error before the crash, valid after it.
+    pipeline.append(&[soon("a", in_two_hours.0), event("b", "14102100"), "{not json".to_owned()]);
+    process_without_commit(&pipeline, allowing(hours(1)), 2);
+    pipeline.process_as(1, allowing(hours(3)));
+    let totals = report::totals(&pipeline.warehouse).unwrap();
+    assert_eq!((totals.valid, totals.invalid()), (3, 1));
+    assert_eq!(pipeline.log.ranges(Topic::Error).unwrap()[0].next.0, 3, "two errors, and one of them again");
+    pipeline.assert_proved();
+
+    // The same errors twice, and one that is new the second time.
+    pipeline.append(&[soon("c", in_two_hours.1), "{not json".to_owned()]);
+    process_without_commit(&pipeline, allowing(hours(3)), 4);
+    pipeline.process_as(1, allowing(hours(1)));
+    let totals = report::totals(&pipeline.warehouse).unwrap();
+    assert_eq!((totals.valid, totals.invalid()), (3, 3));
+    pipeline.assert_proved();
+
+    // An error that the account knows and nobody has is a gap all the same.
+    let database = rusqlite::Connection::open(pipeline.folder.path().join("log.db")).unwrap();
+    let newest = "chunk_id = (select max(chunk_id) from chunks where topic = 'ad_events_error')";
+    database.execute(&format!("delete from chunks where {newest}"), []).unwrap();
+    let error = verify::verify(&pipeline.log, &pipeline.warehouse, Duration::from_secs(1)).unwrap_err();
+    assert!(error.to_string().contains("ad_events_error partition 0 offset"), "{error}");
+}
+
+#[test]
+fn what_is_in_the_future_is_decided_by_the_time_of_the_append() {
+    let pipeline = Pipeline::new();
+    let max_future = Duration::from_secs(3_600);
+    let limit = Millis::now().0 + 3_600_000 + 800;
+    pipeline.append(&[event("a", &(Millis(limit).to_string().replace(' ', "T") + "Z"))]);
+    // By the clock it no longer is by now.
+    while Millis::now().0 <= limit - 3_600_000 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    pipeline.process_as(1, allowing(max_future));
+    let totals = report::totals(&pipeline.warehouse).unwrap();
+    assert_eq!((totals.valid, totals.invalid()), (0, 1));
+    pipeline.assert_proved();
+}
+
+#[test]
+fn records_that_left_the_log_before_they_were_counted_are_a_gap() {
+    let pipeline = Pipeline::new();
+    pipeline.append(&[event("1", "14102100")]);
+    pipeline.process(1);
+    let partition =
+        (0..3).find(|p| pipeline.log.ranges(Topic::Raw).unwrap()[*p as usize].next.0 == 1).unwrap();
+    pipeline.append(&[event("2", "14102100"), event("3", "14102100")]);
+    let everything = adpipe_log::RetentionPolicy { max_age: Duration::ZERO, max_bytes: 0 };
+    std::thread::sleep(Duration::from_millis(2));
+    pipeline.log.retire(everything, &[(Topic::Raw, partition, Offset(3))]).unwrap();
+    let verdict = verify::verify(&pipeline.log, &pipeline.warehouse, Duration::from_secs(1)).unwrap();
+    let torn = verdict.checks.iter().find(|check| !check.holds).unwrap();
+    assert!(
+        torn.detail.contains("offsets 1 to 3 were removed from the log before they were counted"),
+        "{torn:?}"
+    );
+    let config = StreamConfig::default();
+    let ended =
+        processor::run(&config, &pipeline.log, &pipeline.warehouse, &pipeline.metrics, &Shutdown::new());
+    assert!(ended.unwrap_err().to_string().contains("offset 1 is no longer kept"));
+}
+
+#[test]
+fn a_commit_that_lacks_records_is_a_gap() {
+    let pipeline = Pipeline::new();
+    pipeline.append(&[event("1", "14102100"), event("2", "14102100"), event("3", "14102100")]);
+    pipeline.process(1);
+    let database = rusqlite::Connection::open(pipeline.folder.path().join("realtime.db")).unwrap();
+    database.execute("update commits set records = 2, valid = 2", []).unwrap();
+    let verdict = verify::verify(&pipeline.log, &pipeline.warehouse, Duration::from_secs(1)).unwrap();
+    assert!(verdict.checks[0].detail.contains("2 records for 3 offsets"), "{:?}", verdict.checks[0]);
+}
+
+#[test]
+fn which_records_are_in_error_is_forgotten_with_old_commits_and_the_account_stays_whole() {
+    let pipeline = Pipeline::new();
+    pipeline.append(&[event("1", "14102100"), "{not json".to_owned(), event("2", "14102100")]);
+    pipeline.process(1);
+    let database = rusqlite::Connection::open(pipeline.folder.path().join("realtime.db")).unwrap();
+    let number = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let text = |sql: &str| database.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(text("select offsets from invalid_offsets"), "1");
+    invalid::retire(&pipeline.warehouse).unwrap();
+    assert_eq!(number("select count(*) from invalid_offsets"), 1, "not before its time");
+    database.execute("update commits set committed_at = '2020-01-01 00:00:00'", []).unwrap();
+    invalid::retire(&pipeline.warehouse).unwrap();
+    assert_eq!(number("select count(*) from invalid_offsets"), 0);
+    assert_eq!(number("select max(next_offset) from invalid_since"), 3);
+    pipeline.assert_proved();
+
+    pipeline.append(&["{not json".to_owned()]);
+    pipeline.process(1);
+    pipeline.assert_proved();
+    database.execute("update invalid_offsets set offsets = '2'", []).unwrap();
+    let error = verify::verify(&pipeline.log, &pipeline.warehouse, Duration::from_secs(1)).unwrap_err();
+    assert!(error.to_string().contains("offsets 3 to 4: the row's checksum does not fit"), "{error}");
 }

@@ -16,6 +16,7 @@ mod commit;
 mod error;
 pub mod errors;
 mod id_set;
+pub mod invalid;
 mod limits;
 mod order;
 pub mod postgres;

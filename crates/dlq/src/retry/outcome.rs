@@ -15,6 +15,7 @@ use crate::repair::{CURRENT, content_of};
 use crate::retry::backoff::next_retry;
 use crate::row::RowState;
 use crate::status::Status;
+use crate::voids::settle_partition;
 
 const OUTCOME_SQL: &str = include_str!("../../sql/outcome.sql");
 const NOTE_REPEAT: &str = section(OUTCOME_SQL, "note_repeat");
@@ -127,6 +128,8 @@ fn close_try(
 pub fn take(dlq: &Dlq) -> Result<u64, DlqError> {
     let mut taken = 0;
     for committed in dlq.warehouse().offsets(Topic::Retry.name())? {
+        // A failure that is void is no outcome of a try: the one that is follows.
+        settle_partition(dlq, Topic::Retry, committed)?;
         taken += take_from(dlq, committed)?;
     }
     Ok(taken)

@@ -36,6 +36,11 @@ const STEPS: &[Step] = &[
     Step { version: 4, name: "data tests", sql: include_str!("../../sql/postgres/0004_data_tests.sql") },
     Step { version: 5, name: "archive, raw files", sql: include_str!("../../sql/postgres/0005_archive.sql") },
     Step { version: 6, name: "monitoring", sql: include_str!("../../sql/postgres/0006_monitoring.sql") },
+    Step {
+        version: 12,
+        name: "which records are in error",
+        sql: include_str!("../../sql/postgres/0012_invalid_offsets.sql"),
+    },
 ];
 
 /// The newest step that is applied; 0 for none.

@@ -48,6 +48,11 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 name: "archive, raw files",
                 sql: include_str!("../../sql/sqlite/realtime_0003.sql"),
             },
+            Migration {
+                version: 8,
+                name: "which records are in error",
+                sql: include_str!("../../sql/sqlite/realtime_0008.sql"),
+            },
         ],
         Schema::Errors => &[Migration {
             version: 1,

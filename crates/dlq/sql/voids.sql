@@ -1,0 +1,37 @@
+-- Errors that the account does not know, as an attempt that died before its commit left them.
+
+-- name: hold_stores
+-- Whoever stores errors claims one of these rows first: each waits for the other.
+update errors.offsets set updated_at = $2 where topic = $1;
+
+-- name: errors
+select record_offset, error_id, status, fingerprint, coalesce(resolution, '')
+from errors.dlq_errors
+where topic = $1 and partition = $2 and record_offset >= $3 and record_offset < $4
+order by record_offset
+limit $5;
+
+-- name: repeats
+select record_offset, error_id, attempt
+from errors.repeated_failures
+where topic = $1 and partition = $2 and record_offset >= $3 and record_offset < $4
+order by record_offset;
+
+-- name: void
+update errors.dlq_errors
+set status = 'resolved', resolution = 'void', resolved_at = $3, status_before = null, lease_until = null,
+    next_retry_at = null
+where error_id = $1 and status = $2;
+
+-- name: revive
+update errors.dlq_errors set status = 'exhausted', resolution = null, resolved_at = null
+where error_id = $1 and resolution = 'void';
+
+-- name: drop_repeat
+delete from errors.repeated_failures where topic = $1 and partition = $2 and record_offset = $3;
+
+-- name: reopen_try
+-- Its outcome is in realtime.replays.
+update errors.retry_history
+set finished_at = null, outcome = null, error_type = null, error_message = null
+where error_id = $1 and attempt = $2 and outcome = 'failed';
