@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod dlq;
 pub mod sql;
+pub mod stores;
 
 use std::path::PathBuf;
 
@@ -147,6 +148,10 @@ Examples:
   adpipe verify
   adpipe verify --json")]
     Verify(JsonArgs),
+
+    /// Whether log and warehouse belong together, and what to do when one is gone, older or another's
+    #[command(after_help = stores::EXAMPLES)]
+    Stores(stores::StoresArgs),
 
     /// Make the marts: run, test and document the dbt project
     #[command(after_help = "\

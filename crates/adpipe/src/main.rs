@@ -13,6 +13,8 @@ mod notify;
 mod output;
 mod services;
 mod signals;
+mod stores;
+mod supervisor;
 mod warehouse_place;
 mod watched_project;
 

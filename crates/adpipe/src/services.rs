@@ -1,21 +1,23 @@
-//! Opens what the configuration names and starts the roles.
+//! Opens what the configuration names, looks whether it fits together (`stores.rs`), and runs roles.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use adpipe_batch::Archive;
 use adpipe_dlq::Dlq;
 #[cfg(feature = "kafka")]
 use adpipe_log::kafka::{KafkaLog, KafkaOptions};
 use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, Offset, Topic};
+use adpipe_log::{EventLog, Topic};
 use adpipe_metrics::Metrics;
 use adpipe_stream::housekeeping::Retention;
 use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;
+use adpipe_stream::stores::Stores;
 use adpipe_stream::{StreamConfig, StreamError};
-use adpipe_warehouse::Warehouse;
-use anyhow::Context;
+use adpipe_warehouse::guarded::GuardedWarehouse;
+use adpipe_warehouse::{Schema, Warehouse, identity};
+use anyhow::{Context, bail};
 
 use crate::archive_place;
 use crate::config::{Config, ConfigError};
@@ -28,9 +30,15 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Services {
     pub config: Config,
     pub log: Arc<dyn EventLog>,
+    /// Guarded: a store that does not fit the others cannot be written to.
     pub warehouse: Arc<dyn Warehouse>,
     pub archive: Archive,
     pub metrics: Metrics,
+    pub(crate) guard: Arc<GuardedWarehouse>,
+    /// The same log where it is ours to raise behind its consumers.
+    pub(crate) own_log: Option<Arc<SqliteLog>>,
+    /// How the stores stood when they were last looked at.
+    pub(crate) stores: Mutex<Stores>,
 }
 
 /// The folder of an embedded back end.
@@ -106,27 +114,79 @@ pub struct HeldRole {
 }
 
 impl Services {
-    /// Opens log and warehouse, making them when they are not there.
+    /// Opens log and warehouse, making them when they are not there, and settles how they stand to
+    /// each other.
+    ///
+    /// # Errors
+    /// When one of them cannot be used, or the log is not the one that the others know. Stores of the
+    /// warehouse that do not fit are stopped; the rest goes on.
     pub fn open(config: Config) -> anyhow::Result<Services> {
-        let place = LogPlace::of(&config)?;
-        let archive = archive_place::open(&config)?;
-        let warehouse = WarehousePlace::of(&config)?.open()?;
-        let log: Arc<dyn EventLog> = match place {
-            LogPlace::Embedded(folder) => {
-                let log = SqliteLog::open(&folder)?;
-                adopt_offsets(&log, warehouse.as_ref())?;
-                Arc::new(log)
-            }
-            #[cfg(feature = "kafka")]
-            LogPlace::Kafka(options) => Arc::new(KafkaLog::open(options)?),
-        };
-        Ok(Services { config, log, warehouse, archive, metrics: Metrics::new(VERSION)? })
+        let services = Services::open_unsettled(config)?;
+        services.settle()?;
+        Ok(services)
     }
 
-    /// Opens what is there already; says what to do when nothing is.
+    /// The same without comparing anything: for commands that show or settle it themselves.
+    pub fn open_unsettled(config: Config) -> anyhow::Result<Services> {
+        let place = LogPlace::of(&config)?;
+        tighten(&config);
+        let archive = archive_place::open(&config)?;
+        let guard = Arc::new(GuardedWarehouse::new(WarehousePlace::of(&config)?.open()?));
+        let (log, own_log): (Arc<dyn EventLog>, _) = match place {
+            LogPlace::Embedded(folder) => {
+                let log = Arc::new(SqliteLog::open(&folder)?);
+                (Arc::clone(&log) as Arc<dyn EventLog>, Some(log))
+            }
+            #[cfg(feature = "kafka")]
+            LogPlace::Kafka(options) => (Arc::new(KafkaLog::open(options)?), None),
+        };
+        Ok(Services {
+            config,
+            log,
+            warehouse: Arc::clone(&guard) as Arc<dyn Warehouse>,
+            archive,
+            metrics: Metrics::new(VERSION)?,
+            guard,
+            own_log,
+            stores: Mutex::default(),
+        })
+    }
+
+    /// Opens what is there already; says what to do when nothing is. A log that is missing where the
+    /// warehouse knows one is not begun anew by a command that only works with what there is: more
+    /// likely it was pointed to the wrong place.
     pub fn open_existing(config: Config) -> anyhow::Result<Services> {
-        WarehousePlace::of(&config)?.must_have_data()?;
+        let warehouse = WarehousePlace::of(&config)?;
+        warehouse.must_have_data()?;
+        if let LogPlace::Embedded(folder) = LogPlace::of(&config)?
+            && !folder.join("log.db").exists()
+            && identity::peers(warehouse.open()?.as_ref(), Schema::Realtime)?
+                .iter()
+                .any(|peer| peer.store == "log")
+        {
+            bail!(
+                "there is no log.db in {}, and the warehouse knows one; correct log.url, put log.db back, or start \
+                 `adpipe up` to go on with a new one",
+                folder.display()
+            );
+        }
         Services::open(config)
+    }
+
+    /// The same for commands that only read, whatever does not fit.
+    pub fn open_to_look(config: Config) -> anyhow::Result<Services> {
+        WarehousePlace::of(&config)?.must_have_data()?;
+        Services::open_unsettled(config)
+    }
+
+    /// The warehouse for commands that need no log, guarded where one is at hand to compare with.
+    pub fn open_warehouse(config: &Config) -> anyhow::Result<Arc<dyn Warehouse>> {
+        match LogPlace::of(config)? {
+            LogPlace::Embedded(folder) if folder.join("log.db").exists() => {
+                Ok(Services::open(config.clone())?.warehouse)
+            }
+            _ => WarehousePlace::of(config)?.open(),
+        }
     }
 
     /// Where this process keeps its data: the embedded log's or warehouse's folder, else that of the
@@ -225,26 +285,15 @@ impl Services {
     }
 }
 
-/// A log that is new, or was restored from a copy, goes on behind what the warehouse has counted:
-/// else its next records would get offsets that are taken for done.
-fn adopt_offsets(log: &SqliteLog, warehouse: &dyn Warehouse) -> anyhow::Result<()> {
-    let mut floors = Vec::new();
-    for topic in Topic::ALL {
-        let offsets = warehouse.offsets(topic.name())?;
-        floors.extend(offsets.iter().map(|offset| (topic, offset.partition, Offset(offset.next_offset))));
+/// Task logs and waiting messages are their user's alone, those of before too.
+fn tighten(config: &Config) {
+    for folder in [&config.scheduler.log_folder, &config.notify.spool] {
+        let folder = Path::new(folder);
+        if folder.is_dir() {
+            // It is there: only its mode changes.
+            let _ = adpipe_sql::private::own_folder(folder);
+        }
     }
-    let stored = adpipe_warehouse::errors::offsets(warehouse)?;
-    floors.extend(stored.iter().map(|offset| (Topic::Error, offset.partition, Offset(offset.next_offset))));
-    for raised in log.begin_at_least(&floors)? {
-        tracing::warn!(
-            topic = raised.topic.name(),
-            partition = raised.partition,
-            log_ended_at = raised.before.0,
-            goes_on_at = raised.goes_on_at.0,
-            "the log is older than the warehouse; it goes on behind what was counted"
-        );
-    }
-    Ok(())
 }
 
 /// The folder where role locks lie: the embedded log's, or the embedded warehouse's beside it, as

@@ -50,7 +50,11 @@ impl WarehousePlace {
     pub fn must_have_data(&self) -> anyhow::Result<()> {
         let (has_data, place) = match self {
             WarehousePlace::Folder(folder) => {
-                (folder.join("realtime.db").exists(), folder.display().to_string())
+                {
+                    // Any of them: one that is gone is found out when they are opened.
+                    let names = ["realtime.db", "errors.db", "ops.db"];
+                    (names.iter().any(|name| folder.join(name).exists()), folder.display().to_string())
+                }
             }
             WarehousePlace::Postgres(settings) => {
                 (PostgresWarehouse::is_prepared(settings)?, settings.location().to_owned())

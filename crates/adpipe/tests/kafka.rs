@@ -252,3 +252,41 @@ fn what_is_missing_is_said_with_the_command_that_makes_it() {
     assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
     assert!(!shown(&output).contains("secret@"), "{}", shown(&output));
 }
+
+#[test]
+fn topics_made_anew_and_another_cluster_are_refused() {
+    let test = "topics_made_anew_and_another_cluster_are_refused";
+    let Some(pipeline) = Pipeline::start(test) else { return };
+    pipeline.generate("events.ndjson", &["--rows", "500", "--seed", "1"]);
+    pipeline.run(&["ingest", "--wait", "events.ndjson"]);
+    pipeline.run(&["stores"]);
+
+    // Another cluster with the same warehouse: a prefix of its own is as good as one.
+    let mut other = pipeline.adpipe(&["doctor", "--fix"]);
+    other.env("ADPIPE_LOG__TOPIC_PREFIX", "other.").output().unwrap();
+    let mut other = pipeline.adpipe(&["run", "stream"]);
+    let output = other.env("ADPIPE_LOG__TOPIC_PREFIX", "other.").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("it is not the Kafka cluster that the other stores know"),
+        "{}",
+        shown(&output)
+    );
+
+    let url = pipeline.kafka.url();
+    let options =
+        adpipe_log::kafka::KafkaOptions::from_url(&url, pipeline.folder.join("ingest.positions")).unwrap();
+    adpipe_log::kafka::KafkaLog::connect(options).unwrap().delete_topics().unwrap();
+    eventually("the topics are made anew", Duration::from_secs(60), || {
+        pipeline.output(&["doctor", "--fix"]).stdout.windows(18).any(|words| words == b"made ad_events_raw")
+    });
+    let output = pipeline.output(&["run", "stream"]);
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("its topics are shorter than what was read of them"),
+        "{}",
+        shown(&output)
+    );
+    let verdict = pipeline.output(&["verify"]);
+    assert!(!shown(&verdict).contains("zero residue"), "{}", shown(&verdict));
+}

@@ -112,7 +112,9 @@ impl TotalsCache {
 }
 
 fn snapshot(services: &Services, lag: Result<Option<u64>, Refusal>, totals: &mut TotalsCache) -> Bytes {
-    let mut problems = Vec::new();
+    let stopped = services.metrics.stopped_roles();
+    let mut problems: Vec<String> =
+        stopped.iter().map(|(role, reason)| format!("role {role} has stopped: {reason}")).collect();
     let lag = lag.unwrap_or_else(|refusal| {
         problems.push(refusal.message);
         None

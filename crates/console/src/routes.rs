@@ -135,10 +135,18 @@ async fn get_readiness(State(app): State<Arc<App>>) -> Response {
         [log, warehouse].into_iter().flatten().collect::<Vec<_>>()
     });
     match checked.await {
-        Ok(reasons) if reasons.is_empty() => "ready\n".into_response(),
+        Ok(reasons) if reasons.is_empty() => readiness(&app.services.metrics).into_response(),
         Ok(reasons) => Refusal::unavailable(reasons.join("; ")).into_response(),
         Err(error) => Refusal::internal(&error).into_response(),
     }
+}
+
+/// Events can come in and pages are served, whichever other role of this process has stopped; it is
+/// named.
+fn readiness(metrics: &Metrics) -> String {
+    let stopped = metrics.stopped_roles();
+    let lines = stopped.iter().map(|(role, reason)| format!("role {role} has stopped: {reason}\n"));
+    std::iter::once("ready\n".to_owned()).chain(lines).collect()
 }
 
 async fn get_metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {

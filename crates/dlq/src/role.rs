@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
-use adpipe_log::{EventLog, PartitionRange, Topic};
+use adpipe_log::{EventLog, LogError, PartitionRange, Topic};
 use adpipe_metrics::Role;
 use adpipe_sql::section;
 use adpipe_stream::breaker::Breaker;
 use adpipe_stream::shutdown::Shutdown;
+use adpipe_stream::stores::crossing::{Crossing, cross};
 use adpipe_warehouse::{Value, Warehouse, WarehouseError, errors};
 
 use crate::Dlq;
@@ -157,7 +158,14 @@ fn keep_trying(
 }
 
 fn consume(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
-    keep_trying("the storing of errors", shutdown, || consumer::run(dlq, shutdown).map(|()| false))
+    keep_trying("the storing of errors", shutdown, || match consumer::run(dlq, shutdown) {
+        // Errors that are gone with a log are passed over when they are on record, and only then.
+        Err(DlqError::Log(error @ LogError::OutOfRange { .. })) => match cross(dlq.warehouse(), &error)? {
+            Crossing::Crossed | Crossing::NotThere => Ok(false),
+            Crossing::Refused => Err(error.into()),
+        },
+        ended => ended.map(|()| false),
+    })
 }
 
 fn retry(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {

@@ -89,7 +89,7 @@ const EVERY_ROLE: &[Role] = &Role::ALL;
 
 /// Everything that an adpipe may export.
 #[rustfmt::skip]
-pub const FAMILIES: [Family; 37] = [
+pub const FAMILIES: [Family; 38] = [
     family("adpipe_records_appended_total", Counter, &["topic"], "records", &[Stream, Dlq, Console],
         "Records that this process made durable in the log."),
     family("adpipe_events_processed_total", Counter, &["outcome"], "records", &[Stream],
@@ -151,6 +151,8 @@ pub const FAMILIES: [Family; 37] = [
         "Always 1; the labels say which adpipe this is."),
     family("adpipe_process_role", Gauge, &["role"], "1 or 0", EVERY_ROLE,
         "1 for each role that this process plays, 0 for the others."),
+    family("adpipe_role_up", Gauge, &["role"], "1 or 0", EVERY_ROLE,
+        "For each role that this process plays: 1 when it works, 0 when it has stopped and is tried again."),
     family("process_cpu_seconds_total", Counter, &[], "seconds", EVERY_ROLE,
         "Total user and system CPU time spent in seconds."),
     family("process_open_fds", Gauge, &[], "files", EVERY_ROLE,

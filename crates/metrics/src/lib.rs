@@ -9,6 +9,7 @@
 
 mod families;
 mod latency;
+mod role_states;
 
 use std::collections::HashMap;
 
@@ -19,6 +20,7 @@ use prometheus::{
 pub use families::{FAMILIES, Family, Kind, Role};
 use latency::LatencyHistogram;
 pub use latency::{LATENCY_BUCKETS_S, LatencyBuckets};
+use role_states::RoleStates;
 
 const HTTP_BUCKETS_S: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
@@ -79,6 +81,8 @@ pub struct Metrics {
     /// `adpipe_http_request_duration_seconds{route}`
     pub http_duration: HistogramVec,
     roles: IntGaugeVec,
+    role_up: IntGaugeVec,
+    role_states: RoleStates,
 }
 
 /// A metric that could not be set up: a fault of ours, caught by the first test.
@@ -173,6 +177,8 @@ impl Metrics {
             http_requests: make.counter("adpipe_http_requests_total")?,
             http_duration: make.histogram("adpipe_http_request_duration_seconds", &HTTP_BUCKETS_S)?,
             roles,
+            role_up: make.whole_gauge("adpipe_role_up")?,
+            role_states: RoleStates::default(),
             registry: make.0,
         })
     }
@@ -181,6 +187,8 @@ impl Metrics {
     /// (What it measures comes with its first measurement.)
     pub fn play(&self, role: Role) {
         self.roles.with_label_values(&[role.name()]).set(1);
+        let is_up = !self.role_states.is_stopped(role);
+        self.role_up.with_label_values(&[role.name()]).set(i64::from(is_up));
         let appends_to = |topic: &str| drop(self.records_appended.with_label_values(&[topic]));
         match role {
             Role::Stream => {
@@ -205,6 +213,23 @@ impl Metrics {
             // Theirs have labels of their own: DAGs (`see_dag`), rules, kinds of messages.
             Role::Scheduler | Role::Monitor => {}
         }
+    }
+
+    /// A role of this process has stopped, and why.
+    pub fn role_stopped(&self, role: Role, reason: &str) {
+        self.role_states.stopped(role, reason);
+        self.play(role);
+    }
+
+    /// A role of this process works, or has ended in order.
+    pub fn role_works(&self, role: Role) {
+        self.role_states.works(role);
+        self.play(role);
+    }
+
+    /// The roles of this process that have stopped, by name, and why.
+    pub fn stopped_roles(&self) -> Vec<(&'static str, String)> {
+        self.role_states.all_stopped()
     }
 
     /// Adds the latencies of a batch: records by bucket, and the seconds of all of them together.

@@ -42,7 +42,10 @@ impl Journal {
             return self.clear();
         }
         let new = self.path.with_extension("new");
-        let mut file = std::fs::File::create(&new)?;
+        let mut file = adpipe_sql::private::open(
+            &new,
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true),
+        )?;
         serde_json::to_writer(&mut file, alerts)?;
         file.flush()?;
         std::fs::rename(&new, &self.path)?;

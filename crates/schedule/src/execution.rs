@@ -150,9 +150,9 @@ impl TaskPrograms {
 /// The log, locked by whoever has it as output, with the command as its first line.
 fn make_log(path: &Path, command: &[String]) -> std::io::Result<File> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        adpipe_sql::private::own_folder(folder)?;
     }
-    let mut log = OpenOptions::new().create(true).append(true).open(path)?;
+    let mut log = adpipe_sql::private::open(path, OpenOptions::new().create(true).append(true))?;
     log.lock()?;
     writeln!(log, "[{} UTC] {}", Millis::now(), shown(command))?;
     Ok(log)

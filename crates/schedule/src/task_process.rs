@@ -45,7 +45,7 @@ pub fn run(command: &[OsString], grace: Duration, process_file: &Path) -> u8 {
     };
     if let Some(identity) = process::identity(child.id()) {
         // Without it only the rarest of accidents cannot be cleaned up after.
-        let _ = std::fs::write(process_file, identity);
+        let _ = adpipe_sql::private::write(process_file, identity.as_bytes());
     }
     let ended = Arc::new(Ended::default());
     if let Some(group) = group_of(&child) {

@@ -23,6 +23,7 @@ pub enum Durability {
 /// # Errors
 /// Whatever SQLite says; [`crate::trouble::Trouble`] sorts it.
 pub fn open(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
+    make_private(path);
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -36,6 +37,12 @@ pub fn open(path: &Path, durability: Durability) -> rusqlite::Result<Connection>
     set_durability(&connection, "main", durability)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Has a file be its user's alone before SQLite makes it or those beside it. What goes wrong here goes
+/// wrong again when SQLite opens it, which says so better.
+pub fn make_private(path: &Path) {
+    let _ = crate::private::database(path);
 }
 
 /// SQLite's own choice.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_log::{EventLog, Offset, Topic};
 use adpipe_metrics::Metrics;
-use adpipe_warehouse::{Warehouse, errors, invalid, report};
+use adpipe_warehouse::{Schema, Warehouse, errors, invalid, report};
 
 use crate::StreamError;
 use crate::backlog;
@@ -65,6 +65,9 @@ pub fn retire(
     log: &dyn EventLog,
     warehouse: &dyn Warehouse,
 ) -> Result<(), StreamError> {
+    if warehouse.is_stopped(Schema::Realtime) {
+        return Ok(());
+    }
     // Only what is committed may go, and it must be safe from a power failure before the records
     // that vouch for it do. A server that crashed before the sync has lost some of the offsets:
     // those that are still there are.
@@ -97,6 +100,10 @@ fn offsets(warehouse: &dyn Warehouse) -> Result<Vec<(Topic, u32, Offset)>, Strea
     for topic in crate::TOPICS {
         let of_topic = warehouse.offsets(topic.name())?;
         all.extend(of_topic.iter().map(|offset| (topic, offset.partition, Offset(offset.next_offset))));
+    }
+    // A queue that does not fit says nothing about what was read of its topic.
+    if warehouse.is_stopped(Schema::Errors) {
+        return Ok(all);
     }
     for offset in errors::offsets(warehouse)? {
         all.push((Topic::Error, offset.partition, Offset(offset.next_offset)));

@@ -13,6 +13,7 @@ use adpipe_warehouse::Warehouse;
 use crate::breaker::Breaker;
 use crate::micro_batch::{MicroBatch, Parsing};
 use crate::shutdown::Shutdown;
+use crate::stores::crossing::{Crossing, cross};
 use crate::{StreamConfig, StreamError};
 
 /// Bytes asked of the log at once.
@@ -61,6 +62,7 @@ impl Intake<'_> {
         while !self.shutdown.is_triggered() {
             match self.read_on(&mut breaker) {
                 Ok(()) => return Ok(()),
+                Err(StreamError::Log(error @ LogError::OutOfRange { .. })) => self.cross(error)?,
                 Err(StreamError::Log(error)) if error.is_transient() => breaker.failed(&error, self.shutdown),
                 Err(StreamError::Warehouse(error)) if error.is_transient() => {
                     breaker.failed(&error, self.shutdown);
@@ -69,6 +71,23 @@ impl Intake<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Goes on after records that are gone, when it is on record that they are.
+    fn cross(&self, error: LogError) -> Result<(), StreamError> {
+        match cross(self.warehouse, &error) {
+            Ok(Crossing::Crossed) => Ok(()),
+            Ok(Crossing::NotThere) => {
+                self.shutdown.sleep(IDLE);
+                Ok(())
+            }
+            Ok(Crossing::Refused) => Err(error.into()),
+            Err(error) if error.is_transient() => {
+                self.shutdown.sleep(IDLE);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// One consumer's life. It starts from the offsets in the warehouse, so it may end anywhere.
@@ -106,7 +125,13 @@ impl Intake<'_> {
             // The wait is for raw events; retries are looked for each time round.
             let mut waits = timeout;
             for index in 0..sources.len() {
-                match sources[index].consumer.poll(READ_BYTES, std::mem::take(&mut waits))? {
+                let polled = sources[index].consumer.poll(READ_BYTES, std::mem::take(&mut waits));
+                // What came before the gap is written before anybody crosses it.
+                if matches!(polled, Err(LogError::OutOfRange { .. })) && !batch.is_empty() {
+                    let rest = std::mem::take(&mut batch);
+                    let _ = self.batches.send(rest);
+                }
+                match polled? {
                     Polled::Assigned(partitions) => {
                         // What was read of a partition that is no longer ours is its new reader's
                         // to write. What is on its way to the warehouse is fenced there: whoever

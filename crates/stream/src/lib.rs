@@ -21,6 +21,7 @@ pub mod processor;
 mod retries;
 pub mod role_lock;
 pub mod shutdown;
+pub mod stores;
 pub mod verify;
 pub mod windows;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use adpipe_log::{EventLog, Offset, Topic, header};
+use adpipe_log::{EventLog, LogError, Offset, Topic, header};
 use adpipe_warehouse::{Warehouse, errors};
 
 use crate::StreamError;
@@ -29,7 +29,14 @@ pub fn errors_on_the_way(
         let reached = stored.iter().find(|offset| offset.partition == range.partition);
         let mut next = range.first.max(Offset(reached.map_or(0, |offset| offset.next_offset)));
         while next < range.next {
-            let batches = log.read(Topic::Error, range.partition, next, READ_BYTES)?;
+            let batches = match log.read(Topic::Error, range.partition, next, READ_BYTES) {
+                // Errors that are gone with a log are nowhere on the way.
+                Err(LogError::OutOfRange { oldest, .. }) if oldest > next.0 => {
+                    next = Offset(oldest);
+                    continue;
+                }
+                read => read?,
+            };
             let Some(last) = batches.last() else { break };
             next = last.next_offset();
             for record in batches.iter().flat_map(|batch| batch.iter()) {

@@ -18,9 +18,10 @@ impl RoleLock {
     /// # Errors
     /// When the lock file cannot be made.
     pub fn take(folder: &Path, role: &str) -> std::io::Result<Option<RoleLock>> {
-        std::fs::create_dir_all(folder)?;
+        adpipe_sql::private::folder(folder)?;
         let path = folder.join(format!("{role}.lock"));
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let options = &mut OpenOptions::new();
+        let file = adpipe_sql::private::open(&path, options.create(true).truncate(false).write(true))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(RoleLock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -7,6 +7,7 @@ use adpipe_event::{EventBatch, Millis, Parser, Rules};
 use adpipe_log::{EventLog, LogError, Offset, PartitionRange, Topic};
 use adpipe_warehouse::audit::{self, CommitRow, Disagreement};
 use adpipe_warehouse::invalid::{Verdicts, verdicts};
+use adpipe_warehouse::lost::{self, LostRecords};
 use adpipe_warehouse::{ArchiveIds, Warehouse, archive, errors};
 
 use crate::StreamError;
@@ -79,7 +80,7 @@ pub fn verify_with_archive(
     let floor = archive::minutes_floor(warehouse)?.unwrap_or(Millis(i64::MIN));
     let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64).max(floor);
     let checks = vec![
-        account_is_whole(&places, &commits, log.is_dense()),
+        account_is_whole(&places, &commits, log.is_dense(), &lost::lost_records(warehouse)?),
         nothing_is_torn(log, warehouse, &places)?,
         nothing_is_missing(log, warehouse, archive, &places, &commits, &on_the_way)?,
         every_error_is_kept(warehouse, &places, &commits, &on_the_way)?,
@@ -122,6 +123,10 @@ struct Place {
 impl Place {
     fn holds(&self, commit: &CommitRow) -> bool {
         commit.partition == self.range.partition && commit.topic == self.topic.name()
+    }
+
+    fn names(&self, lost: &LostRecords) -> bool {
+        lost.partition == self.range.partition && lost.topic == self.topic.name()
     }
 
     fn key(&self) -> (String, u32) {
@@ -174,7 +179,7 @@ fn check(name: &'static str, gaps: Vec<String>, detail: String) -> Check {
 }
 
 /// Every offset up to the stored one is in exactly one commit.
-fn account_is_whole(places: &[Place], commits: &[CommitRow], is_dense: bool) -> Check {
+fn account_is_whole(places: &[Place], commits: &[CommitRow], is_dense: bool, lost: &[LostRecords]) -> Check {
     let mut gaps = Vec::new();
     let mut records = 0;
     for place in places.iter().filter(|place| place.is_begun) {
@@ -182,8 +187,16 @@ fn account_is_whole(places: &[Place], commits: &[CommitRow], is_dense: bool) -> 
         // A warehouse that was begun when the log had already retired records starts behind them;
         // one that has only been begun has no commit yet.
         let mut expected = of_partition().map(|commit| commit.first_offset).min().unwrap_or(place.committed);
+        // Records that are on record as lost were in no commit; they are a line of their own.
+        let is_lost = |from: u64, to: u64| {
+            lost.iter().any(|lost| {
+                place.names(lost)
+                    && (lost.first_offset..lost.next_offset).contains(&from)
+                    && lost.next_offset == to
+            })
+        };
         for commit in of_partition() {
-            if commit.first_offset != expected {
+            if commit.first_offset != expected && !is_lost(expected, commit.first_offset) {
                 gaps.push(format!("{place}: commits go from {expected} to {}", commit.first_offset));
             }
             if commit.records != commit.valid + commit.duplicates + commit.invalid {
@@ -199,7 +212,7 @@ fn account_is_whole(places: &[Place], commits: &[CommitRow], is_dense: bool) -> 
             expected = commit.next_offset;
             records += commit.records;
         }
-        if expected != place.committed {
+        if expected != place.committed && !is_lost(expected, place.committed) {
             gaps.push(format!("{place}: commits end at {expected}, the offset is {}", place.committed));
         }
     }

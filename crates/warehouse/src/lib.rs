@@ -15,9 +15,12 @@ pub mod audit;
 mod commit;
 mod error;
 pub mod errors;
+pub mod guarded;
 mod id_set;
+pub mod identity;
 pub mod invalid;
 mod limits;
+pub mod lost;
 mod order;
 pub mod postgres;
 mod replay;
@@ -143,6 +146,11 @@ pub trait Warehouse: Send + Sync {
 
     /// Removes what the policy no longer keeps.
     fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError>;
+
+    /// Whether a schema must not be written to now: see [`guarded`].
+    fn is_stopped(&self, _schema: Schema) -> bool {
+        false
+    }
 
     /// Which SQL it understands.
     fn dialect(&self) -> Dialect;

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use adpipe_event::{Millis, record_id};
 use adpipe_generate::{Config as GeneratorConfig, Generator};
 use adpipe_log::{Headers, LogError, Records, SourcePosition, Topic};
+use adpipe_metrics::Role;
 use adpipe_stream::shutdown::Shutdown;
 
-use super::up::{Roles, Up};
+use super::up::Up;
 use crate::cli::DemoArgs;
 use crate::config::Config;
 use crate::output;
@@ -24,7 +25,7 @@ const LIVE_STEP: Duration = Duration::from_millis(100);
 
 /// Makes history at the first start, then live traffic until Ctrl-C.
 pub fn run(config: Config, args: &DemoArgs) -> anyhow::Result<()> {
-    let up = Up::start(config, Roles::ALL)?;
+    let up = Up::start(config, &Role::ALL)?;
     output::line(&format!("console: {}", up.url()))?;
     output::line(&format!(
         "data:    {}   Ctrl-C ends the demo, nothing is lost",

@@ -2,6 +2,7 @@
 
 mod errors;
 mod log;
+mod stores;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ fn check_parts(config: &Config, fix: bool, findings: &mut Vec<Finding>) {
     };
     check_archive(config, findings);
     if let (Some(log), Some(warehouse)) = (&log, &warehouse) {
+        stores::check(config, findings);
         check_lag(log.as_ref(), warehouse.as_ref(), findings);
         errors::check(config, findings);
     }
@@ -88,7 +90,8 @@ fn check_parts(config: &Config, fix: bool, findings: &mut Vec<Finding>) {
 }
 
 fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<Box<dyn Warehouse>> {
-    if !folder.join("realtime.db").exists() {
+    // Where one of them is gone the others know it.
+    if !["realtime.db", "errors.db", "ops.db"].iter().any(|name| folder.join(name).exists()) {
         let text = format!("{} has none yet; it is made at the first start", folder.display());
         add(findings, "warehouse", State::Notice, text);
         return None;
@@ -163,7 +166,10 @@ fn check_processor(folder: &Path, findings: &mut Vec<Finding>) {
         Ok(Some(_)) => {
             (State::Notice, "is not running; start it with `adpipe up` or `adpipe run stream`".to_owned())
         }
-        Ok(None) => (State::Good, "is running".to_owned()),
+        Ok(None) => {
+            stores::check_roles(folder, findings);
+            (State::Good, "is running".to_owned())
+        }
         Err(error) => (State::Bad, format!("{error:#}")),
     };
     add(findings, "processor", state, text);

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use adpipe_batch::{EtlConfig, Place, Progress};
 use adpipe_event::Millis;
 use adpipe_stream::shutdown::Shutdown;
+use adpipe_stream::stores::Store;
 
 use crate::cli::EtlArgs;
 use crate::config::{Config, ConfigError};
@@ -21,6 +22,7 @@ pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
     signals::watch(&shutdown)?;
     let services = Services::open(config)?;
+    services.require(&[Store::Realtime])?;
     let progress = Progress::new();
     let place = Place {
         warehouse: services.warehouse.as_ref(),
@@ -29,7 +31,9 @@ pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
         metrics: &services.metrics,
     };
     let work = || adpipe_batch::run(&etl, place, &progress, &shutdown);
-    let mut report = progress::shown(&progress, work)??;
+    let worked = progress::shown(&progress, work);
+    services.remember();
+    let mut report = worked??;
     if !args.dry_run && !report.stopped {
         // What the archive has now may leave the hot window.
         report.left_hot = services.warehouse.retire(services.retention().warehouse)?.events;

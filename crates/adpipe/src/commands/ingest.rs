@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::{Format, ReadError, RecordReader, record_id};
 use adpipe_log::{AppendTicket, HeaderSet, Headers, LogError, Records, SourcePosition, Topic, header};
+use adpipe_metrics::Role;
 use adpipe_stream::backlog::Backlog;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::Context;
@@ -52,28 +53,42 @@ pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let open = |path: &PathBuf| Source::open(path, &shutdown);
     let sources = args.files.iter().map(open).collect::<anyhow::Result<Vec<Source>>>()?;
     let services = Services::open(config)?;
+    if args.wait {
+        // Whoever counts them needs these.
+        services.require_for(Role::Stream)?;
+    }
+    let ended = ingest_all(&services, sources, args, &shutdown);
+    services.remember();
+    ended
+}
 
-    let mut before = wait::ends(&services)?;
+fn ingest_all(
+    services: &Services,
+    sources: Vec<Source>,
+    args: &IngestArgs,
+    shutdown: &Shutdown,
+) -> anyhow::Result<ExitCode> {
+    let mut before = wait::ends(services)?;
     if args.wait {
         // What waited already is counted first, so that the account below is of these files alone.
-        wait::until_counted(&services, &before, &before, &shutdown)?;
-        before = wait::ends(&services)?;
+        wait::until_counted(services, &before, &before, shutdown)?;
+        before = wait::ends(services)?;
     }
     let mut ingested = Ingested::default();
     for source in sources {
         let name = source.name.clone();
-        ingest(&services, source, args.format, &shutdown, &mut ingested).with_context(|| name)?;
+        ingest(services, source, args.format, shutdown, &mut ingested).with_context(|| name)?;
         if ingested.interrupted {
             eprintln!("stopped; start the same command again to go on");
             return Ok(signals::exit_code());
         }
     }
-    let after = wait::ends(&services)?;
+    let after = wait::ends(services)?;
     if !args.wait {
-        report_appended(&ingested, &services, args.json)?;
+        report_appended(&ingested, services, args.json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    match wait::until_counted(&services, &before, &after, &shutdown)? {
+    match wait::until_counted(services, &before, &after, shutdown)? {
         Some(counted) => wait::report(&counted, &ingested, args.json).map(|()| ExitCode::SUCCESS),
         None => {
             eprintln!("stopped waiting; the events are in the log and will be counted");

@@ -12,6 +12,7 @@ mod generate;
 mod ingest;
 mod run;
 mod sql;
+mod stores;
 pub mod transform;
 mod up;
 mod verify;
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(configuration(&cli, None)?, args.role).map(done),
         Command::Ingest(args) => ingest::run(configuration(&cli, None)?, args),
         Command::Etl(args) => etl::run(configuration(&cli, None)?, args),
+        Command::Stores(args) => stores::run(configuration(&cli, None)?, args),
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args),
         Command::Dlq(args) => dlq::run(configuration(&cli, None)?, &args.action),
         Command::Alerts(args) => alerts::run(configuration(&cli, None)?, &args.action),

@@ -1,21 +1,21 @@
 //! `adpipe run`: one role in this process.
 
 use crate::cli::Role;
-use crate::commands::up::{Roles, Up};
+use crate::commands::up::Up;
 use crate::config::Config;
 use crate::output;
 use crate::services::VERSION;
 
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(config: Config, role: Role) -> anyhow::Result<()> {
-    let roles = match role {
-        Role::Stream => Roles { stream: true, ..Roles::NONE },
-        Role::Dlq => Roles { dlq: true, ..Roles::NONE },
-        Role::Scheduler => Roles { scheduler: true, ..Roles::NONE },
-        Role::Monitor => Roles { monitor: true, ..Roles::NONE },
-        Role::Console => Roles { console: true, ..Roles::NONE },
+    let played = match role {
+        Role::Stream => adpipe_metrics::Role::Stream,
+        Role::Dlq => adpipe_metrics::Role::Dlq,
+        Role::Scheduler => adpipe_metrics::Role::Scheduler,
+        Role::Monitor => adpipe_metrics::Role::Monitor,
+        Role::Console => adpipe_metrics::Role::Console,
     };
-    let up = Up::start(config, roles)?;
+    let up = Up::start(config, &[played])?;
     match role {
         Role::Stream => output::line(&format!(
             "adpipe {VERSION} processes {} into {}   Ctrl-C ends it",

@@ -33,7 +33,7 @@ pub fn run(config: Config, args: &SqlArgs) -> anyhow::Result<ExitCode> {
         "-" => std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?,
         statement => statement.to_owned(),
     };
-    let services = Services::open_existing(config)?;
+    let services = Services::open_to_look(config)?;
     signals::watch(&shutdown)?;
     let _guard = limits.memory.map(Guard::start);
     let query = Query { services: &services, statement: &statement, limits };

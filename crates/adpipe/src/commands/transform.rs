@@ -19,7 +19,7 @@ use anyhow::Context;
 use crate::cli::{TransformAction, TransformDocsArgs, TransformRunArgs};
 use crate::config::{Config, Engine};
 use crate::output;
-use crate::services::take_role;
+use crate::services::{Services, take_role};
 use crate::signals;
 use crate::warehouse_place::WarehousePlace;
 
@@ -56,7 +56,7 @@ impl Place {
     fn open(config: Config, full_refresh: bool) -> anyhow::Result<Place> {
         let warehouse_place = WarehousePlace::of(&config)?;
         warehouse_place.must_have_data()?;
-        let warehouse = warehouse_place.open()?;
+        let warehouse = Services::open_warehouse(&config)?;
         let folder = project_folder(&config);
         let target = Target { full_refresh, ..target(&config, warehouse.as_ref()) };
         Ok(Place { config, warehouse, warehouse_place, folder, target })

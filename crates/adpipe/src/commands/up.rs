@@ -1,68 +1,36 @@
 //! `adpipe up`: all roles in one process; `adpipe run`: one of them.
+//!
+//! Each role is a piece of work that the supervisor starts, keeps apart from the others, and tries
+//! again. Only the console is different: it is what people look at, and the process ends with it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use adpipe_console::{Console, ConsoleConfig, MetricsServer};
-use adpipe_dlq::DlqError;
 use adpipe_metrics::Role;
 use adpipe_monitor::processes::{Introduction, Presence};
 use adpipe_monitor::rules::Rules;
 use adpipe_notify::Notifier;
-use adpipe_stream::StreamError;
+use adpipe_schedule::dag::Dags;
 use adpipe_stream::shutdown::Shutdown;
-use anyhow::{Context, bail};
+use adpipe_stream::stores::Keeper;
+use anyhow::{Context, anyhow, bail};
 
 use crate::commands::transform;
 use crate::config::{Config, ConfigError};
 use crate::output;
-use crate::services::{HeldRole, Services, VERSION};
+use crate::services::{HeldRole, Services, VERSION, role_folder};
 use crate::signals;
+use crate::supervisor::{Supervisor, Work};
 
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let up = Up::start(config, Roles::ALL)?;
+    let up = Up::start(config, &Role::ALL)?;
     output::line(&format!("adpipe {VERSION} is up: {}", up.url()))?;
     output::line(&crate::notify::described(&up.services().config)?)?;
     output::line(&format!("events: {}   Ctrl-C ends it", up.services().warehouse.location()))?;
     up.wait()
-}
-
-/// Which roles a process plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Roles {
-    /// Counts the events, and keeps house beside it.
-    pub stream: bool,
-    /// Stores, retries and repairs errors.
-    pub dlq: bool,
-    /// Runs the DAGs at their time.
-    pub scheduler: bool,
-    /// Serves the console and takes events over HTTP.
-    pub console: bool,
-    /// Measures, watches the alerts, tells people.
-    pub monitor: bool,
-}
-
-impl Roles {
-    /// Everything in one process.
-    pub const ALL: Roles = Roles { stream: true, dlq: true, scheduler: true, console: true, monitor: true };
-    /// Nothing yet.
-    pub const NONE: Roles =
-        Roles { stream: false, dlq: false, scheduler: false, console: false, monitor: false };
-
-    /// Their names, separated by spaces.
-    fn names(self) -> String {
-        let roles = [
-            (self.stream, Role::Stream),
-            (self.dlq, Role::Dlq),
-            (self.scheduler, Role::Scheduler),
-            (self.console, Role::Console),
-            (self.monitor, Role::Monitor),
-        ];
-        let played = roles.into_iter().filter(|(plays, _)| *plays);
-        played.map(|(_, role)| role.name()).collect::<Vec<_>>().join(" ")
-    }
 }
 
 /// The roles of this process, running.
@@ -72,10 +40,9 @@ pub struct Up {
     shutdown: Shutdown,
     url: String,
     console: Option<tokio::task::JoinHandle<Result<(), adpipe_console::ConsoleError>>>,
-    stream: Option<Stream>,
-    dlq: Option<JoinHandle<Result<(), DlqError>>>,
-    scheduler: Option<SchedulerThread>,
-    monitor: Option<JoinHandle<()>>,
+    roles: Supervisor,
+    /// Threads that belong to no role, and end with the switch.
+    helpers: Vec<JoinHandle<()>>,
     notifier: Option<Notifier>,
     metrics: Option<Listening>,
     presence: Presence,
@@ -84,61 +51,23 @@ pub struct Up {
 /// A listener at work, and its address.
 type Listening = (SocketAddr, tokio::task::JoinHandle<()>);
 
-/// The thread of the scheduler's role.
-type SchedulerThread = JoinHandle<Result<(), adpipe_schedule::ScheduleError>>;
-
-/// The threads of the stream role.
-struct Stream {
-    processor: JoinHandle<Result<(), StreamError>>,
-    housekeeping: JoinHandle<()>,
-    _role: HeldRole,
-}
-
-impl Stream {
-    fn start(services: &Arc<Services>, role: HeldRole, shutdown: &Shutdown) -> anyhow::Result<Stream> {
-        let processor = {
-            let (services, shutdown) = (Arc::clone(services), shutdown.clone());
-            std::thread::Builder::new().name("stream".to_owned()).spawn(move || {
-                let outcome = services.run_stream(&shutdown);
-                if outcome.is_err() {
-                    shutdown.trigger();
-                }
-                outcome
-            })?
-        };
-        let housekeeping = {
-            let (services, shutdown) = (Arc::clone(services), shutdown.clone());
-            std::thread::Builder::new()
-                .name("housekeeping".to_owned())
-                .spawn(move || services.run_housekeeping(&shutdown))?
-        };
-        Ok(Stream { processor, housekeeping, _role: role })
-    }
-
-    fn wait(self) -> anyhow::Result<()> {
-        let streamed = self.processor.join();
-        let kept_house = self.housekeeping.join();
-        streamed.map_err(|_| anyhow::anyhow!("the stream processor panicked; please report this"))??;
-        kept_house.map_err(|_| anyhow::anyhow!("housekeeping panicked; please report this"))
-    }
-}
-
 impl Up {
     /// Opens the back ends and starts the roles; nothing is left running when one cannot start.
-    pub fn start(config: Config, roles: Roles) -> anyhow::Result<Up> {
+    pub fn start(config: Config, roles: &[Role]) -> anyhow::Result<Up> {
+        let plays = |role| roles.contains(&role);
         // Looked at first: a wrong file of DAGs, or of alerts, leaves nothing behind.
         let dags = crate::dags::load(&config)?;
         let rules = crate::alerts::rules(&config)?;
-        if roles.monitor {
+        if plays(Role::Monitor) {
             crate::notify::check(&config)?;
         }
         let services = Arc::new(Services::open(config)?);
-        let role = match roles.stream {
+        let stream_lock = match plays(Role::Stream) {
             true => Some(take_stream_role(&services)?),
             false => None,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(if roles.console { 2 } else { 1 })
+            .worker_threads(if plays(Role::Console) { 2 } else { 1 })
             .enable_all()
             .build()
             .context("cannot start the server threads")?;
@@ -146,7 +75,7 @@ impl Up {
         signals::watch(&shutdown)?;
 
         let (mut url, mut console) = (String::new(), None);
-        if roles.console {
+        if plays(Role::Console) {
             let bound = runtime.block_on(Console::bind(
                 console_config(&services.config, dags.clone())?,
                 console_services(&services, rules.clone())?,
@@ -154,41 +83,40 @@ impl Up {
             url = bound.url();
             console = Some(runtime.spawn(bound.serve(shutdown.clone())));
         }
-        let metrics = match (roles.console, services.config.metrics.port) {
+        let metrics = match (plays(Role::Console), services.config.metrics.port) {
             (false, 1..) => Some(serve_metrics(&services, &runtime, &shutdown)?),
             _ => None,
         };
         let presence = start_presence(&services, roles, &shutdown)?;
-        let stream = role.map(|role| Stream::start(&services, role, &shutdown)).transpose()?;
-        let dlq = match roles.dlq {
-            true => Some(start_dlq(&services, &shutdown)?),
-            false => None,
-        };
-        let (monitor, notifier) = match roles.monitor {
-            true => {
-                let notifier = crate::notify::start(&services, &shutdown)?;
-                let mut sources = crate::alerts::sources(&services, dags.clone(), presence.pulse())?;
-                sources.spool_age = Some(notifier.spool_age());
-                let announcer = Box::new(notifier.announcer());
-                let monitor = crate::alerts::monitor(&services, rules, sources, announcer)?;
-                (Some(start_monitor(monitor, &shutdown)?), Some(notifier))
-            }
-            false => (None, None),
-        };
-        let scheduler = match roles.scheduler {
-            true => Some(start_scheduler(&services, dags, &shutdown)?),
-            false => None,
-        };
+        // Of one role the exit code says enough.
+        let folder = role_folder(&services.config)?.filter(|_| roles.len() > 1);
+        let mut supervisor =
+            Supervisor::new(services.metrics.clone(), shutdown.clone(), roles.len() == 1, folder);
+        let mut helpers = vec![start_keeper(&services, &shutdown)?];
+        let mut notifier = None;
+        if let Some(lock) = stream_lock {
+            helpers.push(start_housekeeping(&services, &shutdown)?);
+            supervisor.start(Role::Stream, stream_work(&services, lock))?;
+        }
+        if plays(Role::Dlq) {
+            supervisor.start(Role::Dlq, dlq_work(&services)?)?;
+        }
+        if plays(Role::Monitor) {
+            let notifies = crate::notify::start(&services, &shutdown)?;
+            supervisor.start(Role::Monitor, monitor_work(&services, &dags, rules, &presence, &notifies)?)?;
+            notifier = Some(notifies);
+        }
+        if plays(Role::Scheduler) {
+            supervisor.start(Role::Scheduler, scheduler_work(&services, dags)?)?;
+        }
         Ok(Up {
             services,
             runtime,
             shutdown,
             url,
             console,
-            stream,
-            dlq,
-            scheduler,
-            monitor,
+            roles: supervisor,
+            helpers,
             notifier,
             metrics,
             presence,
@@ -222,12 +150,11 @@ impl Up {
             // The console also ends by a failure of its own: then the others have to end, too.
             self.shutdown.trigger();
         }
-        let worked = self.dlq.map_or(Ok(Ok(())), JoinHandle::join);
-        let streamed = self.stream.map_or(Ok(()), Stream::wait);
-        let scheduled = self.scheduler.map(JoinHandle::join);
-        let watched = self.monitor.map_or(Ok(()), JoinHandle::join);
-        // A role that ended by itself ends the process.
+        let worked = self.roles.wait();
+        // A role that was alone and ended by itself ends the process.
         self.shutdown.trigger();
+        let helped: Vec<_> = self.helpers.into_iter().map(JoinHandle::join).collect();
+        self.services.remember();
         if let Some((_, serving)) = self.metrics {
             let _ = self.runtime.block_on(serving);
         }
@@ -235,19 +162,95 @@ impl Up {
         if let Some(notifier) = self.notifier {
             notifier.end();
         }
-        worked.map_err(|_| anyhow::anyhow!("the dead-letter queue panicked; please report this"))??;
         if let Some(served) = served {
             served.context("the console panicked; please report this")??;
         }
-        streamed?;
-        watched.map_err(|_| anyhow::anyhow!("the monitor panicked; please report this"))?;
-        match scheduled {
-            Some(ended) => {
-                Ok(ended.map_err(|_| anyhow::anyhow!("the scheduler panicked; please report this"))??)
-            }
+        worked?;
+        match helped.into_iter().find(Result::is_err) {
+            Some(_) => Err(anyhow!("housekeeping panicked; please report this")),
             None => Ok(()),
         }
     }
+}
+
+/// A role that writes to these stores: not before they fit the others.
+fn when_they_fit(
+    services: &Arc<Services>,
+    role: Role,
+    mut work: impl FnMut(&Services, &Shutdown) -> anyhow::Result<()> + Send + 'static,
+) -> Work {
+    let services = Arc::clone(services);
+    let mut is_first = true;
+    Box::new(move |shutdown| {
+        if !std::mem::take(&mut is_first) {
+            services.look_again()?;
+        }
+        services.require_for(role)?;
+        work(&services, shutdown)
+    })
+}
+
+/// Counts events. The lock is held for as long as the process lives, whatever the processor does.
+fn stream_work(services: &Arc<Services>, lock: HeldRole) -> Work {
+    when_they_fit(services, Role::Stream, move |services, shutdown| {
+        let _held = &lock;
+        Ok(services.run_stream(shutdown)?)
+    })
+}
+
+fn dlq_work(services: &Arc<Services>) -> anyhow::Result<Work> {
+    // A setting that is wrong ends the start.
+    services.dlq()?;
+    Ok(when_they_fit(services, Role::Dlq, |services, shutdown| {
+        let dlq = services.dlq()?;
+        // Held so that others see that somebody keeps the queue; they may keep it, too.
+        let _role = services.take_vacant_dlq_role()?;
+        Ok(adpipe_dlq::role::run(&dlq, shutdown)?)
+    }))
+}
+
+fn monitor_work(
+    services: &Arc<Services>,
+    dags: &Dags,
+    rules: Rules,
+    presence: &Presence,
+    notifier: &Notifier,
+) -> anyhow::Result<Work> {
+    let mut sources = crate::alerts::sources(services, dags.clone(), presence.pulse())?;
+    sources.spool_age = Some(notifier.spool_age());
+    let announcer = Box::new(notifier.announcer());
+    let mut monitor = Some(crate::alerts::monitor(services, rules, sources, announcer)?);
+    Ok(when_they_fit(services, Role::Monitor, move |_, shutdown| {
+        // It ends only with the switch, or by a panic, which is a fault of ours.
+        let mut monitor =
+            monitor.take().ok_or_else(|| anyhow!("the monitor panicked; please report this"))?;
+        monitor.run(shutdown);
+        Ok(())
+    }))
+}
+
+fn scheduler_work(services: &Arc<Services>, dags: Dags) -> anyhow::Result<Work> {
+    crate::dags::scheduler_config(&services.config, dags.clone(), true)?;
+    Ok(when_they_fit(services, Role::Scheduler, move |services, shutdown| {
+        let config = crate::dags::scheduler_config(&services.config, dags.clone(), true)?;
+        let (warehouse, metrics) = (Arc::clone(&services.warehouse), services.metrics.clone());
+        let mut scheduler = adpipe_schedule::scheduler::Scheduler::new(config, warehouse, metrics);
+        Ok(scheduler.run(shutdown)?)
+    }))
+}
+
+/// Keeps house beside the processor; retention spares what does not fit.
+fn start_housekeeping(services: &Arc<Services>, shutdown: &Shutdown) -> std::io::Result<JoinHandle<()>> {
+    let (services, shutdown) = (Arc::clone(services), shutdown.clone());
+    std::thread::Builder::new()
+        .name("housekeeping".to_owned())
+        .spawn(move || services.run_housekeeping(&shutdown))
+}
+
+/// Has the stores remember each other.
+fn start_keeper(services: &Services, shutdown: &Shutdown) -> std::io::Result<JoinHandle<()>> {
+    let (mut keeper, shutdown): (Keeper, Shutdown) = (services.keeper(), shutdown.clone());
+    std::thread::Builder::new().name("stores".to_owned()).spawn(move || keeper.run(&shutdown))
 }
 
 fn serve_metrics(
@@ -262,57 +265,14 @@ fn serve_metrics(
 }
 
 /// Has this process say that it lives and what it uses.
-fn start_presence(services: &Services, roles: Roles, shutdown: &Shutdown) -> anyhow::Result<Presence> {
+fn start_presence(services: &Services, roles: &[Role], shutdown: &Shutdown) -> anyhow::Result<Presence> {
     let introduction = Introduction {
-        roles: roles.names(),
+        roles: roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(" "),
         version: VERSION.to_owned(),
         data_folder: services.data_folder()?,
     };
     let (warehouse, metrics) = (Arc::clone(&services.warehouse), services.metrics.clone());
     Presence::start(introduction, warehouse, metrics, shutdown.clone()).context("cannot start a thread")
-}
-
-fn start_dlq(services: &Services, shutdown: &Shutdown) -> anyhow::Result<JoinHandle<Result<(), DlqError>>> {
-    let (dlq, shutdown) = (services.dlq()?, shutdown.clone());
-    // Held so that others see that somebody keeps the queue; they may keep it, too.
-    let role = services.take_vacant_dlq_role()?;
-    let work = move || {
-        let _role = role;
-        let outcome = adpipe_dlq::role::run(&dlq, &shutdown);
-        if outcome.is_err() {
-            shutdown.trigger();
-        }
-        outcome
-    };
-    Ok(std::thread::Builder::new().name("dlq".to_owned()).spawn(work)?)
-}
-
-fn start_monitor(
-    mut monitor: adpipe_monitor::role::Monitor,
-    shutdown: &Shutdown,
-) -> anyhow::Result<JoinHandle<()>> {
-    let shutdown = shutdown.clone();
-    let work = move || monitor.run(&shutdown);
-    Ok(std::thread::Builder::new().name("monitor".to_owned()).spawn(work)?)
-}
-
-fn start_scheduler(
-    services: &Services,
-    dags: adpipe_schedule::dag::Dags,
-    shutdown: &Shutdown,
-) -> anyhow::Result<SchedulerThread> {
-    let config = crate::dags::scheduler_config(&services.config, dags, true)?;
-    let warehouse = Arc::clone(&services.warehouse);
-    let mut scheduler =
-        adpipe_schedule::scheduler::Scheduler::new(config, warehouse, services.metrics.clone());
-    let shutdown = shutdown.clone();
-    Ok(std::thread::Builder::new().name("scheduler".to_owned()).spawn(move || {
-        let outcome = scheduler.run(&shutdown);
-        if outcome.is_err() {
-            shutdown.trigger();
-        }
-        outcome
-    })?)
 }
 
 fn take_stream_role(services: &Services) -> anyhow::Result<HeldRole> {
@@ -342,7 +302,7 @@ fn console_services(services: &Services, rules: Rules) -> Result<adpipe_console:
     })
 }
 
-fn console_config(config: &Config, dags: adpipe_schedule::dag::Dags) -> anyhow::Result<ConsoleConfig> {
+fn console_config(config: &Config, dags: Dags) -> anyhow::Result<ConsoleConfig> {
     Ok(ConsoleConfig {
         host: config.console.host.clone(),
         port: config.console.port,

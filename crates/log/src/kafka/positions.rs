@@ -30,8 +30,8 @@ impl Positions {
     pub fn save(&self, position: &SourcePosition) -> Result<(), LogError> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(|error| self.failure(&error))?;
-        let lock = File::create(self.path.with_extension("lock")).map_err(|error| self.failure(&error))?;
+        adpipe_sql::private::folder(folder).map_err(|error| self.failure(&error))?;
+        let lock = make(&self.path.with_extension("lock")).map_err(|error| self.failure(&error))?;
         lock.lock().map_err(|error| self.failure(&error))?;
         let mut positions = self.read()?;
         let key = escaped(&position.source);
@@ -60,7 +60,7 @@ impl Positions {
     /// Never a half file: written beside, then renamed.
     fn write(&self, positions: &BTreeMap<String, u64>) -> std::io::Result<()> {
         let beside = self.path.with_extension("new");
-        let mut file = File::create(&beside)?;
+        let mut file = make(&beside)?;
         for (source, records) in positions {
             writeln!(file, "{records}\t{source}")?;
         }
@@ -75,6 +75,10 @@ impl Positions {
             "make the folder writable, or set ingest.positions_file",
         )
     }
+}
+
+fn make(path: &Path) -> std::io::Result<File> {
+    adpipe_sql::private::open(path, std::fs::OpenOptions::new().write(true).create(true).truncate(true))
 }
 
 /// A source is one line.

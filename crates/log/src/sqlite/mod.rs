@@ -87,7 +87,7 @@ impl SqliteLog {
     /// [`LogError::Unavailable`] or [`LogError::Corrupt`], with what to do.
     pub fn open(folder: &Path) -> Result<SqliteLog, LogError> {
         let path = folder.join("log.db");
-        std::fs::create_dir_all(folder).map_err(|error| {
+        adpipe_sql::private::folder(folder).map_err(|error| {
             let reason = format!("cannot make the folder: {error}");
             LogError::unavailable(folder, reason, "make it by hand, or name another folder")
         })?;

@@ -1,10 +1,12 @@
 //! Files that are there whole or not at all.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use adpipe_sql::private;
 
 use crate::error::NotifyError;
 
@@ -24,7 +26,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), NotifyError> {
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{}-{number}.tmp", std::process::id()));
     let written = (|| {
-        let mut file = File::create(&temporary)?;
+        let options = &mut OpenOptions::new();
+        let mut file = private::open(&temporary, options.write(true).create(true).truncate(true))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)

@@ -145,7 +145,10 @@ impl Journal {
     pub fn append(&mut self, line: Line) -> Result<(), NotifyError> {
         self.refresh()?;
         let written = (|| {
-            let mut file = OpenOptions::new().create(true).append(true).read(true).open(&self.path)?;
+            let mut file = adpipe_sql::private::open(
+                &self.path,
+                OpenOptions::new().create(true).append(true).read(true),
+            )?;
             let mut text = serde_json::to_vec(&line)?;
             text.push(b'\n');
             // Behind a line that a crash cut off.

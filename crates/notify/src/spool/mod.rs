@@ -65,7 +65,7 @@ impl Spool {
     pub fn open(folder: &Path) -> Result<Spool, NotifyError> {
         for name in ["waiting", "told", "refused"] {
             let path = folder.join(name);
-            std::fs::create_dir_all(&path).map_err(|source| NotifyError::Spool { path, source })?;
+            adpipe_sql::private::own_folder(&path).map_err(|source| NotifyError::Spool { path, source })?;
         }
         let journal = Journal::open(folder.join("journal.ndjson"))?;
         Ok(Spool { folder: folder.to_path_buf(), journal: Mutex::new(journal) })

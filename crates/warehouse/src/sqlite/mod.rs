@@ -15,7 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
 use adpipe_sql::sqlite::{
-    BUSY_TIMEOUT, Durability, MigrateError, Migration, migrate, set_durability, set_wal, shape_new_file,
+    BUSY_TIMEOUT, Durability, MigrateError, Migration, make_private, migrate, set_durability, set_wal,
+    shape_new_file,
 };
 use adpipe_sql::trouble::Trouble;
 use rusqlite::functions::FunctionFlags;
@@ -49,16 +50,28 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 sql: include_str!("../../sql/sqlite/realtime_0003.sql"),
             },
             Migration {
+                version: 5,
+                name: "identity of the store",
+                sql: include_str!("../../sql/sqlite/realtime_0005.sql"),
+            },
+            Migration {
                 version: 8,
                 name: "which records are in error",
                 sql: include_str!("../../sql/sqlite/realtime_0008.sql"),
             },
         ],
-        Schema::Errors => &[Migration {
-            version: 1,
-            name: "the dead-letter queue",
-            sql: include_str!("../../sql/sqlite/errors_0001.sql"),
-        }],
+        Schema::Errors => &[
+            Migration {
+                version: 1,
+                name: "the dead-letter queue",
+                sql: include_str!("../../sql/sqlite/errors_0001.sql"),
+            },
+            Migration {
+                version: 2,
+                name: "identity of the store",
+                sql: include_str!("../../sql/sqlite/errors_0002.sql"),
+            },
+        ],
         Schema::Ops => &[
             Migration {
                 version: 1,
@@ -68,6 +81,11 @@ fn migrations(schema: Schema) -> &'static [Migration] {
             Migration { version: 2, name: "data tests", sql: include_str!("../../sql/sqlite/ops_0002.sql") },
             Migration { version: 3, name: "raw files", sql: include_str!("../../sql/sqlite/ops_0003.sql") },
             Migration { version: 4, name: "monitoring", sql: include_str!("../../sql/sqlite/ops_0004.sql") },
+            Migration {
+                version: 5,
+                name: "identity of the store",
+                sql: include_str!("../../sql/sqlite/ops_0005.sql"),
+            },
         ],
         Schema::Analytics => &[],
     }
@@ -98,7 +116,7 @@ impl SqliteWarehouse {
     /// # Errors
     /// [`WarehouseError::Unavailable`] or [`WarehouseError::Unusable`], with what to do.
     pub fn open(folder: &Path) -> Result<SqliteWarehouse, WarehouseError> {
-        std::fs::create_dir_all(folder).map_err(|error| WarehouseError::Unavailable {
+        adpipe_sql::private::folder(folder).map_err(|error| WarehouseError::Unavailable {
             location: folder.display().to_string(),
             reason: format!("cannot make the folder: {error}"),
             advice: "make it by hand, or name another folder",
@@ -112,6 +130,7 @@ impl SqliteWarehouse {
 
     fn bring_up_to_date(&self, schema: Schema) -> Result<(), WarehouseError> {
         let mut connection = self.checked(in_memory())?;
+        make_private(&self.path(schema));
         self.checked(self.attach_to_write(&connection, schema))?;
         migrate(&mut connection, schema.name(), migrations(schema)).map_err(|error| match error {
             MigrateError::Sqlite { source, .. } => self.failure(&source),

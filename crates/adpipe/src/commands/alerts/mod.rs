@@ -20,6 +20,7 @@ use adpipe_warehouse::Warehouse;
 use crate::cli::alerts::{AlertsAction, RulesArgs};
 use crate::config::Config;
 use crate::output;
+use crate::services::Services;
 use crate::warehouse_place::WarehousePlace;
 
 /// What most actions work with.
@@ -33,7 +34,7 @@ impl Desk {
         let rules = crate::alerts::rules(config)?;
         let place = WarehousePlace::of(config)?;
         place.must_have_data()?;
-        Ok(Desk { rules, warehouse: place.open()? })
+        Ok(Desk { rules, warehouse: Services::open_warehouse(config)? })
     }
 }
 

@@ -15,7 +15,7 @@ use anyhow::bail;
 
 use super::measure::{Figure, measure};
 use super::scratch::Scratch;
-use crate::commands::up::{Roles, Up};
+use crate::commands::up::Up;
 use crate::config::Config;
 use crate::services::Services;
 
@@ -187,7 +187,7 @@ pub(super) fn wait_until_committed(services: &Services, limit: Duration) -> anyh
 /// Bodies of NDJSON over loopback into a whole `adpipe up`, answered once durable.
 pub fn http(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("http", config)?;
-    let up = Up::start(scratch.config(), Roles::ALL)?;
+    let up = Up::start(scratch.config(), &adpipe_metrics::Role::ALL)?;
     let address = up.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
     let json = generated(rows, adpipe_generate::Format::Ndjson)?;
     let bodies = bodies_of(&json);

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::cli::{DagAction, DagBackfillArgs, DagRetryArgs, DagRunArgs, DagRunName, DagRunsArgs};
 use crate::config::Config;
 use crate::output;
-use crate::warehouse_place::WarehousePlace;
+use crate::services::Services;
 
 /// What every action works with.
 struct Desk {
@@ -32,7 +32,7 @@ struct Desk {
 /// Does one action.
 pub fn run(config: Config, action: &DagAction) -> anyhow::Result<ExitCode> {
     let dags = crate::dags::load(&config)?;
-    let warehouse = WarehousePlace::of(&config)?.open()?;
+    let warehouse = Services::open_warehouse(&config)?;
     let mut desk = Desk { config, dags, store: Store::new(Arc::clone(&warehouse)), warehouse };
     match action {
         DagAction::List(args) => list::run(&desk, args.json),

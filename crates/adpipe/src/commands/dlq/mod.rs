@@ -26,10 +26,16 @@ use crate::services::Services;
 /// Runs the command.
 pub fn run(config: Config, action: &DlqAction) -> anyhow::Result<ExitCode> {
     let services = Services::open_existing(config)?;
+    let done = act_on(&services, action);
+    services.remember();
+    done
+}
+
+fn act_on(services: &Services, action: &DlqAction) -> anyhow::Result<ExitCode> {
     let dlq = services.dlq()?;
     let done = |()| ExitCode::SUCCESS;
     let waiting = match looks_at_all(action) {
-        true => waiting::store(&services, &dlq)?,
+        true => waiting::store(services, &dlq)?,
         false => Waiting::default(),
     };
     match action {
@@ -37,14 +43,14 @@ pub fn run(config: Config, action: &DlqAction) -> anyhow::Result<ExitCode> {
         DlqAction::Show(args) => look::show(&dlq, args).map(done),
         DlqAction::Stats(args) => look::stats(&dlq, args.json, waiting).map(done),
         DlqAction::Jobs(args) => look::jobs(&dlq, args).map(done),
-        DlqAction::Check(args) => check::run(&services, args.json, waiting),
-        DlqAction::Retry(args) => act::retry(&services, &dlq, args),
-        DlqAction::Edit(args) => act::edit(&services, &dlq, args),
-        DlqAction::Discard(args) => act::discard(&services, &dlq, args),
-        DlqAction::Undo(args) => act::undo(&services, &dlq, args),
+        DlqAction::Check(args) => check::run(services, args.json, waiting),
+        DlqAction::Retry(args) => act::retry(services, &dlq, args),
+        DlqAction::Edit(args) => act::edit(services, &dlq, args),
+        DlqAction::Discard(args) => act::discard(services, &dlq, args),
+        DlqAction::Undo(args) => act::undo(services, &dlq, args),
         DlqAction::Cancel(args) => act::cancel(&dlq, &args.job),
         DlqAction::Export(args) => files::export(&dlq, args).map(done),
-        DlqAction::Import(args) => files::import(&services, &dlq, args),
+        DlqAction::Import(args) => files::import(services, &dlq, args),
     }
 }
 

@@ -1,0 +1,118 @@
+//! The stores in PostgreSQL: the database gone, older, newer or another's, and one schema of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
+
+mod common;
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use adpipe_testkit::postgres::Postgres;
+use common::{ADPIPE, Folder, Running, eventually, shown};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An embedded log, and a database whose name may change.
+struct Pipeline<'p> {
+    server: &'p Postgres,
+    folder: Folder,
+    database: String,
+}
+
+impl Pipeline<'_> {
+    fn adpipe(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(ADPIPE);
+        command.current_dir(self.folder.path()).env_remove("RUST_LOG").env_remove("PGPASSWORD");
+        command
+            .env("ADPIPE_CONSOLE__PORT", "0")
+            .env("ADPIPE_WAREHOUSE__URL", self.server.url(&self.database));
+        command.args(arguments);
+        command
+    }
+
+    fn output(&self, arguments: &[&str]) -> Output {
+        self.adpipe(arguments).output().unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = self.output(arguments);
+        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn number(&self, sql: &str) -> u64 {
+        let rows: serde_json::Value = serde_json::from_str(&self.run(&["sql", "--json", sql])).unwrap();
+        rows[0]["n"].as_u64().or_else(|| rows[0]["n"].as_f64().map(|number| number as u64)).unwrap_or(0)
+    }
+
+    /// Runs everything until so many events and errors are stored.
+    fn work(&self, seed: &str, rows: &str, expected: (u64, u64)) {
+        let file = format!("{seed}.ndjson");
+        self.run(&["generate", "--out", &file, "--rows", rows, "--seed", seed]);
+        std::fs::write(self.folder.join(&format!("{seed}.bad")), format!("{{\"id\":\"bad-{seed}\"}}\n"))
+            .unwrap();
+        let mut up = Running::start(self.adpipe(&["up"]));
+        self.run(&["ingest", &file, &format!("{seed}.bad")]);
+        eventually("all is counted", PATIENCE, || {
+            self.number("select sum(valid) as n from realtime.commits") == expected.0
+        });
+        eventually("all errors are stored", PATIENCE, || {
+            self.number("select count(*) as n from errors.dlq_errors") == expected.1
+        });
+        up.signal("TERM");
+        up.child.wait().unwrap();
+    }
+
+    /// A copy of the database as it is.
+    fn copy(&self, name: &str) -> String {
+        let ended = "select pg_terminate_backend(pid) from pg_stat_activity where datname = ";
+        self.server.psql("postgres", &format!("{ended} '{}'", self.database));
+        self.server.psql("postgres", &format!("create database {name} template \"{}\"", self.database));
+        name.to_owned()
+    }
+}
+
+#[test]
+fn a_database_that_is_gone_older_or_anothers_goes_on_or_says_what_to_do() {
+    let Some(server) = Postgres::start("stores_postgres") else { return };
+    let new_database = || {
+        let url = server.new_database();
+        url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned()
+    };
+    let mut pipeline = Pipeline { server: &server, folder: Folder::new(), database: new_database() };
+    pipeline.work("1", "2000", (2_000, 1));
+    let early = pipeline.copy("early");
+    pipeline.work("2", "1000", (3_000, 2));
+    pipeline.run(&["verify"]);
+    let late = pipeline.copy("late");
+
+    // An older copy goes on from its own offsets: realtime, errors and ops fit each other.
+    pipeline.database = early;
+    pipeline.work("3", "500", (3_500, 3));
+    pipeline.run(&["verify"]);
+
+    // None at all: the log is complete.
+    pipeline.database = new_database();
+    pipeline.work("4", "500", (4_000, 4));
+    pipeline.run(&["verify"]);
+
+    // The database of another log.
+    let other = Pipeline { server: &server, folder: Folder::new(), database: new_database() };
+    other.work("5", "100", (100, 1));
+    let own = std::mem::replace(&mut pipeline.database, other.database.clone());
+    let refused = pipeline.output(&["up"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+    assert!(shown(&refused).contains("it is not the log that the other stores know"), "{}", shown(&refused));
+    pipeline.database = own;
+
+    // A schema that was dropped stops its part.
+    pipeline.database = late;
+    server.psql(&pipeline.database, "drop schema errors cascade");
+    let mut up = Running::start(pipeline.adpipe(&["up"]));
+    eventually("the role is named", PATIENCE, || {
+        let (_, ready) = up.request("GET", "/readyz", b"");
+        ready.contains("role dlq has stopped") && ready.contains("schema errors is not there")
+    });
+    up.signal("TERM");
+    assert_eq!(up.child.wait().unwrap().code(), Some(1));
+}

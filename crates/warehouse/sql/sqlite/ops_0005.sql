@@ -1,0 +1,32 @@
+-- Who this store is, and what it remembers of the others: a store that is gone, older or another
+-- data set's is found out by comparing them.
+
+create table ops.identity (
+    id       integer primary key check (id = 1),
+    data_id  text    not null,          -- all stores of one data set have the same
+    store_id text    not null,          -- this store's own
+    epoch    integer not null,          -- grows when a copy is accepted in its place
+    how_far  integer not null,          -- only grows with what is committed here
+    made_at  text    not null
+);
+
+-- One row for each of the others, and for each partition of the log (log:TOPIC/PARTITION, how_far
+-- being the next offset).
+create table ops.peers (
+    store    text    primary key,
+    store_id text    not null,
+    epoch    integer not null,
+    how_far  integer not null,
+    seen_at  text    not null
+) without rowid;
+
+-- Which copies were accepted, when and by whom.
+create table ops.accepted (
+    accepted_at text    not null,
+    actor       text    not null,
+    store       text    not null,
+    store_id    text    not null,
+    epoch       integer not null,
+    note        text    not null,
+    primary key (store, epoch, accepted_at)
+) without rowid;

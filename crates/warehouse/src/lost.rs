@@ -1,0 +1,163 @@
+//! Records that the log once had, that nobody processed, and that went with it.
+
+use adpipe_sql::section;
+
+use crate::identity::{self, IDENTITY_SQL, number, transact, whole};
+use crate::{Schema, Value, Warehouse, WarehouseError, query_table};
+
+const LOST: &str = section(IDENTITY_SQL, "lost");
+const NOTE_LOST: &str = section(IDENTITY_SQL, "note_lost");
+const ACCEPT_LOST: &str = section(IDENTITY_SQL, "accept_lost");
+const REALTIME_PLACES: &str = section(IDENTITY_SQL, "realtime_places");
+const ERRORS_PLACES: &str = section(IDENTITY_SQL, "errors_places");
+const MOVE_REALTIME_PLACE: &str = section(IDENTITY_SQL, "move_realtime_place");
+const MOVE_ERRORS_PLACE: &str = section(IDENTITY_SQL, "move_errors_place");
+const NEWEST_ERROR: &str = section(IDENTITY_SQL, "newest_error");
+
+/// Some records of a partition that are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostRecords {
+    /// Their topic.
+    pub topic: String,
+    /// Their partition.
+    pub partition: u32,
+    /// The first.
+    pub first_offset: u64,
+    /// Behind the last.
+    pub next_offset: u64,
+    /// When something of the partition was last processed: they were sent after it, or a little before.
+    pub since: Option<String>,
+    /// True once somebody said that it is known.
+    pub is_accepted: bool,
+}
+
+impl std::fmt::Display for LostRecords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let records = self.next_offset - self.first_offset;
+        write!(
+            f,
+            "{} partition {}: {records} records, offsets {} to {}; send again what was sent ",
+            self.topic,
+            self.partition,
+            self.first_offset,
+            self.next_offset - 1
+        )?;
+        match &self.since {
+            Some(since) => write!(f, "since {since} UTC"),
+            None => f.write_str("so far"),
+        }
+    }
+}
+
+/// All that is known to be lost.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn lost_records(warehouse: &dyn Warehouse) -> Result<Vec<LostRecords>, WarehouseError> {
+    let table = query_table(warehouse, LOST, &[])?;
+    let lost = table.rows.iter().map(|row| {
+        let number = |value| number(warehouse, Schema::Realtime, value);
+        Ok(LostRecords {
+            topic: row[0].to_string(),
+            partition: number(&row[1])? as u32,
+            first_offset: number(&row[2])?,
+            next_offset: number(&row[3])?,
+            since: row[4].as_str().map(str::to_owned),
+            is_accepted: row[6] != Value::Null,
+        })
+    });
+    lost.collect()
+}
+
+/// Notes them; nothing happens when they are known.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn note_lost(warehouse: &dyn Warehouse, lost: &LostRecords) -> Result<(), WarehouseError> {
+    let params = [
+        lost.topic.as_str().into(),
+        Value::Int(lost.partition.into()),
+        whole(lost.first_offset),
+        whole(lost.next_offset),
+        lost.since.clone().into(),
+        identity::now(),
+    ];
+    transact(warehouse, Schema::Realtime, |transaction| transaction.execute(NOTE_LOST, &params).map(drop))
+}
+
+/// Says of all of them that it is known, for a log of this id and epoch.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn accept_lost(
+    warehouse: &dyn Warehouse,
+    (log_id, log_epoch): (&str, u64),
+    actor: &str,
+    note: &str,
+) -> Result<(), WarehouseError> {
+    transact(warehouse, Schema::Realtime, |transaction| {
+        transaction.execute(ACCEPT_LOST, &[identity::now(), actor.into()])?;
+        let who = ("log", log_id, log_epoch);
+        identity::note_accepted(transaction, Schema::Realtime, who, actor, note)
+    })
+}
+
+/// A place up to which a store has taken a partition of the log, and when it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPlace {
+    /// The next offset that it will take.
+    pub next_offset: u64,
+    /// When it took the last.
+    pub updated_at: String,
+}
+
+/// The places of a store (`realtime`, else `errors`) in the partitions of a topic, which may be
+/// `realtime.replays`.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn places(
+    warehouse: &dyn Warehouse,
+    schema: Schema,
+    topic: &str,
+) -> Result<Vec<(u32, StoredPlace)>, WarehouseError> {
+    let statement = if schema == Schema::Realtime { REALTIME_PLACES } else { ERRORS_PLACES };
+    let table = query_table(warehouse, statement, &[topic.into()])?;
+    let places = table.rows.iter().map(|row| {
+        let partition = number(warehouse, schema, &row[0])? as u32;
+        let next_offset = number(warehouse, schema, &row[1])?;
+        Ok((partition, StoredPlace { next_offset, updated_at: row[2].to_string() }))
+    });
+    places.collect()
+}
+
+/// Moves that place over records that are gone; does nothing when it is no longer `from`.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn move_place(
+    warehouse: &dyn Warehouse,
+    schema: Schema,
+    (topic, partition): (&str, u32),
+    (from, to): (u64, u64),
+) -> Result<(), WarehouseError> {
+    let statement = if schema == Schema::Realtime { MOVE_REALTIME_PLACE } else { MOVE_ERRORS_PLACE };
+    let params = [topic.into(), Value::Int(partition.into()), whole(from), whole(to), identity::now()];
+    transact(warehouse, schema, |transaction| transaction.execute(statement, &params).map(drop))
+}
+
+/// The offset behind the newest record of a partition that the queue knows as an error.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn behind_newest_error(
+    warehouse: &dyn Warehouse,
+    topic: &str,
+    partition: u32,
+) -> Result<u64, WarehouseError> {
+    let table = query_table(warehouse, NEWEST_ERROR, &[topic.into(), Value::Int(partition.into())])?;
+    match table.rows.first().map(|row| &row[0]) {
+        None | Some(Value::Null) => Ok(0),
+        Some(next) => number(warehouse, Schema::Errors, next),
+    }
+}
