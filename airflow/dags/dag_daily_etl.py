@@ -1,9 +1,9 @@
 """
 ### The daily batch
 
-Takes the raw files of the day, and the closed hours that came by stream, into the Parquet archive
-and the metrics: `adpipe etl --date DAY`, where DAY is the day of the data interval in the zone of
-`ADPIPE_SCHEDULER__TIMEZONE`. Running it twice changes nothing.
+Takes every new raw file, and every closed hour that came by stream, into the Parquet archive and
+the metrics: `adpipe etl`. Whatever date they are of, because the last hour of a day is still open
+when the next day begins. Running it twice changes nothing.
 
 Its success updates the asset `adpipe_daily_archive`, which starts **dag_dbt_run**.
 
@@ -33,10 +33,7 @@ with DAG(
 ) as dag:
     BashOperator(
         task_id="etl",
-        bash_command=(
-            "adpipe etl --date"
-            f" {{{{ data_interval_start.in_timezone('{ZONE}').to_date_string() }}}} --json"
-        ),
+        bash_command="adpipe etl --json",
         outlets=[DAILY_ARCHIVE],
         doc_md="`adpipe etl`: a report per file, as JSON, is in the log.",
     )

@@ -210,6 +210,14 @@ def batch_and_quality():
             ("time() - max by (dag) (adpipe_scheduler_last_success_timestamp_seconds)", "{{dag}}"),
         ),
         chart(
+            "Oldest hour not in the archive", "Since it ended, or since its events came.", "s",
+            ("max(adpipe_archive_oldest_open_hour_seconds)", "waits"), alert="ArchiveBehind",
+        ),
+        chart(
+            "Hours that cannot be read", "A part of the archive is missing or damaged.", "short",
+            ("max(adpipe_archive_unreadable_hours)", "hours"), alert="ArchiveUnreadable",
+        ),
+        chart(
             "Rows of raw files", "A minute, by outcome.", "short",
             ("60 * max by (outcome) (rate(adpipe_etl_rows_total[$__rate_interval]))", "{{outcome}}"), stacked=True,
         ),

@@ -97,7 +97,7 @@ file could not be read to its end; the others are done all the same.
 Examples:
   adpipe etl                             everything new in data/raw
   adpipe etl --dry-run clicks.csv.gz     validate and report, change nothing
-  adpipe etl --date 2014-10-21           files with this date in their names, closed hours of it
+  adpipe etl --date 2014-10-21           only files with this date in their names
   adpipe etl --json > report.json")]
     Etl(EtlArgs),
 
@@ -266,7 +266,8 @@ pub struct EtlArgs {
     pub files: Vec<PathBuf>,
 
     /// Only files whose names hold this date (2014-10-21, 20141021 or 2014_10_21), with all their
-    /// rows, whatever their times; and of what came by stream only closed hours of this day
+    /// rows, whatever their times; the report lists the files passed over. Closed hours that came by
+    /// stream are archived whatever date they have
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
 

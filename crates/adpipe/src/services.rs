@@ -279,6 +279,7 @@ impl Services {
             self.retention(),
             self.log.as_ref(),
             self.warehouse.as_ref(),
+            Some(&self.archive),
             &self.metrics,
             shutdown,
         );

@@ -141,6 +141,14 @@ fn a_dry_run_changes_nothing() {
     let report = etl.run(0, &["--date", "2014-10-22"]);
     assert_eq!(report["files"].as_array().unwrap().len(), 1);
     assert_eq!(outcome(&report, "2014-10-22.csv").2, 10);
+    let passed_over = &report["passed_over"];
+    assert_eq!(
+        (passed_over.as_array().unwrap().len(), &passed_over[0]["file"]),
+        (1, &"2014-10-21.csv".into())
+    );
+    assert!(passed_over[0]["reason"].as_str().unwrap().contains("2014-10-22"), "{passed_over}");
+    let words = etl.folder.run(&["etl", "--date", "2014-10-22"]);
+    assert!(words.contains("1 file passed over") && words.contains("2014-10-21.csv"), "{words}");
     let words = etl.folder.fail(2, &["etl", "--date", "yesterday"]);
     assert!(words.contains("is not a date like 2014-10-21"), "{words}");
 }
@@ -177,24 +185,6 @@ fn a_folder_without_read_rights_is_told_and_the_others_are_read() {
     assert_eq!(outcome(&report, "open.csv"), ("done", 10, 10, 0, 0));
     let shut = report["files"].as_array().unwrap().iter().find(|file| file["state"] == "unreadable").unwrap();
     assert!(shut["message"].as_str().unwrap().contains("ermission denied"), "{shut}");
-}
-
-#[test]
-fn the_archive_of_another_warehouse_is_left_alone() {
-    let etl = Etl::new();
-    etl.write("a.csv", csv(0..10));
-    let folder = etl.folder.join("data/processed/event_date=2014-10-21");
-    std::fs::create_dir_all(&folder).unwrap();
-    let part = folder.join("part-20200102T030405678-0000001-000000.parquet");
-    std::fs::write(&part, "of another warehouse").unwrap();
-    let words = etl.folder.fail(1, &["etl"]);
-    assert!(words.contains("belongs to another warehouse") && part.exists(), "{words}");
-    std::fs::remove_file(&part).unwrap();
-    assert_eq!(outcome(&etl.run(0, &[]), "a.csv"), ("done", 10, 10, 0, 0));
-    // Once it names parts of its own, what it does not name is swept however old.
-    std::fs::write(&part, "left behind").unwrap();
-    etl.run(0, &[]);
-    assert!(!part.exists());
 }
 
 #[test]

@@ -255,7 +255,7 @@ fn errors_are_repaired_once(production: &mut Production, made: &serde_json::Valu
     let stored = "select count(*) from errors.dlq_errors";
     let bad = of("parse") + of("schema") + of("validation") + of("future");
     eventually("every error is stored", Duration::from_secs(120), || production.number(stored) == bad);
-    for kind in ["parse", "schema", "validation", "future", "sink"] {
+    for kind in ["parse", "schema", "validation", "future", "sink", "archive"] {
         let expected = made.get(kind).map_or(0, |count| count.as_u64().unwrap());
         let found = production.number(&format!("{stored} where error_type = '{kind}'"));
         assert_eq!(found, expected, "seed {seed}: {kind}");

@@ -5,8 +5,8 @@ select path from realtime.archive_parts order by path;
 
 -- name: add_part
 insert into realtime.archive_parts (
-    path, event_date, first_event, last_event, rows, clicks, bytes, source, created_at
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+    path, event_date, first_event, last_event, rows, clicks, bytes, source, created_at, hash
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: add_part_hour
 insert into realtime.archive_part_hours (event_hour, path, rows, clicks) values ($1, $2, $3, $4);
@@ -38,8 +38,9 @@ select max(window_start) from realtime.metrics_hourly;
 
 -- name: cold_hours
 -- Hours of the hot window of which the archive has events that realtime.events has not, by part.
-select p.path, p.event_hour
+select p.path, p.event_hour, a.hash
 from realtime.archive_part_hours p
+join realtime.archive_parts a on a.path = p.path
 join realtime.hours h on h.event_hour = p.event_hour
 where h.event_hour >= $1 and h.archived_rows > h.hot_copies
 order by p.path, p.event_hour;
@@ -48,12 +49,12 @@ order by p.path, p.event_hour;
 update realtime.hours set hot_copies = hot_copies + $2 where event_hour = $1;
 
 -- name: closed_hours
--- Hours that ended before $1 and have hot events that are not archived; first hour $2, hour behind $3.
+-- Hours that began before $1 and have hot events that are not archived.
 select e.event_hour, e.events - coalesce(h.hot_copies, 0), coalesce(h.hot_copies, 0), coalesce(h.version, 0)
 from (
     select event_hour, count(*) as events
     from realtime.events
-    where event_hour < $1 and event_hour >= $2 and event_hour < $3
+    where event_hour < $1
     group by event_hour
 ) e
 left join realtime.hours h on h.event_hour = e.event_hour
@@ -70,7 +71,7 @@ order by event_id;
 
 -- name: small_parts
 -- Parts of days that have many small ones.
-select p.event_date, p.path, p.rows
+select p.event_date, p.path, p.rows, p.hash
 from realtime.archive_parts p
 where p.rows < $1
   and p.event_date in (
@@ -85,7 +86,28 @@ delete from realtime.archive_parts where path = $1;
 delete from realtime.archive_part_hours where path = $1;
 
 -- name: listed_parts
-select path, rows, clicks, bytes from realtime.archive_parts order by path;
+select path, hash, rows, clicks, bytes from realtime.archive_parts order by path;
+
+-- name: newest_part
+select path from realtime.archive_parts order by created_at desc, path desc limit 1;
+
+-- name: unhashed_parts
+select path, rows, clicks, bytes from realtime.archive_parts where hash is null order by path;
+
+-- name: hours_of_part
+select event_hour, rows, clicks from realtime.archive_part_hours where path = $1 order by event_hour;
+
+-- name: set_hash
+update realtime.archive_parts set hash = $2 where path = $1 and hash is null;
+
+-- name: begin_run
+insert into realtime.etl_runs (run_id, started_at) values ($1, $2);
+
+-- name: finish_run
+update realtime.etl_runs set finished_at = $2 where run_id = $1;
+
+-- name: runs
+select run_id, finished_at from realtime.etl_runs;
 
 -- name: is_listed
 select 1 from realtime.archive_parts where path = $1;

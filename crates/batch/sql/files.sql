@@ -3,7 +3,7 @@
 -- name: files_of_path
 select content, reading, size, size_hash, modified, state, message, position, next_row,
        tail_position, tail_is_event, records, valid, clicks, duplicates,
-       parse, schema, validation, future, sink, float_ids, unknown_fields,
+       parse, schema, validation, future, sink, archive, float_ids, unknown_fields,
        first_event, last_event, started_at
 from realtime.files
 where path = $1
@@ -16,11 +16,11 @@ select position, next_row, records, state from realtime.files where path = $1 an
 insert into realtime.files (
     path, content, reading, size, size_hash, modified, state, message, position, next_row,
     tail_position, tail_is_event, records, valid, clicks, duplicates,
-    parse, schema, validation, future, sink, float_ids, unknown_fields,
+    parse, schema, validation, future, sink, archive, float_ids, unknown_fields,
     first_event, last_event, started_at, updated_at
 ) values (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $24, $25, $26, $27
+    $22, $23, $24, $25, $26, $27, $28
 )
 on conflict (path, content, reading) do update
 set size = excluded.size, size_hash = excluded.size_hash, modified = excluded.modified,
@@ -29,7 +29,7 @@ set size = excluded.size, size_hash = excluded.size_hash, modified = excluded.mo
     tail_is_event = excluded.tail_is_event, records = excluded.records, valid = excluded.valid,
     clicks = excluded.clicks, duplicates = excluded.duplicates, parse = excluded.parse,
     schema = excluded.schema, validation = excluded.validation, future = excluded.future,
-    sink = excluded.sink, float_ids = excluded.float_ids, unknown_fields = excluded.unknown_fields,
+    sink = excluded.sink, archive = excluded.archive, float_ids = excluded.float_ids, unknown_fields = excluded.unknown_fields,
     first_event = excluded.first_event, last_event = excluded.last_event,
     started_at = excluded.started_at, updated_at = excluded.updated_at;
 
@@ -39,7 +39,7 @@ where path = $1 and state <> 'replaced' and not (content = $2 and reading = $3);
 
 -- name: errors_by_content
 -- Rows in error of each content, as the reading of it says that found most.
-select path, content, max(parse + schema + validation + future + sink)
+select path, content, max(parse + schema + validation + future + sink + archive)
 from realtime.files
 group by path, content;
 
@@ -56,7 +56,7 @@ group by topic;
 -- name: not_copied
 -- Readings that ops.ingest_files does not have as they are.
 select f.path, f.content, f.reading, f.size, f.state, f.message, f.records, f.valid, f.clicks,
-       f.parse + f.schema + f.validation + f.future + f.sink, f.duplicates, f.float_ids,
+       f.parse + f.schema + f.validation + f.future + f.sink + f.archive, f.duplicates, f.float_ids,
        f.first_event, f.last_event, f.started_at, f.updated_at
 from realtime.files f
 left join ops.ingest_files o on o.path = f.path and o.content = f.content and o.reading = f.reading

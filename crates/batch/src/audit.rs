@@ -3,11 +3,12 @@
 use adpipe_event::Millis;
 use adpipe_sql::section;
 use adpipe_stream::verify::Check;
-use adpipe_warehouse::{ArchiveReadError, Value, Warehouse, query_table};
+use adpipe_warehouse::{ArchiveReadError, PartName, Value, Warehouse, query_table};
 use hashbrown::HashMap;
 
-use crate::BatchError;
 use crate::archive::Archive;
+use crate::unnamed::Unnamed;
+use crate::{BatchError, unnamed};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const LISTED_PARTS: &str = section(ARCHIVE_SQL, "listed_parts");
@@ -34,16 +35,19 @@ struct Difference {
 pub fn audit(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Vec<Check>, BatchError> {
     let snapshot = warehouse.snapshot()?;
     let parts = query_table(snapshot.as_ref(), LISTED_PARTS, &[])?;
+    let unnamed = unnamed_files(warehouse, archive)?;
     if parts.rows.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Vec::from_iter(unnamed));
     }
     let mut gaps = Vec::new();
     let mut counted = Counted::default();
-    let mut total = 0;
+    let (mut total, mut without_hash) = (0, 0);
     for row in &parts.rows {
-        let path = row[0].to_string();
-        let listed: Vec<i64> = row[1..].iter().map(|value| value.as_i64().unwrap_or(-1)).collect();
-        match read_part(archive, &path, &mut counted) {
+        let part = PartName { path: row[0].to_string(), hash: row[1].as_str().map(str::to_owned) };
+        let path = part.path.clone();
+        without_hash += usize::from(part.hash.is_none());
+        let listed: Vec<i64> = row[2..].iter().map(|value| value.as_i64().unwrap_or(-1)).collect();
+        match read_part(archive, &part, &mut counted) {
             Ok((rows, clicks, bytes)) => {
                 total += rows;
                 if listed != [rows as i64, clicks as i64, bytes as i64] {
@@ -60,8 +64,13 @@ pub fn audit(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Vec<Check>,
         }
     }
     let files_hold = gaps.is_empty();
-    let detail = format!("{} files, {total} events", parts.rows.len());
+    let hashes = match without_hash {
+        0 => "the hash of each is that of the list".to_owned(),
+        count => format!("{count} of them have no hash yet (the next `adpipe etl` sets it)"),
+    };
+    let detail = format!("{} files, {total} events; {hashes}", parts.rows.len());
     let mut checks = vec![Check { name: FILES, holds: files_hold, detail: shown(gaps, detail) }];
+    checks.extend(unnamed);
     if files_hold {
         let gaps = against_figures(snapshot.as_ref(), counted)?;
         let holds = gaps.is_empty();
@@ -72,6 +81,39 @@ pub fn audit(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Vec<Check>,
 
 const FILES: &str = "files of the archive = their list";
 const DIMENSIONS: &str = "hourly figures = archived events, by every dimension";
+
+const UNNAMED: &str = "no file of the archive has events that no row names";
+
+/// Files that no row names; none when there is none. Those with events that are counted nowhere are a
+/// gap: an older warehouse was put back, or another one's archive is here.
+fn unnamed_files(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Option<Check>, BatchError> {
+    let found = unnamed::look(warehouse, archive)?;
+    if found.unexplained.is_empty() && found.kept.is_empty() && found.leftovers.is_empty() {
+        return Ok(None);
+    }
+    let named = |files: &[Unnamed]| -> Vec<String> {
+        let some = files.iter().take(SHOWN_GAPS);
+        some.map(|unnamed| format!("{} ({})", unnamed.file, unnamed.reason)).collect()
+    };
+    let holds = found.unexplained.is_empty();
+    let detail = match holds {
+        false => format!(
+            "{} parts that this warehouse does not know: {}; `adpipe rebuild` takes them in",
+            found.unexplained.len(),
+            named(&found.unexplained).join("; ")
+        ),
+        true => {
+            let mut words =
+                vec![format!("{} files that no row names", found.kept.len() + found.leftovers.len())];
+            if !found.leftovers.is_empty() {
+                words.push(format!("{} of them are swept by the next `adpipe etl`", found.leftovers.len()));
+            }
+            words.extend(named(&found.kept).into_iter().map(|file| format!("kept: {file}")));
+            words.join("; ")
+        }
+    };
+    Ok(Some(Check { name: UNNAMED, holds, detail }))
+}
 
 fn shown(gaps: Vec<String>, detail: String) -> String {
     match gaps.is_empty() {
@@ -98,11 +140,19 @@ impl Counted {
 }
 
 /// Adds a part's events; gives its rows, clicks and bytes.
+///
+/// The hash first: a part that is another is not read, and adds nothing.
 fn read_part(
     archive: &Archive,
-    path: &str,
+    part: &PartName,
     counted: &mut Counted,
 ) -> Result<(u64, u64, u64), ArchiveReadError> {
+    let path = part.path.as_str();
+    let (found, bytes) = archive.hash(path)?;
+    if let Some(listed) = part.hash.as_ref().filter(|listed| **listed != found) {
+        let reason = format!("its hash is {found}, the archive's list has {listed}");
+        return Err(ArchiveReadError::Damaged { path: path.to_owned(), reason });
+    }
     let (mut rows, mut clicks) = (0, 0);
     archive.figures(path, |figure| {
         let codes = (figure.event_time.floor_hour(), figure.codes);
@@ -112,10 +162,13 @@ fn read_part(
         rows += 1;
         clicks += u64::from(figure.click);
     })?;
-    let (said, bytes) = archive.rows_and_bytes(path)?;
+    let (said, _) = archive.rows_and_bytes(path)?;
     match said == rows {
         true => Ok((rows, clicks, bytes)),
-        false => Err(ArchiveReadError::Damaged(format!("{path} has {rows} rows and says {said}"))),
+        false => Err(ArchiveReadError::Damaged {
+            path: path.to_owned(),
+            reason: format!("it has {rows} rows and says {said}"),
+        }),
     }
 }
 

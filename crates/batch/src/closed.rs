@@ -3,18 +3,20 @@
 //! Events of `realtime.events` that are not archived are those whose id is in no part of their
 //! hour. They are written into parts, and one transaction names the parts and counts the events as
 //! copies; retention then lets them go when the hot window has left them behind. Figures do not
-//! change. Events that come in meanwhile stay as they are, for the next run.
+//! change. Events that come in meanwhile stay as they are, for the next run. Every closed hour is
+//! archived, whatever its date; one with a part that cannot be read is left as it is.
 
 use adpipe_event::{Event, EventBatch, Millis};
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_warehouse::{IdKey, IdSet, StreamWriter, Value, archive, query_table};
+use adpipe_warehouse::{IdKey, IdSet, IdsOfHour, StreamWriter, Value, archive, query_table};
 
 use crate::BatchError;
 use crate::archive::{PartFile, rows_by_date};
 use crate::commit::add_part;
 use crate::etl::{EtlConfig, Place};
 use crate::hours::HOUR_NOW;
+use crate::unreadable::Unreadable;
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const CLOSED_HOURS: &str = section(ARCHIVE_SQL, "closed_hours");
@@ -27,20 +29,19 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 const EVENTS_A_PART: usize = 200_000;
 
 /// Archives what is closed; gives how many events.
-pub(crate) fn archive(config: &EtlConfig, place: Place<'_>, shutdown: &Shutdown) -> Result<u64, BatchError> {
+pub(crate) fn archive(
+    config: &EtlConfig,
+    place: Place<'_>,
+    unreadable: &Unreadable,
+    shutdown: &Shutdown,
+) -> Result<u64, BatchError> {
     let closed_before = Millis(Millis::now().0 - HOUR_MS - config.close_after.as_millis() as i64);
-    let day = config.date.as_ref().and_then(|date| Millis::parse_sql(&format!("{date} 00:00:00")));
-    let (from, to) = match day {
-        Some(day) => (day.to_string(), Millis(day.0 + DAY_MS).to_string()),
-        None => ("0001-01-01 00:00:00".to_owned(), "9999-01-01 00:00:00".to_owned()),
-    };
-    let params: [Value; 3] = [closed_before.to_string().into(), from.into(), to.into()];
-    let hours = query_table(place.warehouse, CLOSED_HOURS, &params)?;
+    let hours = query_table(place.warehouse, CLOSED_HOURS, &[closed_before.to_string().into()])?;
     if hours.rows.is_empty() {
         return Ok(0);
     }
-    let mut work =
-        Work { place, writer: place.warehouse.stream_writer()?, pending: Pending::default(), archived: 0 };
+    let writer = place.warehouse.stream_writer()?;
+    let mut work = Work { place, unreadable, writer, pending: Pending::default(), archived: 0 };
     for row in &hours.rows {
         if shutdown.is_triggered() {
             break;
@@ -62,6 +63,7 @@ struct Pending {
 
 struct Work<'a> {
     place: Place<'a>,
+    unreadable: &'a Unreadable,
     writer: Box<dyn StreamWriter>,
     pending: Pending,
     archived: u64,
@@ -80,7 +82,13 @@ impl Work<'_> {
         let version = now.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0);
         let known = match version {
             0 => IdSet::new(),
-            _ => archive::ids_of_hour(warehouse, Some(self.place.archive), hour)?,
+            _ => match archive::ids_of_hour(warehouse, Some(self.place.archive), hour)? {
+                IdsOfHour::Known(ids) => ids,
+                IdsOfHour::Unreadable(reason) => {
+                    self.unreadable.note(hour, &reason);
+                    return Ok(());
+                }
+            },
         };
         self.pending.hours.push((hour, version));
         let mut failed = None;

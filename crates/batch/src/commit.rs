@@ -333,6 +333,9 @@ fn error_headers(account: &Account, error: &ErrorRow, now: Millis) -> Headers {
         .with(header::ERROR_TYPE, record.error.error_type.as_str())
         .with(header::ERROR_MESSAGE, record.error.message.as_str())
         .with(header::ERROR_AT, now.0.to_string());
+    if let Some(hour) = record.waits_for {
+        headers = headers.with(header::ERROR_WAITS_FOR, hour.to_string());
+    }
     match record.error.field {
         Some(field) => headers.with(header::ERROR_FIELD, field),
         None => headers,
@@ -374,6 +377,7 @@ pub(crate) fn add_part_row(
         int(part.bytes),
         source.into(),
         Millis::now().to_string().into(),
+        part.hash.as_str().into(),
     ];
     transaction.execute(ADD_PART, &values)?;
     for (hour, of_hour) in &part.hours {

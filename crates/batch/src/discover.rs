@@ -101,7 +101,7 @@ impl Discovered {
         let (files, others): (Vec<_>, Vec<_>) =
             self.files.drain(..).partition(|file| is_of_date(&file.name, date));
         self.files = files;
-        let reason = format!("the name does not hold the date {date}");
+        let reason = format!("its name does not hold the date {date} (--date)");
         let passed_over = others.into_iter().map(|file| NotRead { name: file.name, reason: reason.clone() });
         self.passed_over.extend(passed_over);
         self.passed_over.sort_by(|a, b| a.name.cmp(&b.name));

@@ -23,16 +23,21 @@ pub enum BatchError {
     /// The archive was changed by somebody who does not hold its lock.
     #[error("somebody else has added to the archive meanwhile; run it again")]
     Overtaken,
-    /// The warehouse names no part of the archive, and the archive has old ones.
+    /// The archive has parts that the warehouse does not know, and their events are not counted.
     #[error(
-        "archive {location} has parts that this warehouse does not know, {example} for one: it belongs to another warehouse; \
-         name another place in archive.url, or remove them"
+        "archive {location} has {parts} that this warehouse does not know, {example} for one ({why}); \
+         if the warehouse is new or an older copy, make it again from archive and log with `adpipe rebuild`; \
+         if the archive is another's, name another place in archive.url; nothing was changed"
     )]
     Foreign {
         /// The archive.
         location: String,
+        /// How many of them there are.
+        parts: String,
         /// One of the parts.
         example: String,
+        /// Why it is not taken for what a crash left behind.
+        why: String,
     },
     /// A thread could not be started, or ended by a panic.
     #[error("batch: {0}")]

@@ -15,9 +15,10 @@ use adpipe_log::EventLog;
 use adpipe_metrics::Metrics;
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_warehouse::{Warehouse, query_table};
+use adpipe_warehouse::{Warehouse, identity, query_table};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Stamp};
+use crate::chunks::Chunk;
 use crate::commit::{Account, Committer};
 use crate::discover::{RawFile, discover};
 use crate::files::{self, FileState};
@@ -27,7 +28,8 @@ use crate::parse::ParsedChunk;
 use crate::progress::Progress;
 use crate::report::{FileReport, Report, file_reports, settled_report, unreadable_report};
 use crate::segment::{ErrorRow, Piece, Segment};
-use crate::{BatchError, closed, hints, hot, lock, merge, sweep};
+use crate::unreadable::{self, Unreadable};
+use crate::{BatchError, closed, hashes, hints, hot, lock, merge, runs, sweep};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 
@@ -41,7 +43,7 @@ pub struct EtlConfig {
     pub raw_folder: PathBuf,
     /// Files and folders to read instead.
     pub named: Vec<PathBuf>,
-    /// Only files whose names say this date (`YYYY-MM-DD`), and only closed hours of it.
+    /// Only files whose names say this date (`YYYY-MM-DD`).
     pub date: Option<String>,
     /// Read files again that are known.
     pub force: bool,
@@ -92,45 +94,85 @@ pub fn run(
         false => Some(lock::take(place.archive, place.warehouse)?),
     };
     let mut report = Report { dry_run: config.dry_run, ..Report::default() };
-    if !config.dry_run {
-        report.swept = sweep::sweep(place)?;
-    }
-    let mut found = discover(&config.raw_folder, &config.named);
-    if let Some(date) = config.date.as_deref().filter(|_| config.named.is_empty()) {
-        found.only_of(date);
-    }
-    read_files(config, place, &found.files, progress, shutdown, &mut report)?;
-    report.files.extend(found.unreadable.iter().map(unreadable_report));
-    report.passed_over = found.passed_over;
-    report.took_files = started.elapsed();
-    if !config.dry_run {
-        files::copy_to_ops(place.warehouse)?;
-        progress.begin("closed hours");
-        if !shutdown.is_triggered() {
-            report.archived_from_stream = closed::archive(config, place, shutdown)?;
-        }
-        progress.begin("hot events");
-        if !shutdown.is_triggered() {
-            report.made_hot = hot::fill(config.hot, place, shutdown)?;
-        }
-        progress.begin("small files");
-        if !shutdown.is_triggered() {
-            report.merged = merge::merge(config.merge_files, place, shutdown)?;
-        }
-    }
-    if !config.dry_run {
-        // Who is told that a file is done may remove it.
-        place.warehouse.sync()?;
+    match config.dry_run {
+        true => read_raw_files(config, place, &Unreadable::default(), progress, shutdown, &mut report)?,
+        false => write_all(config, place, progress, shutdown, &mut report)?,
     }
     report.stopped = shutdown.is_triggered();
     report.took = started.elapsed();
     Ok(report)
 }
 
+/// A run that writes: on record before its first file, swept behind it.
+fn write_all(
+    config: &EtlConfig,
+    place: Place<'_>,
+    progress: &Progress,
+    shutdown: &Shutdown,
+    report: &mut Report,
+) -> Result<(), BatchError> {
+    progress.begin("the archive");
+    let found = sweep::look_before(place)?;
+    let unreadable = unreadable::look_before(place, &found)?;
+    let stamp = Stamp::of_new_run(identity::data_id(place.warehouse)?);
+    runs::begin(place.warehouse, &stamp.run_id)?;
+    let run_id = stamp.run_id.clone();
+    let archive = place.archive.written_by(stamp);
+    let place = Place { archive: &archive, ..place };
+    report.hashed = hashes::set_missing(place, &unreadable, shutdown)?;
+
+    read_raw_files(config, place, &unreadable, progress, shutdown, report)?;
+    files::copy_to_ops(place.warehouse)?;
+    progress.begin("closed hours");
+    if !shutdown.is_triggered() {
+        report.archived_from_stream = closed::archive(config, place, &unreadable, shutdown)?;
+    }
+    progress.begin("hot events");
+    if !shutdown.is_triggered() {
+        report.made_hot = hot::fill(config.hot, place, &unreadable, shutdown)?;
+    }
+    progress.begin("small files");
+    if !shutdown.is_triggered() {
+        report.merged = merge::merge(config.merge_files, place, &unreadable, shutdown)?;
+    }
+    unreadable.store(place.warehouse)?;
+    report.unreadable_hours = unreadable.hours();
+    // Who is told that a file is done may remove it.
+    place.warehouse.sync()?;
+    if !shutdown.is_triggered() {
+        let left = sweep::sweep(place)?;
+        report.swept = left.0;
+        report.unnamed = left.1.kept.into_iter().chain(left.1.unexplained).collect();
+        runs::finish(place.warehouse, &run_id)?;
+    }
+    Ok(())
+}
+
+fn read_raw_files(
+    config: &EtlConfig,
+    place: Place<'_>,
+    unreadable: &Unreadable,
+    progress: &Progress,
+    shutdown: &Shutdown,
+    report: &mut Report,
+) -> Result<(), BatchError> {
+    let started = Instant::now();
+    let mut found = discover(&config.raw_folder, &config.named);
+    if let Some(date) = config.date.as_deref().filter(|_| config.named.is_empty()) {
+        found.only_of(date);
+    }
+    read_files(config, place, &found.files, unreadable, progress, shutdown, report)?;
+    report.files.extend(found.unreadable.iter().map(unreadable_report));
+    report.passed_over = found.passed_over;
+    report.took_files = started.elapsed();
+    Ok(())
+}
+
 fn read_files(
     config: &EtlConfig,
     place: Place<'_>,
     files: &[RawFile],
+    unreadable: &Unreadable,
     progress: &Progress,
     shutdown: &Shutdown,
     report: &mut Report,
@@ -192,7 +234,8 @@ fn read_files(
             .spawn_scoped(scope, move || commit_segments(committer, &written, committed, &tokens))
             .map_err(start)?;
         let mut sorter = Sorter {
-            sets: HourSets::new(place.warehouse, place.archive),
+            sets: HourSets::new(place, unreadable),
+            max_record_bytes: config.max_record_bytes,
             segment: Segment::new(1, config.segment_rows.max(1)),
             next_row: 0,
             taken_back: None,
@@ -274,6 +317,7 @@ fn commit_segments(
 /// Puts what the parsing threads give into the order of the files, dedups, and closes segments.
 struct Sorter<'a> {
     sets: HourSets<'a>,
+    max_record_bytes: usize,
     segment: Segment,
     /// Number of the current file's next row.
     next_row: u64,
@@ -315,7 +359,7 @@ impl Sorter<'_> {
                 self.taken_back = start.taken_back;
                 self.segment.delta(file).start = Some(*start);
             }
-            Item::Piece { file, parsed } => self.add(file, *parsed)?,
+            Item::Piece { file, parsed, chunk } => self.add(file, *parsed, &chunk)?,
             Item::End { file, state, message } => {
                 let message = match (state, message.is_empty()) {
                     (FileState::Damaged, false) if self.next_row > 1 => {
@@ -332,13 +376,16 @@ impl Sorter<'_> {
         }
     }
 
-    fn add(&mut self, file: usize, parsed: ParsedChunk) -> Result<(), BatchError> {
-        let ParsedChunk { events, keys, failed, mut counts, rows, end_position, tail } = parsed;
-        let number = self.segment.number;
-        let is_new = self.sets.find_new(events.event_times(), &keys, number, &mut self.segment.hours)?;
-        drop(keys);
+    fn add(&mut self, file: usize, mut parsed: ParsedChunk, chunk: &Chunk) -> Result<(), BatchError> {
+        let (number, touched) = (self.segment.number, &mut self.segment.hours);
+        let found = self.sets.find_new(parsed.events.event_times(), &parsed.keys, number, touched)?;
+        if !found.unjudged.is_empty() {
+            parsed.set_aside(&found.unjudged, chunk, self.max_record_bytes);
+        }
+        let ParsedChunk { events, failed, mut counts, rows, end_position, tail, .. } = parsed;
+        let is_new = found.is_new;
         counts.valid = is_new.iter().filter(|is_new| **is_new).count() as u64;
-        counts.duplicates = events.len() as u64 - counts.valid;
+        counts.duplicates = events.len() as u64 - counts.valid - counts.of_type(ErrorType::Archive);
         counts.clicks =
             (0..events.len()).filter(|index| is_new[*index] && events.click(*index)).count() as u64;
         self.progress.parsed(counts.records);

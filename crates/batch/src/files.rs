@@ -167,14 +167,14 @@ fn read(path: &str, row: &[Value]) -> FileRow {
             valid: count(12),
             clicks: count(13),
             duplicates: count(14),
-            invalid_by_type: [count(15), count(16), count(17), count(18), count(19)],
+            invalid_by_type: [count(15), count(16), count(17), count(18), count(19), count(20)],
             late: 0,
-            float_ids: count(20),
-            unknown_fields: count(21),
+            float_ids: count(21),
+            unknown_fields: count(22),
         },
-        first_event: time(22),
-        last_event: time(23),
-        started_at: time(24).unwrap_or_default(),
+        first_event: time(23),
+        last_event: time(24),
+        started_at: time(25).unwrap_or_default(),
     }
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Res
     let int = |count: u64| Value::Int(count as i64);
     let time = |time: Option<Millis>| Value::from(time.map(|time| time.to_string()));
     let counts = &row.counts;
-    let [parse, schema, validation, future, sink] = counts.invalid_by_type.map(int);
+    let [parse, schema, validation, future, sink, archive] = counts.invalid_by_type.map(int);
     let now = Value::from(Millis::now().to_string());
     let key: [Value; 3] = [row.path.as_str().into(), row.content.as_str().into(), row.reading.into()];
     let [path, content, reading] = key.clone();
@@ -242,6 +242,7 @@ pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Res
         validation,
         future,
         sink,
+        archive,
         int(counts.float_ids),
         int(counts.unknown_fields),
         time(row.first_event),

@@ -11,11 +11,11 @@ use std::time::Duration;
 use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_warehouse::{StreamWriter, Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{PartName, StreamWriter, Value, Warehouse, WarehouseError, query_table};
 
 use crate::BatchError;
-use crate::archive::Archive;
 use crate::etl::{Place, newest_hour};
+use crate::unreadable::Unreadable;
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const COLD_HOURS: &str = section(ARCHIVE_SQL, "cold_hours");
@@ -27,7 +27,12 @@ const HOUR_MS: i64 = 3_600_000;
 const EVENTS_A_COMMIT: usize = 20_000;
 
 /// Fills the window of this length; gives how many events it put there.
-pub(crate) fn fill(window: Duration, place: Place<'_>, shutdown: &Shutdown) -> Result<u64, BatchError> {
+pub(crate) fn fill(
+    window: Duration,
+    place: Place<'_>,
+    unreadable: &Unreadable,
+    shutdown: &Shutdown,
+) -> Result<u64, BatchError> {
     let Some(newest) = newest_hour(place.warehouse)? else { return Ok(0) };
     let kept_since = Millis(newest.0 - window.as_millis() as i64).floor_hour();
     let cold = query_table(place.warehouse, COLD_HOURS, &[kept_since.to_string().into()])?;
@@ -35,10 +40,10 @@ pub(crate) fn fill(window: Duration, place: Place<'_>, shutdown: &Shutdown) -> R
     let mut parts: Vec<PartHours> = Vec::new();
     for row in &cold.rows {
         let Some(hour) = row[1].as_str().and_then(Millis::parse_sql) else { continue };
-        let path = row[0].to_string();
+        let part = PartName { path: row[0].to_string(), hash: row[2].as_str().map(str::to_owned) };
         match parts.last_mut() {
-            Some((last, hours)) if *last == path => hours.push(hour),
-            _ => parts.push((path, vec![hour])),
+            Some((last, hours)) if *last == part => hours.push(hour),
+            _ => parts.push((part, vec![hour])),
         }
     }
     if parts.is_empty() {
@@ -49,7 +54,7 @@ pub(crate) fn fill(window: Duration, place: Place<'_>, shutdown: &Shutdown) -> R
         let parts = &parts;
         let reading = std::thread::Builder::new()
             .name("etl-hot".to_owned())
-            .spawn_scoped(scope, move || decode(place.archive, parts, &sender))
+            .spawn_scoped(scope, move || decode(place, unreadable, parts, &sender))
             .map_err(|error| BatchError::Thread(error.to_string()))?;
         let outcome = insert_all(place.warehouse, parts, &decoded, shutdown);
         // Ends the reading.
@@ -62,23 +67,29 @@ pub(crate) fn fill(window: Duration, place: Place<'_>, shutdown: &Shutdown) -> R
 }
 
 /// Hours of a part that are to be filled in, in the order of time.
-type PartHours = (String, Vec<Millis>);
+type PartHours = (PartName, Vec<Millis>);
 
 /// Decodes the next events while the last ones are being inserted: gives them with the index of
-/// their part, until nobody takes them any more.
+/// their part, until nobody takes them any more. A part that cannot be read is passed over.
 fn decode(
-    archive: &Archive,
+    place: Place<'_>,
+    unreadable: &Unreadable,
     parts: &[PartHours],
     decoded: &SyncSender<(usize, EventBatch)>,
 ) -> Result<(), BatchError> {
-    for (index, (path, hours)) in parts.iter().enumerate() {
+    let archive = place.archive;
+    for (index, (part, hours)) in parts.iter().enumerate() {
         let (Some(first), Some(last)) = (hours.first(), hours.last()) else { continue };
         let times = *first..Millis(last.0 + HOUR_MS);
         let mut is_wanted = true;
-        let read = archive.events(path, Some(times), |events| {
-            is_wanted = is_wanted && decoded.send((index, events)).is_ok();
+        let read = archive.check_part(part).and_then(|()| {
+            archive.events(&part.path, Some(times), |events| {
+                is_wanted = is_wanted && decoded.send((index, events)).is_ok();
+            })
         });
-        read.map_err(|error| BatchError::archive(archive.location(), error))?;
+        if let Err(error) = read {
+            unreadable.note_part(place.warehouse, &part.path, &error)?;
+        }
         if !is_wanted {
             break;
         }

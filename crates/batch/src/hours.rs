@@ -4,12 +4,17 @@
 //! the hour's version and the number of hot events that are not archived: what the transaction
 //! that commits looks at again.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{IdKey, IdSet, Warehouse, WarehouseError, archive, query_table};
+use adpipe_warehouse::{IdKey, IdSet, IdsOfHour, Warehouse, WarehouseError, archive, query_table};
 use hashbrown::HashMap;
 
 use crate::archive::Archive;
+use crate::etl::Place;
+use crate::unreadable::Unreadable;
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 pub(crate) const HOUR_NOW: &str = section(ARCHIVE_SQL, "hour_now");
@@ -40,11 +45,29 @@ pub(crate) struct HourSets<'a> {
     warehouse: &'a dyn Warehouse,
     archive: &'a Archive,
     hours: HashMap<Millis, KnownHour, foldhash::fast::FixedState>,
+    /// Hours with a part that is missing or damaged, until the run ends.
+    unreadable: &'a Unreadable,
+    reasons: HashMap<Millis, Arc<str>, foldhash::fast::FixedState>,
+}
+
+/// Which events of some are new.
+#[derive(Debug, Default)]
+pub(crate) struct NewEvents {
+    /// One for each event: false for duplicates, and for those that nobody can judge.
+    pub is_new: Vec<bool>,
+    /// Events of hours with a part that is missing or damaged, and why.
+    pub unjudged: Vec<(Range<usize>, Arc<str>)>,
 }
 
 impl<'a> HourSets<'a> {
-    pub fn new(warehouse: &'a dyn Warehouse, archive: &'a Archive) -> HourSets<'a> {
-        HourSets { warehouse, archive, hours: HashMap::default() }
+    pub fn new(place: Place<'a>, unreadable: &'a Unreadable) -> HourSets<'a> {
+        HourSets {
+            warehouse: place.warehouse,
+            archive: place.archive,
+            hours: HashMap::default(),
+            unreadable,
+            reasons: HashMap::default(),
+        }
     }
 
     /// For each event whether its id is new; the first one of several wins. Notes the hours in
@@ -55,16 +78,23 @@ impl<'a> HourSets<'a> {
         keys: &[IdKey],
         segment: u64,
         touched: &mut Vec<HourBase>,
-    ) -> Result<Vec<bool>, WarehouseError> {
-        let mut is_new = Vec::with_capacity(keys.len());
+    ) -> Result<NewEvents, WarehouseError> {
+        let mut found = NewEvents { is_new: Vec::with_capacity(keys.len()), unjudged: Vec::new() };
+        let is_new = &mut found.is_new;
         let mut index = 0;
         while index < times.len() {
             let hour = times[index].floor_hour();
-            let known = match self.hours.entry(hour) {
-                hashbrown::hash_map::Entry::Occupied(known) => known.into_mut(),
-                hashbrown::hash_map::Entry::Vacant(vacant) => {
-                    vacant.insert(load(self.warehouse, self.archive, hour)?)
-                }
+            if let Some(reason) = self.learn(hour)? {
+                let end = index + times[index..].iter().take_while(|time| time.floor_hour() == hour).count();
+                is_new.resize(end, false);
+                found.unjudged.push((index..end, reason));
+                index = end;
+                continue;
+            }
+            let Some(known) = self.hours.get_mut(&hour) else {
+                return Err(WarehouseError::Statement(
+                    "an hour was forgotten; please report this".to_owned(),
+                ));
             };
             if known.segment != segment {
                 known.segment = segment;
@@ -75,7 +105,29 @@ impl<'a> HourSets<'a> {
                 index += 1;
             }
         }
-        Ok(is_new)
+        Ok(found)
+    }
+
+    /// Reads an hour's ids at first touch; gives the reason when they cannot be read.
+    fn learn(&mut self, hour: Millis) -> Result<Option<Arc<str>>, WarehouseError> {
+        if self.hours.contains_key(&hour) {
+            return Ok(None);
+        }
+        if let Some(reason) = self.reasons.get(&hour) {
+            return Ok(Some(Arc::clone(reason)));
+        }
+        match load(self.warehouse, self.archive, hour)? {
+            Ok(known) => {
+                self.hours.insert(hour, known);
+                Ok(None)
+            }
+            Err(reason) => {
+                self.unreadable.note(hour, &reason);
+                let reason: Arc<str> = reason.into();
+                self.reasons.insert(hour, Arc::clone(&reason));
+                Ok(Some(reason))
+            }
+        }
     }
 
     /// Lets go of hours when they hold too much: of those only whose newest segment is committed,
@@ -100,7 +152,12 @@ impl<'a> HourSets<'a> {
     }
 }
 
-fn load(warehouse: &dyn Warehouse, archive: &Archive, hour: Millis) -> Result<KnownHour, WarehouseError> {
+/// An hour as it is known now, or why it cannot be read.
+fn load(
+    warehouse: &dyn Warehouse,
+    archive: &Archive,
+    hour: Millis,
+) -> Result<Result<KnownHour, String>, WarehouseError> {
     // The base first: what is added behind it makes the transaction look again.
     let now = query_table(warehouse, HOUR_NOW, &[hour.to_string().into()])?;
     let number = |column: usize| {
@@ -109,7 +166,10 @@ fn load(warehouse: &dyn Warehouse, archive: &Archive, hour: Millis) -> Result<Kn
     let base = HourBase { hour, version: number(0), hot_only: number(1) };
     let mut ids = match base.version {
         0 => IdSet::new(),
-        _ => archive::ids_of_hour(warehouse, Some(archive), hour)?,
+        _ => match archive::ids_of_hour(warehouse, Some(archive), hour)? {
+            IdsOfHour::Known(ids) => ids,
+            IdsOfHour::Unreadable(reason) => return Ok(Err(reason)),
+        },
     };
     if base.version > 0 || base.hot_only > 0 {
         warehouse.query(HOT_IDS, &[hour.to_string().into()], &mut |_, row| {
@@ -119,5 +179,5 @@ fn load(warehouse: &dyn Warehouse, archive: &Archive, hour: Millis) -> Result<Kn
             true
         })?;
     }
-    Ok(KnownHour { base, ids, segment: u64::MAX })
+    Ok(Ok(KnownHour { base, ids, segment: u64::MAX }))
 }

@@ -24,7 +24,7 @@ pub(crate) enum Item {
     /// A file begins.
     Start { file: usize, start: Box<FileStart>, next_row: u64 },
     /// A piece of it.
-    Piece { file: usize, parsed: Box<ParsedChunk> },
+    Piece { file: usize, parsed: Box<ParsedChunk>, chunk: Chunk },
     /// It is read as far as it can be.
     End { file: usize, state: FileState, message: String },
 }
@@ -172,8 +172,7 @@ pub(crate) fn parse_pieces(
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Work { number, file, chunk, columns, started_at }) = next else { return };
         let parsed = parse(&chunk, columns.as_deref(), &mut parser, max_record_bytes, started_at);
-        drop(chunk);
-        let item = Item::Piece { file, parsed: Box::new(parsed) };
+        let item = Item::Piece { file, parsed: Box::new(parsed), chunk };
         if items.send((number, item)).is_err() {
             return;
         }

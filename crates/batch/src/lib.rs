@@ -12,8 +12,11 @@
 //!   both figures and how far each file is read. Errors are durable in their topic before that,
 //!   named by file, content and row, so that the dead-letter queue drops what comes twice.
 //! - A part gets its path whole and durable, and is then named by that transaction.
-//!   After `kill -9` at any instant the next run sweeps what no row names and reads each file on
-//!   from its account: the same end as without.
+//!   After `kill -9` at any instant the next run reads each file on from its account, and sweeps what
+//!   the killed one left behind, once every event of it is counted: the same end as without.
+//! - A part's hash is in the list from the transaction that names it, and is compared before the
+//!   part is read. One that is missing or damaged makes its hours unreadable: their events wait in
+//!   the dead-letter queue, all others go on.
 //! - Hot events are filled in from the archive behind the files, when the newest event is known.
 //!
 //! Files become pieces (`intake.rs`, `chunks.rs`), pieces become columns (`parse.rs`), columns lose
@@ -32,6 +35,7 @@ mod error;
 mod etl;
 mod file_errors;
 mod files;
+mod hashes;
 mod hints;
 mod hot;
 mod hours;
@@ -44,8 +48,12 @@ mod parse;
 mod progress;
 mod reader;
 mod report;
+mod runs;
+pub mod sample;
 mod segment;
 mod sweep;
+pub mod unnamed;
+mod unreadable;
 
 pub use archive::Archive;
 pub use error::BatchError;
@@ -54,3 +62,4 @@ pub use file_errors::audit_errors;
 pub use name::account_name;
 pub use progress::Progress;
 pub use report::{FileReport, Report};
+pub use unnamed::Unnamed;

@@ -1,8 +1,12 @@
 //! Bytes to columns: what one thread does with one piece of a file.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use adpipe_event::{
     CsvColumns, ErrorType, EventBatch, EventError, Format, Millis, Parsed, Parser, RecordReader,
 };
+use adpipe_stream::archived;
 use adpipe_warehouse::{Counts, IdKey};
 
 use crate::chunks::{Chunk, ChunkKind};
@@ -14,6 +18,8 @@ const LEAST_EVENT_BYTES: usize = 32;
 /// A record that is no event.
 #[derive(Debug)]
 pub struct FailedRecord {
+    /// Which record of the piece it is, from 0.
+    pub record: u64,
     /// Its line or element, from 0 at the piece's beginning.
     pub row: u64,
     /// Its bytes, exactly as they lie in the file.
@@ -22,11 +28,15 @@ pub struct FailedRecord {
     pub error: EventError,
     /// Its whole length, when only its beginning is kept.
     pub truncated_from: Option<u64>,
+    /// The event's hour, when the error is that its archive cannot be read.
+    pub waits_for: Option<Millis>,
 }
 
 /// A piece, parsed and validated.
 #[derive(Debug)]
 pub struct ParsedChunk {
+    /// How its lines are split.
+    format: Format,
     /// Events that keep all rules.
     pub events: EventBatch,
     /// Their ids, for dedup.
@@ -52,6 +62,7 @@ pub fn parse(
     now: Millis,
 ) -> ParsedChunk {
     let mut parsed = ParsedChunk {
+        format: if columns.is_some() { Format::Csv } else { Format::Ndjson },
         events: EventBatch::new(),
         keys: Vec::new(),
         failed: Vec::new(),
@@ -62,13 +73,7 @@ pub fn parse(
     };
     match &chunk.kind {
         ChunkKind::Lines { is_first, is_open } => {
-            let data = chunk.data.as_slice();
-            let format = if columns.is_some() { Format::Csv } else { Format::Ndjson };
-            let reader = match (is_first, format) {
-                (true, Format::Ndjson) => RecordReader::new(data, format, max_record_bytes),
-                // The header of CSV was read before.
-                _ => RecordReader::continuing(data, format, max_record_bytes),
-            };
+            let reader = reader_of_lines(chunk, *is_first, parsed.format, max_record_bytes);
             lines(&mut parsed, chunk, reader, *is_open, columns, parser, now);
         }
         ChunkKind::Records { records, rows, open_at } => {
@@ -116,7 +121,87 @@ fn lines(
     }
 }
 
+/// Calls `on_record` with row and bytes of each record, as [`parse`] has gone through them.
+fn each_record(
+    chunk: &Chunk,
+    format: Format,
+    max_record_bytes: usize,
+    mut on_record: impl FnMut(u64, &[u8]),
+) {
+    match &chunk.kind {
+        ChunkKind::Lines { is_first, .. } => {
+            let mut reader = reader_of_lines(chunk, *is_first, format, max_record_bytes);
+            // Reading from memory does not fail.
+            while let Ok(Some(record)) = reader.next_record() {
+                on_record(record.row - 1, record.payload);
+            }
+        }
+        ChunkKind::Records { records, .. } => {
+            let mut start = 0;
+            for record in records {
+                on_record(record.row, &chunk.data[start..record.end]);
+                start = record.end;
+            }
+        }
+    }
+}
+
+fn reader_of_lines(
+    chunk: &Chunk,
+    is_first: bool,
+    format: Format,
+    max_record_bytes: usize,
+) -> RecordReader<&[u8]> {
+    let data = chunk.data.as_slice();
+    match (is_first, format) {
+        (true, Format::Ndjson) => RecordReader::new(data, format, max_record_bytes),
+        // The header of CSV was read before.
+        _ => RecordReader::continuing(data, format, max_record_bytes),
+    }
+}
+
 impl ParsedChunk {
+    /// Makes errors of events that nobody can judge, as they lie in the piece that they came from.
+    pub fn set_aside(
+        &mut self,
+        unjudged: &[(Range<usize>, Arc<str>)],
+        chunk: &Chunk,
+        max_record_bytes: usize,
+    ) {
+        let mut failed_before = self.failed.iter().map(|failed| failed.record).peekable();
+        let mut unjudged = unjudged.iter().peekable();
+        let (mut record, mut event) = (0, 0);
+        let (events, counts) = (&self.events, &mut self.counts);
+        let mut set_aside = Vec::new();
+        let mut last_is_set_aside = false;
+        each_record(chunk, self.format, max_record_bytes, |row, payload| {
+            last_is_set_aside = false;
+            if failed_before.next_if_eq(&record).is_none() {
+                while unjudged.next_if(|(events, _)| events.end <= event).is_some() {}
+                if let Some((_, reason)) = unjudged.peek().filter(|(events, _)| events.contains(&event)) {
+                    let hour = events.event_time(event).floor_hour();
+                    counts.add_invalid(ErrorType::Archive);
+                    last_is_set_aside = true;
+                    set_aside.push(FailedRecord {
+                        record,
+                        row,
+                        payload: payload.to_vec(),
+                        error: archived::error(hour, reason),
+                        truncated_from: None,
+                        waits_for: Some(hour),
+                    });
+                }
+                event += 1;
+            }
+            record += 1;
+        });
+        if let Some(tail) = self.tail.as_mut().filter(|_| last_is_set_aside) {
+            tail.outcome = TailOutcome::Error(Some(ErrorType::Archive));
+        }
+        self.failed.append(&mut set_aside);
+        self.failed.sort_by_key(|failed| failed.record);
+    }
+
     fn add(
         &mut self,
         payload: &[u8],
@@ -146,7 +231,14 @@ impl ParsedChunk {
             Err(error) => {
                 let outcome = TailOutcome::Error(Some(error.error_type));
                 self.counts.add_invalid(error.error_type);
-                self.failed.push(FailedRecord { row, payload: payload.to_vec(), error, truncated_from });
+                self.failed.push(FailedRecord {
+                    record: self.counts.records - 1,
+                    row,
+                    payload: payload.to_vec(),
+                    error,
+                    truncated_from,
+                    waits_for: None,
+                });
                 outcome
             }
         }

@@ -11,6 +11,7 @@ use crate::commit::Account;
 use crate::discover::{NotRead, RawFile};
 use crate::files::FileState;
 use crate::identity::Plan;
+use crate::unnamed::Unnamed;
 
 /// What became of one file.
 #[derive(Debug, Clone)]
@@ -72,6 +73,12 @@ pub struct Report {
     pub merged: (u64, u64),
     /// What crashed runs had left behind.
     pub swept: u64,
+    /// Files in the archive that no row of its list names, and that are left alone.
+    pub unnamed: Vec<Unnamed>,
+    /// Hours with a part that is missing or damaged: their events wait in the dead-letter queue.
+    pub unreadable_hours: Vec<(Millis, String)>,
+    /// Parts from before hashes were kept that have one now.
+    pub hashed: u64,
     /// How long it took.
     pub took: Duration,
     /// Of it: the raw files.

@@ -1,37 +1,36 @@
-//! Removes what crashed runs have left behind in the archive.
-
-use std::collections::HashSet;
-
-use adpipe_event::Millis;
-use adpipe_sql::section;
-use adpipe_warehouse::query_table;
+//! Begins and ends a run's work on what no row of the archive's list names.
 
 use crate::BatchError;
-use crate::archive::{date_of, is_written_before};
 use crate::etl::Place;
+use crate::unnamed::{self, Found};
 
-const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
-const PATHS: &str = section(ARCHIVE_SQL, "paths");
-
-const DAY_MS: i64 = 24 * 3_600_000;
-
-/// Removes the files that no row names; gives how many. Refuses to when the warehouse names none
-/// and they are old: then they are not what its own first run left behind, but another's archive.
-pub(crate) fn sweep(place: Place<'_>) -> Result<u64, BatchError> {
-    let named = query_table(place.warehouse, PATHS, &[])?;
-    let named: HashSet<String> = named.rows.iter().map(|row| row[0].to_string()).collect();
-    let strays = place.archive.strays(&named)?;
-    if strays.is_empty() {
-        return Ok(0);
+/// Looks before a run begins. Parts that the warehouse cannot explain, and whose events are not
+/// counted, mean that it is older than the archive, or another's: then nothing is begun.
+pub(crate) fn look_before(place: Place<'_>) -> Result<Found, BatchError> {
+    let found = unnamed::look(place.warehouse, place.archive)?;
+    match found.unexplained.first() {
+        None => Ok(found),
+        Some(example) => {
+            let count = found.unexplained.len();
+            Err(BatchError::Foreign {
+                location: place.archive.location(),
+                parts: format!("{count} {}", if count == 1 { "part" } else { "parts" }),
+                example: example.file.clone(),
+                why: example.reason.clone(),
+            })
+        }
     }
-    let days_ago = date_of(Millis(Millis::now().0 - 2 * DAY_MS));
-    if named.is_empty()
-        && let Some(example) = strays.iter().find(|path| is_written_before(path, &days_ago))
-    {
-        let location = place.archive.location();
-        return Err(BatchError::Foreign { location, example: example.clone() });
-    }
+}
+
+/// Removes the leftovers of runs that this warehouse knows, each of whose events is counted
+/// elsewhere. Gives how many, and what is left.
+pub(crate) fn sweep(place: Place<'_>) -> Result<(u64, Found), BatchError> {
+    // What vouches for a file must be safe from a power failure before the file goes.
     place.warehouse.sync()?;
-    place.archive.sweep(&strays)?;
-    Ok(strays.len() as u64)
+    let mut found = unnamed::look(place.warehouse, place.archive)?;
+    for path in &found.leftovers {
+        place.archive.remove(path)?;
+    }
+    let swept = found.leftovers.drain(..).count() as u64;
+    Ok((swept, found))
 }

@@ -18,7 +18,7 @@ where $1 = '' or lower(path) like $1 escape '\' or lower(message) like $1 escape
 group by state;
 
 -- name: file
-select parse, schema, validation, future, sink, unknown_fields
+select parse, schema, validation, future, sink, archive, unknown_fields
 from realtime.files
 where path = $1 and content = $2 and reading = $3;
 

@@ -124,15 +124,18 @@ fn story(harness: &Harness, warehouse: &dyn Warehouse) {
     script(
         warehouse,
         Schema::Realtime,
-        "insert into realtime.files values ('day-3/Part-09999.csv', 'c0ffee', 1, 1000, 'x', '0', 'replaced', '', 0, 0, \
+        "insert into realtime.files (path, content, reading, size, size_hash, modified, state, message, position, \
+         next_row, tail_position, tail_is_event, records, valid, clicks, duplicates, parse, schema, validation, \
+         future, sink, float_ids, unknown_fields, first_event, last_event, started_at, updated_at) \
+         values ('day-3/Part-09999.csv', 'c0ffee', 1, 1000, 'x', '0', 'replaced', '', 0, 0, \
          -1, 0, 100, 90, 9, 4, 1, 2, 3, 0, 0, 2, 5, '2014-10-21 00:00:00', '2014-10-21 23:59:59', \
          '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
     );
     let report = harness.get("/api/files/report?path=day-3/Part-09999.csv&content=c0ffee&reading=1").json();
-    assert_eq!(report["types"], json!(["parse", "schema", "validation", "future", "sink"]));
+    assert_eq!(report["types"], json!(["parse", "schema", "validation", "future", "sink", "archive"]));
     assert_eq!(
         (&report["invalid_by_type"], &report["unknown_fields"], &report["in_queue"]),
-        (&json!([1, 2, 3, 0, 0]), &json!(5), &json!([]))
+        (&json!([1, 2, 3, 0, 0, 0]), &json!(5), &json!([]))
     );
     let unknown = harness.get("/api/files/report?path=none&content=c0ffee&reading=1").json();
     assert_eq!(unknown["invalid_by_type"], json!(null));

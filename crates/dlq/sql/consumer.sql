@@ -16,8 +16,8 @@ where topic = $1 and partition = $2 and next_offset = $3;
 -- Rows of parameters follow, then insert_end. What was delivered twice is there already.
 insert into errors.dlq_errors (
     error_id, topic, partition, record_offset, stage, record_key, raw_payload, headers, error_type,
-    field, error_message, fingerprint, status, retry_count, max_retries, next_retry_at, retry_actor,
-    first_failed_at, last_failed_at
+    field, error_message, fingerprint, status, retry_count, max_retries, next_retry_at, waits_for,
+    retry_actor, first_failed_at, last_failed_at
 ) values
 
 -- name: insert_end

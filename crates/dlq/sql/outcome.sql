@@ -13,7 +13,7 @@ where error_id = $1 and attempt = $2 and outcome is null;
 -- name: fail
 update errors.dlq_errors
 set status = $2, next_retry_at = $3, error_type = $4, field = $5, error_message = $6, fingerprint = $7,
-    last_failed_at = $8, lease_until = null
+    last_failed_at = $8, lease_until = null, waits_for = $9, max_retries = max_retries + $10
 where error_id = $1 and status = 'retrying';
 
 -- name: resolve

@@ -11,12 +11,13 @@ where error_id = $1;
 -- Makes an error due.
 update errors.dlq_errors
 set status = 'pending', next_retry_at = $3, max_retries = $4, retry_actor = $5, job_id = $6,
-    status_before = null, resolution = null, resolved_at = null
+    status_before = null, resolution = null, resolved_at = null, waits_for = null
 where error_id = $1 and status = $2;
 
 -- name: discard
 update errors.dlq_errors
-set status = 'discarded', status_before = status, resolution = $3, resolved_at = $4, next_retry_at = null, job_id = $5
+set status = 'discarded', status_before = status, resolution = $3, resolved_at = $4, next_retry_at = null, job_id = $5,
+    waits_for = null
 where error_id = $1 and status = $2;
 
 -- name: undo_discard

@@ -5,7 +5,7 @@ select count(*), coalesce(sum(case when outcome = 'failed' then 1 else 0 end), 0
 from (
     select outcome
     from errors.retry_history
-    where finished_at >= $1 and actor = 'adpipe'
+    where finished_at >= $1 and actor = 'adpipe' and (error_type is null or error_type <> 'archive')
     order by finished_at desc
     limit $2
 ) newest;
@@ -36,8 +36,27 @@ limit $2
 
 -- name: take
 update errors.dlq_errors
-set status = 'retrying', retry_count = $2, lease_until = $3, next_retry_at = null
+set status = 'retrying', retry_count = $2, lease_until = $3, next_retry_at = null, waits_for = null
 where error_id = $1 and status = 'pending';
+
+-- name: next_waited_for
+-- The first event hour behind $1 that errors wait for.
+select min(waits_for)
+from errors.dlq_errors
+where status = 'pending' and waits_for is not null and waits_for > $1;
+
+-- name: is_unreadable
+select 1 from realtime.unreadable_hours where event_hour = $1;
+
+-- name: wake
+update errors.dlq_errors
+set next_retry_at = $2, waits_for = null
+where error_id in (
+    select error_id
+    from errors.dlq_errors
+    where status = 'pending' and waits_for is not null and waits_for = $1
+    limit $3
+);
 
 -- name: renew
 update errors.dlq_errors set lease_until = $2

@@ -33,7 +33,7 @@ const IDLE: Duration = Duration::from_millis(200);
 
 /// Rows of one insert: enough that the round trip to a server no longer counts.
 const ROWS_AN_INSERT: usize = 50;
-const COLUMNS: usize = 19;
+const COLUMNS: usize = 20;
 
 /// Reads the topic until the switch is off. One life: the caller waits out what passes and calls
 /// again; it goes on from the stored offsets.
@@ -182,8 +182,9 @@ fn insert_statement(rows: usize, is_postgres: bool) -> String {
 }
 
 fn push_row(dlq: &Dlq, failure: &Failure, id: &str, params: &mut Vec<Value>) -> Status {
-    let next_retry_at = first_retry(dlq.settings(), failure);
-    let status = if next_retry_at.is_some() { Status::Pending } else { Status::Exhausted };
+    let next_retry = first_retry(dlq.settings(), failure);
+    let status = next_retry.status();
+    let [next_retry_at, waits_for] = next_retry.columns();
     let at = Value::from(failure.at.to_string());
     params.extend([
         id.into(),
@@ -201,7 +202,8 @@ fn push_row(dlq: &Dlq, failure: &Failure, id: &str, params: &mut Vec<Value>) -> 
         status.as_str().into(),
         Value::Int(0),
         Value::Int(dlq.settings().max_retries.into()),
-        next_retry_at.map(|at| at.to_string()).into(),
+        next_retry_at,
+        waits_for,
         "adpipe".into(),
         at.clone(),
         at,

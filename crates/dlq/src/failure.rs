@@ -25,6 +25,8 @@ pub(crate) struct Failure {
     pub masked: String,
     pub fingerprint: String,
     pub at: Millis,
+    /// Of an error of type archive: the event hour that cannot be read.
+    pub waits_for: Option<Millis>,
     /// The error that was tried again, and which try it was.
     pub retry: Option<(String, u32)>,
 }
@@ -82,6 +84,7 @@ impl Failure {
             message,
             masked,
             at: at.min(Millis::now()),
+            waits_for: text(header::ERROR_WAITS_FOR).as_deref().and_then(Millis::parse_sql),
             retry,
         }
     }

@@ -11,16 +11,25 @@ pub enum ErrorType {
     Schema,
     /// A value is out of its range.
     Validation,
-    /// The event's time lies ahead of the clock; the only error that heals by itself.
+    /// The event's time lies ahead of the clock; heals by itself when its time has come.
     Future,
     /// The warehouse refuses this one record.
     Sink,
+    /// The archive's part of the event's hour is missing or damaged, so that nobody can say whether the
+    /// event was counted before. Sent again by itself once the part can be read.
+    Archive,
 }
 
 impl ErrorType {
     /// Every type, in the order of the enum.
-    pub const ALL: [ErrorType; 5] =
-        [ErrorType::Parse, ErrorType::Schema, ErrorType::Validation, ErrorType::Future, ErrorType::Sink];
+    pub const ALL: [ErrorType; 6] = [
+        ErrorType::Parse,
+        ErrorType::Schema,
+        ErrorType::Validation,
+        ErrorType::Future,
+        ErrorType::Sink,
+        ErrorType::Archive,
+    ];
 
     /// The name used in headers, SQL and metrics.
     pub fn as_str(self) -> &'static str {
@@ -30,6 +39,7 @@ impl ErrorType {
             ErrorType::Validation => "validation",
             ErrorType::Future => "future",
             ErrorType::Sink => "sink",
+            ErrorType::Archive => "archive",
         }
     }
 }

@@ -61,12 +61,14 @@ pub mod header {
     pub const ERROR_PARTITION: &str = "adpipe-error-partition";
     /// Error record: offset of the record that failed.
     pub const ERROR_OFFSET: &str = "adpipe-error-offset";
-    /// Error record: `parse`, `schema`, `validation`, `future` or `sink`.
+    /// Error record: `parse`, `schema`, `validation`, `future`, `sink` or `archive`.
     pub const ERROR_TYPE: &str = "adpipe-error-type";
     /// Error record: what was wrong.
     pub const ERROR_MESSAGE: &str = "adpipe-error-message";
     /// Error record: the field that was wrong, when one is to blame.
     pub const ERROR_FIELD: &str = "adpipe-error-field";
+    /// Error record: the event hour whose archive parts must be readable before it is sent again.
+    pub const ERROR_WAITS_FOR: &str = "adpipe-error-waits-for";
     /// Error record: when it failed, milliseconds since the Unix epoch.
     pub const ERROR_AT: &str = "adpipe-error-at";
 }

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub dag_failures: IntGaugeVec,
     /// `adpipe_dag_overdue_seconds{dag}`
     pub dag_overdue: GaugeVec,
+    archive_oldest_open_hour: GaugeVec,
+    archive_unreadable_hours: IntGaugeVec,
     /// `adpipe_data_tests{status}`: `pass`, `warn`, `fail`, `error`, `skipped`.
     pub data_tests: IntGaugeVec,
     /// `adpipe_source_age_seconds{source}`
@@ -165,6 +167,8 @@ impl Metrics {
             dag_last_success: make.gauge("adpipe_scheduler_last_success_timestamp_seconds")?,
             dag_failures: make.whole_gauge("adpipe_dag_failures")?,
             dag_overdue: make.gauge("adpipe_dag_overdue_seconds")?,
+            archive_oldest_open_hour: make.gauge("adpipe_archive_oldest_open_hour_seconds")?,
+            archive_unreadable_hours: make.whole_gauge("adpipe_archive_unreadable_hours")?,
             data_tests: make.whole_gauge("adpipe_data_tests")?,
             source_age: make.gauge("adpipe_source_age_seconds")?,
             source_max_age: make.gauge("adpipe_source_max_age_seconds")?,
@@ -196,7 +200,7 @@ impl Metrics {
                 for outcome in ["valid", "invalid", "duplicate"] {
                     self.events_processed.with_label_values(&[outcome]);
                 }
-                for error_type in ["parse", "schema", "validation", "future", "sink"] {
+                for error_type in ["parse", "schema", "validation", "future", "sink", "archive"] {
                     self.events_invalid.with_label_values(&[error_type]);
                 }
                 self.late_events.with_label_values(&NONE);
@@ -274,6 +278,13 @@ impl Metrics {
         let whole = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.disk_free.with_label_values(&NONE).set(whole(free));
         self.disk_size.with_label_values(&NONE).set(whole(size));
+    }
+
+    /// How long the oldest ended hour waits for the archive, and how many hours cannot be read.
+    pub fn archive_is(&self, oldest_waits_seconds: f64, unreadable_hours: u64) {
+        self.archive_oldest_open_hour.with_label_values(&NONE).set(oldest_waits_seconds);
+        let hours = i64::try_from(unreadable_hours).unwrap_or(i64::MAX);
+        self.archive_unreadable_hours.with_label_values(&NONE).set(hours);
     }
 
     /// How long the oldest unsent message waits; 0 for none.

@@ -23,6 +23,7 @@ fn what_a_role_counts_is_there_as_0() {
         "adpipe_records_appended_total{topic=\"ad_events_error\"} 0\n",
         "adpipe_events_processed_total{outcome=\"invalid\"} 0\n",
         "adpipe_events_invalid_total{error_type=\"sink\"} 0\n",
+        "adpipe_events_invalid_total{error_type=\"archive\"} 0\n",
         "adpipe_late_events_total 0\n",
         "adpipe_event_latency_seconds_bucket{le=\"5\"} 0\n",
         "adpipe_event_latency_seconds_count 0\n",

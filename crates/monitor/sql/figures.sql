@@ -1,7 +1,7 @@
 -- What is measured. Both databases.
 
 -- name: commits
-select committed_at, records, valid, parse + schema + validation + future + sink as invalid
+select committed_at, records, valid, parse + schema + validation + future + sink + archive as invalid
 from realtime.commits
 where committed_at > $1 and committed_at <= $2;
 

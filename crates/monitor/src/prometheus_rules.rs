@@ -77,9 +77,12 @@ pub fn dashboard(signal: Signal) -> &'static str {
         | Signal::Lag
         | Signal::LagGrowth => "adpipe-pipeline",
         Signal::DlqOpen | Signal::DlqExhausted | Signal::DlqGrowth => "adpipe-dlq",
-        Signal::DagFailures | Signal::DagOverdue | Signal::FailingDataTests | Signal::SourceOverdue => {
-            "adpipe-batch"
-        }
+        Signal::DagFailures
+        | Signal::DagOverdue
+        | Signal::ArchiveBehind
+        | Signal::ArchiveUnreadable
+        | Signal::FailingDataTests
+        | Signal::SourceOverdue => "adpipe-batch",
         Signal::Silent | Signal::WarehouseSilent | Signal::DiskFree | Signal::NotificationsWaiting => {
             "adpipe-resources"
         }
@@ -132,6 +135,8 @@ impl Expression {
             Signal::DlqGrowth => plain(format!("{DLQ_OPEN} - {} {bound}", before(DLQ_OPEN, &window))),
             Signal::DagFailures => plain(format!("max by (dag) (adpipe_dag_failures) {bound}")),
             Signal::DagOverdue => plain(format!("max by (dag) (adpipe_dag_overdue_seconds) {bound}")),
+            Signal::ArchiveBehind => plain(format!("max(adpipe_archive_oldest_open_hour_seconds) {bound}")),
+            Signal::ArchiveUnreadable => plain(format!("max(adpipe_archive_unreadable_hours) {bound}")),
             Signal::FailingDataTests => {
                 plain(format!("sum(max by (status) (adpipe_data_tests{{status=~\"fail|error\"}})) {bound}"))
             }

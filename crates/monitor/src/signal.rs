@@ -36,6 +36,10 @@ pub enum Signal {
     DagFailures,
     /// Seconds since a DAG's run should have started; label `dag`.
     DagOverdue,
+    /// Seconds that the oldest ended hour waits for the archive.
+    ArchiveBehind,
+    /// Hours with a part of the archive that is missing or damaged.
+    ArchiveUnreadable,
     /// Data tests whose newest result is `fail` or `error`.
     FailingDataTests,
     /// Seconds by which a source is older than it may be; label `source`.
@@ -52,7 +56,7 @@ pub enum Signal {
 
 impl Signal {
     /// Every signal.
-    pub const ALL: [Signal; 18] = [
+    pub const ALL: [Signal; 20] = [
         Signal::Throughput,
         Signal::Latency,
         Signal::ErrorShare,
@@ -65,6 +69,8 @@ impl Signal {
         Signal::DlqGrowth,
         Signal::DagFailures,
         Signal::DagOverdue,
+        Signal::ArchiveBehind,
+        Signal::ArchiveUnreadable,
         Signal::FailingDataTests,
         Signal::SourceOverdue,
         Signal::Silent,
@@ -88,6 +94,8 @@ impl Signal {
             Signal::DlqGrowth => "dlq_growth",
             Signal::DagFailures => "dag_failures",
             Signal::DagOverdue => "dag_overdue",
+            Signal::ArchiveBehind => "archive_behind",
+            Signal::ArchiveUnreadable => "archive_unreadable",
             Signal::FailingDataTests => "failing_data_tests",
             Signal::SourceOverdue => "source_overdue",
             Signal::Silent => "silent",

@@ -24,6 +24,7 @@ impl Signal {
             Signal::Latency
             | Signal::Stalled
             | Signal::DagOverdue
+            | Signal::ArchiveBehind
             | Signal::SourceOverdue
             | Signal::Silent
             | Signal::WarehouseSilent
@@ -37,6 +38,7 @@ impl Signal {
             | Signal::DlqExhausted
             | Signal::DlqGrowth
             | Signal::DagFailures
+            | Signal::ArchiveUnreadable
             | Signal::FailingDataTests => Unit::Count,
         }
     }

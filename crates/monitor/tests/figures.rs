@@ -167,6 +167,31 @@ fn long_windows_are_summed_once_and_stay_right() {
 }
 
 #[test]
+fn the_archive_is_measured() {
+    on_both("the_archive_is_measured", |rig| {
+        let now = Millis::now();
+        let (behind, unreadable) = (over(Signal::ArchiveBehind, 0), over(Signal::ArchiveUnreadable, 0));
+        assert_eq!(value(&rig.sources(), &behind, now), 0.0);
+        assert_eq!(value(&rig.sources(), &unreadable, now), 0.0);
+        send_some(rig);
+        // Old events that came just now have not waited for years.
+        let later = later(Millis::now(), 100_000);
+        let seconds = value(&rig.sources(), &behind, later);
+        assert!(seconds > 90_000.0 && seconds < 101_000.0, "{seconds}");
+        rig.execute(
+            Schema::Realtime,
+            "insert into realtime.unreadable_hours values ('2014-10-21 05:00:00', 'a part is missing', \
+             '2026-01-01 00:00:00');
+             insert into realtime.hours (event_hour, version, archived_rows, archived_clicks, hot_copies)
+             select window_start, 1, sum(impressions), 0, 0 from realtime.metrics_hourly group by window_start;",
+        );
+        assert_eq!(value(&rig.sources(), &behind, later), 0.0, "all of it is archived");
+        let reading = &readings(&rig.sources(), &unreadable, later)[0];
+        assert_eq!((reading.value, reading.context["message"].as_str()), (1.0, Some("a part is missing")));
+    });
+}
+
+#[test]
 fn the_queue_is_measured_with_its_causes() {
     on_both("the_queue_is_measured_with_its_causes", |rig| {
         let sources = rig.sources();

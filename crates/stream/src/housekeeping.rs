@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_log::{EventLog, Offset, Topic};
 use adpipe_metrics::Metrics;
-use adpipe_warehouse::{Schema, Warehouse, errors, invalid, report};
+use adpipe_warehouse::{ArchiveIds, Schema, Warehouse, archive, errors, invalid, report};
 
 use crate::StreamError;
 use crate::backlog;
@@ -12,6 +12,8 @@ use crate::shutdown::Shutdown;
 
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 const RETIRE_EVERY: Duration = Duration::from_secs(60);
+const LOOK_AT_ARCHIVE_EVERY: Duration = Duration::from_secs(5);
+const LOOK_AT_ARCHIVE_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// What is kept, where.
 #[derive(Debug, Clone, Copy)]
@@ -27,9 +29,11 @@ pub fn run(
     retention: Retention,
     log: &dyn EventLog,
     warehouse: &dyn Warehouse,
+    archive: Option<&dyn ArchiveIds>,
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) {
+    let mut archive_look = ArchiveLook::default();
     let mut retired_at: Option<Instant> = None;
     let mut knows_last_commit = false;
     while !shutdown.sleep(GAUGES_EVERY) {
@@ -47,11 +51,42 @@ pub fn run(
             knows_last_commit = true;
             newest.inspect(|at| metrics.committed_at(at.0 as f64 / 1_000.0));
         }
+        if let Some(archive) = archive {
+            archive_look.turn(warehouse, archive);
+        }
         if retired_at.is_none_or(|at| at.elapsed() >= RETIRE_EVERY) {
             retired_at = Some(Instant::now());
             if let Err(error) = retire(retention, log, warehouse) {
                 tracing::warn!(%error, "retention failed and will be tried again");
             }
+        }
+    }
+}
+
+/// Looks whether parts of the archive that were missing or damaged can be read again, so that what
+/// waits for them is sent again. Less often the longer nothing changes, as a damaged part is read to
+/// its end each time.
+#[derive(Default)]
+struct ArchiveLook {
+    looked_at: Option<Instant>,
+    pause: Duration,
+}
+
+impl ArchiveLook {
+    fn turn(&mut self, warehouse: &dyn Warehouse, source: &dyn ArchiveIds) {
+        if self.looked_at.is_some_and(|at| at.elapsed() < self.pause) {
+            return;
+        }
+        let again = archive::look_again(warehouse, source);
+        self.looked_at = Some(Instant::now());
+        self.pause = (self.pause * 2).clamp(LOOK_AT_ARCHIVE_EVERY, LOOK_AT_ARCHIVE_AT_LEAST_EVERY);
+        match again {
+            Ok(hours) if hours.is_empty() => {}
+            Ok(hours) => {
+                self.pause = LOOK_AT_ARCHIVE_EVERY;
+                tracing::info!(hours = hours.len(), "parts of the archive can be read again");
+            }
+            Err(error) => tracing::debug!(%error, "unreadable parts of the archive cannot be looked at now"),
         }
     }
 }

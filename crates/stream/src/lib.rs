@@ -8,7 +8,7 @@
 //!
 //! Open `processor.rs` first: `apply` is the whole promise on one screen.
 
-mod archived;
+pub mod archived;
 pub mod backlog;
 pub mod breaker;
 mod error_record;

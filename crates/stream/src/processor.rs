@@ -1,6 +1,6 @@
 //! Makes each micro-batch one warehouse transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use adpipe_event::{ErrorType, EventError, Millis};
 use adpipe_log::{EventLog, LogError, Records, Topic};
 use adpipe_metrics::{Metrics, Role};
 use adpipe_warehouse::{
-    Commit, Counts, Inserted, LatencyCounts, StreamWriter, Warehouse, WarehouseError, invalid,
+    Commit, Counts, Inserted, LatencyCounts, StreamWriter, Warehouse, WarehouseError, archive, invalid,
 };
 
-use crate::archived::{ArchivedIds, hours_of};
+use crate::archived::{self, ArchivedIds, Judged, hours_of};
 use crate::breaker::Breaker;
 use crate::error_record;
 use crate::intake::{Committed, Intake};
@@ -148,7 +148,7 @@ impl Processor<'_> {
             for failed in batch.failed.chunks(ERRORS_AN_APPEND) {
                 let mut records = Records::new();
                 for failed in failed {
-                    push_error(&mut records, batch, failed.origin, &failed.error, now)?;
+                    push_error(&mut records, batch, failed.origin, &failed.error, None, now)?;
                 }
                 self.send_errors(records)?;
             }
@@ -171,7 +171,7 @@ impl Processor<'_> {
             None => self.warehouse.stream_writer()?,
         };
         let hours = hours_of(&batch.events);
-        let (mut transaction, counted_before) = loop {
+        let (mut transaction, judged) = loop {
             let mut transaction = writer.begin()?;
             for share in &batch.shares {
                 transaction.claim(share.topic.name(), share.partition, share.first.0, share.next.0)?;
@@ -179,8 +179,7 @@ impl Processor<'_> {
             let archived = transaction.archived_hours(&hours)?;
             let unknown = self.archived.unknown(&archived);
             if unknown.is_empty() {
-                let counted_before = self.archived.find(&batch.events, &archived);
-                break (transaction, counted_before);
+                break (transaction, self.archived.judge(&batch.events, &archived));
             }
             // Ids are read outside of a transaction, which would hold others up.
             drop(transaction);
@@ -188,35 +187,39 @@ impl Processor<'_> {
                 self.archived.load(self.warehouse, self.config.archive.as_deref(), hour.hour)?;
             }
         };
-        let inserted = transaction.insert_events_except(&batch.events, &counted_before)?;
-        self.send_refused(batch, &inserted)?;
+        let inserted = transaction.insert_events_except(&batch.events, &judged.except)?;
+        let rejected = rejected(batch, &inserted, &judged);
+        self.send_rejected(batch, &rejected)?;
+        for (hour, reason) in &judged.unreadable {
+            archive::note_unreadable(transaction.as_mut(), *hour, reason)?;
+        }
         let windows = windows::aggregate(&batch.events, &inserted.is_new);
         transaction.add_metrics(&windows.minutes, &windows.hours)?;
-        let commits = self.account(batch, &inserted);
+        let commits = self.account(batch, &inserted, &rejected);
         transaction.record(&commits)?;
-        for (commit, offsets) in commits.iter().zip(in_error::offsets(batch, &inserted)) {
+        for (commit, offsets) in commits.iter().zip(in_error::offsets(batch, &rejected)) {
             invalid::add(transaction.as_mut(), commit, &offsets)?;
         }
-        transaction.record_replays(&retries::outcomes(batch, &inserted))?;
+        transaction.record_replays(&retries::outcomes(batch, &inserted, &rejected))?;
         transaction.commit()?;
         self.writer = Some(writer);
         Ok(commits)
     }
 
-    /// Rows that the database itself refuses are errors of the data, found one by one, so that
-    /// their neighbours are counted.
-    fn send_refused(&self, batch: &MicroBatch, inserted: &Inserted) -> Result<(), LogError> {
+    /// Errors of single events, durable before the transaction that leaves them out is.
+    fn send_rejected(&self, batch: &MicroBatch, rejected: &Rejected) -> Result<(), LogError> {
         let now = Millis::now();
-        let mut records = Records::new();
-        for (index, reason) in &inserted.refused {
-            let error = EventError {
-                error_type: ErrorType::Sink,
-                field: None,
-                message: format!("warehouse: {reason}"),
-            };
-            push_error(&mut records, batch, batch.origins[*index], &error, now)?;
+        let in_order: Vec<(&usize, &EventError)> = rejected.iter().collect();
+        for some in in_order.chunks(ERRORS_AN_APPEND) {
+            let mut records = Records::new();
+            for (index, error) in some {
+                let is_waiting = error.error_type == ErrorType::Archive;
+                let waits_for = is_waiting.then(|| batch.events.event_time(**index).floor_hour());
+                push_error(&mut records, batch, batch.origins[**index], error, waits_for, now)?;
+            }
+            self.send_errors(records)?;
         }
-        self.send_errors(records)
+        Ok(())
     }
 
     fn send_errors(&self, records: Records) -> Result<(), LogError> {
@@ -230,7 +233,7 @@ impl Processor<'_> {
     }
 
     /// What became of the records of each partition.
-    fn account(&self, batch: &MicroBatch, inserted: &Inserted) -> Vec<Commit> {
+    fn account(&self, batch: &MicroBatch, inserted: &Inserted, rejected: &Rejected) -> Vec<Commit> {
         let mut all_counts: Vec<Counts> = batch.shares.iter().map(|share| share.counts).collect();
         let lateness_ms = self.config.allowed_lateness.as_millis() as i64;
         let late_before: Vec<Option<i64>> = batch
@@ -254,10 +257,10 @@ impl Processor<'_> {
                 counts.duplicates += 1;
             }
         }
-        for (index, _) in &inserted.refused {
+        for (index, error) in rejected {
             let counts = &mut all_counts[batch.share_index(batch.origins[*index])];
             counts.duplicates -= 1;
-            counts.add_invalid(ErrorType::Sink);
+            counts.add_invalid(error.error_type);
         }
         let committed_at = Millis::now();
         let latencies = batch.latencies(committed_at);
@@ -306,15 +309,33 @@ impl Processor<'_> {
     }
 }
 
+/// Events that are not inserted and are errors, by index: those that the database itself refuses,
+/// found one by one, so that their neighbours are counted; and those of hours that cannot be read.
+pub(crate) type Rejected = BTreeMap<usize, EventError>;
+
+fn rejected(batch: &MicroBatch, inserted: &Inserted, judged: &Judged) -> Rejected {
+    let refused = inserted.refused.iter().map(|(index, reason)| {
+        let message = format!("warehouse: {reason}");
+        (*index, EventError { error_type: ErrorType::Sink, field: None, message })
+    });
+    let unjudged = judged.unjudged.iter().map(|index| {
+        let hour = batch.events.event_time(*index).floor_hour();
+        let reason = judged.unreadable.iter().find(|(unreadable, _)| *unreadable == hour);
+        (*index, archived::error(hour, reason.map_or("", |(_, reason)| reason)))
+    });
+    refused.chain(unjudged).collect()
+}
+
 fn push_error(
     records: &mut Records,
     batch: &MicroBatch,
     origin: crate::micro_batch::Origin,
     error: &EventError,
+    waits_for: Option<Millis>,
     now: Millis,
 ) -> Result<(), LogError> {
     // A micro-batch is a hundredth of what one buffer holds; a full one is asked to come again.
-    match error_record::push(records, batch, origin, error, now) {
+    match error_record::push(records, batch, origin, error, waits_for, now) {
         true => Ok(()),
         false => Err(LogError::Busy { queued_bytes: records.byte_size() }),
     }

@@ -4,18 +4,18 @@ use adpipe_log::{Topic, header};
 use adpipe_warehouse::{Inserted, Replay, ReplayOutcome};
 
 use crate::micro_batch::MicroBatch;
+use crate::processor::Rejected;
 
 /// The outcome of each retried record that is an event. Those that failed again say so themselves,
 /// in the error topic.
-pub(crate) fn outcomes(batch: &MicroBatch, inserted: &Inserted) -> Vec<Replay> {
+pub(crate) fn outcomes(batch: &MicroBatch, inserted: &Inserted, rejected: &Rejected) -> Vec<Replay> {
     if batch.shares.iter().all(|share| share.topic != Topic::Retry) {
         return Vec::new();
     }
-    let is_refused = |index: usize| inserted.refused.iter().any(|(refused, _)| *refused == index);
     let mut outcomes = Vec::new();
     for (index, origin) in batch.origins.iter().enumerate() {
         let run = &batch.runs[origin.run as usize];
-        if run.topic != Topic::Retry || is_refused(index) {
+        if run.topic != Topic::Retry || rejected.contains_key(&index) {
             continue;
         }
         let Some(record) = run.get(origin.record as usize) else { continue };

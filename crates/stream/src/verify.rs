@@ -1,6 +1,7 @@
 //! The proof that nothing was lost or counted twice: everything is counted again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_event::{EventBatch, Millis, Parser, Rules};
@@ -17,6 +18,9 @@ use crate::on_the_way::{ErrorOffsets, errors_on_the_way};
 
 /// Bytes read from the log at once.
 const READ_BYTES: usize = 4 << 20;
+
+/// Hours that could not be looked into, named one by one.
+const SHOWN_HOURS: usize = 10;
 
 /// One line of the proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,7 +265,8 @@ fn nothing_is_missing(
 ) -> Result<Check, StreamError> {
     let mut gaps = Vec::new();
     let mut recounted = 0;
-    let mut archived = Archived { warehouse, source: archive, ids: ArchivedIds::default() };
+    let mut archived =
+        Archived { warehouse, source: archive, ids: ArchivedIds::default(), unreadable: BTreeMap::new() };
     for place in places {
         let mut errors = on_the_way.get(&place.key()).cloned().unwrap_or_default();
         let (partition, first) = (place.range.partition, place.range.first.0);
@@ -290,6 +295,13 @@ fn nothing_is_missing(
             }
         }
     }
+    let unreadable = archived.unreadable.iter().take(SHOWN_HOURS);
+    gaps.extend(
+        unreadable.map(|(hour, reason)| format!("events of hour {hour} could not be looked for: {reason}")),
+    );
+    if archived.unreadable.len() > SHOWN_HOURS {
+        gaps.push(format!("and of {} more hours", archived.unreadable.len() - SHOWN_HOURS));
+    }
     Ok(check(
         "every record of the log is an event or an error",
         gaps,
@@ -315,6 +327,8 @@ struct Archived<'a> {
     warehouse: &'a dyn Warehouse,
     source: Option<&'a dyn ArchiveIds>,
     ids: ArchivedIds,
+    /// Hours in which events could not be looked for, and why.
+    unreadable: BTreeMap<Millis, Arc<str>>,
 }
 
 impl Archived<'_> {
@@ -331,8 +345,12 @@ impl Archived<'_> {
         for hour in self.ids.unknown(&archived) {
             self.ids.load(self.warehouse, self.source, hour.hour)?;
         }
-        for (is_there, is_archived) in is_there.iter_mut().zip(self.ids.find(events, &archived)) {
+        let judged = self.ids.judge(events, &archived);
+        for (is_there, is_archived) in is_there.iter_mut().zip(judged.except) {
             *is_there |= is_archived;
+        }
+        for (hour, reason) in judged.unreadable {
+            self.unreadable.entry(hour).or_insert(reason);
         }
         Ok(is_there)
     }

@@ -101,7 +101,7 @@ fn a_row_that_the_warehouse_refuses_is_alone() {
     pipeline.append(&[event("good", "14102100"), event("bad", "14102100"), event("fine", "14102101")]);
     pipeline.process(1);
     let totals = report::totals(&pipeline.warehouse).unwrap();
-    assert_eq!((totals.valid, totals.duplicates, totals.invalid_by_type), (2, 0, [0, 0, 0, 0, 1]));
+    assert_eq!((totals.valid, totals.duplicates, totals.invalid_by_type), (2, 0, [0, 0, 0, 0, 1, 0]));
     let error = pipeline.log.read(Topic::Error, 0, Offset(0), 1).unwrap();
     let record = error[0].get(0).unwrap();
     assert_eq!(record.headers.text(header::ERROR_TYPE), Some("sink"));

@@ -11,11 +11,16 @@ use adpipe_event::Millis;
 use adpipe_sql::section;
 
 use crate::report::{Ctr, count};
-use crate::{IdKey, IdSet, Value, Warehouse, WarehouseError, query_table};
+use crate::{IdKey, IdSet, Schema, StreamTransaction, Value, Warehouse, WarehouseError, query_table};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/report/archive.sql");
 pub(crate) const HOUR: &str = section(ARCHIVE_SQL, "hour");
 const PARTS_OF_HOUR: &str = section(ARCHIVE_SQL, "parts_of_hour");
+const OLDEST_OPEN_HOUR: &str = section(ARCHIVE_SQL, "oldest_open_hour");
+const FIRST_INGESTED: &str = section(ARCHIVE_SQL, "first_ingested");
+const UNREADABLE_HOURS: &str = section(ARCHIVE_SQL, "unreadable_hours");
+const NOTE_UNREADABLE: &str = section(ARCHIVE_SQL, "note_unreadable");
+const FORGET_UNREADABLE: &str = section(ARCHIVE_SQL, "forget_unreadable");
 const ARCHIVED_TOTAL: &str = section(ARCHIVE_SQL, "archived_total");
 const FILES_TOTAL: &str = section(ARCHIVE_SQL, "files_total");
 const MINUTES_FLOOR: &str = section(ARCHIVE_SQL, "minutes_floor");
@@ -52,29 +57,77 @@ impl ArchivedHour {
     }
 }
 
+/// A part as the archive's list has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartName {
+    /// Its path below the archive.
+    pub path: String,
+    /// XXH3-128 of the whole file, hexadecimal; none for a part from before hashes were kept.
+    pub hash: Option<String>,
+}
+
 /// Why ids cannot be read from the archive.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ArchiveReadError {
-    /// There is no such part: it was merged with others.
-    #[error("the archive has no part {0}")]
+    /// There is no such part: it was merged with others, moved away or deleted.
+    #[error("archive part \"{0}\" is missing")]
     Missing(String),
     /// The archive cannot be read now.
     #[error("{0}")]
     Unavailable(String),
-    /// The part is damaged.
-    #[error("{0}")]
-    Damaged(String),
+    /// The part is damaged: which one, and what was found.
+    #[error("archive part \"{path}\" is damaged: {reason}")]
+    Damaged {
+        /// Its path below the archive.
+        path: String,
+        /// What was found.
+        reason: String,
+    },
+}
+
+/// The ids that the archive holds of an hour, or why nobody can say.
+#[derive(Debug)]
+pub enum IdsOfHour {
+    /// All of them.
+    Known(IdSet),
+    /// A part is missing or damaged: what, and where.
+    Unreadable(String),
+}
+
+impl IdsOfHour {
+    /// The ids.
+    ///
+    /// # Errors
+    /// The reason when a part cannot be read.
+    pub fn known(self) -> Result<IdSet, String> {
+        match self {
+            IdsOfHour::Known(ids) => Ok(ids),
+            IdsOfHour::Unreadable(reason) => Err(reason),
+        }
+    }
+}
+
+/// An hour of which a part is missing or damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableHour {
+    /// Its start.
+    pub hour: Millis,
+    /// Which part, and what is wrong with it.
+    pub reason: String,
+    /// Since when this is known, as stored.
+    pub since: String,
 }
 
 /// Reads ids out of the archive's parts.
 pub trait ArchiveIds: Send + Sync + std::fmt::Debug {
-    /// Calls `on_id` with each id that the part `path` holds of one hour.
+    /// Calls `on_id` with each id that a part holds of one hour. The part's hash is compared before,
+    /// once a process.
     ///
     /// # Errors
-    /// [`ArchiveReadError`]; ids given before it are sound.
+    /// [`ArchiveReadError`].
     fn ids_of_hour(
         &self,
-        path: &str,
+        part: &PartName,
         hour: Millis,
         on_id: &mut dyn FnMut(&str),
     ) -> Result<(), ArchiveReadError>;
@@ -89,53 +142,171 @@ pub fn archived_hour(
     Ok(table.rows.first().map(|row| ArchivedHour::from_row(hour, row)))
 }
 
-/// The ids that the archive holds of an hour; with `archive` none, there must be none.
+/// The parts that hold events of an hour.
+pub fn parts_of_hour(warehouse: &dyn Warehouse, hour: Millis) -> Result<Vec<PartName>, WarehouseError> {
+    let table = query_table(warehouse, PARTS_OF_HOUR, &[hour.to_string().into()])?;
+    let part =
+        |row: &Vec<Value>| PartName { path: row[0].to_string(), hash: row[1].as_str().map(str::to_owned) };
+    Ok(table.rows.iter().map(part).collect())
+}
+
+/// The ids that the archive holds of an hour; with `archive` none, there must be none. A part that
+/// is missing or damaged makes the hour unreadable, which is no error of this function: other hours
+/// go on.
 ///
 /// # Errors
-/// Of the warehouse or the archive, with what to do.
+/// Of the warehouse, or of an archive that cannot be reached; waiting may help.
 pub fn ids_of_hour(
     warehouse: &dyn Warehouse,
     archive: Option<&dyn ArchiveIds>,
     hour: Millis,
-) -> Result<IdSet, WarehouseError> {
-    let mut failure = ArchiveReadError::Missing(String::new());
+) -> Result<IdsOfHour, WarehouseError> {
+    let unavailable = |reason: String| WarehouseError::Unavailable {
+        location: "archive".to_owned(),
+        reason,
+        advice: "see that archive.url names the folder where `adpipe etl` writes, and that it can be read",
+    };
+    let mut known_missing = None;
     for _ in 0..ATTEMPTS {
-        let paths = query_table(warehouse, PARTS_OF_HOUR, &[hour.to_string().into()])?;
+        let parts = parts_of_hour(warehouse, hour)?;
         let mut ids = IdSet::new();
         let mut read = || -> Result<(), ArchiveReadError> {
-            for row in &paths.rows {
+            for part in &parts {
                 let archive = archive.ok_or_else(|| {
                     ArchiveReadError::Unavailable("this process was not told where the archive is".to_owned())
                 })?;
-                archive.ids_of_hour(&row[0].to_string(), hour, &mut |id| {
+                archive.ids_of_hour(part, hour, &mut |id| {
                     ids.insert(IdKey::of(id));
                 })?;
             }
             Ok(())
         };
         match read() {
-            Ok(()) => return Ok(ids),
-            Err(missing @ ArchiveReadError::Missing(_)) => failure = missing,
-            Err(other) => {
-                failure = other;
+            Ok(()) => return Ok(IdsOfHour::Known(ids)),
+            // Merged meanwhile, when the list does not name it any more.
+            Err(missing @ ArchiveReadError::Missing(_)) => {
+                let is_named_still = known_missing.as_ref() == Some(&parts);
+                if is_named_still {
+                    return Ok(IdsOfHour::Unreadable(missing.to_string()));
+                }
+                known_missing = Some(parts);
+            }
+            Err(damaged @ ArchiveReadError::Damaged { .. }) => {
+                return Ok(IdsOfHour::Unreadable(damaged.to_string()));
+            }
+            Err(ArchiveReadError::Unavailable(reason)) => return Err(unavailable(reason)),
+        }
+    }
+    Err(unavailable(format!("the parts of hour {hour} change all the time")))
+}
+
+/// The oldest hour that is not wholly in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenHour {
+    /// Its start.
+    pub hour: Millis,
+    /// When its first event came.
+    pub first_ingested: Millis,
+}
+
+impl OpenHour {
+    /// Since when it could have been archived, but for the pause that an hour is left open: since its
+    /// end, or since its events came, when that was later.
+    pub fn waits_since(&self) -> Millis {
+        const HOUR_MS: i64 = 3_600_000;
+        Millis(self.hour.0 + HOUR_MS).max(self.first_ingested)
+    }
+}
+
+/// The oldest hour that has events which are not in the archive; none when there is none.
+pub fn oldest_open_hour(warehouse: &dyn Warehouse) -> Result<Option<OpenHour>, WarehouseError> {
+    let time =
+        |table: &crate::Table| table.rows.first().and_then(|row| row[0].as_str()).and_then(Millis::parse_sql);
+    let Some(hour) = time(&query_table(warehouse, OLDEST_OPEN_HOUR, &[])?) else { return Ok(None) };
+    let first = query_table(warehouse, FIRST_INGESTED, &[hour.to_string().into()])?;
+    Ok(time(&first).map(|first_ingested| OpenHour { hour, first_ingested }))
+}
+
+/// Hours that are known to have a part that is missing or damaged.
+pub fn unreadable_hours(warehouse: &dyn Warehouse) -> Result<Vec<UnreadableHour>, WarehouseError> {
+    let table = query_table(warehouse, UNREADABLE_HOURS, &[])?;
+    let hour = |row: &Vec<Value>| {
+        let hour = row[0].as_str().and_then(Millis::parse_sql)?;
+        Some(UnreadableHour { hour, reason: row[1].to_string(), since: row[2].to_string() })
+    };
+    Ok(table.rows.iter().filter_map(hour).collect())
+}
+
+/// Notes in a transaction that an hour cannot be read.
+pub fn note_unreadable(
+    transaction: &mut dyn StreamTransaction,
+    hour: Millis,
+    reason: &str,
+) -> Result<(), WarehouseError> {
+    transaction.execute(NOTE_UNREADABLE, &unreadable_row(hour, reason)).map(drop)
+}
+
+/// Notes hours that cannot be read, with the reason, and forgets others that can be read again: what
+/// waits for these is sent again.
+pub fn change_unreadable(
+    warehouse: &dyn Warehouse,
+    unreadable: &[(Millis, String)],
+    readable: &[Millis],
+) -> Result<(), WarehouseError> {
+    if unreadable.is_empty() && readable.is_empty() {
+        return Ok(());
+    }
+    let mut session = warehouse.session(Schema::Realtime)?;
+    let mut transaction = session.begin()?;
+    for (hour, reason) in unreadable {
+        transaction.execute(NOTE_UNREADABLE, &unreadable_row(*hour, reason))?;
+    }
+    for hour in readable {
+        transaction.execute(FORGET_UNREADABLE, &[hour.to_string().into()])?;
+    }
+    transaction.commit()
+}
+
+fn unreadable_row(hour: Millis, reason: &str) -> [Value; 3] {
+    [hour.to_string().into(), reason.into(), Millis::now().to_string().into()]
+}
+
+/// Looks again at the parts of hours that are known to be unreadable: gives the hours that can be
+/// read now, and forgets them.
+///
+/// # Errors
+/// Of the warehouse. An archive that cannot be reached says nothing about its parts.
+pub fn look_again(
+    warehouse: &dyn Warehouse,
+    archive: &dyn ArchiveIds,
+) -> Result<Vec<Millis>, WarehouseError> {
+    let mut readable = Vec::new();
+    // A part holds many hours.
+    let mut looked_at: Vec<(PartName, bool)> = Vec::new();
+    for UnreadableHour { hour, .. } in unreadable_hours(warehouse)? {
+        let mut is_readable = true;
+        for part in parts_of_hour(warehouse, hour)? {
+            let known =
+                looked_at.iter().find(|(looked_at, _)| *looked_at == part).map(|(_, is_sound)| *is_sound);
+            let is_sound = match known {
+                Some(is_sound) => is_sound,
+                None => {
+                    let is_sound = archive.ids_of_hour(&part, hour, &mut |_| {}).is_ok();
+                    looked_at.push((part, is_sound));
+                    is_sound
+                }
+            };
+            if !is_sound {
+                is_readable = false;
                 break;
             }
         }
+        if is_readable {
+            readable.push(hour);
+        }
     }
-    let location = "archive".to_owned();
-    let reason = failure.to_string();
-    Err(match failure {
-        ArchiveReadError::Damaged(_) => WarehouseError::Unusable {
-            location,
-            reason,
-            advice: "restore the part from a copy of the archive",
-        },
-        _ => WarehouseError::Unavailable {
-            location,
-            reason,
-            advice: "see that archive.url names the folder where `adpipe etl` writes, and that it can be read",
-        },
-    })
+    change_unreadable(warehouse, &[], &readable)?;
+    Ok(readable)
 }
 
 /// All that the archive holds, and how many of its events are in `realtime.events`, too.

@@ -35,7 +35,7 @@ pub struct Counts {
     /// Events that had been counted already.
     pub duplicates: u64,
     /// Records that are in error, by type in the order of [`ErrorType::ALL`].
-    pub invalid_by_type: [u64; 5],
+    pub invalid_by_type: [u64; ErrorType::ALL.len()],
     /// Valid events whose window had long passed.
     pub late: u64,
     /// Valid or duplicate events whose id is in float notation.
@@ -53,6 +53,11 @@ impl Counts {
     /// Counts one record in error.
     pub fn add_invalid(&mut self, error_type: ErrorType) {
         self.invalid_by_type[error_type as usize] += 1;
+    }
+
+    /// Records in error of one type.
+    pub fn of_type(&self, error_type: ErrorType) -> u64 {
+        self.invalid_by_type[error_type as usize]
     }
 
     /// Takes one record in error off again.

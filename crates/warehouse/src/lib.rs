@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use adpipe_event::{EventBatch, Millis};
 
-pub use archive::{ArchiveIds, ArchiveReadError, ArchivedHour};
+pub use archive::{ArchiveIds, ArchiveReadError, ArchivedHour, IdsOfHour, PartName, UnreadableHour};
 pub use commit::{Commit, Counts, LATENCY_BUCKETS_MS, LatencyCounts, MetricRow};
 pub use error::WarehouseError;
 pub use id_set::{IdKey, IdSet};

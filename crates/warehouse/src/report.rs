@@ -107,19 +107,21 @@ pub fn totals(warehouse: &dyn Warehouse) -> Result<Counts, WarehouseError> {
     Ok(table.rows.first().map_or(Counts::default(), |row| counts(row)))
 }
 
-/// Reads an account: records, valid, clicks, duplicates, the five kinds of invalid, late, float
+/// Reads an account: records, valid, clicks, duplicates, the kinds of invalid, late, float
 /// ids, unknown fields, in this order.
 pub fn counts(row: &[Value]) -> Counts {
+    const FIRST_KIND: usize = 4;
+    const BEHIND_KINDS: usize = FIRST_KIND + adpipe_event::ErrorType::ALL.len();
     let at = |index: usize| row.get(index).map_or(0, count);
     Counts {
         records: at(0),
         valid: at(1),
         clicks: at(2),
         duplicates: at(3),
-        invalid_by_type: [at(4), at(5), at(6), at(7), at(8)],
-        late: at(9),
-        float_ids: at(10),
-        unknown_fields: at(11),
+        invalid_by_type: std::array::from_fn(|kind| at(FIRST_KIND + kind)),
+        late: at(BEHIND_KINDS),
+        float_ids: at(BEHIND_KINDS + 1),
+        unknown_fields: at(BEHIND_KINDS + 2),
     }
 }
 

@@ -108,7 +108,7 @@ pub struct FilterArgs {
     #[arg(long, value_name = "STATUS", value_delimiter = ',', help_heading = "Which errors")]
     pub status: Vec<Status>,
 
-    /// Of this type: parse, schema, validation, future, sink
+    /// Of this type: parse, schema, validation, future, sink, archive
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', help_heading = "Which errors")]
     pub error_type: Vec<String>,
 

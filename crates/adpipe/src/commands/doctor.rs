@@ -1,5 +1,6 @@
 //! `adpipe doctor`: every configured part, and what to do about it.
 
+mod archive;
 mod errors;
 mod log;
 mod stores;
@@ -12,7 +13,6 @@ use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 
-use crate::archive_place;
 use crate::cli::{Cli, DoctorArgs};
 use crate::config::Config;
 use crate::output;
@@ -72,7 +72,7 @@ fn check_parts(config: &Config, fix: bool, findings: &mut Vec<Finding>) {
             None
         }
     };
-    check_archive(config, findings);
+    archive::check(config, warehouse.as_deref(), findings);
     if let (Some(log), Some(warehouse)) = (&log, &warehouse) {
         stores::check(config, findings);
         check_lag(log.as_ref(), warehouse.as_ref(), findings);
@@ -129,19 +129,6 @@ fn check_postgres(settings: PostgresSettings, findings: &mut Vec<Finding>) -> Op
             None
         }
     }
-}
-
-/// Lists the archive, and writes and removes a small file.
-fn check_archive(config: &Config, findings: &mut Vec<Finding>) {
-    let checked = match archive_place::open(config) {
-        Ok(archive) => archive.check().map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    let (state, text) = match checked {
-        Ok(text) => (State::Good, text),
-        Err(text) => (State::Bad, text),
-    };
-    add(findings, "archive", state, text);
 }
 
 fn check_lag(log: &dyn EventLog, warehouse: &dyn Warehouse, findings: &mut Vec<Finding>) {

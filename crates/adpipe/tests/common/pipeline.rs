@@ -198,6 +198,14 @@ impl EndState {
     }
 }
 
+/// `ADPIPE_TEST_SEED`, or one of this moment; printed, so that a failure can be replayed.
+pub fn seed() -> u64 {
+    let asked = std::env::var("ADPIPE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = asked.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
+    println!("ADPIPE_TEST_SEED={seed}");
+    seed
+}
+
 /// Ten files that share some of their rows.
 pub fn ten_files(pipeline: &Pipeline, rows: u32) {
     for number in 0..10 {
@@ -227,8 +235,7 @@ pub fn ten_files(pipeline: &Pipeline, rows: u32) {
 /// bucket, the disturbed run has its archive there, and the other one in a folder.
 pub fn kills(server: Option<&Postgres>, store: Option<Bucket>, rows: u32, wanted_kills: u32) {
     let warehouse = || server.map(Postgres::new_database);
-    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    println!("seed {seed}");
+    let seed = seed();
     let mut dice = Dice(seed);
     let undisturbed = Pipeline::new(warehouse());
     ten_files(&undisturbed, rows);

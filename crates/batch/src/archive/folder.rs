@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::store::{NewFile, Store, StoreError, StoredFile, UNFINISHED, is_ours};
+use super::store::{NewFile, PROBE, Store, StoreError, StoredFile, UNFINISHED, is_beside, is_ours};
 
 /// Files below one folder, which need not be there yet.
 #[derive(Debug)]
@@ -28,6 +28,31 @@ fn failed(path: &Path, error: impl ToString) -> StoreError {
 /// A rename is safe from a power failure once its folder is synced.
 fn sync(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed(folder, error))
+}
+
+impl Folder {
+    /// Adds the files of a folder, `""` or ending in `/`.
+    fn list_below(&self, folder: &str, paths: &mut Vec<String>) -> Result<(), StoreError> {
+        let whole = self.root.join(folder);
+        for entry in fs::read_dir(&whole).map_err(|error| failed(&whole, error))? {
+            let entry = entry.map_err(|error| failed(&whole, error))?;
+            let path = format!("{folder}{}", entry.file_name().to_string_lossy());
+            let kind = entry.file_type().map_err(|error| failed(&entry.path(), error))?;
+            // A day may lie on another disk.
+            let is_linked_day = kind.is_symlink() && folder.is_empty() && entry.path().is_dir();
+            if kind.is_dir() || is_linked_day {
+                self.list_below(&format!("{path}/"), paths)?;
+            } else if !is_beside(&path) {
+                paths.push(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// The archive itself is there, so that a file that is not is missing.
+    fn is_there(&self) -> bool {
+        self.root.is_dir()
+    }
 }
 
 impl Store for Folder {
@@ -57,33 +82,20 @@ impl Store for Folder {
         });
         match opened {
             Ok(file) => Ok(Box::new(file)),
+            Err(error) if !self.is_there() => Err(failed(&self.root, error)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(StoreError::Missing(path.to_owned()))
             }
-            Err(error) => Err(failed(&whole, error)),
+            Err(error) => Err(StoreError::Unreadable { path: path.to_owned(), reason: error.to_string() }),
         }
     }
 
     fn list(&self) -> Result<Vec<String>, StoreError> {
         let mut paths = Vec::new();
-        let dates = match fs::read_dir(&self.root) {
-            Ok(dates) => dates,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(paths),
+        match self.root.try_exists() {
+            Ok(true) => self.list_below("", &mut paths)?,
+            Ok(false) => {}
             Err(error) => return Err(failed(&self.root, error)),
-        };
-        for date in dates {
-            let date = date.map_err(|error| failed(&self.root, error))?;
-            let date_name = date.file_name().to_string_lossy().into_owned();
-            if !date_name.starts_with("event_date=") {
-                continue;
-            }
-            for file in fs::read_dir(date.path()).map_err(|error| failed(&date.path(), error))? {
-                let file = file.map_err(|error| failed(&date.path(), error))?;
-                let path = format!("{date_name}/{}", file.file_name().to_string_lossy());
-                if is_ours(&path) {
-                    paths.push(path);
-                }
-            }
         }
         Ok(paths)
     }
@@ -104,8 +116,8 @@ impl Store for Folder {
         if !self.root.exists() {
             return Ok(format!("{} is made by the first `adpipe etl`", self.location()));
         }
-        let files = self.list()?.len();
-        let probe = self.root.join(format!(".adpipe-check-{}", std::process::id()));
+        let files = self.list()?.iter().filter(|path| is_ours(path)).count();
+        let probe = self.root.join(format!("{PROBE}{}", std::process::id()));
         File::create(&probe)
             .and_then(|_| fs::remove_file(&probe))
             .map_err(|error| failed(&self.root, format!("cannot be written: {error}")))?;

@@ -3,8 +3,9 @@
 //! `event_date=YYYY-MM-DD/part-….parquet` in a local folder or an object store. `schema.rs` says
 //! what is in a file, `write.rs` makes one, `read.rs` reads ids and events out of one; `store.rs`
 //! says what they need of the place where files lie, `folder.rs` and `s3/` are the two there are. A
-//! file gets its path, whole, right before the transaction that names it: one that no row of
-//! `realtime.archive_parts` names is what a crash left behind, and is swept.
+//! file gets its path, whole, right before the transaction that names it and notes its hash, by which
+//! it can be checked by itself. It carries the run that wrote it, so that what a crash left behind
+//! can be told from what is another's.
 
 mod folder;
 mod part;
@@ -17,28 +18,65 @@ mod write;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use adpipe_event::Millis;
+use twox_hash::xxhash3_128::Hasher;
 
 use crate::BatchError;
 use folder::Folder;
 use store::Store;
 
+pub use read::Origin;
 pub use store::StoreError;
-pub(crate) use write::is_written_before;
+pub(crate) use store::is_ours;
+pub(crate) use write::run_in_name;
 pub use write::{OfHour, PartFile, Rows, rows_by_date};
+
+/// Digits of a run's id.
+pub(crate) const RUN_ID_DIGITS: usize = 32;
+
+/// What each part says of the run that wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The run, 32 digits.
+    pub run_id: String,
+    /// The data set that the warehouse is of.
+    pub data_id: String,
+}
+
+impl Stamp {
+    /// Of a new run.
+    pub fn of_new_run(data_id: String) -> Stamp {
+        let millis = Millis::now().0.max(0) as u64;
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid();
+        Stamp { run_id: id.simple().to_string(), data_id }
+    }
+}
 
 /// The archive. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Archive {
     store: Arc<dyn Store>,
+    /// The run that writes; none for those that only read.
+    stamp: Option<Arc<Stamp>>,
+    /// Paths and hashes of parts that this process has compared with the list.
+    checked: Arc<Mutex<HashSet<(String, String)>>>,
 }
 
 impl Archive {
     /// The archive in this folder, which need not be there yet.
     pub fn in_folder(root: &Path) -> Archive {
-        Archive { store: Arc::new(Folder::new(root)) }
+        Archive::of(Folder::new(root))
+    }
+
+    fn of(store: impl Store + 'static) -> Archive {
+        Archive { store: Arc::new(store), stamp: None, checked: Arc::default() }
+    }
+
+    /// The same archive, to be written by a run.
+    pub fn written_by(&self, stamp: Stamp) -> Archive {
+        Archive { stamp: Some(Arc::new(stamp)), ..self.clone() }
     }
 
     /// Where it is, for people.
@@ -59,30 +97,36 @@ impl Archive {
         self.store.lock_folder()
     }
 
-    /// Files that no row names; `named` are the paths of `realtime.archive_parts`.
+    /// Paths of all files below the archive, whoever made them, in order.
     ///
     /// # Errors
     /// When the archive cannot be listed.
-    pub fn strays(&self, named: &HashSet<String>) -> Result<Vec<String>, BatchError> {
+    pub fn list(&self) -> Result<Vec<String>, BatchError> {
         let mut paths = self.store.list()?;
-        paths.retain(|path| !named.contains(path));
         paths.sort_unstable();
         Ok(paths)
     }
 
-    /// Removes what no row names. Only for who holds the archive's lock, and has synced the
-    /// warehouse: a row that a power failure brings back would name a file that is gone.
+    /// Files that are named like parts, and that no row names; `named` are the paths of
+    /// `realtime.archive_parts`.
     ///
     /// # Errors
-    /// When a file cannot be removed.
-    pub fn sweep(&self, strays: &[String]) -> Result<(), BatchError> {
-        strays.iter().try_for_each(|path| self.remove(path))
+    /// When the archive cannot be listed.
+    pub fn strays(&self, named: &HashSet<String>) -> Result<Vec<String>, BatchError> {
+        let mut paths = self.list()?;
+        paths.retain(|path| is_ours(path) && !named.contains(path));
+        Ok(paths)
     }
 
     /// Removes a file that is named no more.
     pub(crate) fn remove(&self, path: &str) -> Result<(), BatchError> {
         Ok(self.store.remove(path)?)
     }
+}
+
+/// A hash as it is stored.
+fn hash_text(hasher: &Hasher) -> String {
+    format!("{:032x}", hasher.finish_128())
 }
 
 /// `YYYY-MM-DD` of a time.

@@ -7,8 +7,13 @@ use adpipe_warehouse::ArchiveReadError;
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
+use twox_hash::xxhash3_128::Hasher;
 
+use super::hash_text;
 use super::store::StoredFile;
+
+/// Bytes of a file that are read and hashed at once.
+const HASHED_AT_ONCE: usize = 256 << 10;
 
 /// Shared by the readers of its columns.
 #[derive(Debug, Clone)]
@@ -18,15 +23,23 @@ pub(crate) struct Part {
 
 #[derive(Debug)]
 struct Shared {
+    path: String,
     location: String,
     file: Box<dyn StoredFile>,
     /// Why it could not be read, which the Parquet reader cannot tell from damage.
-    failure: Mutex<Option<String>>,
+    failure: Mutex<Option<Failure>>,
+}
+
+#[derive(Debug, Clone)]
+struct Failure {
+    reason: String,
+    /// The system itself says so of a file of its own: of this file alone, that is.
+    is_of_this_file: bool,
 }
 
 impl Part {
-    pub fn new(location: String, file: Box<dyn StoredFile>) -> Part {
-        Part { shared: Arc::new(Shared { location, file, failure: Mutex::new(None) }) }
+    pub fn new(path: String, location: String, file: Box<dyn StoredFile>) -> Part {
+        Part { shared: Arc::new(Shared { path, location, file, failure: Mutex::new(None) }) }
     }
 
     /// Size in bytes.
@@ -36,10 +49,30 @@ impl Part {
 
     /// What the Parquet reader's failure comes from: a file that cannot be read now, or is damaged.
     pub fn error(&self, error: &ParquetError) -> ArchiveReadError {
-        let location = &self.shared.location;
+        let (path, location) = (self.shared.path.clone(), &self.shared.location);
         match &*self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(reason) => ArchiveReadError::Unavailable(format!("{location}: {reason}")),
-            None => ArchiveReadError::Damaged(format!("{location}: {error}")),
+            Some(Failure { reason, is_of_this_file: true }) => {
+                ArchiveReadError::Damaged { path, reason: format!("it cannot be read: {reason}") }
+            }
+            Some(Failure { reason, .. }) => ArchiveReadError::Unavailable(format!("{location}: {reason}")),
+            None => ArchiveReadError::Damaged { path, reason: error.to_string() },
+        }
+    }
+
+    /// XXH3-128 of the whole file, hexadecimal, and its length.
+    pub fn hash(&self) -> Result<(String, u64), ArchiveReadError> {
+        let mut hasher = Hasher::new();
+        let mut piece = vec![0; HASHED_AT_ONCE];
+        let mut position = 0;
+        loop {
+            let read = self.read_at(position, &mut piece);
+            match read.map_err(|error| self.error(&ParquetError::External(Box::new(error))))? {
+                0 => return Ok((hash_text(&hasher), position)),
+                count => {
+                    hasher.write(&piece[..count]);
+                    position += count as u64;
+                }
+            }
         }
     }
 
@@ -49,7 +82,8 @@ impl Part {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let mut failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
-                    *failure = Some(error.to_string());
+                    let is_of_this_file = error.raw_os_error().is_some();
+                    *failure = Some(Failure { reason: error.to_string(), is_of_this_file });
                     return Err(error);
                 }
                 read => return read,

@@ -1,9 +1,10 @@
 //! Reads ids and events out of a file of the archive.
 
 use std::ops::Range;
+use std::sync::PoisonError;
 
 use adpipe_event::{Event, EventBatch, Millis};
-use adpipe_warehouse::{ArchiveIds, ArchiveReadError};
+use adpipe_warehouse::{ArchiveIds, ArchiveReadError, PartName};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -33,15 +34,27 @@ pub struct Figure<'a> {
     pub app_category: &'a str,
 }
 
+/// Who wrote a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// It names adpipe as the program that wrote it.
+    pub is_adpipe: bool,
+    /// The run that wrote it; none for a part from before runs were recorded.
+    pub run_id: Option<String>,
+    /// The data set that it belongs to.
+    pub data_id: Option<String>,
+}
+
 impl ArchiveIds for Archive {
     fn ids_of_hour(
         &self,
-        path: &str,
+        part: &PartName,
         hour: Millis,
         on_id: &mut dyn FnMut(&str),
     ) -> Result<(), ArchiveReadError> {
+        self.check_part(part)?;
         let times = hour..Millis(hour.0 + HOUR_MS);
-        self.row_groups(path, Some(&times), |group| {
+        self.row_groups(&part.path, Some(&times), |group| {
             let (start, end) = rows_within(group, &times)?;
             for id in texts(group, schema::EVENT_ID, start, end - start)? {
                 on_id(as_str(&id)?);
@@ -101,6 +114,73 @@ impl Archive {
         })
     }
 
+    /// Calls `on_id` with the hour and id of each event of a part, in the order of time.
+    ///
+    /// # Errors
+    /// As [`ArchiveIds::ids_of_hour`].
+    pub(crate) fn hours_and_ids(
+        &self,
+        path: &str,
+        mut on_id: impl FnMut(Millis, &str),
+    ) -> Result<(), ArchiveReadError> {
+        self.row_groups(path, None, |group| {
+            let rows = group.metadata().num_rows() as usize;
+            let (times, ids) = (times(group, 0, rows)?, texts(group, schema::EVENT_ID, 0, rows)?);
+            for (time, id) in times.iter().zip(&ids) {
+                on_id(Millis(*time).floor_hour(), as_str(id)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Compares a part with the hash of its list, once a process; a part that has none yet is taken as
+    /// it is.
+    ///
+    /// # Errors
+    /// [`ArchiveReadError::Damaged`] when it is another, and as [`ArchiveIds::ids_of_hour`].
+    pub fn check_part(&self, part: &PartName) -> Result<(), ArchiveReadError> {
+        let Some(listed) = &part.hash else { return Ok(()) };
+        let key = (part.path.clone(), listed.clone());
+        let lock = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock().contains(&key) {
+            return Ok(());
+        }
+        let (found, _) = self.hash(&part.path)?;
+        if found != *listed {
+            let reason = format!("its hash is {found}, the archive's list has {listed}");
+            return Err(ArchiveReadError::Damaged { path: part.path.clone(), reason });
+        }
+        lock().insert(key);
+        Ok(())
+    }
+
+    /// XXH3-128 of a part as it lies there, hexadecimal, and its length.
+    ///
+    /// # Errors
+    /// As [`ArchiveIds::ids_of_hour`].
+    pub fn hash(&self, path: &str) -> Result<(String, u64), ArchiveReadError> {
+        self.open(path)?.hash()
+    }
+
+    /// Who wrote a part, by its own word.
+    ///
+    /// # Errors
+    /// As [`ArchiveIds::ids_of_hour`]; damaged when it is no Parquet file.
+    pub fn origin(&self, path: &str) -> Result<Origin, ArchiveReadError> {
+        let part = self.open(path)?;
+        let reader = SerializedFileReader::new(part.clone()).map_err(|error| part.error(&error))?;
+        let metadata = reader.metadata().file_metadata();
+        let value = |key: &str| {
+            let pair = metadata.key_value_metadata()?.iter().find(|pair| pair.key == key)?;
+            pair.value.clone()
+        };
+        Ok(Origin {
+            is_adpipe: metadata.created_by().is_some_and(|name| name.starts_with(schema::CREATED_BY)),
+            run_id: value(schema::RUN_ID),
+            data_id: value(schema::DATA_ID),
+        })
+    }
+
     /// How many rows a part has by its own word, and its size.
     ///
     /// # Errors
@@ -134,7 +214,7 @@ impl Archive {
 
     fn open(&self, path: &str) -> Result<Part, ArchiveReadError> {
         let file = self.store.open(path)?;
-        Ok(Part::new(self.store.location_of(path), file))
+        Ok(Part::new(path.to_owned(), self.store.location_of(path), file))
     }
 }
 

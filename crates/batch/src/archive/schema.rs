@@ -6,9 +6,19 @@ use std::sync::Arc;
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnPath, TypePtr};
+
+use super::Stamp;
+
+/// How the name of the program that wrote a part begins.
+pub const CREATED_BY: &str = "adpipe version ";
+
+/// Metadata of a part: the run that wrote it, and the data set that it belongs to.
+pub const RUN_ID: &str = "adpipe.run_id";
+pub const DATA_ID: &str = "adpipe.data_id";
 
 /// Columns in their order.
 pub const EVENT_ID: usize = 0;
@@ -52,7 +62,7 @@ const CATEGORIES: [&str; 2] = ["site_category", "app_category"];
 /// are sorted, so their differences are small. Least and greatest value stand beside every column
 /// but ids, names and addresses: in rows that are sorted by time those span everything in any row
 /// group, so that no reader could leave one out, and finding them took an eighth of the writing.
-pub fn properties() -> Result<WriterProperties, ParquetError> {
+pub fn properties(stamp: &Stamp) -> Result<WriterProperties, ParquetError> {
     let id = || ColumnPath::from("event_id");
     let time = || ColumnPath::from("event_time");
     let mut properties = WriterProperties::builder();
@@ -61,7 +71,11 @@ pub fn properties() -> Result<WriterProperties, ParquetError> {
             properties.set_column_statistics_enabled(ColumnPath::from(text), EnabledStatistics::None);
     }
     Ok(properties
-        .set_created_by(concat!("adpipe version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_created_by(format!("{CREATED_BY}{}", env!("CARGO_PKG_VERSION")))
+        .set_key_value_metadata(Some(vec![
+            KeyValue::new(RUN_ID.to_owned(), stamp.run_id.clone()),
+            KeyValue::new(DATA_ID.to_owned(), stamp.data_id.clone()),
+        ]))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_dictionary_enabled(true)
         .set_statistics_enabled(EnabledStatistics::Chunk)

@@ -20,6 +20,14 @@ pub enum StoreError {
     /// There is no such file.
     #[error("{0} is not there")]
     Missing(String),
+    /// This one file cannot be read, while the archive can.
+    #[error("{path} cannot be read: {reason}")]
+    Unreadable {
+        /// The file, below the archive.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
     /// It cannot be read or written now: what, and what to do.
     #[error("{location}: {reason}")]
     Failed {
@@ -40,6 +48,7 @@ impl From<StoreError> for BatchError {
     fn from(error: StoreError) -> BatchError {
         match error {
             StoreError::Missing(location) => BatchError::archive(location, "is not there"),
+            StoreError::Unreadable { path, reason } => BatchError::archive(path, reason),
             StoreError::Failed { location, reason } => BatchError::archive(location, reason),
         }
     }
@@ -49,6 +58,9 @@ impl From<StoreError> for ArchiveReadError {
     fn from(error: StoreError) -> ArchiveReadError {
         match error {
             StoreError::Missing(location) => ArchiveReadError::Missing(location),
+            StoreError::Unreadable { path, reason } => {
+                ArchiveReadError::Damaged { path, reason: format!("it cannot be read: {reason}") }
+            }
             failed @ StoreError::Failed { .. } => ArchiveReadError::Unavailable(failed.to_string()),
         }
     }
@@ -70,7 +82,8 @@ pub(crate) trait Store: Send + Sync + Debug {
     /// A file to be read.
     fn open(&self, path: &str) -> Result<Box<dyn StoredFile>, StoreError>;
 
-    /// Paths of all files of the archive, and of what was begun and left behind.
+    /// Paths of all files below the archive, whoever made them, but for those that adpipe keeps beside
+    /// the parts ([`is_beside`]).
     fn list(&self) -> Result<Vec<String>, StoreError>;
 
     /// Removes a file. One that is not there is no error.
@@ -104,7 +117,16 @@ pub(crate) trait StoredFile: Send + Sync + Debug {
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
-/// Whether a path is one of the archive's, finished or not.
+/// Whether a path is of what adpipe keeps beside the parts: its lock, a probe, what `adpipe rebuild`
+/// reads.
+pub(crate) fn is_beside(path: &str) -> bool {
+    path == ".etl.lock" || path.starts_with(PROBE) || path.starts_with("_adpipe/")
+}
+
+/// How the name of a small file begins that shows whether the archive can be written.
+pub(crate) const PROBE: &str = ".adpipe-check-";
+
+/// Whether a path is named like a part, finished or not.
 pub(crate) fn is_ours(path: &str) -> bool {
     path.split_once('/').is_some_and(|(date, name)| {
         date.starts_with("event_date=")

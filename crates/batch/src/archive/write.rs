@@ -1,7 +1,7 @@
 //! Writes a file of the archive.
 
 use std::collections::BTreeMap;
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +11,10 @@ use bytes::Bytes;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use twox_hash::xxhash3_128::Hasher;
 
-use super::store::NewFile;
-use super::{Archive, date_of, schema};
+use super::store::{NewFile, UNFINISHED};
+use super::{Archive, RUN_ID_DIGITS, Stamp, date_of, hash_text, schema};
 use crate::BatchError;
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -51,6 +52,8 @@ pub struct PartFile {
     pub clicks: u64,
     /// Size.
     pub bytes: u64,
+    /// XXH3-128 of all its bytes, hexadecimal.
+    pub hash: String,
     /// By the hour.
     pub hours: BTreeMap<Millis, OfHour>,
     file: Box<dyn NewFile>,
@@ -113,8 +116,11 @@ impl Archive {
         };
         let time = |at: (u32, u32)| batches[at.0 as usize].event_time(at.1 as usize);
         let event_date = date_of(time(*first));
-        let path = format!("event_date={event_date}/{}", part_name());
-        let (file, bytes) = self.write_file(&path, batches, &rows.order)?;
+        let Some(stamp) = &self.stamp else {
+            return Err(BatchError::archive(self.location(), "a part without a run; please report this"));
+        };
+        let path = format!("event_date={event_date}/{}", part_name(&stamp.run_id));
+        let (file, bytes, hash) = self.write_file(&path, stamp, batches, &rows.order)?;
         let mut hours: BTreeMap<Millis, OfHour> = BTreeMap::new();
         let mut current = (time(*first).floor_hour(), OfHour::default());
         let mut clicks = 0;
@@ -137,6 +143,7 @@ impl Archive {
             rows: rows.order.len() as u64,
             clicks,
             bytes,
+            hash,
             hours,
             file,
             event_date,
@@ -146,15 +153,17 @@ impl Archive {
     fn write_file(
         &self,
         path: &str,
+        stamp: &Stamp,
         batches: &[&EventBatch],
         order: &[(u32, u32)],
-    ) -> Result<(Box<dyn NewFile>, u64), BatchError> {
-        let buffered = BufWriter::with_capacity(BUFFER_BYTES, self.store.create(path)?);
+    ) -> Result<(Box<dyn NewFile>, u64, String), BatchError> {
+        let hashed = Hashed::new(self.store.create(path)?);
+        let buffered = BufWriter::with_capacity(BUFFER_BYTES, hashed);
         // A file that cannot be written to its end goes with the error.
-        let mut file = encode(buffered, batches, order)
+        let Hashed { mut file, hasher } = encode(buffered, stamp, batches, order)
             .map_err(|error| BatchError::archive(self.store.location_of(path), error))?;
         match file.complete() {
-            Ok(bytes) => Ok((file, bytes)),
+            Ok(bytes) => Ok((file, bytes, hash_text(&hasher))),
             Err(error) => {
                 file.discard();
                 Err(error.into())
@@ -163,29 +172,57 @@ impl Archive {
     }
 }
 
-/// Whether a part was written before a day (`YYYY-MM-DD`), as its name says.
-pub(crate) fn is_written_before(path: &str, day: &str) -> bool {
-    let day = day.replace('-', "");
-    let written = path.split_once("/part-").and_then(|(_, name)| name.get(..day.len()));
-    written.is_some_and(|written| written.bytes().all(|byte| byte.is_ascii_digit()) && *written < *day)
-}
-
-/// A name that no other part has or had.
-fn part_name() -> String {
+/// A name that no other part has or had, and that says which run wrote it.
+fn part_name(run_id: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let now = Millis::now().to_string().replace(['-', ':', '.'], "").replace(' ', "T");
-    format!("part-{now:0<18}-{:07}-{number:06}.parquet", std::process::id())
+    format!("part-{now:0<18}-{run_id}-{number:06}.parquet")
 }
 
-type File = BufWriter<Box<dyn NewFile>>;
+/// The run that a part's name says, finished or not.
+pub(crate) fn run_in_name(path: &str) -> Option<&str> {
+    let (_, name) = path.split_once('/')?;
+    let name = name.strip_prefix(UNFINISHED).unwrap_or(name);
+    let mut words = name.strip_prefix("part-")?.strip_suffix(".parquet")?.split('-');
+    let (_time, run_id) = (words.next()?, words.next()?);
+    (run_id.len() == RUN_ID_DIGITS).then_some(run_id)
+}
+
+/// A file and the hash of what went into it.
+struct Hashed {
+    file: Box<dyn NewFile>,
+    hasher: Hasher,
+}
+
+impl Hashed {
+    fn new(file: Box<dyn NewFile>) -> Hashed {
+        Hashed { file, hasher: Hasher::new() }
+    }
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.write(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+type File = BufWriter<Hashed>;
 
 fn encode(
     file: File,
+    stamp: &Stamp,
     batches: &[&EventBatch],
     order: &[(u32, u32)],
-) -> Result<Box<dyn NewFile>, ParquetError> {
-    let mut writer = SerializedFileWriter::new(file, schema::message()?, Arc::new(schema::properties()?))?;
+) -> Result<Hashed, ParquetError> {
+    let properties = Arc::new(schema::properties(stamp)?);
+    let mut writer = SerializedFileWriter::new(file, schema::message()?, properties)?;
     for group in order.chunks(schema::ROW_GROUP_ROWS) {
         let mut row_group = writer.next_row_group()?;
         write_row_group(&mut row_group, batches, group)?;
@@ -300,13 +337,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_says_when_it_was_written() {
-        let path = format!("event_date=2014-10-21/{}", part_name());
-        assert!(is_written_before(&path, "2999-01-01") && !is_written_before(&path, "2020-01-01"), "{path}");
+    fn a_name_says_which_run_wrote_the_part() {
+        let run_id = "0".repeat(RUN_ID_DIGITS);
+        let name = part_name(&run_id);
+        for path in [format!("event_date=2014-10-21/{name}"), format!("event_date=x/{UNFINISHED}{name}")] {
+            assert_eq!(run_in_name(&path), Some(run_id.as_str()), "{path}");
+        }
         for other in
-            ["event_date=2014-10-21/.unfinished-part-20200101T.parquet", "event_date=x/part-1.parquet"]
+            ["event_date=2014-10-21/part-20200102T030405678-0000001-000000.parquet", "x/part-1.parquet"]
         {
-            assert!(!is_written_before(other, "2999-01-01"), "{other}");
+            assert_eq!(run_in_name(other), None, "{other}");
         }
     }
 }

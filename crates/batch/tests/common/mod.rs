@@ -1,6 +1,10 @@
 //! Events to write.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use adpipe_batch::archive::{Archive, PartFile, Stamp};
 use adpipe_event::{Event, EventBatch, Millis};
+use adpipe_warehouse::PartName;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -30,6 +34,16 @@ pub fn events(count: u32) -> EventBatch {
         });
     }
     events
+}
+
+/// The archive, as a run of batch has it.
+pub fn written(archive: &Archive) -> Archive {
+    archive.written_by(Stamp::of_new_run("this data set".to_owned()))
+}
+
+/// A part as the archive's list would have it.
+pub fn listed(part: &PartFile) -> PartName {
+    PartName { path: part.path.clone(), hash: Some(part.hash.clone()) }
 }
 
 pub fn line(event: &Event<'_>) -> Vec<u8> {

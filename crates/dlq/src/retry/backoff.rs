@@ -3,9 +3,11 @@
 use adpipe_event::{ErrorType, Millis, Parser, Rules};
 use adpipe_log::Headers;
 use adpipe_stream::micro_batch::Parsing;
+use adpipe_warehouse::Value;
 
 use crate::failure::Failure;
 use crate::settings::DlqSettings;
+use crate::status::Status;
 
 /// The pause before try number `attempt` (from 1): a random time up to base × 2^(attempt - 1), but
 /// no more than the cap. Full jitter, so that errors of one moment do not come back in one moment.
@@ -17,31 +19,63 @@ pub fn pause_ms(settings: &DlqSettings, attempt: u32) -> i64 {
     rand::random_range(0..=longest) as i64
 }
 
-/// When a new failure is tried for the first time; never when its type is not retryable.
-pub(crate) fn first_retry(settings: &DlqSettings, failure: &Failure) -> Option<Millis> {
-    next_retry(settings, failure.error_type, &failure.payload, &failure.headers, 1)
+/// When an error is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextRetry {
+    /// At this time.
+    At(Millis),
+    /// Once the archive's parts of this event hour can be read.
+    WhenReadable(Millis),
+    /// Not by itself.
+    Never,
 }
 
-/// When an error is tried again, as try number `attempt`.
+impl NextRetry {
+    /// The status that goes with it.
+    pub fn status(self) -> Status {
+        if self == NextRetry::Never { Status::Exhausted } else { Status::Pending }
+    }
+
+    /// The columns `next_retry_at` and `waits_for`.
+    pub fn columns(self) -> [Value; 2] {
+        match self {
+            NextRetry::At(at) => [at.to_string().into(), Value::Null],
+            NextRetry::WhenReadable(hour) => [Value::Null, hour.to_string().into()],
+            NextRetry::Never => [Value::Null, Value::Null],
+        }
+    }
+}
+
+/// When a new failure is tried for the first time; never when its type is not retryable.
+pub(crate) fn first_retry(settings: &DlqSettings, failure: &Failure) -> NextRetry {
+    next_retry(settings, failure, &failure.payload, &failure.headers, 1)
+}
+
+/// When an error is tried again, as try number `attempt`; `payload` and `headers` as they are now.
 ///
-/// An event of the future is right at a known moment: trying before only uses up tries.
+/// An event of the future is right at a known moment: trying before only uses up tries. One whose
+/// archive cannot be read is right as soon as it can: no number of tries ends that.
 pub(crate) fn next_retry(
     settings: &DlqSettings,
-    error_type: ErrorType,
+    failure: &Failure,
     payload: &[u8],
     headers: &Headers,
     attempt: u32,
-) -> Option<Millis> {
-    if !settings.is_retryable(error_type) || attempt > settings.max_retries {
-        return None;
-    }
+) -> NextRetry {
+    let error_type = failure.error_type;
     let soon = Millis(Millis::now().0 + pause_ms(settings, attempt));
+    if error_type == ErrorType::Archive {
+        return failure.waits_for.map_or(NextRetry::At(soon), NextRetry::WhenReadable);
+    }
+    if !settings.is_retryable(error_type) || attempt > settings.max_retries {
+        return NextRetry::Never;
+    }
     let heals_at = match error_type {
         ErrorType::Future => event_time(payload, headers)
             .map(|time| Millis(time.0.saturating_sub(settings.max_future.as_millis() as i64))),
         _ => None,
     };
-    Some(heals_at.map_or(soon, |heals_at| heals_at.max(soon)))
+    NextRetry::At(heals_at.map_or(soon, |heals_at| heals_at.max(soon)))
 }
 
 /// The time of an event that has no other fault.
@@ -70,10 +104,46 @@ mod tests {
     fn what_is_wrong_for_good_is_not_tried() {
         let settings = DlqSettings::default();
         let tried = |error_type, attempt| {
-            next_retry(&settings, error_type, b"{", &Headers::default(), attempt).is_some()
+            let failure = failure(error_type, None);
+            next_retry(&settings, &failure, b"{", &Headers::default(), attempt) != NextRetry::Never
         };
         assert!(!tried(ErrorType::Validation, 1) && !tried(ErrorType::Parse, 1));
         assert!(tried(ErrorType::Sink, 5) && !tried(ErrorType::Sink, 6));
         assert!(tried(ErrorType::Future, 1));
+    }
+
+    #[test]
+    fn what_waits_for_the_archive_waits_however_often_it_was_tried() {
+        let settings = DlqSettings { retryable: Vec::new(), ..DlqSettings::default() };
+        let hour = Millis::parse_sql("2014-10-21 05:00:00");
+        for attempt in [1, 6, 1_000] {
+            let next = |waits_for| {
+                let failure = failure(ErrorType::Archive, waits_for);
+                next_retry(&settings, &failure, b"{", &Headers::default(), attempt)
+            };
+            assert_eq!(Some(next(hour)), hour.map(NextRetry::WhenReadable), "{attempt}");
+            assert!(matches!(next(None), NextRetry::At(_)), "{attempt}");
+        }
+        assert_eq!(NextRetry::Never.status(), Status::Exhausted);
+    }
+
+    fn failure(error_type: ErrorType, waits_for: Option<Millis>) -> Failure {
+        Failure {
+            topic: "ad_events_raw".to_owned(),
+            partition: 0,
+            offset: 0,
+            stage: "stream",
+            key: Vec::new(),
+            payload: Vec::new(),
+            headers: Headers::default(),
+            error_type,
+            field: None,
+            message: String::new(),
+            masked: String::new(),
+            fingerprint: String::new(),
+            at: Millis(0),
+            waits_for,
+            retry: None,
+        }
     }
 }

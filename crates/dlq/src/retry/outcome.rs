@@ -1,7 +1,7 @@
 //! What came of a try: applied or counted before (told by the stream processor beside the effect),
 //! or failed again (told through the error topic).
 
-use adpipe_event::Millis;
+use adpipe_event::{ErrorType, Millis};
 use adpipe_log::Topic;
 use adpipe_sql::section;
 use adpipe_warehouse::{PartitionOffset, Transaction, Value, query_table};
@@ -12,7 +12,7 @@ use crate::error::DlqError;
 use crate::failure::Failure;
 use crate::groups::GroupChanges;
 use crate::repair::{CURRENT, content_of};
-use crate::retry::backoff::next_retry;
+use crate::retry::backoff::{NextRetry, next_retry};
 use crate::row::RowState;
 use crate::status::Status;
 use crate::voids::settle_partition;
@@ -65,20 +65,25 @@ pub(crate) fn failed_again(
     if !closed || state.status != Status::Retrying {
         return Ok(Repeat::Known);
     }
-    let next_retry_at = match state.retry_count < state.max_retries {
+    // A try that met an archive that cannot be read says nothing about the event: none is used up.
+    let is_waiting = failure.error_type == ErrorType::Archive;
+    let next_retry = match is_waiting || state.retry_count < state.max_retries {
         true => next_retry_of(dlq, transaction, error_id, failure, state.retry_count + 1)?,
-        false => None,
+        false => NextRetry::Never,
     };
-    let status = if next_retry_at.is_some() { Status::Pending } else { Status::Exhausted };
+    let status = next_retry.status();
+    let [next_retry_at, waits_for] = next_retry.columns();
     let params = [
         error_id.as_str().into(),
         status.as_str().into(),
-        next_retry_at.map(|at| at.to_string()).into(),
+        next_retry_at,
         error_type.into(),
         failure.field.clone().into(),
         failure.message.as_str().into(),
         failure.fingerprint.as_str().into(),
         failure.at.to_string().into(),
+        waits_for,
+        Value::Int(i64::from(is_waiting)),
     ];
     if transaction.execute(FAIL, &params)? == 0 {
         return Ok(Repeat::Known);
@@ -95,10 +100,10 @@ fn next_retry_of(
     error_id: &str,
     failure: &Failure,
     attempt: u32,
-) -> Result<Option<Millis>, DlqError> {
+) -> Result<NextRetry, DlqError> {
     let table = transaction.query(CURRENT, &[error_id.into()])?;
-    let Some(current) = table.rows.first().map(|row| content_of(row)) else { return Ok(None) };
-    Ok(next_retry(dlq.settings(), failure.error_type, &current.payload, &current.headers, attempt))
+    let Some(current) = table.rows.first().map(|row| content_of(row)) else { return Ok(NextRetry::Never) };
+    Ok(next_retry(dlq.settings(), failure, &current.payload, &current.headers, attempt))
 }
 
 /// Closes a try; false when it is closed, or was never begun.

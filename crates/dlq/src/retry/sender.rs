@@ -16,7 +16,7 @@ use crate::Dlq;
 use crate::error::DlqError;
 use crate::groups::GroupChanges;
 use crate::headers::headers_from_json;
-use crate::retry::{breaker, outcome};
+use crate::retry::{breaker, outcome, waiting};
 use crate::status::Status;
 
 const SENDER_SQL: &str = include_str!("../../sql/sender.sql");
@@ -64,6 +64,10 @@ impl Sender {
         if self.looked_for_lost.is_none_or(|at| at.elapsed() >= LOOK_FOR_LOST) {
             self.looked_for_lost = Some(Instant::now());
             sent += send_lost(dlq)?;
+            let woken = waiting::wake(dlq)?;
+            if woken > 0 {
+                tracing::info!(woken, "the archive can be read again; what waited for it is sent again");
+            }
         }
         let allowed = self.allowance(dlq.settings().retries_per_second);
         if allowed == 0 {

@@ -1,4 +1,4 @@
-//! Gauges about what no long-lived role sets itself: ETL runs, DAGs, data tests, sources, and
+//! Gauges about what no long-lived role sets itself: ETL runs, the archive, DAGs, data tests, sources, and
 //! what waits to be sent. The monitor role sets them every 15 s.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use adpipe_warehouse::query_table;
 
 use super::batch::{self, overdue_s};
 use super::pipeline::number;
-use super::{MonitorError, SILENCE, Sources};
+use super::{MonitorError, SILENCE, Sources, archive};
 
 const FILES: &str = section(include_str!("../../sql/figures.sql"), "files");
 
@@ -27,8 +27,9 @@ pub fn collect(sources: &Sources, metrics: &Metrics, now: Millis) {
     if sources.pulse.silent_for() > SILENCE {
         return;
     }
-    let parts: [(&str, Result<(), MonitorError>); 4] = [
+    let parts: [(&str, Result<(), MonitorError>); 5] = [
         ("the files' rows", files(sources, metrics)),
+        ("the archive", archived(sources, metrics, now)),
         ("the DAGs", dags(sources, metrics, now)),
         ("the data tests", tests(sources, metrics)),
         ("the sources", ages(sources, metrics, now)),
@@ -47,6 +48,11 @@ fn files(sources: &Sources, metrics: &Metrics) -> Result<(), MonitorError> {
             metrics.set_etl_rows(outcome, number(total).unwrap_or(0.0) as u64);
         }
     }
+    Ok(())
+}
+
+fn archived(sources: &Sources, metrics: &Metrics, now: Millis) -> Result<(), MonitorError> {
+    metrics.archive_is(archive::waits_s(sources, now)?, archive::unreadable_hours(sources)?);
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! Measuring: every [`Signal`] from where its truth lies.
 //!
-//! `pipeline` looks at the commits, the log and the queue; `batch` at DAGs, tests and sources;
+//! `pipeline` looks at the commits, the log and the queue; `batch` at DAGs, tests and sources; `archive` at
+//! what is not archived or cannot be read;
 //! `machine` at processes, disks and what waits to be sent; [`collect`] sets the gauges that no
 //! other role knows. What Prometheus computes from the series of `/metrics` and what is measured
 //! here must be the same figure.
 
+mod archive;
 mod batch;
 pub mod collect;
 mod commits;
@@ -97,6 +99,7 @@ struct Memory {
     /// Since when records wait without a pause.
     waiting_since: Mutex<Option<Millis>>,
     source_ages: Mutex<batch::KnownAges>,
+    open_hour: Mutex<archive::KnownOpenHour>,
     retired_at: Mutex<Option<Instant>>,
 }
 
@@ -154,6 +157,8 @@ pub fn measure(sources: &Sources, measure: &Measure, now: Millis) -> Result<Vec<
         Signal::DlqGrowth => pipeline::dlq_growth(sources, measure, now),
         Signal::DagFailures => batch::dag_failures(sources, now),
         Signal::DagOverdue => batch::dag_overdue(sources, now),
+        Signal::ArchiveBehind => archive::behind(sources, now),
+        Signal::ArchiveUnreadable => archive::unreadable(sources),
         Signal::FailingDataTests => batch::failing_data_tests(sources),
         Signal::SourceOverdue => batch::source_overdue(sources, now),
         Signal::Silent => machine::silent(sources, now),

@@ -44,6 +44,12 @@ having sum(h.hot_copies) > 0
        where e.event_hour >= date_trunc('day', min(h.event_hour), 'UTC')
          and e.event_hour < date_trunc('day', min(h.event_hour), 'UTC') + interval '1 day'
    )
+   -- Of hours whose parts cannot be read the hot events may be the only good copy.
+   and not exists (
+       select from realtime.unreadable_hours u
+       where u.event_hour >= date_trunc('day', min(h.event_hour), 'UTC')
+         and u.event_hour < date_trunc('day', min(h.event_hour), 'UTC') + interval '1 day'
+   )
 order by 1;
 
 -- name: copies_of_day

@@ -18,7 +18,8 @@ with merged as (
     select topic, partition, min(first_offset) as first_offset, max(next_offset) as next_offset,
            max(committed_at) as committed_at, sum(records) as records, sum(valid) as valid, sum(clicks) as clicks,
            sum(duplicates) as duplicates, sum(parse) as parse, sum(schema) as schema,
-           sum(validation) as validation, sum(future) as future, sum(sink) as sink, sum(late) as late,
+           sum(validation) as validation, sum(future) as future, sum(sink) as sink,
+           sum(archive) as archive, sum(late) as late,
            sum(float_ids) as float_ids, sum(unknown_fields) as unknown_fields
     from realtime.commits
     where committed_at < $1
@@ -33,10 +34,10 @@ with merged as (
 ), inserted as (
     insert into realtime.commits (
         topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
-        parse, schema, validation, future, sink, late, float_ids, unknown_fields, latency_counts
+        parse, schema, validation, future, sink, archive, late, float_ids, unknown_fields, latency_counts
     )
     select topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
-           parse, schema, validation, future, sink, late, float_ids, unknown_fields, ''
+           parse, schema, validation, future, sink, archive, late, float_ids, unknown_fields, ''
     from merged
     returning 1
 )

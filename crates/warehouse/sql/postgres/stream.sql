@@ -59,8 +59,8 @@ set impressions = m.impressions + excluded.impressions, clicks = m.clicks + excl
 -- name: record_commit
 insert into realtime.commits (
     topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
-    parse, schema, validation, future, sink, late, float_ids, unknown_fields, latency_counts
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
+    parse, schema, validation, future, sink, archive, late, float_ids, unknown_fields, latency_counts
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19);
 
 -- name: record_replay
 insert into realtime.replays (topic, partition, record_offset, error_id, attempt, outcome, committed_at)

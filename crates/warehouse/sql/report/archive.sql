@@ -4,7 +4,44 @@
 select version, archived_rows, hot_copies from realtime.hours where event_hour = $1;
 
 -- name: parts_of_hour
-select path from realtime.archive_part_hours where event_hour = $1 order by path;
+select h.path, p.hash
+from realtime.archive_part_hours h
+left join realtime.archive_parts p on p.path = h.path
+where h.event_hour = $1
+order by h.path;
+
+-- name: oldest_open_hour
+-- The oldest hour of realtime.events of which events are not in the archive. Hours are found one by one
+-- in the key, and counted by the figures, which are few.
+with recursive hot(event_hour) as (
+    select min(event_hour) from realtime.events
+    union all
+    select (select min(e.event_hour) from realtime.events e where e.event_hour > hot.event_hour)
+    from hot
+    where hot.event_hour is not null
+)
+select min(hot.event_hour)
+from hot
+left join realtime.hours h on h.event_hour = hot.event_hour
+where hot.event_hour is not null
+  and coalesce(h.archived_rows, 0) < (
+      select coalesce(sum(m.impressions), 0) from realtime.metrics_hourly m where m.window_start = hot.event_hour
+  );
+
+-- name: first_ingested
+select min(ingested_at) from realtime.events where event_hour = $1;
+
+-- name: unreadable_hours
+select event_hour, reason, since from realtime.unreadable_hours order by event_hour;
+
+-- name: note_unreadable
+-- Since when it was known first, and why it is so now.
+insert into realtime.unreadable_hours as u (event_hour, reason, since) values ($1, $2, $3)
+on conflict (event_hour) do update set reason = excluded.reason
+where u.reason <> excluded.reason;
+
+-- name: forget_unreadable
+delete from realtime.unreadable_hours where event_hour = $1;
 
 -- name: archived_total
 select coalesce(sum(archived_rows), 0), coalesce(sum(archived_clicks), 0), coalesce(sum(hot_copies), 0)

@@ -4,13 +4,13 @@
 
 -- name: commits
 select topic, partition, first_offset, next_offset, records, valid, duplicates,
-       parse + schema + validation + future + sink as invalid
+       parse + schema + validation + future + sink + archive as invalid
 from realtime.commits
 order by topic, partition, first_offset;
 
 -- name: account_between
 select sum(records), sum(valid), sum(clicks), sum(duplicates), sum(parse), sum(schema), sum(validation),
-       sum(future), sum(sink), sum(late), sum(float_ids), sum(unknown_fields)
+       sum(future), sum(sink), sum(archive), sum(late), sum(float_ids), sum(unknown_fields)
 from realtime.commits
 where topic = $1 and partition = $2 and next_offset > $3 and first_offset < $4;
 

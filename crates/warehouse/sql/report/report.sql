@@ -4,12 +4,13 @@
 select coalesce(sum(records), 0), coalesce(sum(valid), 0), coalesce(sum(clicks), 0),
        coalesce(sum(duplicates), 0), coalesce(sum(parse), 0), coalesce(sum(schema), 0),
        coalesce(sum(validation), 0), coalesce(sum(future), 0), coalesce(sum(sink), 0),
+       coalesce(sum(archive), 0),
        coalesce(sum(late), 0), coalesce(sum(float_ids), 0), coalesce(sum(unknown_fields), 0)
 from realtime.commits;
 
 -- name: commits_since
 select committed_at, records, valid, duplicates,
-       parse + schema + validation + future + sink as invalid, latency_counts
+       parse + schema + validation + future + sink + archive as invalid, latency_counts
 from realtime.commits
 where committed_at >= $1
 order by committed_at;

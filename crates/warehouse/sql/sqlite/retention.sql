@@ -14,7 +14,7 @@ create temp table merged_commits as
 select topic, partition, min(first_offset) as first_offset, max(next_offset) as next_offset,
        max(committed_at) as committed_at, sum(records) as records, sum(valid) as valid, sum(clicks) as clicks,
        sum(duplicates) as duplicates, sum(parse) as parse, sum(schema) as schema, sum(validation) as validation,
-       sum(future) as future, sum(sink) as sink, sum(late) as late, sum(float_ids) as float_ids,
+       sum(future) as future, sum(sink) as sink, sum(archive) as archive, sum(late) as late, sum(float_ids) as float_ids,
        sum(unknown_fields) as unknown_fields
 from realtime.commits
 where committed_at < ?1
@@ -32,10 +32,10 @@ where exists (
 -- name: insert_merged
 insert into realtime.commits (
     topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
-    parse, schema, validation, future, sink, late, float_ids, unknown_fields, latency_counts
+    parse, schema, validation, future, sink, archive, late, float_ids, unknown_fields, latency_counts
 )
 select topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
-       parse, schema, validation, future, sink, late, float_ids, unknown_fields, ''
+       parse, schema, validation, future, sink, archive, late, float_ids, unknown_fields, ''
 from temp.merged_commits;
 
 -- name: newest_hour
@@ -46,6 +46,8 @@ select max(window_start) from realtime.metrics_hourly;
 select h.event_hour
 from realtime.hours h
 where h.hot_copies > 0 and h.event_hour < ?1
+  -- Of these the hot events may be the only good copy.
+  and h.event_hour not in (select event_hour from realtime.unreadable_hours)
   and h.hot_copies = (select count(*) from realtime.events e where e.event_hour = h.event_hour)
 order by 1;
 
@@ -53,6 +55,7 @@ order by 1;
 select 1
 from realtime.hours h
 where h.event_hour = ?1 and h.hot_copies > 0
+  and h.event_hour not in (select event_hour from realtime.unreadable_hours)
   and h.hot_copies = (select count(*) from realtime.events e where e.event_hour = h.event_hour);
 
 -- name: drop_events

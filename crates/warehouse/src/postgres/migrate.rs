@@ -37,6 +37,11 @@ const STEPS: &[Step] = &[
     Step { version: 5, name: "archive, raw files", sql: include_str!("../../sql/postgres/0005_archive.sql") },
     Step { version: 6, name: "monitoring", sql: include_str!("../../sql/postgres/0006_monitoring.sql") },
     Step {
+        version: 7,
+        name: "hashes of archive parts, runs of batch, errors of type archive",
+        sql: include_str!("../../sql/postgres/0007_archive_parts.sql"),
+    },
+    Step {
         version: 8,
         name: "identity of the stores",
         sql: include_str!("../../sql/postgres/0008_identity.sql"),

@@ -244,8 +244,9 @@ impl StreamTransaction for PostgresTransaction<'_> {
     fn record(&mut self, commits: &[Commit]) -> Result<(), WarehouseError> {
         for commit in commits {
             let counts = &commit.counts;
-            let [parse, schema, validation, future, sink] = counts.invalid_by_type.map(|count| count as i64);
-            let params: [&(dyn ToSql + Sync); 18] = [
+            let [parse, schema, validation, future, sink, archive] =
+                counts.invalid_by_type.map(|count| count as i64);
+            let params: [&(dyn ToSql + Sync); 19] = [
                 &commit.topic,
                 &(commit.partition as i32),
                 &(commit.first_offset as i64),
@@ -260,6 +261,7 @@ impl StreamTransaction for PostgresTransaction<'_> {
                 &validation,
                 &future,
                 &sink,
+                &archive,
                 &(counts.late as i64),
                 &(counts.float_ids as i64),
                 &(counts.unknown_fields as i64),

@@ -50,6 +50,11 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 sql: include_str!("../../sql/sqlite/realtime_0003.sql"),
             },
             Migration {
+                version: 4,
+                name: "hashes of archive parts, runs of batch, errors of type archive",
+                sql: include_str!("../../sql/sqlite/realtime_0004.sql"),
+            },
+            Migration {
                 version: 5,
                 name: "identity of the store",
                 sql: include_str!("../../sql/sqlite/realtime_0005.sql"),
@@ -70,6 +75,11 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 version: 2,
                 name: "identity of the store",
                 sql: include_str!("../../sql/sqlite/errors_0002.sql"),
+            },
+            Migration {
+                version: 3,
+                name: "errors that wait for the archive",
+                sql: include_str!("../../sql/sqlite/errors_0003.sql"),
             },
         ],
         Schema::Ops => &[

@@ -92,7 +92,8 @@ impl SqliteTransaction<'_> {
         let mut record = self.transaction.prepare_cached(RECORD_COMMIT)?;
         for commit in commits {
             let counts = &commit.counts;
-            let [parse, schema, validation, future, sink] = counts.invalid_by_type.map(|count| count as i64);
+            let [parse, schema, validation, future, sink, archive] =
+                counts.invalid_by_type.map(|count| count as i64);
             record.execute(params![
                 commit.topic,
                 commit.partition,
@@ -108,6 +109,7 @@ impl SqliteTransaction<'_> {
                 validation,
                 future,
                 sink,
+                archive,
                 counts.late as i64,
                 counts.float_ids as i64,
                 counts.unknown_fields as i64,

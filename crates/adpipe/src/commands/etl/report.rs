@@ -112,9 +112,38 @@ fn summary(report: &Report) -> anyhow::Result<()> {
     if report.swept > 0 {
         also.push(format!("{} of a crashed run swept", output::counted(report.swept, "file")));
     }
-    match also.is_empty() {
-        true => Ok(()),
-        false => output::line(&also.join("; ")),
+    if report.hashed > 0 {
+        also.push(format!("hashes set for {}", output::counted(report.hashed, "older file")));
+    }
+    if !also.is_empty() {
+        output::line(&also.join("; "))?;
+    }
+    exceptions(report)
+}
+
+/// What was left out or left alone, and why.
+fn exceptions(report: &Report) -> anyhow::Result<()> {
+    if let Some((hour, reason)) = report.unreadable_hours.first() {
+        output::line(&format!(
+            "WARNING: events of {} wait in the dead-letter queue, as parts of the archive cannot be read; {hour}: {reason}; put the part back, and they are sent again by themselves",
+            output::counted(report.unreadable_hours.len() as u64, "hour")
+        ))?;
+    }
+    let unnamed = report.unnamed.iter().map(|unnamed| (&unnamed.file, &unnamed.reason)).collect();
+    list("in the archive that no row names, kept", unnamed)
+}
+
+fn list(what: &str, files: Vec<(&String, &String)>) -> anyhow::Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    output::line(&format!("{} {what}:", output::counted(files.len() as u64, "file")))?;
+    for (name, reason) in files.iter().take(SHOWN_FILES) {
+        output::line(&format!("  {name}: {reason}"))?;
+    }
+    match files.len() > SHOWN_FILES {
+        true => output::line(&format!("  … and {} more; --json has all", files.len() - SHOWN_FILES)),
+        false => Ok(()),
     }
 }
 
@@ -182,6 +211,11 @@ fn to_json(report: &Report) -> Value {
             })
         })
         .collect();
+    let unreadable: Vec<Value> = report
+        .unreadable_hours
+        .iter()
+        .map(|(hour, reason)| json!({"hour": hour.to_string(), "reason": reason}))
+        .collect();
     let passed_over: Vec<Value> =
         report.passed_over.iter().map(|file| json!({"file": file.name, "reason": file.reason})).collect();
     json!({
@@ -190,7 +224,8 @@ fn to_json(report: &Report) -> Value {
         "this_run": counts_json(&report.counts(), Some(report.too_long())),
         "archive": {"parts": report.parts, "bytes": report.part_bytes,
                     "from_stream": report.archived_from_stream,
-                    "merged": report.merged.0, "merged_into": report.merged.1, "swept": report.swept},
+                    "merged": report.merged.0, "merged_into": report.merged.1, "swept": report.swept,
+                    "hashed": report.hashed, "unnamed": report.unnamed, "unreadable_hours": unreadable},
         "hot": {"in": report.made_hot, "out": report.left_hot},
         "seconds": report.took.as_secs_f64(), "seconds_for_files": report.took_files.as_secs_f64(),
     })

@@ -90,11 +90,11 @@ fn account(
 /// Says what the ingested records were.
 pub fn report(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Result<()> {
     if json {
-        let [parse, schema, validation, future, sink] = counted.invalid_by_type;
+        let [parse, schema, validation, future, sink, archive] = counted.invalid_by_type;
         return output::json(&serde_json::json!({
             "records": counted.records, "events": counted.valid, "clicks": counted.clicks,
             "duplicates": counted.duplicates, "invalid": counted.invalid(), "parse": parse,
-            "schema": schema, "validation": validation, "future": future, "sink": sink,
+            "schema": schema, "validation": validation, "future": future, "sink": sink, "archive": archive,
             "late": counted.late, "float_ids": counted.float_ids, "unknown_fields": counted.unknown_fields,
             "too_long": ingested.too_long,
         }));

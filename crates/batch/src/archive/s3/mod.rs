@@ -21,7 +21,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStoreExt, RetryConfig};
 use tokio::runtime::Runtime;
 
 use super::Archive;
-use super::store::{NewFile, Store, StoreError, StoredFile, is_ours};
+use super::store::{NewFile, PROBE, Store, StoreError, StoredFile, is_beside, is_ours};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -164,7 +164,7 @@ impl Archive {
             .build()
             .map_err(|error| cannot(&error))?;
         let shared = Shared { client, hasty, runtime: Some(runtime), place };
-        Ok(Archive { store: Arc::new(S3 { shared: Arc::new(shared) }) })
+        Ok(Archive::of(S3 { shared: Arc::new(shared) }))
     }
 }
 
@@ -264,7 +264,7 @@ impl Store for S3 {
         let prefix = self.shared.prefix();
         let listed = read::list(&self.shared.hasty, prefix.as_ref());
         let mut paths = self.shared.ask("", listed)?;
-        paths.retain(|path| is_ours(path));
+        paths.retain(|path| !is_beside(path));
         Ok(paths)
     }
 
@@ -282,9 +282,9 @@ impl Store for S3 {
 
     fn check(&self) -> Result<String, StoreError> {
         let shared = &self.shared;
-        let name = format!(".adpipe-check-{}", std::process::id());
+        let name = format!("{PROBE}{}", std::process::id());
         let key = shared.key(&name)?;
-        let files = self.list()?.len();
+        let files = self.list()?.iter().filter(|path| is_ours(path)).count();
         shared.ask(&name, shared.hasty.put(&key, Bytes::from_static(b"adpipe").into()))?;
         shared.ask(&name, shared.hasty.delete(&key))?;
         Ok(format!("{}: {files} files, can be written", self.location()))

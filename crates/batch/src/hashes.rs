@@ -1,0 +1,80 @@
+//! Hashes for parts from before hashes were kept: set once the part is what its list says.
+
+use std::collections::BTreeMap;
+
+use adpipe_event::Millis;
+use adpipe_sql::section;
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_warehouse::{ArchiveReadError, Schema, Value, query_table};
+
+use crate::BatchError;
+use crate::etl::Place;
+use crate::unreadable::{Unreadable, listed_hours};
+
+const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
+const UNHASHED_PARTS: &str = section(ARCHIVE_SQL, "unhashed_parts");
+const SET_HASH: &str = section(ARCHIVE_SQL, "set_hash");
+
+/// Sets the hash of parts that have none; gives how many. A part that is not what its list says is
+/// noted as damaged.
+pub(crate) fn set_missing(
+    place: Place<'_>,
+    unreadable: &Unreadable,
+    shutdown: &Shutdown,
+) -> Result<u64, BatchError> {
+    let parts = query_table(place.warehouse, UNHASHED_PARTS, &[])?;
+    let mut set = 0;
+    for row in &parts.rows {
+        if shutdown.is_triggered() {
+            break;
+        }
+        let path = row[0].to_string();
+        let number = |index: usize| row[index].as_i64().unwrap_or(-1) as u64;
+        let listed = Listed {
+            rows: number(1),
+            clicks: number(2),
+            bytes: number(3),
+            hours: listed_hours(place.warehouse, &path)?,
+        };
+        match hash_when_as_listed(place, &path, &listed) {
+            Ok(hash) => {
+                let mut session = place.warehouse.session(Schema::Realtime)?;
+                let mut transaction = session.begin()?;
+                let params: [Value; 2] = [path.as_str().into(), hash.into()];
+                set += transaction.execute(SET_HASH, &params)?;
+                transaction.commit()?;
+            }
+            Err(error) => unreadable.note_part(place.warehouse, &path, &error)?,
+        }
+    }
+    Ok(set)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    rows: u64,
+    clicks: u64,
+    bytes: u64,
+    hours: BTreeMap<Millis, (u64, u64)>,
+}
+
+fn hash_when_as_listed(place: Place<'_>, path: &str, listed: &Listed) -> Result<String, ArchiveReadError> {
+    let (hash, bytes) = place.archive.hash(path)?;
+    let mut found = Listed { rows: 0, clicks: 0, bytes, hours: BTreeMap::new() };
+    place.archive.figures(path, |figure| {
+        let click = u64::from(figure.click);
+        let (rows, clicks) = found.hours.entry(figure.event_time.floor_hour()).or_default();
+        (*rows, *clicks) = (*rows + 1, *clicks + click);
+        (found.rows, found.clicks) = (found.rows + 1, found.clicks + click);
+    })?;
+    match found == *listed {
+        true => Ok(hash),
+        false => Err(ArchiveReadError::Damaged {
+            path: path.to_owned(),
+            reason: format!(
+                "it has {} events, {} clicks and {} bytes, and the archive's list says {}, {} and {}, or others by the hour",
+                found.rows, found.clicks, found.bytes, listed.rows, listed.clicks, listed.bytes
+            ),
+        }),
+    }
+}

@@ -1,0 +1,188 @@
+//! Files in the archive that no row of its list names: whose they are, and what may be done with them.
+//!
+//! Three kinds. A leftover is of a run that this warehouse knows: it was written before the
+//! transaction that would have named it, or is the old half of a merge. It is removed when every event
+//! in it is counted elsewhere. A part of adpipe's that this warehouse cannot explain and whose events
+//! are not counted shows that warehouse and archive do not belong together: a run refuses to begin.
+//! Everything else is left alone, and named.
+
+use std::collections::{HashMap, HashSet};
+
+use adpipe_sql::section;
+use adpipe_warehouse::{
+    ArchiveReadError, IdKey, IdSet, IdsOfHour, Warehouse, WarehouseError, archive as ids, query_table,
+};
+use serde::Serialize;
+
+use crate::archive::{Archive, Origin, is_ours, run_in_name};
+use crate::hours::HOT_IDS;
+use crate::{BatchError, runs};
+
+const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
+const PATHS: &str = section(ARCHIVE_SQL, "paths");
+
+/// A file that no row names and that is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unnamed {
+    /// Its path below the archive.
+    pub file: String,
+    /// Why it is left alone.
+    pub reason: String,
+}
+
+/// What there is that no row names.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Of runs that this warehouse knows, with every event counted elsewhere: may be removed.
+    pub leftovers: Vec<String>,
+    /// Left alone.
+    pub kept: Vec<Unnamed>,
+    /// Parts that this warehouse cannot explain, with events that are not counted.
+    pub unexplained: Vec<Unnamed>,
+    /// Parts that rows name and that are not there.
+    pub missing: Vec<String>,
+}
+
+/// Compares the archive with its list.
+///
+/// # Errors
+/// When the warehouse or the archive cannot be read.
+pub fn look(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Found, BatchError> {
+    // The archive first: what is named meanwhile is in the list, then.
+    let files = archive.list()?;
+    let named = query_table(warehouse, PATHS, &[])?;
+    let named: HashSet<String> = named.rows.iter().map(|row| row[0].to_string()).collect();
+    let there: HashSet<&str> = files.iter().map(String::as_str).collect();
+    let mut found = Found::default();
+    found.missing.extend(named.iter().filter(|path| !there.contains(path.as_str())).cloned());
+    found.missing.sort_unstable();
+    let unnamed: Vec<String> = files.into_iter().filter(|path| !named.contains(path)).collect();
+    if unnamed.is_empty() {
+        return Ok(found);
+    }
+    let mut look = Look { warehouse, archive, runs: runs::known(warehouse)?, hours: HashMap::new() };
+    for path in unnamed {
+        look.judge(path, &mut found)?;
+    }
+    Ok(found)
+}
+
+struct Look<'a> {
+    warehouse: &'a dyn Warehouse,
+    archive: &'a Archive,
+    /// Whether each run that is known has finished.
+    runs: HashMap<String, bool>,
+    /// Counted ids of the hour that was looked at last; none when it cannot be read.
+    hours: HashMap<i64, Option<IdSet>>,
+}
+
+impl Look<'_> {
+    fn judge(&mut self, file: String, found: &mut Found) -> Result<(), BatchError> {
+        let mut keep = |file: String, reason: String| found.kept.push(Unnamed { file, reason });
+        if !is_ours(&file) {
+            keep(file, "not a part of adpipe's".to_owned());
+            return Ok(());
+        }
+        let origin = match self.archive.origin(&file) {
+            Ok(origin) => origin,
+            // Swept or renamed meanwhile.
+            Err(ArchiveReadError::Missing(_)) => return Ok(()),
+            Err(ArchiveReadError::Unavailable(reason)) => {
+                return Err(BatchError::archive(self.archive.location(), reason));
+            }
+            Err(ArchiveReadError::Damaged { reason, .. }) => {
+                // A file that was begun has no end that could be read. Nobody has ever seen it.
+                let is_begun_here = file.contains("/.unfinished-")
+                    && run_in_name(&file).is_some_and(|run_id| self.runs.contains_key(run_id));
+                match is_begun_here {
+                    true => found.leftovers.push(file),
+                    false => keep(file, format!("cannot be read as a part: {reason}")),
+                }
+                return Ok(());
+            }
+        };
+        if !origin.is_adpipe {
+            keep(file, "another program wrote it".to_owned());
+            return Ok(());
+        }
+        let run_state = origin.run_id.as_ref().and_then(|run_id| self.runs.get(run_id)).copied();
+        let is_counted = self.is_counted(&file)?;
+        match (run_state, is_counted) {
+            (Some(_), true) => found.leftovers.push(file),
+            (None, true) => {
+                keep(file, format!("{}; its events are counted in other parts", of_whom(&origin)));
+            }
+            (Some(false), false) => keep(
+                file,
+                "a run that did not finish wrote it, and not all of its events are counted elsewhere; read its raw file again"
+                    .to_owned(),
+            ),
+            // A file that was begun and never published was never counted either.
+            (None, false) if file.contains("/.unfinished-") => keep(file, of_whom(&origin)),
+            (Some(true) | None, false) => {
+                let reason = match run_state {
+                    Some(_) => "a run that finished wrote it, and no row names it any more".to_owned(),
+                    None => of_whom(&origin),
+                };
+                found.unexplained.push(Unnamed { file, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every event of a file is in a part that a row names, or in `realtime.events`.
+    fn is_counted(&mut self, file: &str) -> Result<bool, BatchError> {
+        let mut hours: Vec<(adpipe_event::Millis, Vec<IdKey>)> = Vec::new();
+        let read = self.archive.hours_and_ids(file, |hour, id| match hours.last_mut() {
+            Some((last, keys)) if *last == hour => keys.push(IdKey::of(id)),
+            _ => hours.push((hour, vec![IdKey::of(id)])),
+        });
+        match read {
+            Ok(()) => {}
+            Err(ArchiveReadError::Unavailable(reason)) => {
+                return Err(BatchError::archive(self.archive.location(), reason));
+            }
+            Err(ArchiveReadError::Missing(_) | ArchiveReadError::Damaged { .. }) => return Ok(false),
+        }
+        for (hour, keys) in hours {
+            if !self.hours.contains_key(&hour.0) {
+                let counted = counted_ids(self.warehouse, self.archive, hour)?;
+                // Files come in the order of their days: one hour is enough to remember.
+                self.hours = HashMap::from([(hour.0, counted)]);
+            }
+            let counted = self.hours.get(&hour.0).and_then(Option::as_ref);
+            if !counted.is_some_and(|ids| keys.iter().all(|key| ids.contains(*key))) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Ids of an hour that are counted; none when a part of it cannot be read.
+fn counted_ids(
+    warehouse: &dyn Warehouse,
+    archive: &Archive,
+    hour: adpipe_event::Millis,
+) -> Result<Option<IdSet>, WarehouseError> {
+    let IdsOfHour::Known(mut ids) = ids::ids_of_hour(warehouse, Some(archive), hour)? else {
+        return Ok(None);
+    };
+    warehouse.query(HOT_IDS, &[hour.to_string().into()], &mut |_, row| {
+        if let Some(id) = row[0].as_str() {
+            ids.insert(IdKey::of(id));
+        }
+        true
+    })?;
+    Ok(Some(ids))
+}
+
+fn of_whom(origin: &Origin) -> String {
+    match (&origin.run_id, &origin.data_id) {
+        (None, _) => "adpipe wrote it before runs were recorded".to_owned(),
+        (Some(run_id), None) => format!("run {run_id} wrote it, which this warehouse does not know"),
+        (Some(run_id), Some(data_id)) => {
+            format!("run {run_id} of data set {data_id} wrote it, which this warehouse does not know")
+        }
+    }
+}
