@@ -70,10 +70,10 @@ where event_hour = $1
 order by event_id;
 
 -- name: small_parts
--- Parts of days that have many small ones.
+-- Parts of days that have many small ones. One without a hash is not what the list says.
 select p.event_date, p.path, p.rows, p.hash
 from realtime.archive_parts p
-where p.rows < $1
+where p.rows < $1 and p.hash is not null
   and p.event_date in (
       select event_date from realtime.archive_parts where rows < $1 group by event_date having count(*) >= $2
   )

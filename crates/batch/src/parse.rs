@@ -244,3 +244,51 @@ impl ParsedChunk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use adpipe_event::Rules;
+
+    use super::*;
+
+    fn event(id: u32, hour: u32) -> String {
+        format!(
+            "{{\"id\":\"{id}\",\"click\":0,\"hour\":\"141021{hour:02}\",\"banner_pos\":0,\"site_id\":\"a\",\
+             \"site_domain\":\"b\",\"site_category\":\"c\",\"app_id\":\"d\",\"app_domain\":\"e\",\
+             \"app_category\":\"f\",\"device_id\":\"g\",\"device_ip\":\"h\",\"device_model\":\"i\",\
+             \"device_type\":1,\"device_conn_type\":0}}"
+        )
+    }
+
+    #[test]
+    fn what_nobody_can_judge_is_set_aside_as_it_lies_in_the_file() {
+        let lines = [
+            event(1, 4),
+            "bad".to_owned(),
+            event(2, 5),
+            String::new(),
+            event(3, 5),
+            event(4, 6),
+            event(5, 5),
+        ];
+        let data = lines.join("\n").into_bytes();
+        let end_position = data.len() as u64;
+        let chunk = Chunk { data, kind: ChunkKind::Lines, end_position, is_open: true };
+        let mut parser = Parser::new(Rules { max_future_ms: i64::MAX });
+        let mut parsed = parse(&chunk, None, &mut parser, 10_000, Millis(0));
+        assert_eq!((parsed.events.len(), parsed.failed.len()), (5, 1));
+        assert_eq!(parsed.tail.map(|tail| tail.outcome), Some(TailOutcome::Event));
+
+        let reason: Arc<str> = "a part is missing".into();
+        let unjudged = [(1..3, Arc::clone(&reason)), (4..5, reason)];
+        parsed.set_aside(&unjudged, &chunk, 10_000);
+        let failed: Vec<(u64, ErrorType)> =
+            parsed.failed.iter().map(|failed| (failed.row, failed.error.error_type)).collect();
+        let archive = ErrorType::Archive;
+        assert_eq!(failed, [(1, ErrorType::Parse), (2, archive), (4, archive), (6, archive)]);
+        assert_eq!(parsed.failed[2].payload, event(3, 5).as_bytes());
+        assert_eq!(parsed.failed[2].waits_for, Millis::parse_sql("2014-10-21 05:00:00"));
+        assert_eq!(parsed.counts.of_type(archive), 3);
+        assert_eq!(parsed.tail.map(|tail| tail.outcome), Some(TailOutcome::Error(Some(archive))));
+    }
+}
