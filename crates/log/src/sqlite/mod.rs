@@ -17,6 +17,7 @@ mod sums;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use adpipe_sql::pool::{Pool, PoolBusy, READERS};
 use adpipe_sql::section;
 use adpipe_sql::sqlite::{Durability, Migration, migrate, open};
 use rusqlite::Connection;
@@ -46,7 +47,7 @@ pub struct SqliteLog {
 pub(crate) struct Shared {
     path: PathBuf,
     queue: appender::Queue,
-    readers: Mutex<Vec<Connection>>,
+    readers: Pool<Connection>,
     appended: AppendSignal,
 }
 
@@ -104,7 +105,7 @@ impl SqliteLog {
         let shared = Arc::new(Shared {
             path,
             queue: appender::Queue::default(),
-            readers: Mutex::new(Vec::new()),
+            readers: Pool::new(READERS),
             appended: AppendSignal::default(),
         });
         let for_thread = Arc::clone(&shared);
@@ -154,19 +155,22 @@ impl Drop for SqliteLog {
 }
 
 impl Shared {
-    /// Runs `work` on a connection of its own, taken from a small pool.
+    /// Runs `work` on a connection of its own, taken from a small pool. One that failed is closed.
     fn with_reader<T>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, LogError> {
-        let pooled = lock(&self.readers).pop();
-        let mut connection = match pooled {
-            Some(connection) => connection,
+        let loan = self
+            .readers
+            .take()
+            .map_err(|busy| LogError::unavailable(&self.path, busy.to_string(), PoolBusy::ADVICE))?;
+        let mut connection = match loan.reuse() {
+            Some((connection, _)) => connection,
             None => open(&self.path, Durability::EveryCommit).map_err(|error| self.failure(&error))?,
         };
         let result = work(&mut connection).map_err(|error| self.failure(&error));
         if result.is_ok() {
-            lock(&self.readers).push(connection);
+            loan.keep(connection);
         }
         result
     }

@@ -31,6 +31,7 @@ mod tls;
 mod wire;
 
 use adpipe_event::{EventBatch, Millis};
+use adpipe_sql::pool::{READERS, SNAPSHOTS};
 use adpipe_sql::section;
 use postgres::Client;
 
@@ -55,6 +56,7 @@ const BEGIN_AT: &str = section(STREAM_SQL, "begin_at");
 pub struct PostgresWarehouse {
     settings: PostgresSettings,
     readers: Pool,
+    snapshots: Pool,
 }
 
 impl PostgresWarehouse {
@@ -71,7 +73,9 @@ impl PostgresWarehouse {
             refuse_standby(&settings, &server)?;
             migrate::migrate(&mut client).map_err(|error| failure(settings.location(), &error))?;
         }
-        Ok(PostgresWarehouse { readers: Pool::new(settings.clone()), settings })
+        let (readers, snapshots) =
+            (Pool::new(settings.clone(), READERS), Pool::new(settings.clone(), SNAPSHOTS));
+        Ok(PostgresWarehouse { readers, snapshots, settings })
     }
 
     /// True when adpipe's schemas are there.
@@ -188,7 +192,7 @@ impl Warehouse for PostgresWarehouse {
     }
 
     fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
-        Ok(Box::new(snapshot::PostgresSnapshot::begin(&self.settings)?))
+        Ok(Box::new(snapshot::PostgresSnapshot::begin(self.snapshots.take()?, &self.settings)?))
     }
 
     fn sync(&self) -> Result<(), WarehouseError> {

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adpipe_event::{EventBatch, Millis};
+use adpipe_sql::pool::Loan;
 use postgres::{Client, Error};
 
 use super::connect::{Purpose, connect};
@@ -18,12 +19,16 @@ use crate::{
 pub(super) struct PostgresSnapshot<'s> {
     client: Mutex<Client>,
     settings: &'s PostgresSettings,
+    _loan: Loan<'s, Client>,
 }
 
 impl<'s> PostgresSnapshot<'s> {
-    pub fn begin(settings: &'s PostgresSettings) -> Result<PostgresSnapshot<'s>, WarehouseError> {
+    pub fn begin(
+        loan: Loan<'s, Client>,
+        settings: &'s PostgresSettings,
+    ) -> Result<PostgresSnapshot<'s>, WarehouseError> {
         let client = connect(settings, Purpose::Snapshot)?;
-        Ok(PostgresSnapshot { client: Mutex::new(client), settings })
+        Ok(PostgresSnapshot { client: Mutex::new(client), settings, _loan: loan })
     }
 
     fn client(&self) -> MutexGuard<'_, Client> {

@@ -10,9 +10,9 @@ mod snapshot;
 mod stream;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use adpipe_event::{EventBatch, Millis};
+use adpipe_sql::pool::{Pool, PoolBusy, READERS, SNAPSHOTS};
 use adpipe_sql::section;
 use adpipe_sql::sqlite::{
     BUSY_TIMEOUT, Durability, MigrateError, Migration, make_private, migrate, set_durability, set_wal,
@@ -108,8 +108,18 @@ const PAGE_BYTES: u32 = 16_384;
 /// Page cache of a connection that writes, in KiB.
 const WRITER_CACHE_KIB: u32 = 32 * 1024;
 
-/// Page cache of a connection that reads, in KiB.
-const READER_CACHE_KIB: u32 = 8 * 1024;
+/// Page cache of a session for the schema that it writes, in KiB.
+const SESSION_CACHE_KIB: u32 = 8 * 1024;
+
+/// Page cache of a connection for a schema that it only reads, in KiB: 8 MiB for each reader, and
+/// there are as many readers as [`READERS`] has connections.
+fn reader_cache_kib(schema: Schema) -> u32 {
+    match schema {
+        Schema::Realtime => 4 * 1024,
+        Schema::Errors => 2 * 1024,
+        Schema::Ops | Schema::Analytics => 1024,
+    }
+}
 
 /// Pages of write-ahead log before they are copied into the database: 32 MiB.
 const CHECKPOINT_PAGES: u32 = 2_000;
@@ -117,7 +127,8 @@ const CHECKPOINT_PAGES: u32 = 2_000;
 /// The embedded warehouse in one folder.
 pub struct SqliteWarehouse {
     folder: PathBuf,
-    readers: Mutex<Vec<Connection>>,
+    readers: Pool<Connection>,
+    snapshots: Pool<Connection>,
 }
 
 impl SqliteWarehouse {
@@ -131,7 +142,11 @@ impl SqliteWarehouse {
             reason: format!("cannot make the folder: {error}"),
             advice: "make it by hand, or name another folder",
         })?;
-        let warehouse = SqliteWarehouse { folder: folder.to_path_buf(), readers: Mutex::new(Vec::new()) };
+        let warehouse = SqliteWarehouse {
+            folder: folder.to_path_buf(),
+            readers: Pool::new(READERS),
+            snapshots: Pool::new(SNAPSHOTS),
+        };
         for schema in Schema::ALL {
             warehouse.bring_up_to_date(schema)?;
         }
@@ -179,7 +194,8 @@ impl SqliteWarehouse {
         self.folder.join(format!("{}.db", schema.name()))
     }
 
-    /// A new connection that can write one schema and read the others.
+    /// A new connection that can write one schema, with `cache_kib` for its pages, and read the
+    /// others.
     ///
     /// A transaction that writes takes the lock of every attached file that is not read-only, so
     /// that the stream would wait for the dead-letter queue and the other way round.
@@ -196,6 +212,7 @@ impl SqliteWarehouse {
                 let address = read_only_address(&self.path(schema));
                 connection.execute(&format!("attach ?1 as {}", schema.name()), params![address])?;
             }
+            let cache_kib = if schema == writes { cache_kib } else { reader_cache_kib(schema) };
             connection.pragma_update(Some(schema.name()), "cache_size", -i64::from(cache_kib))?;
         }
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
@@ -224,16 +241,29 @@ impl SqliteWarehouse {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
-        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match pooled {
-            Some(connection) => connection,
-            None => self.connect(Schema::Realtime, READER_CACHE_KIB)?,
+        let loan = self.readers.take().map_err(|busy| self.busy(busy))?;
+        let mut connection = match loan.reuse() {
+            Some((connection, _)) => connection,
+            None => self.connect_reader()?,
         };
         let result = work(&mut connection);
         if !matches!(result, Err(WarehouseError::Unavailable { .. } | WarehouseError::Unusable { .. })) {
-            self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            loan.keep(connection);
         }
         result
+    }
+
+    /// A connection that reads. What it writes on the side lies in `realtime`.
+    fn connect_reader(&self) -> Result<Connection, WarehouseError> {
+        self.connect(Schema::Realtime, reader_cache_kib(Schema::Realtime))
+    }
+
+    fn busy(&self, busy: PoolBusy) -> WarehouseError {
+        WarehouseError::Unavailable {
+            location: self.folder.display().to_string(),
+            reason: busy.to_string(),
+            advice: PoolBusy::ADVICE,
+        }
     }
 }
 
@@ -299,7 +329,7 @@ impl Warehouse for SqliteWarehouse {
     }
 
     fn session(&self, writes: Schema) -> Result<Box<dyn Session>, WarehouseError> {
-        let connection = self.connect(writes, READER_CACHE_KIB)?;
+        let connection = self.connect(writes, SESSION_CACHE_KIB)?;
         self.checked(set_durability(&connection, writes.name(), Durability::EveryCommit))?;
         Ok(Box::new(session::SqliteSession { connection, folder: self.folder.clone() }))
     }
@@ -333,8 +363,9 @@ impl Warehouse for SqliteWarehouse {
     }
 
     fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
-        let connection = self.connect(Schema::Realtime, READER_CACHE_KIB)?;
-        Ok(Box::new(snapshot::SqliteSnapshot::begin(connection, self.folder.clone())?))
+        let loan = self.snapshots.take().map_err(|busy| self.busy(busy))?;
+        let connection = self.connect_reader()?;
+        Ok(Box::new(snapshot::SqliteSnapshot::begin(loan, connection, self.folder.clone())?))
     }
 
     fn sync(&self) -> Result<(), WarehouseError> {

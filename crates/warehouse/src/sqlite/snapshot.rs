@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use adpipe_event::{EventBatch, Millis};
+use adpipe_sql::pool::Loan;
 use rusqlite::Connection;
 
 use super::{query, read, sqlite_failure};
@@ -13,19 +14,24 @@ use crate::{
 };
 
 /// A reading transaction: what others commit meanwhile is not seen.
-pub(super) struct SqliteSnapshot {
+pub(super) struct SqliteSnapshot<'p> {
     connection: Mutex<Connection>,
     folder: PathBuf,
+    _loan: Loan<'p, Connection>,
 }
 
-impl SqliteSnapshot {
-    pub fn begin(connection: Connection, folder: PathBuf) -> Result<SqliteSnapshot, WarehouseError> {
+impl<'p> SqliteSnapshot<'p> {
+    pub fn begin(
+        loan: Loan<'p, Connection>,
+        connection: Connection,
+        folder: PathBuf,
+    ) -> Result<SqliteSnapshot<'p>, WarehouseError> {
         // SQLite takes the view of a file at the first read of it.
         let first_reads =
             Schema::ALL.iter().map(|schema| format!("select 1 from {}.schema_migrations;", schema.name()));
         let begin = format!("begin; {}", first_reads.collect::<String>());
         connection.execute_batch(&begin).map_err(|error| sqlite_failure(&folder, &error))?;
-        Ok(SqliteSnapshot { connection: Mutex::new(connection), folder })
+        Ok(SqliteSnapshot { connection: Mutex::new(connection), folder, _loan: loan })
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -37,7 +43,7 @@ impl SqliteSnapshot {
     }
 }
 
-impl Warehouse for SqliteSnapshot {
+impl Warehouse for SqliteSnapshot<'_> {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
         read::offsets(&self.folder, &self.connection(), topic)
     }
