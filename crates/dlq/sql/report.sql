@@ -27,13 +27,15 @@ where error_id = $1;
 select attempt, started_at, finished_at, backoff_ms, outcome, error_type, error_message, actor, job_id
 from errors.retry_history
 where error_id = $1
-order by attempt;
+order by attempt desc
+limit 500;
 
 -- name: actions
-select at, actor, action, reason, patch, payload, job_id
+select at, actor, action, reason, substr(patch, 1, 4000), job_id
 from errors.actions
 where error_id = $1
-order by action_id;
+order by action_id desc
+limit 200;
 
 -- name: backlog
 select minute, pending, retrying, exhausted, resolved, discarded, arrived

@@ -27,6 +27,9 @@ const RESOLVED_SINCE: &str = section(REPORT_SQL, "resolved_since");
 /// How long a list may look for its page.
 const LIST_PATIENCE: Duration = Duration::from_millis(150);
 
+/// A page ends after so many bytes of errors, however many were asked for.
+const PAGE_BYTES: usize = 512 << 10;
+
 /// Errors asked for in one statement: a round trip to a server for each would take most of the time.
 const LINES_AT_ONCE: usize = 50;
 
@@ -187,6 +190,16 @@ fn line(row: &[Value]) -> ErrorLine {
     }
 }
 
+impl ErrorLine {
+    /// About as many bytes as it takes in an answer.
+    fn byte_size(&self) -> usize {
+        const REST: usize = 512;
+        let texts = [&self.topic, &self.message, &self.preview];
+        let optional = [&self.field, &self.resolution].into_iter().flatten().map(String::len);
+        REST + texts.map(String::len).iter().sum::<usize>() + optional.sum::<usize>()
+    }
+}
+
 /// Some errors, the newest first; those that are gone are left out.
 fn lines(dlq: &Dlq, ids: &[String]) -> Result<Vec<ErrorLine>, DlqError> {
     let mut lines = Vec::with_capacity(ids.len());
@@ -210,7 +223,8 @@ pub struct Page {
     pub total: Option<u64>,
 }
 
-/// Errors that a filter meets, the newest first, behind the id `after`.
+/// Errors that a filter meets, the newest first, after the id `after`. A page of long ones holds
+/// fewer than `limit`.
 ///
 /// # Errors
 /// Of the warehouse, or of a filter that makes no sense.
@@ -225,8 +239,19 @@ pub fn list(dlq: &Dlq, filter: &Filter, after: Option<&str>, limit: usize) -> Re
     let (mut ids, looked_up_to) = search.next_within(dlq, limit + 1, Some(LIST_PATIENCE))?;
     let has_more = ids.len() > limit;
     ids.truncate(limit);
-    let errors = lines(dlq, &ids)?;
-    let next = if has_more { ids.last().cloned() } else { looked_up_to };
+    let mut errors = lines(dlq, &ids)?;
+    let mut next = if has_more { ids.last().cloned() } else { looked_up_to };
+    let mut bytes = 0;
+    let fitting = errors.iter().take_while(|error| {
+        let fits = bytes < PAGE_BYTES;
+        bytes += error.byte_size();
+        fits
+    });
+    let fitting = fitting.count();
+    if fitting < errors.len() {
+        errors.truncate(fitting);
+        next = errors.last().map(|error| error.error_id.clone());
+    }
     Ok(Page { errors, next, total: crate::search::count(dlq, filter)? })
 }
 
@@ -264,11 +289,8 @@ pub struct Act {
     pub action: String,
     /// Why.
     pub reason: Option<String>,
-    /// The edit, as JSON Patch.
+    /// The edit, as JSON Patch; of a long one the beginning.
     pub patch: Option<String>,
-    /// The payload after it.
-    #[serde(skip)]
-    pub payload: Option<Vec<u8>>,
     /// The bulk action that it was part of.
     pub job_id: Option<String>,
 }
@@ -293,9 +315,9 @@ pub struct Story {
     /// The headers that are sent instead.
     #[serde(skip)]
     pub edited_headers: Option<Headers>,
-    /// Its tries.
+    /// Its tries, the newest 500.
     pub tries: Vec<Try>,
-    /// What people did.
+    /// What people did, the newest 200 acts.
     pub acts: Vec<Act>,
 }
 
@@ -324,8 +346,9 @@ pub fn story(dlq: &Dlq, error_id: &str) -> Result<Story, DlqError> {
         headers: headers(&payloads[2]).unwrap_or_default(),
         edited_payload: bytes(&payloads[3]),
         edited_headers: headers(&payloads[4]),
-        tries: rows(TRIES)?.iter().map(|row| one_try(row)).collect(),
-        acts: rows(ACTIONS)?.iter().map(|row| act(row)).collect(),
+        tries: rows(TRIES)?.iter().rev().map(|row| one_try(row)).collect(),
+        // The newest were asked for; they are told in the order in which they were done.
+        acts: rows(ACTIONS)?.iter().rev().map(|row| act(row)).collect(),
     })
 }
 
@@ -352,11 +375,7 @@ fn act(row: &[Value]) -> Act {
         action: row[2].to_string(),
         reason: text(3),
         patch: text(4),
-        payload: match &row[5] {
-            Value::Blob(bytes) => Some(bytes.clone()),
-            _ => None,
-        },
-        job_id: text(6),
+        job_id: text(5),
     }
 }
 
