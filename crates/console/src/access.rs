@@ -2,7 +2,9 @@
 //! told about every answer.
 
 use std::hint::black_box;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -10,9 +12,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::app::App;
+use crate::client::Client;
 use crate::cookie;
 use crate::page::wants_page;
 use crate::refusal::Refusal;
+use crate::throttle::Verdict;
 
 const TOKEN_COOKIE: &str = "adpipe_token";
 
@@ -45,11 +49,21 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         return refusal.into_response();
     }
     let Some(token) = app.config.token.as_deref() else { return next.run(request).await };
-    if request.uri().path() == WITHOUT_TOKEN || shows_token(request.headers(), token) {
+    if request.uri().path() == WITHOUT_TOKEN {
         return next.run(request).await;
     }
-    if request.uri().path() == "/" && query_token(request.uri()).is_some_and(|given| same(&given, token)) {
-        return keep_token(token);
+    let client = Client::of_request(&request);
+    match check_tokens(&app, client, shown_tokens(request.headers()), token) {
+        Ok(true) => return next.run(request).await,
+        Ok(false) => {}
+        Err(refusal) => return refusal.into_response(),
+    }
+    if request.uri().path() == "/" {
+        match check_tokens(&app, client, query_token(request.uri()).as_deref(), token) {
+            Ok(true) => return keep_token(token),
+            Ok(false) => {}
+            Err(refusal) => return refusal.into_response(),
+        }
     }
     let mut response = if wants_page(request.headers()) {
         app.pages.message(StatusCode::UNAUTHORIZED, request.headers(), "unauthorized")
@@ -61,14 +75,42 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     response
 }
 
+/// Whether one of the tokens that were shown is the right one.
+///
+/// # Errors
+/// 429 when too many wrong ones came from this address.
+fn check_tokens<'t>(
+    app: &App,
+    client: Client,
+    shown: impl IntoIterator<Item = &'t str>,
+    token: &str,
+) -> Result<bool, Refusal> {
+    let now = Instant::now();
+    for given in shown {
+        match app.throttle.judge(client, given, now) {
+            Verdict::Compare if same(given, token) => {
+                app.throttle.forget(client);
+                return Ok(true);
+            }
+            Verdict::Compare => app.throttle.note_failure(client, given, now),
+            Verdict::KnownWrong => {}
+            Verdict::Wait(wait) => {
+                let message = "too many wrong tokens from this address; wait before you try another one";
+                let retry_after_s = Some(wait.as_secs() + 1);
+                return Err(Refusal { retry_after_s, ..Refusal::busy(message) });
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// A page of somebody else's, open in a browser on this machine, can send requests here. It
 /// cannot hide the name it was reached by (DNS rebinding) nor, when it writes, its origin.
 fn check_names(app: &App, request: &Request) -> Result<(), Refusal> {
-    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
-    if app.on_loopback
-        && let Some(host) = host
-        && !is_own_name(host_name(host), &app.config.host)
-    {
+    let host = host(request)?;
+    let name = host_name(host)
+        .ok_or_else(|| Refusal::wrong(StatusCode::BAD_REQUEST, "the header host is not a name and a port"))?;
+    if app.on_loopback && !is_own_name(name, &app.config.host) {
         let message = "this host name is not one of the console; use localhost or set console.host";
         return Err(Refusal::wrong(StatusCode::MISDIRECTED_REQUEST, message));
     }
@@ -76,11 +118,31 @@ fn check_names(app: &App, request: &Request) -> Result<(), Refusal> {
     if !reads && let Some(origin) = request.headers().get(header::ORIGIN) {
         let origin_host =
             origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-        if origin_host.is_none() || origin_host != host {
+        if origin_host != Some(host) {
             return Err(Refusal::wrong(StatusCode::FORBIDDEN, "pages of other sites may not write here"));
         }
     }
     Ok(())
+}
+
+/// The one name by which a request reached us.
+///
+/// # Errors
+/// 400 for none, or several that may differ: whoever stands before us could take another one.
+fn host(request: &Request) -> Result<&str, Refusal> {
+    let refusal = |message| Refusal::wrong(StatusCode::BAD_REQUEST, message);
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(refusal("a request needs the header host, and only one"));
+    };
+    let host = host.to_str().map_err(|_| refusal("the header host is not text"))?;
+    // A proxy's form of an address; it goes before the header (RFC 9112, 3.2.2), so both must agree.
+    match request.uri().authority() {
+        Some(authority) if !authority.as_str().eq_ignore_ascii_case(host) => {
+            Err(refusal("the address names another host than the header host"))
+        }
+        _ => Ok(host),
+    }
 }
 
 fn is_own_name(name: &str, configured: &str) -> bool {
@@ -88,20 +150,29 @@ fn is_own_name(name: &str, configured: &str) -> bool {
     ["localhost", "127.0.0.1", "::1", configured].iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// The name without port and brackets.
-fn host_name(host: &str) -> &str {
-    if let Some((name, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return name;
-    }
-    host.rsplit_once(':').map_or(host, |(name, _)| name)
+/// The name without port and brackets; none when it is not a name or address with or without a
+/// port, so that nothing can hide behind one of ours.
+fn host_name(host: &str) -> Option<&str> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (name, port) = rest.split_once(']')?;
+            name.parse::<Ipv6Addr>().ok()?;
+            (name, if port.is_empty() { port } else { port.strip_prefix(':')? })
+        }
+        None => host.split_once(':').unwrap_or((host, "")),
+    };
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    let is_sound = name.bytes().all(is_name_byte) && port.bytes().all(|byte| byte.is_ascii_digit());
+    is_sound.then_some(name)
 }
 
-fn shows_token(headers: &HeaderMap, token: &str) -> bool {
+/// The tokens in the headers of a request.
+fn shown_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = authorization
         .and_then(|value| value.split_once(' '))
         .and_then(|(scheme, given)| scheme.eq_ignore_ascii_case("bearer").then_some(given.trim()));
-    [bearer, cookie::value(headers, TOKEN_COOKIE)].into_iter().flatten().any(|given| same(given, token))
+    [bearer, cookie::value(headers, TOKEN_COOKIE)].into_iter().flatten()
 }
 
 /// Compares in a time that depends on the lengths only.
@@ -144,8 +215,23 @@ mod tests {
             ("[::1]:80", "::1"),
             ("[::1]", "::1"),
             ("evil.example:8088", "evil.example"),
+            ("", ""),
         ] {
-            assert_eq!(host_name(host), name);
+            assert_eq!(host_name(host), Some(name));
+        }
+        for wrong in [
+            "[::1]evil.example",
+            "[::1]:80@evil.example",
+            "[localhost]",
+            "[::1",
+            "::1",
+            "localhost:evil.example",
+            "localhost:80:80",
+            "user@localhost",
+            "localhost/",
+            "local host",
+        ] {
+            assert_eq!(host_name(wrong), None, "{wrong}");
         }
         assert!(is_own_name("LocalHost", "127.0.0.1") && is_own_name("my.box", "my.box"));
         assert!(!is_own_name("evil.example", "127.0.0.1"));

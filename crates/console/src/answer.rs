@@ -6,29 +6,71 @@ use adpipe_event::Millis;
 use adpipe_warehouse::{Value, Warehouse, WarehouseError};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use hyper::body::Bytes;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::client::Client;
+use crate::outbox::counted;
 use crate::refusal::Refusal;
 
-/// Reads away from the sockets, and answers with JSON that nobody keeps.
-pub(crate) async fn read<T: Serialize + Send + 'static>(
+/// What `work` makes, as JSON that nobody keeps: made away from the sockets and counted before
+/// the next request has its turn.
+pub(crate) async fn made<T: Serialize>(
     app: &App,
+    client: Client,
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<Response, Refusal> {
+    let outbox = app.outbox.clone();
+    let body = app.work.run(move || {
+        let made = work()?;
+        let body = serde_json::to_vec(&made).map_err(|error| Refusal::internal(&error))?;
+        outbox.hold(client, Bytes::from(body))
+    });
+    Ok(counted((json_headers(), body.await??).into_response()))
+}
+
+fn json_headers() -> [(header::HeaderName, &'static str); 2] {
+    [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")]
+}
+
+/// Reads away from the sockets, and answers with JSON that nobody keeps.
+pub(crate) async fn read<T: Serialize>(
+    app: &App,
+    client: Client,
     read: impl FnOnce(&dyn Warehouse) -> Result<T, WarehouseError> + Send + 'static,
 ) -> Result<Response, Refusal> {
     let warehouse = Arc::clone(&app.services.warehouse);
-    let read = tokio::task::spawn_blocking(move || read(warehouse.as_ref())).await;
-    let found = read
-        .map_err(|error| Refusal::internal(&error))?
-        .map_err(|error| Refusal::unavailable(error.to_string()))?;
-    json(&found)
+    made(app, client, move || {
+        read(warehouse.as_ref()).map_err(|error| Refusal::unavailable(error.to_string()))
+    })
+    .await
 }
 
-/// An answer that nobody keeps.
+/// A small answer that nobody keeps.
 pub(crate) fn json(answer: &impl Serialize) -> Result<Response, Refusal> {
     let body = serde_json::to_vec(answer).map_err(|error| Refusal::internal(&error))?;
-    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
-        .into_response())
+    Ok((json_headers(), body).into_response())
+}
+
+/// The rows of a query, up to `max_bytes` of text; false when there are more.
+pub(crate) fn rows_within(
+    warehouse: &dyn Warehouse,
+    sql: &str,
+    params: &[Value],
+    max_bytes: usize,
+) -> Result<(Vec<Vec<Value>>, bool), WarehouseError> {
+    let (mut rows, mut bytes, mut is_complete) = (Vec::new(), 0, true);
+    warehouse.query(sql, params, &mut |_, row| {
+        if bytes >= max_bytes {
+            is_complete = false;
+            return false;
+        }
+        bytes += row.iter().filter_map(Value::as_str).map(str::len).sum::<usize>();
+        rows.push(row.to_vec());
+        true
+    })?;
+    Ok((rows, is_complete))
 }
 
 /// A time of the warehouse, ms since the Unix epoch.

@@ -11,9 +11,13 @@ use crate::ingest::Intake;
 use crate::lag::LagGauge;
 use crate::live::Live;
 use crate::operations;
+use crate::outbox::Outbox;
 use crate::overview::Overviews;
 use crate::page::Pages;
 use crate::quality;
+use crate::readiness::Readiness;
+use crate::throttle::Throttle;
+use crate::work::Work;
 
 /// The console's state.
 pub(crate) struct App {
@@ -22,6 +26,12 @@ pub(crate) struct App {
     /// True when only this machine can reach the console.
     pub on_loopback: bool,
     pub intake: Intake,
+    /// Where requests wait for a database.
+    pub work: Work,
+    /// Where answers wait to be taken.
+    pub outbox: Outbox,
+    pub throttle: Throttle,
+    pub readiness: Readiness,
     pub lag: LagGauge,
     pub live: Live,
     pub overviews: Overviews,
@@ -42,6 +52,10 @@ impl App {
         Ok(App {
             on_loopback,
             intake: Intake::new(&config),
+            work: Work::new(),
+            outbox: Outbox::new(),
+            throttle: Throttle::new(),
+            readiness: Readiness::default(),
             lag: LagGauge::new(&services),
             live: Live::new(),
             overviews: Overviews::new(),

@@ -1,6 +1,6 @@
 //! Scripts and styles, compiled into the program: nothing comes from elsewhere.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{Path, State};
@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
 
 use crate::app::App;
+use crate::outbox::counted;
 use crate::refusal::Refusal;
 
 const FILES: [(&str, &str, &str); 25] = [
@@ -46,30 +47,62 @@ const FILES: [(&str, &str, &str); 25] = [
 /// Served as `/static/plotly.js`; its text is in the `plotly` crate.
 const PLOTLY: &str = "plotly.js";
 
-/// A file as it is sent.
+/// A file as it is sent: the same bytes to everybody, compressed once.
 #[derive(Clone)]
 struct Asset {
     media_type: &'static str,
     etag: String,
-    bytes: Bytes,
-    is_gzip: bool,
+    plain: Bytes,
+    gzip: Bytes,
 }
+
+/// Made when it is first asked for.
+type Slot = Arc<OnceLock<Result<Asset, String>>>;
 
 /// Every static file.
 pub(crate) struct Assets {
-    files: Vec<(&'static str, Asset)>,
-    /// Compressed when it is first asked for: 4.7 MB of text become 1.4 MB.
-    plotly: Arc<OnceLock<Result<Asset, String>>>,
+    files: Vec<(&'static str, Slot)>,
 }
 
 impl Assets {
     pub fn new() -> Assets {
-        let asset = |(name, media_type, text): (&'static str, &'static str, &'static str)| {
-            let bytes = Bytes::from_static(text.as_bytes());
-            (name, Asset { media_type, etag: etag(&bytes), bytes, is_gzip: false })
-        };
-        Assets { files: FILES.into_iter().map(asset).collect(), plotly: Arc::new(OnceLock::new()) }
+        let names = FILES.iter().map(|(name, _, _)| *name).chain([PLOTLY]);
+        Assets { files: names.map(|name| (name, Slot::default())).collect() }
     }
+
+    /// The file of that name.
+    async fn find(&self, name: &str) -> Result<Asset, Refusal> {
+        let found = self.files.iter().find(|(file, _)| *file == name);
+        let (name, slot) = found.ok_or_else(|| Refusal::wrong(StatusCode::NOT_FOUND, "no such file"))?;
+        let (name, slot) = (*name, Arc::clone(slot));
+        let made = match slot.get() {
+            Some(made) => made.clone(),
+            // Up to a third of a second of compressing: not for a thread that serves sockets.
+            None => tokio::task::spawn_blocking(move || slot.get_or_init(|| make(name)).clone())
+                .await
+                .map_err(|error| Refusal::internal(&error))?,
+        };
+        made.map_err(|error| Refusal::internal(&error))
+    }
+}
+
+fn make(name: &str) -> Result<Asset, String> {
+    match FILES.iter().find(|(file, _, _)| *file == name) {
+        Some(&(_, media_type, text)) => packed(media_type, Bytes::from_static(text.as_bytes())),
+        None => {
+            let sources = plotly::Plot::offline_js_sources();
+            let script = first_script(&sources).ok_or("the plotly crate holds no script")?;
+            // 4.7 MB, and 1.4 MB compressed; what stands around it is not kept.
+            packed("text/javascript; charset=utf-8", Bytes::copy_from_slice(script.as_bytes()))
+        }
+    }
+}
+
+fn packed(media_type: &'static str, plain: Bytes) -> Result<Asset, String> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(&plain).map_err(|error| error.to_string())?;
+    let gzip = Bytes::from(encoder.finish().map_err(|error| error.to_string())?);
+    Ok(Asset { media_type, etag: etag(&gzip), plain, gzip })
 }
 
 /// The handler.
@@ -78,25 +111,19 @@ pub(crate) async fn get_asset(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let asset = if name == PLOTLY {
-        plotly(&app.assets).await?
-    } else {
-        let file = app.assets.files.iter().find(|(file, _)| *file == name);
-        let (_, asset) = file.ok_or_else(|| Refusal::wrong(StatusCode::NOT_FOUND, "no such file"))?;
-        asset.clone()
-    };
+    let asset = app.assets.find(&name).await?;
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == asset.etag.as_bytes()) {
         return with_caching(StatusCode::NOT_MODIFIED.into_response(), &asset);
     }
     let media_type = [(header::CONTENT_TYPE, asset.media_type)];
-    if !asset.is_gzip {
-        return with_caching((media_type, asset.bytes.clone()).into_response(), &asset);
-    }
-    if !accepts_gzip(&headers) {
-        return with_caching((media_type, unpacked(&asset.bytes)?).into_response(), &asset);
-    }
-    let encoding = [(header::CONTENT_ENCODING, "gzip")];
-    with_caching((media_type, encoding, asset.bytes.clone()).into_response(), &asset)
+    let response = match accepts_gzip(&headers) {
+        true => {
+            let encoding = [(header::CONTENT_ENCODING, "gzip")];
+            (media_type, encoding, asset.gzip.clone()).into_response()
+        }
+        false => (media_type, asset.plain.clone()).into_response(),
+    };
+    with_caching(counted(response), &asset)
 }
 
 fn with_caching(mut response: Response, asset: &Asset) -> Result<Response, Refusal> {
@@ -112,36 +139,6 @@ fn with_caching(mut response: Response, asset: &Asset) -> Result<Response, Refus
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|names| names.split(',').any(|name| name.trim().starts_with("gzip")))
-}
-
-fn unpacked(bytes: &Bytes) -> Result<Vec<u8>, Refusal> {
-    let mut text = Vec::new();
-    flate2::read::GzDecoder::new(bytes.as_ref())
-        .read_to_end(&mut text)
-        .map_err(|error| Refusal::internal(&error))?;
-    Ok(text)
-}
-
-async fn plotly(assets: &Assets) -> Result<Asset, Refusal> {
-    let slot = Arc::clone(&assets.plotly);
-    let made = match slot.get() {
-        Some(made) => made.clone(),
-        // A third of a second of compressing: not for a thread that serves sockets.
-        None => tokio::task::spawn_blocking(move || slot.get_or_init(packed_plotly).clone())
-            .await
-            .map_err(|error| Refusal::internal(&error))?,
-    };
-    made.map_err(|error| Refusal::internal(&error))
-}
-
-fn packed_plotly() -> Result<Asset, String> {
-    let sources = plotly::Plot::offline_js_sources();
-    let script = first_script(&sources).ok_or("the plotly crate holds no script")?;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(script.as_bytes()).map_err(|error| error.to_string())?;
-    let bytes = Bytes::from(encoder.finish().map_err(|error| error.to_string())?);
-    let media_type = "text/javascript; charset=utf-8";
-    Ok(Asset { media_type, etag: etag(&bytes), bytes, is_gzip: true })
 }
 
 /// What stands in the first `<script>`. Ends at the first closing tag, as in a browser.
@@ -168,10 +165,10 @@ mod tests {
 
     #[test]
     fn plotly_is_the_script_and_nothing_else() {
-        let asset = packed_plotly().unwrap();
-        let script = String::from_utf8(unpacked(&asset.bytes).unwrap()).unwrap();
+        let asset = make(PLOTLY).unwrap();
+        let script = std::str::from_utf8(&asset.plain).unwrap();
         assert!(script.trim_start().starts_with("/**\n* plotly.js"), "{}", &script[..80]);
         assert!(!script.contains("<script type="));
-        assert!(script.len() > 3_000_000 && asset.bytes.len() < 2_000_000);
+        assert!(script.len() > 3_000_000 && asset.gzip.len() < 2_000_000);
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::app::ended;
 use crate::budget::{Budget, Reservation};
+use crate::client::Client;
 use crate::refusal::Refusal;
 
 const FIRST_SEGMENT_BYTES: usize = 4 << 10;
@@ -45,6 +46,7 @@ impl ReceivedBody {
     /// 408 when it does not come, 413 when it is too large, 429 when there is no memory for it,
     /// 503 when the console ends before the body does.
     pub async fn receive(
+        client: Client,
         headers: &HeaderMap,
         body: Body,
         limits: &Limits,
@@ -77,17 +79,23 @@ impl ReceivedBody {
                 Ok(Some(Ok(chunk))) if received.bytes + chunk.len() > limits.max_bytes => {
                     return Err(too_large(limits.max_bytes));
                 }
-                Ok(Some(Ok(chunk))) => received.add(&chunk, expected, budget)?,
+                Ok(Some(Ok(chunk))) => received.add(client, &chunk, expected, budget)?,
                 Ok(None) => return Ok(received),
             }
         }
     }
 
-    fn add(&mut self, mut chunk: &[u8], expected: Option<usize>, budget: &Budget) -> Result<(), Refusal> {
+    fn add(
+        &mut self,
+        client: Client,
+        mut chunk: &[u8],
+        expected: Option<usize>,
+        budget: &Budget,
+    ) -> Result<(), Refusal> {
         while !chunk.is_empty() {
             let room = self.segments.last().map_or(0, |segment| segment.capacity() - segment.len());
             if room == 0 {
-                self.add_segment(chunk.len(), expected, budget)?;
+                self.add_segment(client, chunk.len(), expected, budget)?;
                 continue;
             }
             let (now, later) = chunk.split_at(room.min(chunk.len()));
@@ -102,6 +110,7 @@ impl ReceivedBody {
 
     fn add_segment(
         &mut self,
+        client: Client,
         chunk_bytes: usize,
         expected: Option<usize>,
         budget: &Budget,
@@ -111,7 +120,10 @@ impl ReceivedBody {
         let missing = expected.map_or(doubled, |bytes| bytes.saturating_sub(self.bytes));
         let capacity = doubled.min(missing).max(1);
         let is_small = self.bytes + capacity <= SMALL_BODY_BYTES;
-        let reserved = if is_small { budget.reserve(capacity) } else { budget.reserve_for_large(capacity) };
+        let reserved = match is_small {
+            true => budget.reserve(client, capacity),
+            false => budget.reserve_for_large(client, capacity),
+        };
         let Some(reservation) = reserved else {
             return Err(Refusal::busy("too many bodies are arriving at once; try again shortly"));
         };
@@ -131,6 +143,11 @@ impl ReceivedBody {
     /// The first bytes: enough to tell the compression by.
     pub fn start(&self) -> &[u8] {
         self.segments.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Gives up the bytes and keeps their place: for what was made of them.
+    pub fn into_reservation(self) -> Option<Reservation> {
+        self.reserved
     }
 
     /// Reads it from the beginning.
@@ -195,13 +212,17 @@ pub(crate) fn too_large(max_bytes: usize) -> Refusal {
 mod tests {
     use super::*;
 
+    fn client() -> Client {
+        Client::of(std::net::IpAddr::from([127, 0, 0, 1]))
+    }
+
     #[test]
     fn segments_are_read_back_whole() {
         let budget = Budget::new(1 << 20);
         let mut body = ReceivedBody::default();
         let sent: Vec<u8> = (0..700_000u32).map(|number| (number % 251) as u8).collect();
         for chunk in sent.chunks(777) {
-            body.add(chunk, None, &budget).unwrap();
+            body.add(client(), chunk, None, &budget).unwrap();
         }
         let mut read = Vec::new();
         body.reader().read_to_end(&mut read).unwrap();
@@ -212,8 +233,8 @@ mod tests {
     fn what_is_announced_is_not_reserved_before_it_comes() {
         let budget = Budget::new(64 << 10);
         let mut body = ReceivedBody::default();
-        body.add(b"x", Some(8 << 20), &budget).unwrap();
-        assert!(budget.reserve(56 << 10).is_some());
-        assert!(body.add(&[0; 100_000], None, &budget).is_err());
+        body.add(client(), b"x", Some(8 << 20), &budget).unwrap();
+        assert!(budget.reserve(client(), 56 << 10).is_some());
+        assert!(body.add(client(), &[0; 100_000], None, &budget).is_err());
     }
 }

@@ -13,7 +13,7 @@ use adpipe_warehouse::Warehouse;
 /// Where the console listens and what it takes from others.
 #[derive(Debug, Clone)]
 pub struct ConsoleConfig {
-    /// Name or address to listen on. Anything beyond loopback demands a token.
+    /// Name or address to listen on. Anything beyond loopback needs a token.
     pub host: String,
     /// Port; 0 takes any that is free.
     pub port: u16,
@@ -24,9 +24,14 @@ pub struct ConsoleConfig {
     pub max_body_bytes: usize,
     /// Events are refused (429) while more records than this wait for the processor.
     pub max_lag_records: u64,
+    /// Records that one body may hold; of more it is refused (413).
+    pub max_body_records: u64,
+    /// A body of which hardly any record can be read is refused (422) when it holds more unreadable
+    /// ones than this.
+    pub max_body_errors: u64,
     /// Longest record; of a longer one the beginning is kept, as an error to be.
     pub max_record_bytes: usize,
-    /// Open connections; more wait until one ends.
+    /// Open connections; a few more wait shortly for one to end, others are answered 503.
     pub max_connections: usize,
     /// Memory for all bodies that are arriving or being split; beyond it requests get 429.
     pub body_budget_bytes: usize,
@@ -51,6 +56,8 @@ impl Default for ConsoleConfig {
             token: None,
             max_body_bytes: 8 << 20,
             max_lag_records: 5_000_000,
+            max_body_records: 500_000,
+            max_body_errors: 10_000,
             max_record_bytes: 1 << 20,
             max_connections: 1_024,
             body_budget_bytes: 64 << 20,

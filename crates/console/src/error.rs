@@ -31,6 +31,14 @@ pub enum ConsoleError {
         /// `console.host`.
         host: String,
     },
+    /// Reachable by others, and the token could be guessed.
+    #[error(
+        "console.host {host} can be reached by other machines, so the token must have at least 16 characters; make one with `openssl rand -hex 24`"
+    )]
+    TokenShort {
+        /// `console.host`.
+        host: String,
+    },
     /// It could not be sent in a cookie or header.
     #[error("console.token may only hold letters, digits and - . _ ~ + / =, and at least one of them")]
     TokenUnusable,

@@ -7,15 +7,21 @@
 //!
 //! A request passes through these files; start with `routes.rs`:
 //!
-//! 1. `server.rs` accepts the connection and guards it against slow peers (`stall.rs`);
-//! 2. `access.rs` checks host, origin and token, `csrf.rs` that a button of ours was pressed;
-//! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `split.rs` to split,
-//!    `budget.rs` and `lag.rs` to say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
+//! 1. `server.rs` accepts the connection, as many as `handles.rs` allows, and guards it against
+//!    slow peers (`stall.rs`); `client.rs` says whose it is;
+//! 2. `access.rs` checks host, origin and token (`throttle.rs` slows guesses down), `csrf.rs` that
+//!    a button of ours was pressed; `unread.rs` closes connections whose body nobody read;
+//! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `fair.rs` to wait in
+//!    turn, `split.rs` and `judge.rs` to split and look; `budget.rs`, `lag.rs` and `senders.rs` to
+//!    say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
 //!    and the folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue,
 //!    `files/` for what batch read, `quality/` for the data's quality, `dags/` for the scheduler.
 //!
-//! Memory is bounded whatever comes: bodies, records and read-ahead have budgets of their own,
-//! and a request for which there is no room is answered 429, never made to wait half-received.
+//! 4. what waits for a database does so in `work.rs`, and its answer leaves through `outbox.rs`.
+//!
+//! Memory is bounded whatever comes: bodies, records, read-ahead, work and answers have budgets of
+//! their own, and a request for which there is no room is answered 429 or 503, never made to wait
+//! half-received.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -24,29 +30,39 @@ mod app;
 mod assets;
 mod body;
 mod budget;
+mod client;
 mod config;
 mod cookie;
 mod csrf;
 mod dags;
 mod dlq;
 mod error;
+mod fair;
 mod figures;
 mod files;
+mod handles;
 mod i18n;
 mod ingest;
+mod judge;
 mod lag;
 mod live;
 mod metrics_server;
 mod operations;
+mod outbox;
 mod overview;
 mod page;
 mod quality;
+mod readiness;
 mod recent_errors;
 mod refusal;
 mod routes;
+mod senders;
 mod server;
 mod split;
 mod stall;
+mod throttle;
+mod unread;
+mod work;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -60,9 +76,13 @@ use crate::app::App;
 pub use crate::config::{ConsoleConfig, DECOMPRESSED_FACTOR, DocsPage, Services};
 pub use crate::error::{ConsoleError, MetricsError};
 pub use crate::metrics_server::MetricsServer;
+pub use crate::routes::ROUTES;
 
 /// How long an order to end may go unnoticed.
 const NOTICE: Duration = Duration::from_millis(50);
+
+/// Characters of a token that others may guess at: of random ones, 16 cannot be guessed.
+const SHORTEST_TOKEN: usize = 16;
 
 /// A console that has its port and is ready to serve.
 pub struct Console {
@@ -95,7 +115,10 @@ impl Console {
         if !on_loopback && config.token.is_none() {
             return Err(ConsoleError::TokenNeeded { host: config.host });
         }
-        let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failure)?;
+        if !on_loopback && config.token.as_deref().is_some_and(|token| token.len() < SHORTEST_TOKEN) {
+            return Err(ConsoleError::TokenShort { host: config.host });
+        }
+        let listener = server::listen(&addresses).map_err(failure)?;
         let address = listener.local_addr().map_err(failure)?;
         routes::set_up(&services.metrics);
         let app = Arc::new(App::new(config, services, on_loopback)?);

@@ -39,7 +39,7 @@ impl MetricsServer {
         let failure = |source| MetricsError { host: host.to_owned(), port, source };
         let name = host.trim_matches(['[', ']']);
         let addresses: Vec<SocketAddr> = lookup_host((name, port)).await.map_err(failure)?.collect();
-        let listener = TcpListener::bind(addresses.as_slice()).await.map_err(failure)?;
+        let listener = server::listen(&addresses).map_err(failure)?;
         let address = listener.local_addr().map_err(failure)?;
         Ok(MetricsServer { listener, address, metrics })
     }

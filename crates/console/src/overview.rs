@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use crate::app::App;
 use crate::config::Services;
 use crate::figures::{CtrReport, Range, Totals, ctr_report};
+use crate::outbox::counted;
 use crate::recent_errors::{self, RecentError};
 use crate::refusal::Refusal;
 
@@ -69,16 +70,15 @@ pub(crate) async fn get_overview(
             json
         }
     };
-    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], json)
-        .into_response())
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    // Everybody who asks within a second gets the same bytes.
+    Ok(counted((headers, json).into_response()))
 }
 
 async fn compute(app: &App, range: Range) -> Result<Bytes, Refusal> {
     let lag = app.lag.records().await.ok().flatten();
     let services = app.services.clone();
-    tokio::task::spawn_blocking(move || measure(&services, range, lag))
-        .await
-        .map_err(|error| Refusal::internal(&error))?
+    app.work.run(move || measure(&services, range, lag)).await?
 }
 
 fn measure(services: &Services, range: Range, lag: Option<u64>) -> Result<Bytes, Refusal> {

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::cookie;
 use crate::error::ConsoleError;
 use crate::figures::Range;
-use crate::i18n::{Language, Texts, texts};
+use crate::i18n::{Language, texts};
 use crate::refusal::Refusal;
 
 const TEMPLATES: [(&str, &str); 15] = [
@@ -48,7 +48,8 @@ const LANGUAGE_COOKIE: &str = "adpipe_lang";
 /// Templates and texts, read once.
 pub(crate) struct Pages {
     environment: Environment<'static>,
-    texts: Vec<(Language, Texts)>,
+    /// As the templates take them: to make them so for each page would take longer than all the rest.
+    texts: Vec<(Language, minijinja::Value)>,
     version: &'static str,
     csrf_token: String,
 }
@@ -63,7 +64,7 @@ impl Pages {
         }
         let texts = Language::ALL
             .into_iter()
-            .map(|language| Ok((language, texts(language)?)))
+            .map(|language| Ok((language, minijinja::Value::from_pairs(texts(language)?))))
             .collect::<Result<_, _>>()?;
         Ok(Pages { environment, texts, version, csrf_token: csrf_token.to_owned() })
     }

@@ -29,6 +29,11 @@ impl Refusal {
         Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message: message.into(), retry_after_s: Some(5) }
     }
 
+    /// Others are being served; the same request may be served shortly.
+    pub fn crowded(message: impl Into<String>) -> Refusal {
+        Refusal { retry_after_s: Some(1), ..Refusal::unavailable(message) }
+    }
+
     /// A task of ours was lost: a fault to be looked into.
     pub fn internal(error: &dyn std::fmt::Display) -> Refusal {
         tracing::error!(%error, "a request failed by a fault of adpipe");

@@ -10,12 +10,13 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use adpipe_log::Topic;
 use adpipe_metrics::{Metrics, Role};
 
 use crate::app::App;
 use crate::refusal::Refusal;
-use crate::{access, assets, dags, dlq, files, ingest, live, operations, overview, page, quality};
+use crate::{
+    access, assets, dags, dlq, files, ingest, live, operations, outbox, overview, page, quality, unread,
+};
 
 /// Every route of the console.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -37,8 +38,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         // The last one added is the first to see a request.
         .layer(from_fn_with_state(Arc::clone(&app), access::guard))
+        .layer(from_fn_with_state(Arc::clone(&app), outbox::count))
         .layer(from_fn(access::add_security_headers))
         .layer(from_fn_with_state(Arc::clone(&app), measure))
+        .layer(from_fn(unread::close_after_unread))
         .with_state(app)
 }
 
@@ -46,14 +49,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 /// `rate()`.
 pub(crate) fn set_up(metrics: &Metrics) {
     metrics.play(Role::Console);
-    for route in KNOWN {
+    for route in ROUTES {
         let usual = if *route == "/v1/events" { "202" } else { "200" };
         metrics.http_requests.with_label_values(&[route, usual]);
     }
 }
 
-/// The patterns of all routes; axum does not give them. A test compares.
-const KNOWN: &[&str] = &[
+/// The patterns of all routes, in no order; axum does not give them. A test compares them with
+/// what [`router`] is made of.
+pub const ROUTES: &[&str] = &[
     "/",
     "/live",
     "/api/overview",
@@ -128,16 +132,10 @@ pub(crate) async fn get_health() -> &'static str {
 
 /// The process can do its work: log and warehouse answer.
 async fn get_readiness(State(app): State<Arc<App>>) -> Response {
-    let services = app.services.clone();
-    let checked = tokio::task::spawn_blocking(move || {
-        let log = services.log.ranges(Topic::Raw).err().map(|error| error.to_string());
-        let warehouse = services.warehouse.offsets(Topic::Raw.name()).err().map(|error| error.to_string());
-        [log, warehouse].into_iter().flatten().collect::<Vec<_>>()
-    });
-    match checked.await {
-        Ok(reasons) if reasons.is_empty() => readiness(&app.services.metrics).into_response(),
-        Ok(reasons) => Refusal::unavailable(reasons.join("; ")).into_response(),
-        Err(error) => Refusal::internal(&error).into_response(),
+    match app.readiness.problems(&app).await {
+        Ok(problems) if problems.is_empty() => readiness(&app.services.metrics).into_response(),
+        Ok(problems) => Refusal::unavailable(problems.join("; ")).into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -176,7 +174,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    use super::KNOWN;
+    use super::ROUTES;
 
     /// The first argument of every `.route(` below a folder.
     fn routes_below(folder: &Path, found: &mut BTreeSet<String>) {
@@ -198,7 +196,7 @@ mod tests {
     fn every_route_is_known() {
         let mut found = BTreeSet::new();
         routes_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-        let known: BTreeSet<String> = KNOWN.iter().map(|route| (*route).to_owned()).collect();
-        assert_eq!(known, found, "add it to KNOWN in routes.rs");
+        let known: BTreeSet<String> = ROUTES.iter().map(|route| (*route).to_owned()).collect();
+        assert_eq!(known, found, "add it to ROUTES in routes.rs");
     }
 }

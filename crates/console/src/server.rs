@@ -1,5 +1,6 @@
 //! Accepts connections, serves each of them, and ends them all in time.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +12,15 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::app::ended;
+use crate::client::Client;
 use crate::config::ConsoleConfig;
+use crate::handles;
 use crate::stall::StallGuard;
 
 /// Bytes read ahead for a connection. hyper's own limit is 400 KiB, which a thousand slow
@@ -27,8 +30,10 @@ const READ_AHEAD_BYTES: usize = 32 << 10;
 /// After a failed accept (mostly: too many open files) this long nothing is accepted.
 const ACCEPT_REST: Duration = Duration::from_millis(200);
 
-/// An answer that is not taken for this long ends its connection.
-const WRITE_STALL: Duration = Duration::from_secs(30);
+/// Connections without a place: when all are taken, this many wait for one, for so long, and as
+/// many more are told at once to come again. Further ones wait in the system's queue.
+const WAITING: usize = 64;
+const PLACE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long open connections may go on when the console ends.
 const LAST_CALL: Duration = Duration::from_millis(800);
@@ -43,6 +48,32 @@ const LINGER_BYTES: usize = 64 << 20;
 
 type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// What the system holds of a connection's answers (it doubles this): by itself it would hold
+/// megabytes for each client that does not read.
+const SEND_BUFFER_BYTES: u32 = 128 << 10;
+
+/// Connections that wait in the system's queue.
+const BACKLOG: u32 = 1_024;
+
+/// Listens on the first of these addresses that can be had.
+pub(crate) fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
+    let mut failure = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the name has no address");
+    for address in addresses {
+        let listening = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.set_reuseaddr(true)?;
+            socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+            socket.bind(*address)?;
+            socket.listen(BACKLOG)
+        };
+        match listening() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
 /// Serves until `closing` turns true, then ends what is open.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -53,20 +84,28 @@ pub(crate) async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(config.header_timeout).max_buf_size(READ_AHEAD_BYTES);
     let service = TowerToHyperService::new(router);
-    let places = Arc::new(Semaphore::new(config.max_connections.max(1)));
+    let places = Arc::new(Semaphore::new(handles::connections(config.max_connections.max(1))));
+    let guests = Arc::new(Semaphore::new(2 * WAITING));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &guests) => accepted,
             // Those that have ended are let go, or the set would grow for ever.
             Some(_) = connections.join_next() => continue,
             () = ended(&mut closing) => break,
         };
         match accepted {
-            Ok((stream, place)) => {
-                let connection = serve_connection(stream, http.clone(), service.clone(), closing.clone());
+            Ok((stream, peer, guest)) => {
+                let (http, service, closing) = (http.clone(), service.clone(), closing.clone());
+                let places = Arc::clone(&places);
+                let is_crowded = guests.available_permits() < WAITING;
                 connections.spawn(async move {
-                    connection.await;
+                    let patience = if is_crowded { Duration::ZERO } else { PLACE_PATIENCE };
+                    let Some(place) = find_place(places, patience, closing.clone()).await else {
+                        return refuse(stream).await;
+                    };
+                    drop(guest);
+                    serve_connection(stream, peer, http, service, closing).await;
                     drop(place);
                 });
             }
@@ -85,30 +124,61 @@ pub(crate) async fn serve(
     connections.abort_all();
 }
 
-/// The next connection, once there is a place for it; others wait in the system's queue.
+/// The next connection, once there is room for a guest.
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    guests: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let guest = Arc::clone(guests).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
     // Answers are written whole; waiting to fill packets would only delay them.
     stream.set_nodelay(true)?;
-    Ok((stream, place))
+    Ok((stream, peer, guest))
+}
+
+/// A place, if one comes free in time.
+async fn find_place(
+    places: Arc<Semaphore>,
+    patience: Duration,
+    mut closing: watch::Receiver<bool>,
+) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+        return Some(place);
+    }
+    tokio::select! {
+        place = timeout(patience, places.acquire_owned()) => place.ok()?.ok(),
+        () = ended(&mut closing) => None,
+    }
+}
+
+/// Says that there is no place. The request is not waited for: it could take its time.
+async fn refuse(mut stream: TcpStream) {
+    let body = r#"{"error":"too many connections are open already; try again shortly"}"#;
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         retry-after: 1\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    if timeout(LINGER_PAUSE, stream.write_all(answer.as_bytes())).await.is_ok() {
+        linger(stream, LAST_LINGER_PAUSE).await;
+    }
 }
 
 async fn serve_connection(
     stream: TcpStream,
+    peer: SocketAddr,
     http: http1::Builder,
     service: TowerToHyperService<Router>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let answer = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+    let client = Client::of(peer.ip());
+    let answer = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(client);
         // Boxed, because taking the socket back asks for a future that can be moved.
         let answer: BoxedFuture<_> = Box::pin(service.call(request));
         answer
     });
-    let io = TokioIo::new(StallGuard::new(stream, WRITE_STALL));
+    let io = TokioIo::new(StallGuard::new(stream));
     let mut connection = http.serve_connection(io, answer);
     let served = tokio::select! {
         served = std::future::poll_fn(|context| connection.poll_without_shutdown(context)) => served,

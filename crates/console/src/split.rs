@@ -17,6 +17,9 @@ use axum::http::StatusCode;
 
 use crate::body::ReceivedBody;
 use crate::budget::{Budget, Reservation};
+use crate::client::Client;
+use crate::judge::{BodyLimits, Judge, Judged};
+use crate::lag::Admitted;
 use crate::refusal::Refusal;
 
 /// A slice is appended at this size; small against what the log lets wait.
@@ -32,6 +35,14 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Bytes looked at to tell the format.
 const SNIFFED_BYTES: usize = 4 << 10;
 
+/// Slices up to this size may use the last of the budget.
+const SMALL_SLICE_BYTES: usize = 1 << 20;
+
+/// How long the first slice of a body waits for the log, and how often it asks. Then its sender is
+/// told to come again; nothing of the body is stored.
+const FIRST_SLICE_PATIENCE: Duration = Duration::from_millis(700);
+const FIRST_SLICE_PAUSE: Duration = Duration::from_millis(25);
+
 /// How long a later slice of a body waits for a log that takes nothing: a log that is merely busy
 /// has room far sooner. After that the log counts as unavailable.
 const LATER_SLICE_PATIENCE: Duration = Duration::from_secs(10);
@@ -45,7 +56,7 @@ pub(crate) struct Reading {
     /// None: by its first bytes.
     pub format: Option<Format>,
     pub encoding: Encoding,
-    pub max_record_bytes: usize,
+    pub limits: BodyLimits,
     pub max_decompressed_bytes: u64,
 }
 
@@ -53,35 +64,39 @@ pub(crate) struct Reading {
 #[derive(Debug)]
 pub(crate) struct Appended {
     pub records: u64,
+    /// Of these: only their beginning was kept.
+    pub too_long: u64,
     /// Of the last slice; those before it are durable.
     pub ticket: AppendTicket,
     /// The last slice's memory, to be held until it is durable.
     pub held: Reservation,
+    /// All of the records, as part of the lag; to be held as long.
+    pub admitted: Admitted,
 }
 
-/// Appends all records of a body.
+/// Appends all records of a body. `admit` is asked once it is known how many there are.
 ///
 /// # Errors
-/// 400 or 413 for a body that is wrong, 429 or 503 when the log cannot take it now.
+/// 400, 413 or 422 for a body that is wrong, 429 or 503 when the log cannot take it now.
 pub(crate) fn append_body(
     body: &ReceivedBody,
     reading: &Reading,
     log: &dyn EventLog,
-    budget: &Budget,
+    budget: Share<'_>,
+    admit: impl FnOnce(u64) -> Result<Admitted, Refusal>,
 ) -> Result<Appended, Refusal> {
     let mut splitter = Splitter::open(body, reading)?;
-    let mut slice = splitter.next_slice()?;
+    let mut judge = Judge::sampling(&reading.limits);
+    let slice = splitter.next_slice(Some(&mut judge))?;
     if slice.is_empty() {
         return Err(bad("the body holds no record"));
     }
-    if !splitter.at_end {
-        check_rest(body, reading)?;
-    }
+    let (all_records, too_long) = judge_whole(body, reading, splitter.at_end.then_some(judge))?;
+    let admitted = admit(all_records)?;
     let mut records = slice.len() as u64;
-    let mut held = reserve(budget, &slice).ok_or_else(|| too_busy("memory for records is used up"))?;
-    let mut ticket = log.append(Topic::Raw, slice, None).map_err(|error| refusal_of(&error))?;
+    let First { mut splitter, mut ticket, mut held } = append_first(splitter, slice, body, log, budget)?;
     while !splitter.at_end {
-        slice = splitter.next_slice()?;
+        let slice = splitter.next_slice(None)?;
         if slice.is_empty() {
             break;
         }
@@ -91,18 +106,94 @@ pub(crate) fn append_body(
         (ticket, held) = append_patiently(log, budget, slice).map_err(|error| partly(records, &error))?;
         records += slice_records;
     }
-    Ok(Appended { records, ticket, held })
+    Ok(Appended { records, too_long, ticket, held, admitted })
+}
+
+/// How many records a body holds, and how many of them are too long. `judge` has seen all of a
+/// body that is a single slice; a longer one is read to its end, so that what is wrong with it is
+/// known before anything is stored.
+fn judge_whole(
+    body: &ReceivedBody,
+    reading: &Reading,
+    judge: Option<Judge<'_>>,
+) -> Result<(u64, u64), Refusal> {
+    let judged = match judge {
+        Some(judge) => judge.end()?,
+        None => survey(body, reading, Judge::sampling(&reading.limits))?,
+    };
+    let judged = match judged {
+        Judged::Fine { .. } => judged,
+        Judged::Doubtful => survey(body, reading, Judge::thorough(&reading.limits))?,
+    };
+    match judged {
+        Judged::Fine { records, too_long } => Ok((records, too_long)),
+        Judged::Doubtful => Err(Refusal::internal(&"a thorough look at a body left doubts")),
+    }
+}
+
+/// A body whose first slice is on its way.
+struct First<'b> {
+    splitter: Splitter<'b>,
+    ticket: AppendTicket,
+    held: Reservation,
+}
+
+/// Appends the first slice of a body, for which there may be no room for a moment. The log keeps
+/// what it refuses, so the slice is then split off once more.
+fn append_first<'b>(
+    mut splitter: Splitter<'b>,
+    mut slice: Records,
+    body: &'b ReceivedBody,
+    log: &dyn EventLog,
+    budget: Share<'_>,
+) -> Result<First<'b>, Refusal> {
+    let patience = Instant::now() + FIRST_SLICE_PATIENCE;
+    loop {
+        let refusal = match budget.reserve(&slice) {
+            None => too_busy("memory for records is used up"),
+            Some(held) => match log.append(Topic::Raw, slice, None) {
+                Ok(ticket) => return Ok(First { splitter, ticket, held }),
+                Err(error @ LogError::Busy { .. }) => {
+                    let reading = splitter.reading;
+                    splitter = Splitter::open(body, reading)?;
+                    slice = splitter.next_slice(None)?;
+                    refusal_of(&error)
+                }
+                Err(error) => return Err(refusal_of(&error)),
+            },
+        };
+        if Instant::now() >= patience {
+            return Err(refusal);
+        }
+        std::thread::sleep(FIRST_SLICE_PAUSE);
+    }
+}
+
+/// One client's share of the memory for records.
+#[derive(Clone, Copy)]
+pub(crate) struct Share<'b> {
+    pub budget: &'b Budget,
+    pub client: Client,
+}
+
+impl Share<'_> {
+    fn reserve(&self, slice: &Records) -> Option<Reservation> {
+        match slice.byte_size() + slice.len() * RECORD_OVERHEAD_BYTES {
+            small @ ..=SMALL_SLICE_BYTES => self.budget.reserve(self.client, small),
+            large => self.budget.reserve_for_large(self.client, large),
+        }
+    }
 }
 
 /// Appends a slice that is not the first, waiting for memory and for the log: refusing it would
 /// leave half a body in the log, which 429 must never do.
 fn append_patiently(
     log: &dyn EventLog,
-    budget: &Budget,
+    budget: Share<'_>,
     slice: Records,
 ) -> Result<(AppendTicket, Reservation), Refusal> {
     let patience = Instant::now() + LATER_SLICE_PATIENCE;
-    let mut held = reserve(budget, &slice);
+    let mut held = budget.reserve(&slice);
     loop {
         if let Some(reservation) = held.take() {
             match log.append(Topic::Raw, slice.clone(), None) {
@@ -116,22 +207,17 @@ fn append_patiently(
             return Err(Refusal::unavailable(format!("the event log has taken nothing for {seconds} s")));
         }
         std::thread::sleep(LOOK_EVERY);
-        held = held.or_else(|| reserve(budget, &slice));
+        held = held.or_else(|| budget.reserve(&slice));
     }
 }
 
-fn reserve(budget: &Budget, slice: &Records) -> Option<Reservation> {
-    budget.reserve(slice.byte_size() + slice.len() * RECORD_OVERHEAD_BYTES)
-}
-
-/// Reads a body to its end, so that damage behind its first slice is known in time.
-fn check_rest(body: &ReceivedBody, reading: &Reading) -> Result<(), Refusal> {
-    if reading.encoding == Encoding::Identity {
-        return Ok(());
+/// Reads a body to its end, so that what is wrong with it is known before anything is stored.
+fn survey(body: &ReceivedBody, reading: &Reading, mut judge: Judge<'_>) -> Result<Judged, Refusal> {
+    let mut splitter = Splitter::open(body, reading)?;
+    while let Some(record) = splitter.reader.next_record().map_err(|error| read_refusal(&error, reading))? {
+        judge.look_at(&record, splitter.columns.as_ref())?;
     }
-    let mut reader = decompressed(body, reading)?;
-    std::io::copy(&mut reader, &mut std::io::sink()).map_err(|error| io_refusal(&error, reading))?;
-    Ok(())
+    judge.end()
 }
 
 struct Splitter<'b> {
@@ -162,13 +248,13 @@ impl<'b> Splitter<'b> {
                 format
             }
         };
-        let mut reader = RecordReader::new(bytes, format, reading.max_record_bytes);
+        let mut reader = RecordReader::new(bytes, format, reading.limits.max_record_bytes);
         let columns = reader.columns().map_err(|error| read_refusal(&error, reading))?.cloned();
         Ok(Splitter { reader, reading, columns, at_end: false })
     }
 
-    /// Records until the slice is full or the body ends.
-    fn next_slice(&mut self) -> Result<Records, Refusal> {
+    /// Records until the slice is full or the body ends; the judge looks at each.
+    fn next_slice(&mut self, mut judge: Option<&mut Judge<'_>>) -> Result<Records, Refusal> {
         let mut records = Records::new();
         let format = match &self.columns {
             None => Headers::default(),
@@ -185,6 +271,9 @@ impl<'b> Splitter<'b> {
                 break;
             };
             size += record.payload.len() + RECORD_OVERHEAD_BYTES;
+            if let Some(judge) = &mut judge {
+                judge.look_at(&record, self.columns.as_ref())?;
+            }
             let headers = match record.truncated_from {
                 None => plain,
                 Some(bytes) => {

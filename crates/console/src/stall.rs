@@ -9,17 +9,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+/// In each such span the peer takes all that there is for it, or at least this many bytes: what is
+/// taken a byte at a time would be held for hours.
+const SPAN: Duration = Duration::from_secs(30);
+const LEAST_BYTES: usize = 256 << 10;
+
 /// hyper limits how slowly a request may come; this limits how slowly an answer may be taken.
 pub(crate) struct StallGuard {
     stream: TcpStream,
-    patience: Duration,
-    /// Runs while a write waits.
-    stalled: Option<Pin<Box<Sleep>>>,
+    span: Duration,
+    /// Runs while something waits to be written, and how much was written meanwhile.
+    stalled: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl StallGuard {
-    pub fn new(stream: TcpStream, patience: Duration) -> StallGuard {
-        StallGuard { stream, patience, stalled: None }
+    pub fn new(stream: TcpStream) -> StallGuard {
+        StallGuard { stream, span: SPAN, stalled: None }
     }
 
     /// The socket itself.
@@ -27,13 +32,22 @@ impl StallGuard {
         self.stream
     }
 
-    fn judge<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
+    fn judge(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(outcome) = written {
+            if let (Some((_, taken)), Ok(count)) = (&mut self.stalled, &outcome) {
+                *taken += count;
+                if *taken >= LEAST_BYTES {
+                    self.stalled = None;
+                }
+            }
+            return Poll::Ready(outcome);
         }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let span = self.span;
+        let (stalled, _) = self.stalled.get_or_insert_with(|| (Box::pin(sleep(span)), 0));
         match stalled.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
@@ -74,11 +88,60 @@ impl AsyncWrite for StallGuard {
         self.stream.is_write_vectored()
     }
 
+    /// Called when everything has been written: nothing is waited for any more.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stalled = None;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A guarded socket and its peer.
+    async fn pair(span: Duration) -> (StallGuard, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (StallGuard { span, ..StallGuard::new(stream) }, peer)
+    }
+
+    #[tokio::test]
+    async fn bytes_taken_one_by_one_are_not_enough() {
+        let (mut guard, mut peer) = pair(Duration::from_millis(400)).await;
+        let dripping = tokio::spawn(async move {
+            let mut few = [0; 16];
+            while let Ok(1..) = peer.read(&mut few).await {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let error = guard.write_all(&vec![0; 64 << 20]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(guard);
+        dripping.abort();
+    }
+
+    #[tokio::test]
+    async fn a_slow_but_honest_peer_gets_everything() {
+        let (mut guard, mut peer) = pair(Duration::from_millis(400)).await;
+        let reading = tokio::spawn(async move {
+            let (mut all, mut part) = (0, vec![0; 512 << 10]);
+            while let Ok(count @ 1..) = peer.read(&mut part).await {
+                all += count;
+                sleep(Duration::from_millis(5)).await;
+            }
+            all
+        });
+        guard.write_all(&vec![0; 32 << 20]).await.unwrap();
+        drop(guard);
+        assert_eq!(reading.await.unwrap(), 32 << 20);
     }
 }

@@ -69,7 +69,14 @@ fn what_cannot_be_listened_on_is_said_clearly() {
     let open = ConsoleConfig { host: "0.0.0.0".to_owned(), ..config() };
     let error = bind(open.clone()).err().unwrap().to_string();
     assert!(error.contains("token"), "{error}");
-    let console = bind(ConsoleConfig { token: Some("t".to_owned()), ..open }).unwrap();
+    let short = ConsoleConfig { token: Some("fifteen-letters".to_owned()), ..open.clone() };
+    let error = bind(short.clone()).err().unwrap().to_string();
+    assert!(error.contains("at least 16 characters"), "{error}");
+    assert!(
+        bind(ConsoleConfig { host: "127.0.0.1".to_owned(), ..short }).is_ok(),
+        "on loopback it is optional"
+    );
+    let console = bind(ConsoleConfig { token: Some("sixteen-letters!".replace('!', "s")), ..open }).unwrap();
     assert_eq!(console.url(), format!("http://localhost:{}/", console.address().port()));
     let unusable = ConsoleConfig { token: Some(" ".to_owned()), ..config() };
     assert!(matches!(bind(unusable), Err(ConsoleError::TokenUnusable)));

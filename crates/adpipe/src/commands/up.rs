@@ -33,6 +33,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     up.wait()
 }
 
+/// Threads for what blocks: the console works on a handful of requests at once.
+const BLOCKING_THREADS: usize = 32;
+
 /// The roles of this process, running.
 pub struct Up {
     services: Arc<Services>,
@@ -68,6 +71,7 @@ impl Up {
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(if plays(Role::Console) { 2 } else { 1 })
+            .max_blocking_threads(BLOCKING_THREADS)
             .enable_all()
             .build()
             .context("cannot start the server threads")?;
@@ -309,6 +313,8 @@ fn console_config(config: &Config, dags: Dags) -> anyhow::Result<ConsoleConfig> 
         token: console_token(config)?,
         max_body_bytes: config.console.max_body_size.bytes(),
         max_lag_records: config.ingest.max_lag_records,
+        max_body_records: config.ingest.max_body_records,
+        max_body_errors: config.ingest.max_body_errors,
         max_record_bytes: config.ingest.max_record_size.bytes(),
         dags,
         ..ConsoleConfig::default()

@@ -127,6 +127,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("stream.batch_records", config.stream.batch_records == 0)?;
     not_zero("stream.batch_size", config.stream.batch_size.0 == 0)?;
     not_zero("ingest.max_lag_records", config.ingest.max_lag_records == 0)?;
+    not_zero("ingest.max_body_records", config.ingest.max_body_records == 0)?;
     not_zero("ingest.max_record_size", config.ingest.max_record_size.0 == 0)?;
     not_zero("etl.segment_rows", config.etl.segment_rows == 0)?;
     config.dlq.settings(&config.stream)?;

@@ -131,6 +131,8 @@ impl Default for RetentionConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct IngestConfig {
     pub max_lag_records: u64,
+    pub max_body_records: u64,
+    pub max_body_errors: u64,
     pub max_record_size: Size,
     pub positions_file: String,
 }
@@ -139,6 +141,8 @@ impl Default for IngestConfig {
     fn default() -> IngestConfig {
         IngestConfig {
             max_lag_records: 1_000_000,
+            max_body_records: 500_000,
+            max_body_errors: 10_000,
             max_record_size: Size::mib(1),
             positions_file: "data/ingest.positions".to_owned(),
         }

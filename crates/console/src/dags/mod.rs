@@ -15,19 +15,25 @@ use adpipe_schedule::requests::{self, Redo};
 use adpipe_schedule::state::RunKey;
 use adpipe_schedule::store::Store;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Router};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use minijinja::context;
 use serde::Deserialize;
 
+use crate::answer::made;
 use crate::app::App;
+use crate::client::Client;
 use crate::csrf;
+use crate::dlq::input::Posted;
 use crate::refusal::Refusal;
+
+/// Who asks.
+type Asking = Extension<Client>;
 
 /// A log is sent in pieces of at most this many bytes.
 const LOG_PIECE: u64 = 256 * 1024;
@@ -57,19 +63,25 @@ async fn get_page(
     app.pages.show("dags.html", &query, &headers, context! { page => "dags" })
 }
 
-async fn get_dags(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    answer(app, |app, store| view::all(&app.config.dags, store)).await
+async fn get_dags(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Refusal> {
+    answer(app, asking, |app, store| view::all(&app.config.dags, store)).await
 }
 
-async fn get_dag(State(app): State<Arc<App>>, Path(dag): Path<String>) -> Result<Response, Refusal> {
-    answer(app, move |app, store| view::one(&app.config.dags, app.config.dags.get(&dag)?, store)).await
+async fn get_dag(
+    State(app): State<Arc<App>>,
+    asking: Asking,
+    Path(dag): Path<String>,
+) -> Result<Response, Refusal> {
+    answer(app, asking, move |app, store| view::one(&app.config.dags, app.config.dags.get(&dag)?, store))
+        .await
 }
 
 async fn get_run(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Path((dag_id, run_id)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    answer(app, move |_, store| {
+    answer(app, asking, move |_, store| {
         let key = RunKey { dag_id, run_id };
         let run = store.run(&key)?.ok_or_else(|| no_such_run(&key))?;
         Ok(view::run_with_tries(&run, &store.tries(&key)?))
@@ -89,10 +101,11 @@ struct LogQuery {
 /// A piece of a try's log, and where the next one begins.
 async fn get_log(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Path((dag_id, run_id)): Path<(String, String)>,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, Refusal> {
-    answer(app, move |_, store| {
+    answer(app, asking, move |_, store| {
         let key = RunKey { dag_id, run_id };
         let tries = store.tries(&key)?;
         let wanted = tries
@@ -129,10 +142,11 @@ struct RunOrder {
 
 async fn post_run(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Path(dag): Path<String>,
-    Json(order): Json<RunOrder>,
+    Posted { value: order, held: _held }: Posted<RunOrder>,
 ) -> Result<Response, Refusal> {
-    answer(app, move |app, store| {
+    answer(app, asking, move |app, store| {
         let date = order.date.as_deref().map(day).transpose()?;
         let key = requests::run_now(store, &app.config.dags, &dag, date, Timestamp::now())?;
         Ok(serde_json::json!({ "run": key.run_id }))
@@ -150,10 +164,11 @@ struct BackfillOrder {
 
 async fn post_backfill(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Path(dag): Path<String>,
-    Json(order): Json<BackfillOrder>,
+    Posted { value: order, held: _held }: Posted<BackfillOrder>,
 ) -> Result<Response, Refusal> {
-    answer(app, move |app, store| {
+    answer(app, asking, move |app, store| {
         let (range, now) = ((day(&order.from)?, day(&order.to)?), Timestamp::now());
         let found = requests::backfill(store, &app.config.dags, &dag, range, redo(order.all), now)?;
         Ok(serde_json::json!({
@@ -173,10 +188,11 @@ struct RetryOrder {
 
 async fn post_retry(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Path((dag_id, run_id)): Path<(String, String)>,
-    Json(order): Json<RetryOrder>,
+    Posted { value: order, held: _held }: Posted<RetryOrder>,
 ) -> Result<Response, Refusal> {
-    answer(app, move |app, store| {
+    answer(app, asking, move |app, store| {
         let key = RunKey { dag_id, run_id };
         requests::retry(store, &app.config.dags, &key, redo(order.all), Timestamp::now())?;
         Ok(serde_json::json!({}))
@@ -186,9 +202,10 @@ async fn post_retry(
 
 async fn post_cancel(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Path((dag_id, run_id)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    answer(app, move |_, store| {
+    answer(app, asking, move |_, store| {
         requests::cancel(store, &RunKey { dag_id, run_id }, Timestamp::now())?;
         Ok(serde_json::json!({}))
     })
@@ -210,16 +227,17 @@ fn no_such_run(key: &RunKey) -> ScheduleError {
 /// Does `work` where it may block, and gives its JSON.
 async fn answer(
     app: Arc<App>,
+    Extension(client): Asking,
     work: impl FnOnce(&App, &mut Store) -> Result<serde_json::Value, ScheduleError> + Send + 'static,
 ) -> Result<Response, Refusal> {
-    let done = tokio::task::spawn_blocking(move || {
-        let mut store = Store::new(Arc::clone(&app.services.warehouse));
-        work(&app, &mut store)
-    });
-    let value = done.await.map_err(|error| Refusal::internal(&error))?.map_err(|error| match error {
-        ScheduleError::Refused(message) => Refusal::wrong(StatusCode::CONFLICT, message),
-        ScheduleError::Warehouse(error) => Refusal::unavailable(error.to_string()),
-        other => Refusal::internal(&other),
-    })?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(value)).into_response())
+    let shared = Arc::clone(&app);
+    made(&app, client, move || {
+        let mut store = Store::new(Arc::clone(&shared.services.warehouse));
+        work(&shared, &mut store).map_err(|error| match error {
+            ScheduleError::Refused(message) => Refusal::wrong(StatusCode::CONFLICT, message),
+            ScheduleError::Warehouse(error) => Refusal::unavailable(error.to_string()),
+            other => Refusal::internal(&other),
+        })
+    })
+    .await
 }

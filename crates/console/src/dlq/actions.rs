@@ -5,19 +5,19 @@ use std::sync::Arc;
 use adpipe_dlq::actions::{Actor, discard, retry, undo_discard};
 use adpipe_dlq::report;
 use adpipe_dlq::{Dlq, DlqError};
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
+use super::input::Posted;
 use super::{blocking, input, json};
 use crate::app::App;
 use crate::refusal::Refusal;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+pub(super) struct Named {
     ids: Vec<String>,
     /// Of a discard.
     #[serde(default)]
@@ -36,7 +36,7 @@ struct Changed {
 pub(super) async fn post_retry(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: Body,
+    body: Posted<Named>,
 ) -> Result<Response, Refusal> {
     act(&app, &headers, body, |dlq, named, actor| retry(dlq, &named.ids, actor)).await
 }
@@ -45,7 +45,7 @@ pub(super) async fn post_retry(
 pub(super) async fn post_discard(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: Body,
+    body: Posted<Named>,
 ) -> Result<Response, Refusal> {
     act(&app, &headers, body, |dlq, named, actor| discard(dlq, &named.ids, &named.reason, actor)).await
 }
@@ -54,7 +54,7 @@ pub(super) async fn post_discard(
 pub(super) async fn post_undo_discard(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: Body,
+    body: Posted<Named>,
 ) -> Result<Response, Refusal> {
     act(&app, &headers, body, |dlq, named, actor| undo_discard(dlq, &named.ids, actor)).await
 }
@@ -62,11 +62,10 @@ pub(super) async fn post_undo_discard(
 async fn act(
     app: &App,
     headers: &HeaderMap,
-    body: Body,
+    Posted { value: named, held: _held }: Posted<Named>,
     action: fn(&Dlq, &Named, Actor<'_>) -> Result<u64, DlqError>,
 ) -> Result<Response, Refusal> {
     let actor = input::actor(headers)?;
-    let named: Named = input::body(body).await?;
     input::checked_ids(&named.ids)?;
     let only = (named.ids.len() == 1).then(|| named.ids[0].clone());
     let asked = named.ids.len() as u64;

@@ -7,16 +7,19 @@ use adpipe_dlq::report::{self, Act, ErrorLine, Story, Try};
 use adpipe_dlq::{Dlq, DlqError};
 use adpipe_event::EventError;
 use adpipe_log::{Headers, header};
+use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header as http_header};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Bytes;
 use serde::Serialize;
 
 use super::fields::{Changes, changes};
 use super::input::{Pairs, last, unprocessable};
 use super::view::{View, bad_part};
-use super::{blocking, json};
+use super::{Asking, answer, refusal};
 use crate::app::App;
+use crate::outbox::counted;
 use crate::refusal::Refusal;
 
 /// Bytes of a header's value, or of a key, that are shown.
@@ -75,9 +78,10 @@ impl Verdict {
 /// `GET /api/dlq/errors/{id}`.
 pub(super) async fn get_error(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    json(&blocking(&app, move |dlq| detail(dlq, &id)).await?)
+    answer(&app, asking, move |dlq| detail(dlq, &id)).await
 }
 
 fn detail(dlq: &Dlq, id: &str) -> Result<Detail, DlqError> {
@@ -129,6 +133,7 @@ fn allowed(error: &ErrorLine) -> Vec<&'static str> {
 /// are, no browser may take them for a page.
 pub(super) async fn get_payload(
     State(app): State<Arc<App>>,
+    Extension(client): Asking,
     Path(id): Path<String>,
     Query(query): Query<Pairs>,
 ) -> Result<Response, Refusal> {
@@ -137,19 +142,24 @@ pub(super) async fn get_payload(
         "edited" => true,
         _ => return Err(unprocessable("which must be received or edited".to_owned())),
     };
-    let story = blocking(&app, move |dlq| report::story(dlq, &id)).await?;
-    let name = format!("attachment; filename=\"{}.bin\"", story.error.error_id);
-    let payload = match is_edited {
-        false => story.raw_payload,
-        true => story
-            .edited_payload
-            .ok_or_else(|| Refusal::wrong(StatusCode::NOT_FOUND, "this error has not been edited"))?,
-    };
+    let (dlq, outbox) = (app.services.dlq.clone(), app.outbox.clone());
+    let found = app.work.run(move || -> Result<_, Refusal> {
+        let story = report::story(&dlq, &id).map_err(refusal)?;
+        let payload = match is_edited {
+            false => story.raw_payload,
+            true => story
+                .edited_payload
+                .ok_or_else(|| Refusal::wrong(StatusCode::NOT_FOUND, "this error has not been edited"))?,
+        };
+        Ok((story.error.error_id, outbox.hold(client, Bytes::from(payload))?))
+    });
+    let (error_id, payload) = found.await??;
+    let name = format!("attachment; filename=\"{error_id}.bin\"");
     let name = HeaderValue::from_str(&name).map_err(|error| Refusal::internal(&error))?;
     let headers = [
         (http_header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (http_header::CONTENT_DISPOSITION, name),
         (http_header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Ok((headers, payload).into_response())
+    Ok(counted((headers, payload).into_response()))
 }

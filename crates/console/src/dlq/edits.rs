@@ -6,7 +6,6 @@ use adpipe_dlq::actions::Actor;
 use adpipe_dlq::patch::Patch;
 use adpipe_dlq::repair::{self, Edit, Edited, try_edit};
 use adpipe_dlq::{Dlq, DlqError, Filter};
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -15,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::actions::conflict;
 use super::detail::Verdict;
 use super::fields::{Changes, changes};
+use super::input::Posted;
 use super::view::View;
-use super::{blocking, input, json, searching};
+use super::{Asking, answer, blocking, input, json, searching};
 use crate::app::App;
 use crate::refusal::Refusal;
 
@@ -27,7 +27,7 @@ const DRY_RUN_LIMIT: u64 = 10_000;
 /// line and column that the person sees).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EditInput {
+pub(super) struct EditInput {
     payload: Option<String>,
     patch: Option<String>,
     /// Send it again at once.
@@ -63,11 +63,12 @@ struct Checked {
 /// `POST /api/dlq/errors/{id}/check`: changes nothing.
 pub(super) async fn post_check(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Path(id): Path<String>,
-    body: Body,
+    Posted { value: input, held: _held }: Posted<EditInput>,
 ) -> Result<Response, Refusal> {
-    let edit = input::body::<EditInput>(body).await?.edit()?;
-    json(&blocking(&app, move |dlq| check(dlq, &id, &edit)).await?)
+    let edit = input.edit()?;
+    answer(&app, asking, move |dlq| check(dlq, &id, &edit)).await
 }
 
 fn check(dlq: &Dlq, id: &str, edit: &Edit) -> Result<Checked, DlqError> {
@@ -94,9 +95,8 @@ pub(super) async fn post_edit_one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    body: Body,
+    Posted { value: input, held: _held }: Posted<EditInput>,
 ) -> Result<Response, Refusal> {
-    let input: EditInput = input::body(body).await?;
     let edit = input.edit()?;
     if !input.send_again || input.force {
         return save(&app, id, &headers, edit, input.send_again).await;
@@ -161,15 +161,17 @@ async fn save(
 /// An edit of many errors: of those named, or of those that a filter meets.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ManyInput {
+pub(super) struct ManyInput {
     ids: Option<Vec<String>>,
     filter: Option<Filter>,
     patch: String,
 }
 
 /// `POST /api/dlq/dry-run`: changes nothing.
-pub(super) async fn post_dry_run(State(app): State<Arc<App>>, body: Body) -> Result<Response, Refusal> {
-    let input: ManyInput = input::body(body).await?;
+pub(super) async fn post_dry_run(
+    State(app): State<Arc<App>>,
+    Posted { value: input, held: _held }: Posted<ManyInput>,
+) -> Result<Response, Refusal> {
     let patch = Patch::from_json(&input.patch).map_err(super::refusal)?;
     let run = match (input.ids, input.filter) {
         (Some(ids), None) => {
@@ -189,10 +191,9 @@ pub(super) async fn post_dry_run(State(app): State<Arc<App>>, body: Body) -> Res
 pub(super) async fn post_edit(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: Body,
+    Posted { value: input, held: _held }: Posted<ManyInput>,
 ) -> Result<Response, Refusal> {
     let actor = input::actor(&headers)?;
-    let input: ManyInput = input::body(body).await?;
     let edit = Edit::Patch(Patch::from_json(&input.patch).map_err(super::refusal)?);
     let ids = input.ids.unwrap_or_default();
     input::checked_ids(&ids)?;

@@ -1,22 +1,28 @@
 //! What pages and programs send: filters in the address, JSON in the body, a name in a header.
 
+use std::io::BufReader;
+use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_dlq::actions::checked_actor;
 use adpipe_dlq::{Filter, Status};
-use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::refusal;
+use crate::app::App;
+use crate::body::{Limits, ReceivedBody};
+use crate::budget::Reservation;
+use crate::client::Client;
 use crate::refusal::Refusal;
 
 /// Sent by the pages' scripts: who acts, percent-encoded.
 const ACTOR_HEADER: &str = "x-actor";
 
 /// Longest body of an action; an edited payload is shorter than a record may be.
-const MOST_BODY_BYTES: usize = 4 << 20;
-const BODY_DEADLINE: Duration = Duration::from_secs(20);
+const LIMITS: Limits =
+    Limits { max_bytes: 4 << 20, pause: Duration::from_secs(10), deadline: Duration::from_secs(20) };
 
 /// Errors that one request may name.
 const MOST_IDS: usize = 1_000;
@@ -72,16 +78,25 @@ pub(super) fn last<'p>(pairs: &'p Pairs, name: &str) -> Option<&'p str> {
     found.map(|(_, value)| value.as_str())
 }
 
-/// The JSON in a body.
-pub(crate) async fn body<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
-    let bytes = tokio::time::timeout(BODY_DEADLINE, to_bytes(body, MOST_BODY_BYTES))
-        .await
-        .map_err(|_| Refusal::wrong(StatusCode::REQUEST_TIMEOUT, "the body took too long"))?
-        .map_err(|_| {
-            let message = format!("the body could not be read, or has more than {MOST_BODY_BYTES} bytes");
-            Refusal::wrong(StatusCode::PAYLOAD_TOO_LARGE, message)
-        })?;
-    serde_json::from_slice(&bytes).map_err(|error| unprocessable(format!("the body is wrong: {error}")))
+/// The JSON in a body, and its part of the memory for bodies.
+pub(crate) struct Posted<T> {
+    pub value: T,
+    /// Held for as long as the value is worked with.
+    pub held: Option<Reservation>,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Posted<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Posted<T>, Refusal> {
+        let client = Client::of_request(&request);
+        let (head, body) = request.into_parts();
+        let (bodies, closing) = (&app.intake.bodies, app.closing.subscribe());
+        let body = ReceivedBody::receive(client, &head.headers, body, &LIMITS, bodies, closing).await?;
+        let value = serde_json::from_reader(BufReader::new(body.reader()))
+            .map_err(|error| unprocessable(format!("the body is wrong: {error}")))?;
+        Ok(Posted { value, held: body.into_reservation() })
+    }
 }
 
 /// Ids of errors, as many as one request may name.

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use adpipe_dlq::jobs::{self, Job, Outcomes, Work};
 use adpipe_dlq::patch::Patch;
 use adpipe_dlq::{Dlq, DlqError, Filter};
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::{blocking, input, json};
+use super::input::Posted;
+use super::{Asking, answer, blocking, input, json};
 use crate::app::App;
 use crate::refusal::Refusal;
 
@@ -85,29 +85,36 @@ fn line(app: &App, dlq: &Dlq, job: Job) -> Result<JobLine, DlqError> {
     Ok(JobLine { is_open: job.is_open(), outcomes, failures, job })
 }
 
+#[derive(Serialize)]
+struct Jobs {
+    jobs: Vec<JobLine>,
+}
+
 /// `GET /api/dlq/jobs`: the newest.
-pub(super) async fn get_jobs(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+pub(super) async fn get_jobs(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Refusal> {
     let desk = Arc::clone(&app);
-    let lines = blocking(&app, move |dlq| {
+    answer(&app, asking, move |dlq| {
         let jobs = jobs::list(dlq, SHOWN)?;
         desk.desk.outcomes.keep(&jobs);
-        jobs.into_iter().map(|job| line(&desk, dlq, job)).collect::<Result<Vec<_>, _>>()
-    });
-    json(&serde_json::json!({ "jobs": lines.await? }))
+        let jobs = jobs.into_iter().map(|job| line(&desk, dlq, job)).collect::<Result<_, _>>()?;
+        Ok(Jobs { jobs })
+    })
+    .await
 }
 
 /// `GET /api/dlq/jobs/{id}`.
 pub(super) async fn get_job(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let desk = Arc::clone(&app);
-    json(&blocking(&app, move |dlq| line(&desk, dlq, jobs::get(dlq, &id)?)).await?)
+    answer(&app, asking, move |dlq| line(&desk, dlq, jobs::get(dlq, &id)?)).await
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewJob {
+pub(super) struct NewJob {
     /// retry, edit, discard, undo_discard.
     kind: String,
     filter: Filter,
@@ -123,10 +130,9 @@ struct NewJob {
 pub(super) async fn post_job(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: Body,
+    Posted { value: new, held: _held }: Posted<NewJob>,
 ) -> Result<Response, Refusal> {
     let actor = input::actor(&headers)?;
-    let new: NewJob = input::body(body).await?;
     let usual = app.services.dlq.settings().canary;
     let (work, canary) = match new.kind.as_str() {
         "retry" => (Work::Retry, 0),

@@ -13,7 +13,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::input::{self, Pairs, last, unprocessable};
-use super::{blocking, json, searching};
+use super::{Asking, answer, json, searching};
 use crate::app::App;
 use crate::refusal::Refusal;
 
@@ -65,9 +65,9 @@ struct GroupLine {
 }
 
 /// `GET /api/dlq/summary`.
-pub(super) async fn get_summary(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+pub(super) async fn get_summary(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Refusal> {
     let waiting = app.desk.waiting.errors(&app.services.dlq).await;
-    json(&blocking(&app, move |dlq| summary(dlq, waiting)).await?)
+    answer(&app, asking, move |dlq| summary(dlq, waiting)).await
 }
 
 fn summary(dlq: &Dlq, waiting: Option<u64>) -> Result<Summary, DlqError> {
@@ -133,6 +133,7 @@ struct Point {
 /// `GET /api/dlq/backlog?range=6h|24h|7d`.
 pub(super) async fn get_backlog(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Query(query): Query<Pairs>,
 ) -> Result<Response, Refusal> {
     let span = match last(&query, "range").unwrap_or("6h") {
@@ -143,8 +144,11 @@ pub(super) async fn get_backlog(
     };
     let now = Millis::now();
     let from = Millis(now.0 - span);
-    let samples = blocking(&app, move |dlq| report::backlog(dlq, from)).await?;
-    json(&Backlog { at: now.0, from: from.0, points: points(&samples, span) })
+    answer(&app, asking, move |dlq| {
+        let samples = report::backlog(dlq, from)?;
+        Ok(Backlog { at: now.0, from: from.0, points: points(&samples, span) })
+    })
+    .await
 }
 
 /// Of each step of the range the minute with the most open errors: a peak must not vanish between
@@ -177,6 +181,7 @@ fn points(samples: &[BacklogSample], span: i64) -> Vec<Point> {
 /// `GET /api/dlq/errors?…&after=ID&limit=N`.
 pub(super) async fn get_errors(
     State(app): State<Arc<App>>,
+    asking: Asking,
     Query(query): Query<Pairs>,
 ) -> Result<Response, Refusal> {
     let filter = input::filter(&query, &["after", "limit"])?;
@@ -187,8 +192,11 @@ pub(super) async fn get_errors(
     };
     let after = last(&query, "after").map(str::to_owned);
     let waiting = app.desk.waiting.errors(&app.services.dlq).await;
-    let page = blocking(&app, move |dlq| report::list(dlq, &filter, after.as_deref(), limit)).await?;
-    json(&Listed { page, waiting })
+    let list = move |dlq: &Dlq| {
+        let page = report::list(dlq, &filter, after.as_deref(), limit)?;
+        Ok(Listed { page, waiting })
+    };
+    answer(&app, asking, list).await
 }
 
 #[derive(Serialize)]

@@ -20,13 +20,16 @@ mod waiting;
 use std::sync::Arc;
 
 use adpipe_dlq::{Dlq, DlqError};
-use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
+use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::answer::json;
+use crate::answer::{self, json};
 use crate::app::App;
+use crate::client::Client;
 use crate::csrf;
 use crate::refusal::Refusal;
 
@@ -85,8 +88,20 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&Dlq) -> Result<T, DlqError> + Send + 'static,
 ) -> Result<T, Refusal> {
     let dlq = app.services.dlq.clone();
-    let worked = tokio::task::spawn_blocking(move || work(&dlq)).await;
-    worked.map_err(|error| Refusal::internal(&error))?.map_err(refusal)
+    app.work.run(move || work(&dlq)).await?.map_err(refusal)
+}
+
+/// Who asks.
+type Asking = Extension<Client>;
+
+/// The same, and answers with what comes of it.
+async fn answer<T: Serialize>(
+    app: &App,
+    Extension(client): Asking,
+    work: impl FnOnce(&Dlq) -> Result<T, DlqError> + Send + 'static,
+) -> Result<Response, Refusal> {
+    let dlq = app.services.dlq.clone();
+    answer::made(app, client, move || work(&dlq).map_err(refusal)).await
 }
 
 /// The same for a search that may take seconds; too many at once are refused.

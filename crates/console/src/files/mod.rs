@@ -9,16 +9,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use adpipe_event::Millis;
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use minijinja::context;
 use serde::Serialize;
 
 use crate::answer;
 use crate::app::App;
+use crate::client::Client;
 use crate::refusal::Refusal;
 
 /// States of a file, as stored; what needs somebody first.
@@ -57,6 +58,7 @@ async fn get_page(
 /// `GET /api/files?state=STATE&text=TEXT&page=1`.
 async fn get_files(
     State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Refusal> {
     let value = |name: &str| query.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
@@ -75,7 +77,7 @@ async fn get_files(
             .filter(|number| *number > 0)
             .ok_or_else(|| unprocessable("page must be a whole number from 1 on".to_owned()))?,
     };
-    answer::read(&app, move |warehouse| {
+    answer::read(&app, client, move |warehouse| {
         Ok(Files { at: Millis::now().0, list: list::list(warehouse, &state, &text, page)? })
     })
     .await
@@ -84,6 +86,7 @@ async fn get_files(
 /// `GET /api/files/report?path=PATH&content=HASH&reading=1`: what a file's errors are.
 async fn get_report(
     State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Refusal> {
     let value =
@@ -91,12 +94,15 @@ async fn get_report(
     let (path, content) = (value("path")?, value("content")?);
     let reading: i64 =
         value("reading")?.parse().map_err(|_| unprocessable("reading must be a whole number".to_owned()))?;
-    answer::read(&app, move |warehouse| list::report(warehouse, &path, &content, reading)).await
+    answer::read(&app, client, move |warehouse| list::report(warehouse, &path, &content, reading)).await
 }
 
 /// `GET /api/archive`.
-async fn get_archive(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    answer::read(&app, archive::archive).await
+async fn get_archive(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
+) -> Result<Response, Refusal> {
+    answer::read(&app, client, archive::archive).await
 }
 
 fn unprocessable(message: String) -> Refusal {

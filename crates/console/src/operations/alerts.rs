@@ -10,7 +10,6 @@ use adpipe_monitor::rules::{Bound, Language, Rule, Rules, Severity};
 use adpipe_monitor::signal::Labels;
 use adpipe_monitor::store::{self, NewSilence, State as AlertState};
 use adpipe_warehouse::Warehouse;
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -19,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::working;
 use crate::answer::json;
 use crate::app::App;
-use crate::dlq::input::{self, unprocessable};
+use crate::dlq::input::{self, Posted, unprocessable};
 use crate::refusal::Refusal;
 
 /// How far back the history goes, and how much of it is sent.
@@ -207,7 +206,7 @@ fn rule_line(rule: &Rule, language: Language, state: Option<AlertState>) -> Rule
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Acknowledgement {
+pub(super) struct Acknowledgement {
     #[serde(default)]
     note: String,
 }
@@ -217,10 +216,9 @@ pub(super) async fn post_acknowledge(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    body: Body,
+    Posted { value: Acknowledgement { note }, held: _held }: Posted<Acknowledgement>,
 ) -> Result<Response, Refusal> {
     let by = input::actor(&headers)?;
-    let Acknowledgement { note } = input::body(body).await?;
     let note = checked_text("note", &note)?;
     let rule =
         working(&app, move |warehouse, _| Ok(store::acknowledge(warehouse, &id, &by, &note)?.rule)).await?;
@@ -229,7 +227,7 @@ pub(super) async fn post_acknowledge(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SilenceOrder {
+pub(super) struct SilenceOrder {
     /// Empty: every rule.
     rule: String,
     #[serde(default)]
@@ -242,10 +240,9 @@ struct SilenceOrder {
 pub(super) async fn post_silence(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: Body,
+    Posted { value: order, held: _held }: Posted<SilenceOrder>,
 ) -> Result<Response, Refusal> {
     let created_by = input::actor(&headers)?;
-    let order: SilenceOrder = input::body(body).await?;
     if order.minutes == 0 || order.minutes > LONGEST_SILENCE_MINUTES {
         return Err(unprocessable(format!("minutes must be from 1 to {LONGEST_SILENCE_MINUTES}")));
     }

@@ -11,14 +11,15 @@ use adpipe_monitor::history;
 use adpipe_monitor::rules::{Bound, Rules, Severity};
 use adpipe_monitor::signal::{Labels, Signal};
 use adpipe_warehouse::Warehouse;
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Serialize;
 
+use super::answering;
 use super::latency::HeatMap;
-use super::working;
-use crate::answer::json;
 use crate::app::App;
+use crate::client::Client;
 use crate::dlq::input::unprocessable;
 use crate::refusal::Refusal;
 
@@ -114,13 +115,14 @@ struct Threshold {
 /// The handler.
 pub(super) async fn get_charts(
     State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Refusal> {
     let name = query.get("range").map_or("24h", String::as_str);
     let range = Range::ALL.into_iter().find(|range| range.name() == name);
     let range = range.ok_or_else(|| unprocessable("range must be 1h, 6h or 24h".to_owned()))?;
     let latencies = Arc::clone(&app.operations.latencies);
-    let charts = working(&app, move |warehouse, rules| {
+    answering(&app, client, move |warehouse, rules| {
         let now = Millis::now();
         let span = range.span().as_millis() as i64;
         let from = Millis(now.0 - span);
@@ -133,8 +135,7 @@ pub(super) async fn get_charts(
             heat_map: latencies.heat_map(warehouse, from, now, span / COLUMNS)?,
         })
     })
-    .await?;
-    json(&charts)
+    .await
 }
 
 fn charts(

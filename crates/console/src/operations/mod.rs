@@ -20,17 +20,18 @@ use adpipe_monitor::MonitorError;
 use adpipe_monitor::rules::{Language, Rules};
 use adpipe_sql::section;
 use adpipe_warehouse::{Warehouse, query_table};
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use minijinja::context;
 use serde::Serialize;
 
-use crate::answer::{json, time};
+use crate::answer::{self, time};
 use crate::app::App;
+use crate::client::Client;
 use crate::csrf;
 use crate::refusal::Refusal;
 
@@ -99,10 +100,11 @@ async fn get_page(
 /// `GET /api/operations?lang=en`.
 async fn get_operations(
     State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Refusal> {
     let language = language(&query);
-    let operations = working(&app, move |warehouse, rules| {
+    answering(&app, client, move |warehouse, rules| {
         let now = Millis::now();
         Ok(Operations {
             at: now.0,
@@ -111,8 +113,7 @@ async fn get_operations(
             processes: processes::processes(warehouse, now)?,
         })
     })
-    .await?;
-    json(&operations)
+    .await
 }
 
 fn monitor(warehouse: &dyn Warehouse, now: Millis) -> Result<Monitor, MonitorError> {
@@ -139,9 +140,22 @@ async fn working<T: Send + 'static>(
     work: impl FnOnce(&dyn Warehouse, &Rules) -> Result<T, MonitorError> + Send + 'static,
 ) -> Result<T, Refusal> {
     let (warehouse, rules) = (Arc::clone(&app.services.warehouse), Arc::clone(&app.services.rules));
-    let worked = tokio::task::spawn_blocking(move || work(warehouse.as_ref(), &rules)).await;
-    worked.map_err(|error| Refusal::internal(&error))?.map_err(|error| match error {
+    app.work.run(move || work(warehouse.as_ref(), &rules)).await?.map_err(refusal)
+}
+
+/// The same, and answers with what comes of it.
+async fn answering<T: Serialize>(
+    app: &App,
+    client: Client,
+    work: impl FnOnce(&dyn Warehouse, &Rules) -> Result<T, MonitorError> + Send + 'static,
+) -> Result<Response, Refusal> {
+    let (warehouse, rules) = (Arc::clone(&app.services.warehouse), Arc::clone(&app.services.rules));
+    answer::made(app, client, move || work(warehouse.as_ref(), &rules).map_err(refusal)).await
+}
+
+fn refusal(error: MonitorError) -> Refusal {
+    match error {
         MonitorError::Refused(message) => Refusal::wrong(StatusCode::CONFLICT, message),
         error => Refusal::unavailable(error.to_string()),
-    })
+    }
 }

@@ -9,30 +9,40 @@ mod results;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use hyper::body::Bytes;
 use minijinja::context;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::answer;
 use crate::app::App;
+use crate::client::Client;
+use crate::outbox::counted;
 use crate::refusal::Refusal;
+
+/// The page about models is given again for this many times as long as it took to make …
+const DOCS_REST: u32 = 10;
+/// … and for this long at least.
+const DOCS_FRESH: Duration = Duration::from_secs(1);
 
 /// What the handlers of this folder share.
 pub(crate) struct Desk {
-    /// Reading the project takes a while: one after the other.
-    docs: Mutex<()>,
+    /// The newest page about models, and until when it is good enough. Whoever asks meanwhile
+    /// waits here and then shares it.
+    docs: Mutex<Option<(Instant, Bytes)>>,
 }
 
 impl Desk {
     pub fn new() -> Desk {
-        Desk { docs: Mutex::new(()) }
+        Desk { docs: Mutex::new(None) }
     }
 }
 
@@ -63,18 +73,31 @@ async fn get_page(
     app.pages.show("quality.html", &query, &headers, context! { page => "quality" })
 }
 
-/// `GET /quality/docs`: made anew each time, because it shows the newest results.
+/// `GET /quality/docs`: made anew every other second, because it shows the newest results.
 async fn get_docs(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let _turn = app.quality.docs.lock().await;
-    let docs_page = Arc::clone(&app.services.docs_page);
-    let made = tokio::task::spawn_blocking(move || docs_page()).await;
-    let page = made.map_err(|error| Refusal::internal(&error))?.map_err(Refusal::unavailable)?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Html(page)).into_response())
+    let mut newest = app.quality.docs.lock().await;
+    let fresh = newest.as_ref().filter(|(until, _)| Instant::now() < *until);
+    let page = match fresh {
+        Some((_, page)) => page.clone(),
+        None => {
+            let (docs_page, started) = (Arc::clone(&app.services.docs_page), Instant::now());
+            let made = app.work.run(move || docs_page()).await?;
+            let page = Bytes::from(made.map_err(Refusal::unavailable)?);
+            let until = Instant::now() + (started.elapsed() * DOCS_REST).max(DOCS_FRESH);
+            *newest = Some((until, page.clone()));
+            page
+        }
+    };
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    Ok(counted((headers, page).into_response()))
 }
 
 /// `GET /api/quality`.
-async fn get_quality(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    answer::read(&app, |warehouse| {
+async fn get_quality(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
+) -> Result<Response, Refusal> {
+    answer::read(&app, client, |warehouse| {
         let now = Millis::now();
         Ok(Quality {
             at: now.0,
@@ -88,10 +111,11 @@ async fn get_quality(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
 /// `GET /api/quality/failures?test=…`.
 async fn get_failures(
     State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Refusal> {
     let Some(test) = query.get("test").cloned() else {
         return Err(Refusal::wrong(StatusCode::UNPROCESSABLE_ENTITY, "name a test: ?test=ID"));
     };
-    answer::read(&app, move |warehouse| results::failures(warehouse, &test)).await
+    answer::read(&app, client, move |warehouse| results::failures(warehouse, &test)).await
 }

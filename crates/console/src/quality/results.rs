@@ -6,7 +6,7 @@ use adpipe_sql::section;
 use adpipe_warehouse::{Value, Warehouse, WarehouseError, query_table};
 use serde::Serialize;
 
-use crate::answer::{text, time};
+use crate::answer::{rows_within, text, time};
 
 const SQL: &str = include_str!("../../sql/quality.sql");
 const TESTS: &str = section(SQL, "tests");
@@ -22,6 +22,10 @@ const GONE_MS: i64 = 30 * 86_400_000;
 
 /// Rows that still fail, and as many that no longer do, which are shown of a test.
 const ROWS: i64 = 100;
+
+/// Bytes of rows that are shown of a test, open and resolved each; a row may be cut, too.
+const ROW_BYTES: usize = 256 << 10;
+const SHOWN_BYTES_OF_ROW: usize = 8 << 10;
 
 /// A test with its newest result.
 #[derive(Debug, Serialize)]
@@ -141,16 +145,26 @@ struct Failure {
 pub(super) fn failures(warehouse: &dyn Warehouse, test: &str) -> Result<Failures, WarehouseError> {
     let mut failures = Failures { rows: Vec::new(), is_complete: true };
     for sql in [OPEN_FAILURES, RESOLVED_FAILURES] {
-        let mut rows = query_table(warehouse, sql, &[Value::from(test), Value::Int(ROWS + 1)])?.rows;
-        failures.is_complete &= rows.len() as i64 <= ROWS;
+        let params = [Value::from(test), Value::Int(ROWS + 1)];
+        let (mut rows, is_complete) = rows_within(warehouse, sql, &params, ROW_BYTES)?;
+        failures.is_complete &= is_complete && rows.len() as i64 <= ROWS;
         rows.truncate(ROWS as usize);
         failures.rows.extend(rows.iter().map(|row| Failure {
             id: row[0].as_i64().unwrap_or(0),
-            row: text(&row[1]),
+            row: shortened(text(&row[1])),
             first_seen: time(&row[2]),
             last_seen: time(&row[3]),
             resolved_at: time(&row[4]),
         }));
     }
     Ok(failures)
+}
+
+/// A row as it is shown: a long one is cut at a character, and says so.
+fn shortened(mut row: String) -> String {
+    if row.len() > SHOWN_BYTES_OF_ROW {
+        row.truncate(row.floor_char_boundary(SHOWN_BYTES_OF_ROW));
+        row.push('…');
+    }
+    row
 }
