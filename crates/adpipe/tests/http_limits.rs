@@ -165,10 +165,13 @@ impl Place {
             let (status, answer) = up.request("POST", "/v1/events", body.as_bytes());
             assert_eq!(status, 202, "{answer}");
         }
-        let first_error = || -> Option<String> {
-            let (_, answer) = up.request("GET", "/api/dlq/errors?limit=1&text=long-7", b"");
-            let (_, rest) = answer.split_once("\"error_id\":\"")?;
-            Some(rest.split_once('"')?.0.to_owned())
+        let first_long = || -> Option<String> {
+            let (_, answer) = up.request("GET", "/api/dlq/errors?limit=200", b"");
+            let (_, body) = answer.split_once("\r\n\r\n")?;
+            let page: serde_json::Value = serde_json::from_str(body).ok()?;
+            let is_long = |error: &&serde_json::Value| error["payload_bytes"].as_u64() > Some(800_000);
+            let long = page["errors"].as_array()?.iter().find(is_long)?;
+            Some(long["error_id"].as_str()?.to_owned())
         };
         eventually("the errors are stored", Duration::from_secs(60), || {
             let (_, answer) = up.request("GET", "/api/dlq/count?text=long-", b"");
@@ -178,7 +181,7 @@ impl Place {
         let (_, page) = up.request("GET", "/", b"");
         let (_, rest) = page.split_once("name=\"csrf-token\" content=\"").unwrap();
         Place {
-            error_id: first_error().unwrap(),
+            error_id: first_long().expect("a long error is among the newest"),
             csrf_token: rest.split_once('"').unwrap().0.to_owned(),
             address: up.address.clone(),
         }

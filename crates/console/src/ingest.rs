@@ -109,12 +109,13 @@ async fn refuse_when_behind(app: &App, client: Client) -> Result<(), Refusal> {
     }
 }
 
-/// Records that may wait before a sender is refused. Those that sent hardly anything lately have a
-/// quarter more: the flood of one must not shut out the others.
+/// Records that may wait before a sender is refused. For those that sent hardly anything lately
+/// they are twice as many: the flood of one must not shut out the others. (The errors of the batch
+/// that is being written count twice, too: as records and as errors.)
 fn most_waiting(app: &App, client: Client) -> u64 {
     let most = app.config.max_lag_records;
     match app.intake.senders.is_light(client, Instant::now()) {
-        true => most.saturating_add(most / 4),
+        true => most.saturating_mul(2),
         false => most,
     }
 }
@@ -151,8 +152,8 @@ async fn split_and_append(
             let most = app.config.max_lag_records;
             let admitted = app.lag.admit(records, most_waiting(&app, client)).map_err(|waiting| {
                 Refusal::busy(format!(
-                    "{waiting} records wait already, and the {records} of this body would exceed \
-                     max_lag_records = {most}; try again shortly"
+                    "{waiting} records wait already; with the {records} of this body they would be too \
+                     many (max_lag_records = {most}); try again shortly"
                 ))
             })?;
             app.intake.senders.note(client, records, Instant::now());

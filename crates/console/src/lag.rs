@@ -113,14 +113,15 @@ impl LagGauge {
         }
     }
 
-    /// Lets records in, unless more than `most` would wait with them; one body always fits when
-    /// nothing waits. Gives what waits already when they do not fit.
+    /// Lets the records of a body in, unless more than `most` wait already, or a quarter more would
+    /// wait with them; one body always fits when nothing waits. Gives what waits when it does not.
     pub fn admit(&self, records: u64, most: u64) -> Result<Admitted, u64> {
         let mut known = lock(&self.known);
         // While nobody can tell how much waits, the log takes what comes.
         if let Some((_, lag)) = known.newest {
             let waiting = lag.all().saturating_add(known.admitted);
-            if waiting > 0 && waiting.saturating_add(records) > most {
+            let fits = waiting <= most && waiting.saturating_add(records) <= most.saturating_add(most / 4);
+            if waiting > 0 && !fits {
                 return Err(waiting);
             }
         }

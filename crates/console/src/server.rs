@@ -23,6 +23,9 @@ use crate::config::ConsoleConfig;
 use crate::handles;
 use crate::stall::StallGuard;
 
+/// A request's header, with its address.
+const MAX_HEADER_BYTES: usize = 32 << 10;
+
 /// Bytes read ahead for a connection. hyper's own limit is 400 KiB, which a thousand slow
 /// connections would turn into 400 MiB.
 const READ_AHEAD_BYTES: usize = 32 << 10;
@@ -83,6 +86,7 @@ pub(crate) async fn serve(
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(config.header_timeout).max_buf_size(READ_AHEAD_BYTES);
+    http.max_header_size(MAX_HEADER_BYTES);
     let service = TowerToHyperService::new(router);
     let places = Arc::new(Semaphore::new(handles::connections(config.max_connections.max(1))));
     let guests = Arc::new(Semaphore::new(2 * WAITING));

@@ -170,7 +170,7 @@ fn guesses_at_the_token_are_slowed_down() {
     let waited = started.elapsed().as_secs();
     assert!(refused + 12 + waited >= 100, "{refused} of 100 guesses were refused");
     // Meanwhile not even the right one is compared, or a guess would be seen to be right.
-    if waited < 1 {
+    if started.elapsed() < Duration::from_millis(700) {
         assert_eq!(show(TOKEN).status, 429);
     }
     assert_eq!(harness.get("/healthz").status, 200);
@@ -192,7 +192,7 @@ fn what_is_too_long_is_counted_and_nothing_else_is_refused() {
     assert_eq!(harness.post(&[], b"{\"id\":\"1\"}").text(), r#"{"accepted":1}"#);
     let before = harness.records(Topic::Raw).len();
     // Nothing but long ones: in one slice, and in several.
-    for body in [long.clone().into_bytes(), gzip(long.repeat(40_000).as_bytes()), gzip(&vec![b'x'; 9 << 20])]
+    for body in [long.clone().into_bytes(), gzip(long.repeat(10_000).as_bytes()), gzip(&vec![b'x'; 9 << 20])]
     {
         let answer = harness.post(NDJSON, &body);
         assert_eq!(answer.status, 413, "{}", answer.text());
@@ -233,10 +233,12 @@ fn a_body_has_limits_for_records_and_for_garbage() {
 #[test]
 fn errors_that_wait_for_the_queue_slow_the_senders() {
     let harness = Harness::start(ConsoleConfig { max_lag_records: 100, ..config() });
-    assert_eq!(harness.post(NDJSON, &b"[]\n".repeat(90)).status, 202);
-    harness.process();
-    assert_eq!(harness.post(NDJSON, &b"[]\n".repeat(90)).status, 202);
-    harness.process();
+    for _ in 0..2 {
+        assert_eq!(harness.post(NDJSON, &b"[]\n".repeat(60)).status, 202);
+        harness.process();
+        // A measurement is used again for a while.
+        std::thread::sleep(Duration::from_millis(150));
+    }
     // Nobody stores the errors here.
     let deadline = Instant::now() + Duration::from_secs(5);
     let answer = loop {
@@ -253,11 +255,11 @@ fn errors_that_wait_for_the_queue_slow_the_senders() {
 fn a_body_that_does_not_fit_behind_what_waits_comes_again_later() {
     let harness = Harness::start(ConsoleConfig { max_lag_records: 100, ..config() });
     assert_eq!(harness.post(&[], &events(60, Format::Ndjson)).status, 202);
-    let answer = harness.post(&[], &events(60, Format::Ndjson));
+    let answer = harness.post(&[], &events(90, Format::Ndjson));
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{}", answer.text());
     harness.process();
     let deadline = Instant::now() + Duration::from_secs(5);
-    while harness.post(&[], &events(60, Format::Ndjson)).status != 202 {
+    while harness.post(&[], &events(90, Format::Ndjson)).status != 202 {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -269,7 +271,9 @@ fn beyond_its_places_the_console_says_so() {
     let harness = Harness::start(config);
     let mut held: Vec<_> = (0..2).map(|_| harness.connect()).collect();
     for stream in &mut held {
-        stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        // Once it is answered it has its place.
+        stream.write_all(format!("{}\r\n", head("GET", "/healthz", &[])).as_bytes()).unwrap();
+        assert!(stream.read(&mut [0; 1_000]).unwrap() > 0);
     }
     let answer = Answer::read(&mut harness.connect());
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));

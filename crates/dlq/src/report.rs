@@ -27,9 +27,6 @@ const RESOLVED_SINCE: &str = section(REPORT_SQL, "resolved_since");
 /// How long a list may look for its page.
 const LIST_PATIENCE: Duration = Duration::from_millis(150);
 
-/// A page ends after so many bytes of errors, however many were asked for.
-const PAGE_BYTES: usize = 512 << 10;
-
 /// Errors asked for in one statement: a round trip to a server for each would take most of the time.
 const LINES_AT_ONCE: usize = 50;
 
@@ -195,8 +192,10 @@ impl ErrorLine {
     fn byte_size(&self) -> usize {
         const REST: usize = 512;
         let texts = [&self.topic, &self.message, &self.preview];
-        let optional = [&self.field, &self.resolution].into_iter().flatten().map(String::len);
-        REST + texts.map(String::len).iter().sum::<usize>() + optional.sum::<usize>()
+        let optional = [&self.field, &self.resolution].into_iter().flatten();
+        // JSON writes a control character with six.
+        let written = |text: &String| text.len() + 5 * text.bytes().filter(u8::is_ascii_control).count();
+        REST + texts.into_iter().chain(optional).map(written).sum::<usize>()
     }
 }
 
@@ -223,12 +222,26 @@ pub struct Page {
     pub total: Option<u64>,
 }
 
-/// Errors that a filter meets, the newest first, after the id `after`. A page of long ones holds
-/// fewer than `limit`.
+/// Errors that a filter meets, the newest first, after the id `after`.
 ///
 /// # Errors
 /// Of the warehouse, or of a filter that makes no sense.
 pub fn list(dlq: &Dlq, filter: &Filter, after: Option<&str>, limit: usize) -> Result<Page, DlqError> {
+    list_within(dlq, filter, after, limit, usize::MAX)
+}
+
+/// The same, of about `max_bytes` at most: a page of long errors holds fewer than `limit`, but one
+/// at least.
+///
+/// # Errors
+/// As [`list`].
+pub fn list_within(
+    dlq: &Dlq,
+    filter: &Filter,
+    after: Option<&str>,
+    limit: usize,
+    max_bytes: usize,
+) -> Result<Page, DlqError> {
     let mut search = walk(dlq, filter, Direction::NewestFirst)?;
     if let Some(after) = after {
         if !crate::ids::is_id(after) {
@@ -243,7 +256,7 @@ pub fn list(dlq: &Dlq, filter: &Filter, after: Option<&str>, limit: usize) -> Re
     let mut next = if has_more { ids.last().cloned() } else { looked_up_to };
     let mut bytes = 0;
     let fitting = errors.iter().take_while(|error| {
-        let fits = bytes < PAGE_BYTES;
+        let fits = bytes < max_bytes;
         bytes += error.byte_size();
         fits
     });

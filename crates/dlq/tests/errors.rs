@@ -237,6 +237,19 @@ fn filters_and_pages_find_what_they_should() {
         }
         assert_eq!(seen.len(), 300);
         assert!(seen.is_sorted_by(|a, b| a > b));
+        // By bytes as well: fewer on a page, and none is passed over.
+        let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let page = adpipe_dlq::report::list_within(&rig.dlq, &filter, after.as_deref(), 70, 20_000);
+            let page = page.unwrap();
+            assert!((1..=40).contains(&page.errors.len()), "{}", page.errors.len());
+            seen.extend(page.errors.into_iter().map(|error| error.error_id));
+            (after, pages) = (page.next, pages + 1);
+            if after.is_none() {
+                break;
+            }
+        }
+        assert!(seen.len() == 300 && seen.is_sorted_by(|a, b| a > b), "{} on {pages} pages", seen.len());
         // Values differ, the cause is one.
         assert_eq!(adpipe_dlq::report::groups(&rig.dlq).unwrap().len(), 3);
     });

@@ -26,6 +26,9 @@ const MOST_GROUPS: usize = 500;
 const PAGE: usize = 50;
 const LONGEST_PAGE: usize = 200;
 
+/// A page ends after so many bytes of errors.
+const PAGE_BYTES: usize = 512 << 10;
+
 /// Points of a curve: more cannot be told apart.
 const MOST_POINTS: usize = 400;
 
@@ -193,7 +196,7 @@ pub(super) async fn get_errors(
     let after = last(&query, "after").map(str::to_owned);
     let waiting = app.desk.waiting.errors(&app.services.dlq).await;
     let list = move |dlq: &Dlq| {
-        let page = report::list(dlq, &filter, after.as_deref(), limit)?;
+        let page = report::list_within(dlq, &filter, after.as_deref(), limit, PAGE_BYTES)?;
         Ok(Listed { page, waiting })
     };
     answer(&app, asking, list).await
