@@ -142,6 +142,6 @@ fn is_unreadable(error: &EventError, payload: &[u8]) -> bool {
     match error.error_type {
         ErrorType::Parse => true,
         ErrorType::Schema => payload.len() < SHORTEST_EVENT_BYTES,
-        ErrorType::Validation | ErrorType::Future | ErrorType::Sink => false,
+        ErrorType::Validation | ErrorType::Future | ErrorType::Sink | ErrorType::Archive => false,
     }
 }

@@ -358,7 +358,7 @@ impl Warehouse for SqliteWarehouse {
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError> {
         // Of its own: limits stay with a connection.
-        let connection = self.connect(Schema::Realtime, READER_CACHE_KIB)?;
+        let connection = self.connect_reader()?;
         limited::run(&self.folder, connection, sql, limits, on_row)
     }
 
