@@ -324,7 +324,7 @@ fn etl_ends_while_the_bucket_is_away() {
             .arg("etl");
         let mut child = Killed(quiet(command).spawn().unwrap());
         eventually("it has begun", Duration::from_secs(20), || has_open(&child.0, "realtime.db"));
-        server.accept().unwrap();
+        let _held = server.accept().unwrap();
         assert_eq!(end(&mut child.0, name, "etl with s3"), expected);
     }
     must_be_sound(&folder);
@@ -343,9 +343,7 @@ fn generate_ends_with_a_whole_record() {
             assert_eq!(end(&mut child.0, name, "generate"), expected);
             let mut file = File::open(folder.join("events.ndjson")).unwrap();
             let mut text = Vec::new();
-            file.by_ref().take(10_000).read_to_end(&mut text).unwrap();
             std::io::Seek::seek(&mut file, std::io::SeekFrom::End(-2)).unwrap();
-            text.clear();
             file.read_to_end(&mut text).unwrap();
             assert!(text.ends_with(b"\n"), "the last record is whole");
             std::fs::remove_file(folder.join("events.ndjson")).unwrap();
@@ -374,11 +372,9 @@ fn a_query_without_an_end_is_ended() {
 #[test]
 fn a_retry_that_waits_for_its_outcome_is_ended() {
     let folder = site();
-    let errors: serde_json::Value = serde_json::from_str(&folder.run(&["dlq", "list", "--json"])).unwrap();
-    let id = errors["errors"].as_array().or(errors.as_array()).unwrap()[0]["error_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    folder.run(&["dlq", "retry", "--due"]);
+    let error = folder.row("select error_id from errors.dlq_errors where status = 'exhausted'");
+    let id = error["error_id"].as_str().unwrap().to_owned();
     // Others have the roles and do nothing: the outcome never comes.
     let held: Vec<File> = ["stream", "dlq"]
         .iter()
@@ -429,7 +425,7 @@ fn a_webhook_that_never_answers_keeps_nobody() {
     for (name, expected) in SIGNALS {
         let mut command = quiet(folder.adpipe(&["alerts", "test-notify"]));
         let mut child = Killed(command.env("ADPIPE_NOTIFY__SLACK_WEBHOOK", &url).spawn().unwrap());
-        server.accept().unwrap();
+        let _held = server.accept().unwrap();
         assert_eq!(end(&mut child.0, name, "alerts test-notify"), expected);
     }
 }
