@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod dlq;
 pub mod sql;
 pub mod stores;
+pub mod recovery;
 
 use std::path::PathBuf;
 
@@ -152,6 +153,14 @@ Examples:
     /// Whether log and warehouse belong together, and what to do when one is gone, older or another's
     #[command(after_help = stores::EXAMPLES)]
     Stores(stores::StoresArgs),
+
+    /// Copy everything into a folder, while the pipeline runs
+    #[command(after_help = recovery::BACKUP_EXAMPLES)]
+    Backup(recovery::BackupArgs),
+
+    /// Put a backup back into a new folder
+    #[command(after_help = recovery::RESTORE_EXAMPLES)]
+    Restore(recovery::RestoreArgs),
 
     /// Make the marts: run, test and document the dbt project
     #[command(after_help = "\

@@ -11,6 +11,7 @@ mod config;
 mod dags;
 mod notify;
 mod output;
+mod progress_bar;
 mod services;
 mod signals;
 mod stores;

@@ -25,6 +25,7 @@
 //!
 //! Open `etl.rs` first, then `commit.rs`.
 
+mod account;
 pub mod archive;
 pub mod audit;
 mod chunks;

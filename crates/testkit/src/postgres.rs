@@ -85,6 +85,11 @@ impl Postgres {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// The folder of its programs: `psql`, `pg_dump` and so on.
+    pub fn programs(&self) -> &Path {
+        &self.bin
+    }
+
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod alerts;
+mod backup;
 mod bench;
 mod config;
 mod dag;
@@ -46,6 +47,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sql(args) => sql::run(configuration(&cli, None)?, args),
         Command::Dlq(args) => dlq::run(configuration(&cli, None)?, &args.action),
         Command::Alerts(args) => alerts::run(configuration(&cli, None)?, &args.action),
+        Command::Backup(args) => backup::take(&configuration(&cli, None)?, cli.config.as_deref(), args),
+        Command::Restore(args) => backup::restore(&configuration(&cli, None)?, args),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
         Command::Transform(args) => transform::run(configuration(&cli, None)?, &args.action),
         Command::Doctor(args) => doctor::run(&cli, args),

@@ -25,11 +25,11 @@ use twox_hash::xxhash3_128::Hasher;
 
 use crate::BatchError;
 use folder::Folder;
-use store::Store;
+pub(crate) use store::Store;
 
 pub use read::Origin;
 pub use store::StoreError;
-pub(crate) use store::is_ours;
+pub(crate) use store::{StoredFile, UNFINISHED, is_ours};
 pub(crate) use write::run_in_name;
 pub use write::{OfHour, PartFile, Rows, rows_by_date};
 
@@ -57,7 +57,7 @@ impl Stamp {
 /// The archive. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Archive {
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     /// The run that writes; none for those that only read.
     stamp: Option<Arc<Stamp>>,
     /// Paths and hashes of parts that this process has compared with the list.
