@@ -162,6 +162,10 @@ Examples:
     #[command(after_help = recovery::RESTORE_EXAMPLES)]
     Restore(recovery::RestoreArgs),
 
+    /// Make the warehouse again from the archive and the log
+    #[command(after_help = recovery::REBUILD_EXAMPLES)]
+    Rebuild(recovery::RebuildArgs),
+
     /// Make the marts: run, test and document the dbt project
     #[command(after_help = "\
 The project is ./dbt, the folder in transform.project, or else the one inside of adpipe. It is run

@@ -248,17 +248,7 @@ impl Services {
 
     /// What is kept for how long.
     pub fn retention(&self) -> Retention {
-        Retention {
-            log: adpipe_log::RetentionPolicy {
-                max_age: self.config.log.max_age.0,
-                max_bytes: self.config.log.max_size.0,
-            },
-            warehouse: adpipe_warehouse::RetentionPolicy {
-                minutes: self.config.retention.minutes.0,
-                commits: self.config.retention.commits.0,
-                events: self.config.retention.events.of(&self.config.warehouse.url),
-            },
-        }
+        retention_of(&self.config)
     }
 
     /// Runs the stream processor on this thread until the switch is off.
@@ -283,6 +273,18 @@ impl Services {
             &self.metrics,
             shutdown,
         );
+    }
+}
+
+/// What a configuration keeps for how long.
+pub fn retention_of(config: &Config) -> Retention {
+    Retention {
+        log: adpipe_log::RetentionPolicy { max_age: config.log.max_age.0, max_bytes: config.log.max_size.0 },
+        warehouse: adpipe_warehouse::RetentionPolicy {
+            minutes: config.retention.minutes.0,
+            commits: config.retention.commits.0,
+            events: config.retention.events.of(&config.warehouse.url),
+        },
     }
 }
 

@@ -32,6 +32,12 @@ const LOG: &str = "log.db";
 /// How long the moment is tried for: a long transaction of `adpipe etl` may stand in its way.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long a lock is waited for while others are held: nobody is to wait for them noticeably.
+const PATIENCE_HOLDING: Duration = Duration::from_millis(250);
+
+/// Until the locks are tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Pages copied between two looks at the switch.
 const PAGES_A_STEP: i32 = 256;
 
@@ -61,7 +67,7 @@ pub(crate) fn begin(
     loop {
         match try_begin(&held_up, &read) {
             Err(Failure::Locked(_)) if started.elapsed() < PATIENCE => {
-                if shutdown.is_triggered() {
+                if shutdown.sleep(PAUSE) {
                     return Err(BackupError::Stopped);
                 }
             }
@@ -79,12 +85,13 @@ enum Failure {
 fn try_begin(held_up: &[PathBuf], read: &[PathBuf]) -> Result<Vec<Seen>, Failure> {
     let mut locks = Vec::with_capacity(held_up.len());
     for path in held_up {
-        locks.push(run(path, "begin immediate")?);
+        let patience = if locks.is_empty() { BUSY_TIMEOUT } else { PATIENCE_HOLDING };
+        locks.push(run(path, "begin immediate", patience)?);
     }
     let mut seen = Vec::with_capacity(read.len());
     for path in read {
         // A transaction begins to read with its first statement.
-        let connection = run(path, "begin; select count(*) from sqlite_schema")?;
+        let connection = run(path, "begin; select count(*) from sqlite_schema", PATIENCE_HOLDING)?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         seen.push(Seen { name, path: path.clone(), connection });
     }
@@ -92,8 +99,13 @@ fn try_begin(held_up: &[PathBuf], read: &[PathBuf]) -> Result<Vec<Seen>, Failure
     Ok(seen)
 }
 
-fn run(path: &Path, sql: &str) -> Result<Connection, Failure> {
-    open(path).and_then(|connection| connection.execute_batch(sql).map(|()| connection)).map_err(|error| {
+fn run(path: &Path, sql: &str, patience: Duration) -> Result<Connection, Failure> {
+    let begun = open(path).and_then(|connection| {
+        connection.busy_timeout(patience)?;
+        connection.execute_batch(sql)?;
+        Ok(connection)
+    });
+    begun.map_err(|error| {
         let is_locked = Trouble::of(&error) == Trouble::Locked;
         let error = BackupError::database(path, &error);
         if is_locked { Failure::Locked(error) } else { Failure::Other(error) }

@@ -12,7 +12,7 @@ use adpipe_stream::role_lock::RoleLock;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::Warehouse;
 
-use crate::copy::{Content, copy, make_folder, sync_folder};
+use crate::copy::{Content, copy, create_private, make_folder, sync_folder};
 use crate::cut::{self, ListedPart, Seen};
 use crate::manifest::{FileEntry, Kind, MANIFEST, Manifest};
 use crate::postgres::{self, DUMP, Moment};
@@ -57,6 +57,7 @@ pub fn take(
     shutdown: &Shutdown,
 ) -> Result<Taken, BackupError> {
     prepare(folder)?;
+    make_lock_file(folder)?;
     let lock = RoleLock::take(folder, LOCK).map_err(BackupError::file("write", folder))?;
     let _lock = lock.ok_or_else(|| BackupError::Busy(folder.to_path_buf()))?;
     let before = match Manifest::read(folder) {
@@ -106,6 +107,14 @@ fn prepare(folder: &Path) -> Result<(), BackupError> {
         )));
     }
     Ok(())
+}
+
+/// Makes the lock's file, for nobody else to read.
+fn make_lock_file(folder: &Path) -> Result<(), BackupError> {
+    match create_private(&folder.join(LOCK_FILE)) {
+        Err(BackupError::File { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }
 
 struct Run<'a> {

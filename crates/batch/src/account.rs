@@ -171,9 +171,7 @@ fn of_warehouse(warehouse: &dyn Warehouse, data_id: &str) -> Result<Account, Bat
     let snapshot = warehouse.snapshot()?;
     let warehouse = snapshot.as_ref();
     let minutes = query_table(warehouse, MINUTES, &[])?;
-    let minute = |column: usize| {
-        minutes.rows.first().and_then(|row| row[column].as_str()).map(str::to_owned)
-    };
+    let minute = |column: usize| minutes.rows.first().and_then(|row| row[column].as_str()).map(str::to_owned);
     Ok(Account {
         format: FORMAT,
         adpipe: env!("CARGO_PKG_VERSION").to_owned(),
@@ -227,7 +225,10 @@ impl Rows {
 
     /// A text of a row; empty when there is none.
     pub fn text<'r>(&self, row: &'r [serde_json::Value], name: &str) -> &'r str {
-        self.column(name).and_then(|column| row.get(column)).and_then(|value| value.as_str()).unwrap_or_default()
+        self.column(name)
+            .and_then(|column| row.get(column))
+            .and_then(|value| value.as_str())
+            .unwrap_or_default()
     }
 
     /// A whole number of a row; 0 when there is none.
@@ -249,7 +250,8 @@ fn commits(warehouse: &dyn Warehouse) -> Result<Vec<Counted>, WarehouseError> {
     let mut merged: Vec<Counted> = Vec::new();
     let mut failed = None;
     warehouse.query(&sql, &[], &mut |_, row| {
-        let mut counts = row[5..].iter().map(|value| value.as_i64().and_then(|count| u64::try_from(count).ok()));
+        let mut counts =
+            row[5..].iter().map(|value| value.as_i64().and_then(|count| u64::try_from(count).ok()));
         let mut next = || counts.next().flatten().ok_or(());
         let mut read = || -> Result<Counted, ()> {
             Ok(Counted {

@@ -120,7 +120,7 @@ impl Work<'_> {
         if pending.events.is_empty() {
             return Ok(());
         }
-        let archive = self.place.archive;
+        let archive = self.place.archive.with_source("stream");
         let mut parts: Vec<PartFile> = Vec::new();
         for rows in rows_by_date(&[&pending.events], |_, _| true) {
             parts.push(archive.write(&[&pending.events], &rows)?);

@@ -5,6 +5,7 @@
 //! parts, raise the hours' versions, add the figures, move the files' accounts on. The position in
 //! a file's account is the fence: a commit whose answer was lost is found done, not done twice.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use adpipe_event::{EventBatch, Millis};
@@ -19,7 +20,7 @@ use adpipe_warehouse::{
 use hashbrown::HashMap;
 
 use crate::BatchError;
-use crate::archive::{Archive, PartFile};
+use crate::archive::{Archive, OfHour, PartFile};
 use crate::files::{self, FileRow, FileState, Progress};
 use crate::hours::{HOT_IDS, HOUR_NOW};
 use crate::identity::Because;
@@ -350,7 +351,7 @@ pub(crate) fn add_part(
     source: &str,
     hot: u64,
 ) -> Result<(), WarehouseError> {
-    add_part_row(transaction, part, source)?;
+    add_part_row(transaction, &part.row(), source)?;
     let int = |count: u64| Value::Int(count as i64);
     for (hour, of_hour) in &part.hours {
         let copies = of_hour.rows * hot;
@@ -360,16 +361,46 @@ pub(crate) fn add_part(
     Ok(())
 }
 
+/// What the archive's list has of a part.
+pub(crate) struct PartRow<'a> {
+    pub path: &'a str,
+    pub event_date: &'a str,
+    pub first_event: Millis,
+    pub last_event: Millis,
+    pub rows: u64,
+    pub clicks: u64,
+    pub bytes: u64,
+    pub hash: &'a str,
+    pub hours: &'a BTreeMap<Millis, OfHour>,
+}
+
+impl PartFile {
+    /// What the archive's list is to have of it.
+    pub(crate) fn row(&self) -> PartRow<'_> {
+        PartRow {
+            path: &self.path,
+            event_date: &self.event_date,
+            first_event: self.first_event,
+            last_event: self.last_event,
+            rows: self.rows,
+            clicks: self.clicks,
+            bytes: self.bytes,
+            hash: &self.hash,
+            hours: &self.hours,
+        }
+    }
+}
+
 /// Names a part, and what it has of each hour.
 pub(crate) fn add_part_row(
     transaction: &mut dyn StreamTransaction,
-    part: &PartFile,
+    part: &PartRow<'_>,
     source: &str,
 ) -> Result<(), WarehouseError> {
     let int = |count: u64| Value::Int(count as i64);
     let values = [
-        part.path.as_str().into(),
-        part.event_date.as_str().into(),
+        part.path.into(),
+        part.event_date.into(),
         part.first_event.to_string().into(),
         part.last_event.to_string().into(),
         int(part.rows),
@@ -377,12 +408,12 @@ pub(crate) fn add_part_row(
         int(part.bytes),
         source.into(),
         Millis::now().to_string().into(),
-        part.hash.as_str().into(),
+        part.hash.into(),
     ];
     transaction.execute(ADD_PART, &values)?;
-    for (hour, of_hour) in &part.hours {
+    for (hour, of_hour) in part.hours {
         let hour = Value::from(hour.to_string());
-        let values = [hour, part.path.as_str().into(), int(of_hour.rows), int(of_hour.clicks)];
+        let values = [hour, part.path.into(), int(of_hour.rows), int(of_hour.clicks)];
         transaction.execute(ADD_PART_HOUR, &values)?;
     }
     Ok(())

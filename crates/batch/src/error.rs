@@ -39,6 +39,9 @@ pub enum BatchError {
         /// Why it is not taken for what a crash left behind.
         why: String,
     },
+    /// Somebody asked to stop.
+    #[error("stopped")]
+    Stopped,
     /// A thread could not be started, or ended by a panic.
     #[error("batch: {0}")]
     Thread(String),

@@ -29,7 +29,7 @@ use crate::progress::Progress;
 use crate::report::{FileReport, Report, file_reports, settled_report, unreadable_report};
 use crate::segment::{ErrorRow, Piece, Segment};
 use crate::unreadable::{self, Unreadable};
-use crate::{BatchError, closed, hashes, hints, hot, lock, merge, runs, sweep};
+use crate::{BatchError, account, closed, hashes, hints, hot, lock, merge, runs, sweep};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 
@@ -116,7 +116,7 @@ fn write_all(
     let unreadable = unreadable::look_before(place, &found)?;
     let stamp = Stamp::of_new_run(identity::data_id(place.warehouse)?);
     runs::begin(place.warehouse, &stamp.run_id)?;
-    let run_id = stamp.run_id.clone();
+    let (run_id, data_id) = (stamp.run_id.clone(), stamp.data_id.clone());
     let archive = place.archive.written_by(stamp);
     let place = Place { archive: &archive, ..place };
     report.hashed = hashes::set_missing(place, &unreadable, shutdown)?;
@@ -131,6 +131,8 @@ fn write_all(
     if !shutdown.is_triggered() {
         report.made_hot = hot::fill(config.hot, place, &unreadable, shutdown)?;
     }
+    // Before parts become one: then what a merged part has is in the account by its old parts.
+    account::write(place.warehouse, place.archive, &data_id)?;
     progress.begin("small files");
     if !shutdown.is_triggered() {
         report.merged = merge::merge(config.merge_files, place, &unreadable, shutdown)?;
@@ -145,6 +147,7 @@ fn write_all(
         report.unnamed = left.1.kept.into_iter().chain(left.1.unexplained).collect();
         runs::finish(place.warehouse, &run_id)?;
     }
+    account::write(place.warehouse, place.archive, &data_id)?;
     Ok(())
 }
 

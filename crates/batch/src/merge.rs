@@ -91,7 +91,7 @@ fn merge_group(
     let batches: Vec<&EventBatch> = batches.iter().collect();
     let mut parts: Vec<PartFile> = Vec::new();
     for rows in rows_by_date(&batches, |_, _| true) {
-        parts.push(archive.write(&batches, &rows)?);
+        parts.push(archive.with_source("merged").write(&batches, &rows)?);
     }
     parts.iter().try_for_each(PartFile::publish)?;
     let mut writer = place.warehouse.stream_writer()?;
@@ -106,7 +106,7 @@ fn merge_group(
         transaction.execute(REMOVE_PART_HOURS, &path)?;
     }
     for part in &parts {
-        add_part_row(transaction.as_mut(), part, "merged")?;
+        add_part_row(transaction.as_mut(), &part.row(), "merged")?;
     }
     transaction.commit()?;
     // A power failure could undo a commit that is not synced: the old files would be named again.

@@ -1,4 +1,4 @@
-//! `adpipe backup` and `adpipe restore`.
+//! `adpipe backup`, `adpipe restore` and `adpipe rebuild`.
 
 use std::path::PathBuf;
 
@@ -26,6 +26,33 @@ Examples:
   adpipe restore /backup/adpipe --data /var/lib/adpipe
   adpipe verify --data /var/lib/adpipe
   adpipe restore /backup/adpipe --check      only check it";
+
+pub const REBUILD_EXAMPLES: &str = "\
+For a warehouse that is gone, damaged or older than the archive: figures, the archive's list, the
+account of raw files and hot events are made again, exact, from the archive (with the account that
+every `adpipe etl` writes beside it) and from the log. Stop adpipe first. The former realtime.db is
+kept; on PostgreSQL everything is replaced in one transaction. Until the end nothing changes. Exit
+code 1 when a part of the archive is damaged or missing: it is left out and named.
+
+Examples:
+  adpipe rebuild --dry-run     what is there, and what is missing
+  adpipe rebuild
+  adpipe verify";
+
+#[derive(Args)]
+pub struct RebuildArgs {
+    /// Change nothing; say what there is
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// PostgreSQL: replace the schema, of which no copy is kept
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Args)]
 pub struct BackupArgs {

@@ -1,6 +1,6 @@
 //! `adpipe etl`: raw files to the archive and the warehouse.
 
-mod progress;
+pub(super) mod progress;
 mod report;
 
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ mod doctor;
 mod etl;
 mod generate;
 mod ingest;
+mod rebuild;
 mod run;
 mod sql;
 mod stores;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Alerts(args) => alerts::run(configuration(&cli, None)?, &args.action),
         Command::Backup(args) => backup::take(&configuration(&cli, None)?, cli.config.as_deref(), args),
         Command::Restore(args) => backup::restore(&configuration(&cli, None)?, args),
+        Command::Rebuild(args) => rebuild::run(&configuration(&cli, None)?, args),
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
         Command::Transform(args) => transform::run(configuration(&cli, None)?, &args.action),
         Command::Doctor(args) => doctor::run(&cli, args),

@@ -43,6 +43,8 @@ pub struct Stamp {
     pub run_id: String,
     /// The data set that the warehouse is of.
     pub data_id: String,
+    /// Where its events came from, as `realtime.archive_parts` says: `file`, `stream` or `merged`.
+    pub source: &'static str,
 }
 
 impl Stamp {
@@ -50,7 +52,7 @@ impl Stamp {
     pub fn of_new_run(data_id: String) -> Stamp {
         let millis = Millis::now().0.max(0) as u64;
         let id = uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid();
-        Stamp { run_id: id.simple().to_string(), data_id }
+        Stamp { run_id: id.simple().to_string(), data_id, source: "file" }
     }
 }
 
@@ -77,6 +79,12 @@ impl Archive {
     /// The same archive, to be written by a run.
     pub fn written_by(&self, stamp: Stamp) -> Archive {
         Archive { stamp: Some(Arc::new(stamp)), ..self.clone() }
+    }
+
+    /// The same archive, to be written by the same run with events from elsewhere: `stream`, `merged`.
+    pub(crate) fn with_source(&self, source: &'static str) -> Archive {
+        let stamp = self.stamp.as_ref().map(|stamp| Arc::new(Stamp { source, ..stamp.as_ref().clone() }));
+        Archive { stamp, ..self.clone() }
     }
 
     /// Where it is, for people.

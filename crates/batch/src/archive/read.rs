@@ -43,6 +43,8 @@ pub struct Origin {
     pub run_id: Option<String>,
     /// The data set that it belongs to.
     pub data_id: Option<String>,
+    /// Where its events came from: `file`, `stream` or `merged`.
+    pub source: Option<String>,
 }
 
 impl ArchiveIds for Archive {
@@ -178,6 +180,7 @@ impl Archive {
             is_adpipe: metadata.created_by().is_some_and(|name| name.starts_with(schema::CREATED_BY)),
             run_id: value(schema::RUN_ID),
             data_id: value(schema::DATA_ID),
+            source: value(schema::SOURCE),
         })
     }
 

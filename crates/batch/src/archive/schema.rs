@@ -19,6 +19,7 @@ pub const CREATED_BY: &str = "adpipe version ";
 /// Metadata of a part: the run that wrote it, and the data set that it belongs to.
 pub const RUN_ID: &str = "adpipe.run_id";
 pub const DATA_ID: &str = "adpipe.data_id";
+pub const SOURCE: &str = "adpipe.source";
 
 /// Columns in their order.
 pub const EVENT_ID: usize = 0;
@@ -75,6 +76,7 @@ pub fn properties(stamp: &Stamp) -> Result<WriterProperties, ParquetError> {
         .set_key_value_metadata(Some(vec![
             KeyValue::new(RUN_ID.to_owned(), stamp.run_id.clone()),
             KeyValue::new(DATA_ID.to_owned(), stamp.data_id.clone()),
+            KeyValue::new(SOURCE.to_owned(), stamp.source.to_owned()),
         ]))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_dictionary_enabled(true)

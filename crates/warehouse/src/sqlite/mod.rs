@@ -4,6 +4,7 @@
 mod limited;
 mod query;
 mod read;
+mod replace;
 mod retention;
 mod session;
 mod snapshot;
@@ -127,6 +128,8 @@ const CHECKPOINT_PAGES: u32 = 2_000;
 /// The embedded warehouse in one folder.
 pub struct SqliteWarehouse {
     folder: PathBuf,
+    /// Where `realtime.db` lies, when another one is made beside it.
+    realtime_folder: Option<PathBuf>,
     readers: Pool<Connection>,
     snapshots: Pool<Connection>,
 }
@@ -137,13 +140,29 @@ impl SqliteWarehouse {
     /// # Errors
     /// [`WarehouseError::Unavailable`] or [`WarehouseError::Unusable`], with what to do.
     pub fn open(folder: &Path) -> Result<SqliteWarehouse, WarehouseError> {
-        adpipe_sql::private::folder(folder).map_err(|error| WarehouseError::Unavailable {
-            location: folder.display().to_string(),
-            reason: format!("cannot make the folder: {error}"),
-            advice: "make it by hand, or name another folder",
-        })?;
+        SqliteWarehouse::open_with(folder, None)
+    }
+
+    /// The warehouse in `folder`, but with the `realtime.db` in another folder: one that is to take
+    /// the place of its own by [`replace_realtime`](Self::replace_realtime).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_beside(folder: &Path, realtime_folder: &Path) -> Result<SqliteWarehouse, WarehouseError> {
+        SqliteWarehouse::open_with(folder, Some(realtime_folder))
+    }
+
+    fn open_with(folder: &Path, realtime_folder: Option<&Path>) -> Result<SqliteWarehouse, WarehouseError> {
+        for folder in [Some(folder), realtime_folder].into_iter().flatten() {
+            adpipe_sql::private::folder(folder).map_err(|error| WarehouseError::Unavailable {
+                location: folder.display().to_string(),
+                reason: format!("cannot make the folder: {error}"),
+                advice: "make it by hand, or name another folder",
+            })?;
+        }
         let warehouse = SqliteWarehouse {
             folder: folder.to_path_buf(),
+            realtime_folder: realtime_folder.map(Path::to_path_buf),
             readers: Pool::new(READERS),
             snapshots: Pool::new(SNAPSHOTS),
         };
@@ -191,7 +210,11 @@ impl SqliteWarehouse {
     }
 
     fn path(&self, schema: Schema) -> PathBuf {
-        self.folder.join(format!("{}.db", schema.name()))
+        let folder = match (&self.realtime_folder, schema) {
+            (Some(folder), Schema::Realtime) => folder,
+            _ => &self.folder,
+        };
+        folder.join(format!("{}.db", schema.name()))
     }
 
     /// A new connection that can write one schema, with `cache_kib` for its pages, and read the
