@@ -12,8 +12,8 @@ use adpipe_log::kafka::KafkaLog;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::sqlite::SqliteWarehouse;
+use adpipe_warehouse::{Warehouse, identity};
 use anyhow::bail;
 use serde_json::json;
 
@@ -128,14 +128,25 @@ fn rebuild(
         hot: config.retention.events.of(&config.warehouse.url),
         dry_run: args.dry_run,
     };
+    let data_id = data_id(warehouse)?;
     let progress = Progress::new();
-    let work = || adpipe_batch::rebuild(&how, place, None, &progress, shutdown);
+    let work = || adpipe_batch::rebuild(&how, place, data_id.as_deref(), &progress, shutdown);
     let report = progress::shown(&progress, work)??;
     if !args.dry_run {
         // Minutes that are kept no longer.
         warehouse.retire(retention_of(config).warehouse)?;
     }
     Ok(report)
+}
+
+/// The data set that the other stores are of; none when no store says.
+fn data_id(warehouse: &dyn Warehouse) -> anyhow::Result<Option<String>> {
+    for schema in identity::STORES {
+        if let Some(found) = identity::read(warehouse, schema)?.identity {
+            return Ok(Some(found.data_id));
+        }
+    }
+    Ok(None)
 }
 
 fn print(report: &RebuildReport, kept: Option<&Path>, args: &RebuildArgs) -> anyhow::Result<()> {

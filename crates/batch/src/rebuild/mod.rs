@@ -20,6 +20,7 @@ mod tables;
 
 use std::time::Duration;
 
+use adpipe_log::EventLog;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::Schema;
 
@@ -101,6 +102,10 @@ pub fn rebuild(
     tables::empty(transaction.as_mut(), place.warehouse.dialect())?;
     let work = Work { config, place, account: &account, data_id: data_id.as_deref(), progress, shutdown };
     let archived = parts::count(&work, transaction.as_mut(), &mut report)?;
+    if archived.parts.is_empty() && !work.has_account() && !log_has_records(place.log)? {
+        let reason = "there is nothing to rebuild from: no part of an archive, and no record in the log";
+        return Err(BatchError::archive(place.archive.location(), reason));
+    }
     let mut books = tables::take_over(&work, transaction.as_mut(), &archived, &mut report)?;
     let places = replay::replay(&work, transaction.as_mut(), &archived, &mut books, &mut report)?;
     balance::balance(&work, transaction.as_mut(), &archived, books, &places, &mut report)?;
@@ -123,6 +128,15 @@ pub fn rebuild(
     // What is not done here is done by the next `adpipe etl`.
     report.made_hot = hot::fill(config.hot, place, &Unreadable::default(), shutdown)?;
     Ok(report)
+}
+
+fn log_has_records(log: &dyn EventLog) -> Result<bool, BatchError> {
+    for topic in adpipe_stream::TOPICS {
+        if log.ranges(topic)?.iter().any(|range| range.next.0 > 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What every step needs.

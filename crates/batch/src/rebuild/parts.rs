@@ -18,13 +18,13 @@ use crate::archive::{OfHour, PartFile, UNFINISHED, rows_by_date};
 
 /// Who counted the events of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Counted {
+pub(super) enum CountedBy {
     /// The account has them.
-    ByAccount,
+    Account,
     /// The stream, since the account was written, or so it seems.
-    ByStream,
+    Stream,
     /// `adpipe etl`, since then.
-    ByFile,
+    File,
 }
 
 /// A part that counts.
@@ -40,7 +40,7 @@ pub(super) struct Known {
     pub hash: String,
     /// `file`, `stream` or `merged`.
     pub source: &'static str,
-    pub counted: Counted,
+    pub counted: CountedBy,
     pub hours: BTreeMap<Millis, OfHour>,
     /// A part that this run has written.
     file: Option<PartFile>,
@@ -88,7 +88,7 @@ struct Candidate {
     rows: u64,
     last_event: Millis,
     source: &'static str,
-    counted: Counted,
+    counted: CountedBy,
 }
 
 /// Reads every part, adds its events to the figures, and gives those that count.
@@ -151,7 +151,7 @@ fn candidates(
     for candidates in days.values_mut() {
         candidates.sort_by_key(|candidate| {
             (
-                candidate.counted != Counted::ByAccount,
+                candidate.counted != CountedBy::Account,
                 std::cmp::Reverse(candidate.rows),
                 candidate.path.clone(),
             )
@@ -202,9 +202,9 @@ fn candidate(work: &Work<'_>, path: &str, expected: Option<&str>) -> Result<Cand
     };
     let counted = match (expected.is_some(), source) {
         // The account is written before small parts are merged.
-        (true, _) | (false, "merged") => Counted::ByAccount,
-        (false, "file") => Counted::ByFile,
-        _ => Counted::ByStream,
+        (true, _) | (false, "merged") => CountedBy::Account,
+        (false, "file") => CountedBy::File,
+        _ => CountedBy::Stream,
     };
     Ok(Candidate { path: path.to_owned(), bytes, hash, rows, last_event, source, counted })
 }

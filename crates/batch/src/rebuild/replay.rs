@@ -19,7 +19,7 @@ use adpipe_warehouse::{
 };
 
 use super::lookup::Lookup;
-use super::parts::{Archived, Counted};
+use super::parts::{Archived, CountedBy};
 use super::tables::{Books, put_offset};
 use super::{RebuildReport, Work};
 use crate::BatchError;
@@ -55,7 +55,7 @@ pub(super) fn replay(
     let is_event_topic = |name: &str| adpipe_stream::TOPICS.iter().any(|topic| topic.name() == name);
     let on_the_way = errors_on_the_way(log, warehouse, is_event_topic)?;
     let archive = work.place.archive;
-    let by_stream = |part: &&super::parts::Known| part.counted == Counted::ByStream;
+    let by_stream = |part: &&super::parts::Known| part.counted == CountedBy::Stream;
     let mut replay = Replay {
         work,
         transaction,
