@@ -327,21 +327,34 @@ fn an_event_in_two_parts_counts_once_and_a_damaged_part_is_left_out() {
     pipeline.verify(0);
     std::fs::remove_file(&twin).unwrap();
 
-    // One bit of a part.
-    let whole = std::fs::read(&all[0]).unwrap();
-    let mut flipped = whole.clone();
-    flipped[whole.len() / 2] ^= 4;
-    std::fs::write(&all[0], &flipped).unwrap();
-    remove_warehouse(&pipeline);
-    let report = rebuild(&pipeline, 1);
-    let name = all[0].file_name().unwrap().to_str().unwrap();
-    let problems = report["problems"].to_string();
-    assert!(problems.contains(name), "{problems}");
-    let verdict = pipeline.adpipe(&["verify"]).output().unwrap();
-    assert_eq!(verdict.status.code(), Some(1), "what is missing is not passed over: {}", shown(&verdict));
-    // It is back.
-    std::fs::write(&all[0], &whole).unwrap();
-    must_be_rebuilt(&pipeline, &expected, "the part is back");
+    // One bit of a part: what the log still has comes from there, and the rest is missing and named.
+    let newest =
+        "select path from realtime.archive_parts where source = 'file' order by created_at desc limit 1";
+    let newest = pipeline.query(newest)[0]["path"].as_str().unwrap().to_owned();
+    let newest = pipeline.folder.join("data/processed").join(newest);
+    for (part, is_in_log) in [(&all[0], true), (&newest, false)] {
+        let whole = std::fs::read(part).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 4;
+        std::fs::write(part, &flipped).unwrap();
+        remove_warehouse(&pipeline);
+        let report = rebuild(&pipeline, 1);
+        let name = part.file_name().unwrap().to_str().unwrap();
+        let problems = report["problems"].to_string();
+        assert!(problems.contains(name), "{problems}");
+        let verdict = pipeline.adpipe(&["verify"]).output().unwrap();
+        if is_in_log {
+            assert_eq!(verdict.status.code(), Some(0), "{}", shown(&verdict));
+            let hourly = |state: &[(&'static str, Value)]| state[1].clone();
+            must_be(&[hourly(&state(&pipeline))], &[hourly(&expected)], "from the log");
+        } else {
+            assert!(problems.contains("neither in the archive nor in the log"), "{problems}");
+            assert_eq!(verdict.status.code(), Some(1), "{}", shown(&verdict));
+        }
+        // It is back.
+        std::fs::write(part, &whole).unwrap();
+        must_be_rebuilt(&pipeline, &expected, "the part is back");
+    }
 }
 
 #[test]
