@@ -2,9 +2,9 @@
 
 pub mod alerts;
 pub mod dlq;
+pub mod recovery;
 pub mod sql;
 pub mod stores;
-pub mod recovery;
 
 use std::path::PathBuf;
 

@@ -21,9 +21,15 @@ realtime.hours
 realtime.minutes_floor
 realtime.files
 realtime.unreadable_hours
+realtime.invalid_offsets
+realtime.invalid_since
 
 -- name: put_offset
 insert into realtime.offsets (topic, partition, next_offset, updated_at) values ($1, $2, $3, $4);
+
+-- name: put_invalid_since
+-- Which records before this are in error, the queue knows.
+insert into realtime.invalid_since (topic, partition, next_offset) values ($1, $2, $3);
 
 -- name: reported_files
 -- What ops.ingest_files has of each reading, which is copied there at the end of a run.

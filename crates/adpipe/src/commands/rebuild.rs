@@ -12,6 +12,7 @@ use adpipe_log::kafka::KafkaLog;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
+use adpipe_stream::stores::Store;
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 use adpipe_warehouse::{Warehouse, identity};
 use anyhow::bail;
@@ -22,7 +23,7 @@ use crate::cli::recovery::RebuildArgs;
 use crate::commands::etl::progress;
 use crate::config::Config;
 use crate::output;
-use crate::services::{LogPlace, VERSION, retention_of, role_folder, take_role};
+use crate::services::{LogPlace, Services, VERSION, retention_of, role_folder, take_role};
 use crate::signals;
 use crate::warehouse_place::WarehousePlace;
 
@@ -63,6 +64,9 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     };
     match made {
         Ok((report, kept)) => {
+            if !args.dry_run {
+                accept(config)?;
+            }
             print(&report, kept.as_deref(), args)?;
             Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
@@ -72,6 +76,15 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// The other stores know the former realtime: the new one takes its place for them, on the record.
+fn accept(config: &Config) -> anyhow::Result<()> {
+    let services = Services::open_unsettled(config.clone())?;
+    if services.look_at_stores()?.stopped(Store::Realtime).is_some() {
+        services.accept_store(Store::Realtime, "adpipe rebuild")?;
+    }
+    Ok(())
 }
 
 /// Makes another `realtime.db` and puts it in the place of the folder's own.

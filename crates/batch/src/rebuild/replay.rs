@@ -316,7 +316,7 @@ impl Replay<'_> {
     fn parse(&mut self, run: RecordBatch) -> Parsed {
         let offsets: Vec<u64> = run.iter().map(|record| record.offset.0).collect();
         let mut batch = MicroBatch::default();
-        batch.add(run, &mut self.parsing, Millis(0));
+        batch.add(run, &mut self.parsing);
         let of = |record: u32| offsets.get(record as usize).copied().unwrap_or(u64::MAX);
         self.work.progress.parsed(offsets.len() as u64);
         Parsed {

@@ -17,6 +17,7 @@ const NO_TIMEOUTS: &str = section(REBUILD_SQL, "no_timeouts");
 const NO_IDLE_TIMEOUT: &str = section(REBUILD_SQL, "no_idle_timeout");
 const TABLES: &str = section(REBUILD_SQL, "tables");
 const PUT_OFFSET: &str = section(REBUILD_SQL, "put_offset");
+const PUT_INVALID_SINCE: &str = section(REBUILD_SQL, "put_invalid_since");
 const REPORTED_FILES: &str = section(REBUILD_SQL, "reported_files");
 
 const ARCHIVE_SQL: &str = include_str!("../../sql/archive.sql");
@@ -245,5 +246,7 @@ pub(super) fn put_offset(
         Value::Int(next as i64),
         Millis::now().to_string().into(),
     ];
-    transaction.execute(PUT_OFFSET, &values).map(drop)
+    transaction.execute(PUT_OFFSET, &values)?;
+    let values = [topic.into(), Value::Int(partition.into()), Value::Int(next as i64)];
+    transaction.execute(PUT_INVALID_SINCE, &values).map(drop)
 }
