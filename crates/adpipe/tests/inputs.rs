@@ -211,7 +211,7 @@ fn of_one_id_in_several_notations_the_first_is_counted() {
     for id in 100..200 {
         let text = id.to_string();
         let escaped: String = text.chars().map(|digit| format!("\\u{:04x}", digit as u32)).collect();
-        let mut notations = vec![
+        let mut notations = [
             object(&text, 1),
             object(&format!("\"{text}\""), 1),
             object(&format!(" \"{escaped}\"  "), 1),
