@@ -1,4 +1,4 @@
-//! Times: UTC milliseconds, and the three ways they are written.
+//! Times: UTC milliseconds, and the ways they are written.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;
@@ -122,17 +122,37 @@ type ParsedTime = Option<Result<Millis, Impossible>>;
 /// Years that an event may be of: wide enough for any log, narrow enough to catch slips.
 const EVENT_YEARS: RangeInclusive<i64> = 2000..=2099;
 
-/// Reads `YYMMDDHH` or ISO 8601. `None`: neither of them.
+const YEAR_OUT_OF_RANGE: &str = "year is not in 2000..=2099";
+
+/// Reads `YYMMDDHH`, ISO 8601, or the seconds or milliseconds of the Unix epoch, which 10 and 13
+/// digits tell apart for every year an event may be of, but 2000 and most of 2001. `None`: none of them.
 pub(crate) fn parse_time(text: &str) -> ParsedTime {
     let bytes = text.as_bytes();
-    if bytes.len() == 8 && bytes.iter().all(u8::is_ascii_digit) {
-        let two = |at: usize| i64::from(bytes[at] - b'0') * 10 + i64::from(bytes[at + 1] - b'0');
-        return Some(assemble(EVENT_YEARS, 2000 + two(0), two(2), two(4), [two(6), 0, 0, 0]));
+    if matches!(bytes.len(), 8 | 10 | 13) && bytes.iter().all(u8::is_ascii_digit) {
+        return Some(parse_digits(bytes));
     }
     parse_iso(text, EVENT_YEARS)
 }
 
-/// Reads `YYYY-MM-DD[T ]HH[:MM[:SS[.fraction]]][Z|±HH:MM|±HHMM]`; without a zone it is UTC.
+fn parse_digits(digits: &[u8]) -> Result<Millis, Impossible> {
+    let number = |digits: &[u8]| digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
+    let since_epoch = match digits.len() {
+        10 => number(digits) * SECOND,
+        13 => number(digits),
+        _ => {
+            let two = |at: usize| number(&digits[at..at + 2]);
+            return assemble(EVENT_YEARS, 2000 + two(0), two(2), two(4), [two(6), 0, 0, 0]);
+        }
+    };
+    let (year, ..) = civil_from_days(since_epoch.div_euclid(DAY));
+    if !EVENT_YEARS.contains(&year) {
+        return Err(Impossible(YEAR_OUT_OF_RANGE));
+    }
+    Ok(Millis(since_epoch))
+}
+
+/// Reads `YYYY-MM-DD[T ]HH[:MM[:SS[.fraction]]]`, then a zone, with or without a space before it:
+/// `Z`, `UTC`, `±HH`, `±HHMM` or `±HH:MM`. Without one it is UTC. Databases write all of these.
 fn parse_iso(text: &str, years: RangeInclusive<i64>) -> ParsedTime {
     let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
     let year = scanner.digits(4)?;
@@ -173,7 +193,7 @@ fn assemble(
 ) -> Result<Millis, Impossible> {
     let [hour, minute, second, millisecond] = time;
     if !years.contains(&year) {
-        return Err(Impossible("year is not in 2000..=2099"));
+        return Err(Impossible(YEAR_OUT_OF_RANGE));
     }
     if !(1..=12).contains(&month) {
         return Err(Impossible("month is not in 1..=12"));
@@ -240,20 +260,24 @@ impl Scanner<'_> {
 
     /// Offset from UTC in ms; the inner error is an offset that cannot be.
     fn zone_offset(&mut self) -> Option<Result<i64, ()>> {
-        let sign = match self.bytes.get(self.at) {
-            None => return Some(Ok(0)),
-            Some(b'Z' | b'z') => {
-                self.at += 1;
-                return Some(Ok(0));
-            }
-            Some(b'+') => 1,
-            Some(b'-') => -1,
-            Some(_) => return None,
+        let rest = &self.bytes[self.at..];
+        if rest.is_empty() {
+            return Some(Ok(0));
+        }
+        let zone = rest.strip_prefix(b" ").unwrap_or(rest);
+        if zone.eq_ignore_ascii_case(b"Z") || zone.eq_ignore_ascii_case(b"UTC") {
+            self.at = self.bytes.len();
+            return Some(Ok(0));
+        }
+        self.at = self.bytes.len() - zone.len();
+        let sign = match self.next()? {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return None,
         };
-        self.at += 1;
         let hours = self.digits(2)?;
-        self.skip(b':');
-        let minutes = self.digits(2)?;
+        let has_minutes = self.skip(b':') || self.at < self.bytes.len();
+        let minutes = if has_minutes { self.digits(2)? } else { 0 };
         let valid = hours <= 23 && minutes <= 59;
         Some(valid.then_some(sign * (hours * HOUR + minutes * MINUTE)).ok_or(()))
     }
@@ -277,6 +301,15 @@ mod tests {
             ("2026-11-20T13:05:07+09:00", "2026-11-20 04:05:07"),
             ("2026-11-20T00:05:07.9-0130", "2026-11-20 01:35:07.900"),
             ("2024-02-29T23:59:59.9999", "2024-02-29 23:59:59.999"),
+            ("2014-10-21 00:00:00+00", "2014-10-21 00:00:00"),
+            ("2014-10-21 09:30:00.250000+09", "2014-10-21 00:30:00.250"),
+            ("2014-10-20T18:30-0530", "2014-10-21 00:00:00"),
+            ("2014-10-21 00:00:00 UTC", "2014-10-21 00:00:00"),
+            ("2014-10-21T00:00:00.5 utc", "2014-10-21 00:00:00.500"),
+            ("2014-10-21 02:00:00 +02:00", "2014-10-21 00:00:00"),
+            ("1413849600", "2014-10-21 00:00:00"),
+            ("1413849600123", "2014-10-21 00:00:00.123"),
+            ("4102444799999", "2099-12-31 23:59:59.999"),
         ] {
             assert_eq!(time(text).as_deref(), Some(expected), "{text}");
         }
@@ -284,13 +317,34 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_told_from_what_cannot_be_read() {
-        for text in
-            ["2023-02-29T00:00:00Z", "14132100", "14102124", "2026-11-20T13:05:60Z", "1999-01-01T00:00"]
-        {
+        for text in [
+            "2023-02-29T00:00:00Z",
+            "14132100",
+            "14102124",
+            "2026-11-20T13:05:60Z",
+            "1999-01-01T00:00",
+            "9999999999",
+            "0000000000000",
+            "2026-11-20T13:05+24",
+        ] {
             assert!(matches!(parse_time(text), Some(Err(_))), "{text}");
         }
-        for text in ["", "today", "2026-11-20", "141021", "2026-11-20T1:05", "2026-11-20T13:05Zx", "1410210a"]
-        {
+        for text in [
+            "",
+            "today",
+            "2026-11-20",
+            "141021",
+            "2026-11-20T1:05",
+            "2026-11-20T13:05Zx",
+            "1410210a",
+            "2026-11-20T13:05 ",
+            "2026-11-20T13:05+",
+            "2026-11-20T13:05+9",
+            "2026-11-20T13:05+09:",
+            "2026-11-20T13:05  UTC",
+            "141384960",
+            "14138496001",
+        ] {
             assert_eq!(parse_time(text), None, "{text}");
         }
     }

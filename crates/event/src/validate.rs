@@ -273,6 +273,9 @@ fn check_times(hour: Resolved<'_>, event_time: Resolved<'_>) -> Result<Millis, E
     let from_event_time = check_time("event_time", event_time)?;
     match (from_hour, from_event_time) {
         (Some(time), None) | (None, Some(time)) => Ok(time),
+        // A producer that sends both means the hour as a partition of the exact time.
+        (Some(hour), Some(exact)) if hour == exact.floor_hour() => Ok(exact),
+        (Some(exact), Some(hour)) if hour == exact.floor_hour() => Ok(exact),
         (Some(a), Some(b)) if a == b => Ok(a),
         (Some(a), Some(b)) => {
             Err(EventError::validation("hour", format!("hour says {a} but event_time says {b}")))
@@ -284,7 +287,7 @@ fn check_times(hour: Resolved<'_>, event_time: Resolved<'_>) -> Result<Millis, E
 fn check_time(field: &'static str, value: Resolved<'_>) -> Result<Option<Millis>, EventError> {
     let text = match value {
         Resolved::Absent => return Ok(None),
-        Resolved::Other(_) => return Err(wrong_type(field, &value, "YYMMDDHH or ISO 8601")),
+        Resolved::Other(_) => return Err(wrong_type(field, &value, "YYMMDDHH, ISO 8601 or epoch time")),
         Resolved::Text(text) | Resolved::Number(text) | Resolved::Cell(text) => text,
     };
     match parse_time(text) {
@@ -294,7 +297,7 @@ fn check_time(field: &'static str, value: Resolved<'_>) -> Result<Option<Millis>
         }
         None => Err(EventError::schema(
             field,
-            format!("{field} {} is neither YYMMDDHH nor ISO 8601", quoted(text)),
+            format!("{field} {} is not YYMMDDHH, ISO 8601 or epoch time", quoted(text)),
         )),
     }
 }

@@ -157,7 +157,7 @@ fn times() {
         assert_eq!(verdict("hour", time.clone()), VALIDATION, "{time}");
     }
     for time in
-        [json!(1410210), json!(1413849600), json!("2014-10-21"), json!(""), json!(1.41021e7), json!("x")]
+        [json!(1410210), json!(141384960), json!("2014-10-21"), json!(""), json!(1.41021e7), json!("x")]
     {
         assert_eq!(verdict("hour", time.clone()), SCHEMA, "{time}");
     }
@@ -180,6 +180,36 @@ fn event_time_is_another_name_for_hour() {
         assert_eq!(error.message, "hour says 2014-10-21 01:00:00 but event_time says 2014-10-21 00:00:00");
     });
     assert_eq!(verdict("event_time", json!("later")), SCHEMA);
+}
+
+#[test]
+fn an_exact_time_within_the_hour_counts() {
+    let exact = "2014-10-21T00:59:59.999Z";
+    for (hour, event_time) in [("14102100", exact), (exact, "14102100")] {
+        let mut record = valid();
+        record["hour"] = json!(hour);
+        record["event_time"] = json!(event_time);
+        with_json(&serde_json::to_vec(&record).unwrap(), |result| {
+            assert_eq!(result.unwrap().event.event_time, Millis(1_413_853_199_999));
+        });
+    }
+    for (hour, event_time) in [("14102101", exact), ("2014-10-21T00:30:00Z", exact)] {
+        let mut record = valid();
+        record["hour"] = json!(hour);
+        record["event_time"] = json!(event_time);
+        with_json(&serde_json::to_vec(&record).unwrap(), |result| {
+            assert_eq!(result.unwrap_err().field, Some("hour"), "{hour} and {event_time}");
+        });
+    }
+}
+
+#[test]
+fn epoch_times_are_read_as_numbers_and_as_text() {
+    for time in [json!(1_413_849_600), json!("1413849600"), json!(1_413_849_600_000_i64)] {
+        assert_eq!(verdict("hour", time.clone()), None, "{time}");
+    }
+    assert_eq!(csv_verdict("hour", "1413849600000"), None);
+    assert_eq!(csv_verdict("hour", "2014-10-21 00:00:00+00"), None);
 }
 
 #[test]
