@@ -1,5 +1,6 @@
 //! Posting to the webhook.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,11 +77,17 @@ impl Client {
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
-        let text = response.body_mut().with_config().limit(ANSWER_BYTES).read_to_string();
-        let text = self.webhook.scrub(text.unwrap_or_default().trim());
-        let said: String = text.chars().filter(|letter| !letter.is_control()).take(200).collect();
+        let mut answer = Vec::new();
+        let read = response.body_mut().as_reader().take(ANSWER_BYTES).read_to_end(&mut answer);
+        if let Err(error) = read {
+            return Answer::Later(self.webhook.scrub(&format!("HTTP {status}, then {error}")));
+        }
+        let text = self.webhook.scrub(String::from_utf8_lossy(&answer).trim());
+        let said: String = text.chars().filter(|letter| !letter.is_control()).collect();
+        let verdict = verdict(&said);
+        let said: String = said.chars().take(200).collect();
         match status {
-            200..=299 => Answer::Taken,
+            200..=299 => verdict,
             429 => Answer::Wait(retry_after.unwrap_or(RETRY_AFTER_UNSAID).min(RETRY_AFTER_MOST)),
             // A redirect is no place of Slack's: somebody stands in the way.
             300..=399 | 408 | 500..=599 => {
@@ -89,6 +96,25 @@ impl Client {
             _ => Answer::Refused(format!("HTTP {status} {said}").trim_end().to_owned()),
         }
     }
+}
+
+/// What the body of a success says. Slack answers `ok`, Mattermost too, Rocket.Chat
+/// `{"success":true}`, others nothing at all. Slack's Web API refuses with 200 and `{"ok":false}`,
+/// and a proxy that asks for a sign-in answers 200 with a page.
+fn verdict(said: &str) -> Answer {
+    if said.starts_with('<') {
+        return Answer::Later("a web page instead of Slack's answer; is a proxy in the way?".to_owned());
+    }
+    let Ok(serde_json::Value::Object(answer)) = serde_json::from_str(said) else {
+        return Answer::Taken;
+    };
+    let is_refused =
+        ["ok", "success"].iter().any(|key| answer.get(*key) == Some(&serde_json::Value::Bool(false)));
+    if !is_refused {
+        return Answer::Taken;
+    }
+    let reason = ["error", "message"].iter().find_map(|key| answer.get(*key)?.as_str());
+    Answer::Refused(reason.unwrap_or(said).to_owned())
 }
 
 /// What to do about a refusal.
@@ -126,4 +152,21 @@ fn tls() -> Result<TlsConfig, NotifyError> {
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .root_certs(RootCerts::Specific(Arc::new(roots)))
         .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_success_is_believed_only_when_its_body_says_so() {
+        for body in ["ok", "", "{\"success\":true}", "{\"ok\":true}", "1"] {
+            assert_eq!(verdict(body), Answer::Taken, "{body}");
+        }
+        let refused = |reason: &str| Answer::Refused(reason.to_owned());
+        assert_eq!(verdict(r#"{"ok":false,"error":"channel_not_found"}"#), refused("channel_not_found"));
+        assert_eq!(verdict(r#"{"success":false,"message":"no hook"}"#), refused("no hook"));
+        assert_eq!(verdict(r#"{"ok":false}"#), refused(r#"{"ok":false}"#));
+        assert!(matches!(verdict("<!DOCTYPE html><title>Sign in</title>"), Answer::Later(_)));
+    }
 }

@@ -83,6 +83,27 @@ fn a_broken_slack_is_asked_again() {
 }
 
 #[test]
+fn a_success_that_says_no_is_not_taken_for_one() {
+    let (slack, folder) = (Slack::start(), tempfile::tempdir().unwrap());
+    let page: &'static str =
+        Box::leak(format!("<html>{}</html>", "Sign in. ".repeat(4_000)).into_boxed_str());
+    slack.answer_next([
+        Answer::Status(200, page),
+        Answer::Status(200, r#"{"ok":false,"error":"channel_not_found"}"#),
+        Answer::Status(200, r#"{"success":true}"#),
+    ]);
+    let mut running = Running::start(folder.path(), Some(&slack.url()), quick(""));
+    running.fire("DagFailed", "a");
+    eventually("the page is asked again and Slack refuses", || {
+        files(folder.path(), "refused") == ["a.fired.json"]
+    });
+    running.fire("DagFailed", "b");
+    eventually("another server's success is one", || running.counted("dag_failed", "sent") == 1);
+    assert_eq!((running.counted("dag_failed", "failed"), running.counted("dag_failed", "refused")), (1, 1));
+    assert_eq!(slack.posts().len(), 3);
+}
+
+#[test]
 fn while_slack_is_away_messages_are_kept_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let (port, url) = {
