@@ -97,6 +97,16 @@ fn assemble(
     let mut variables: Vec<(String, String)> =
         variables.filter(|(name, _)| name.starts_with(PREFIX) && !SECRETS.contains(&name.as_str())).collect();
     variables.sort();
+    let of_kubernetes: Vec<String> = variables
+        .extract_if(.., |(name, value)| is_of_kubernetes(name, value))
+        .map(|(name, _)| name)
+        .collect();
+    if !of_kubernetes.is_empty() {
+        tracing::warn!(
+            variables = of_kubernetes.join(" "),
+            "ignored: Kubernetes sets these for a Service named adpipe; enableServiceLinks: false keeps them away"
+        );
+    }
     for (name, value) in variables {
         config = with_variable(&config, &name, &value)
             .map_err(|message| ConfigError::Variable { name: name.clone(), message })?;
@@ -143,6 +153,24 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         return Err(ConfigError::Key { key: "scheduler.timezone", message });
     }
     not_zero("console.max_body_size", config.console.max_body_size.0 == 0)
+}
+
+/// Whether Kubernetes sets this variable in every pod for a Service whose name begins with adpipe:
+/// `ADPIPE_SERVICE_HOST`, `ADPIPE_SERVICE_PORT_HTTP`, `ADPIPE_PORT=tcp://10.0.0.1:8088`,
+/// `ADPIPE_CONSOLE_PORT_8088_TCP_ADDR` …. None of them has the two underscores of a key.
+/// Source: Kubernetes, "Discovering services", environment variables.
+fn is_of_kubernetes(name: &str, value: &str) -> bool {
+    let is_port_part = |rest: &str| {
+        let mut parts = rest.split('_');
+        let number = parts.next().is_some_and(|part| part.parse::<u16>().is_ok());
+        number && parts.next().is_some_and(|protocol| matches!(protocol, "TCP" | "UDP" | "SCTP"))
+    };
+    !name.contains("__")
+        && (name.ends_with("_SERVICE_HOST")
+            || name.ends_with("_SERVICE_PORT")
+            || name.contains("_SERVICE_PORT_")
+            || (name.ends_with("_PORT") && value.contains("://"))
+            || name.split_once("_PORT_").is_some_and(|(_, rest)| is_port_part(rest)))
 }
 
 /// The configuration with one key replaced.
@@ -227,6 +255,27 @@ mod tests {
         assert_eq!(config.console.port, 9001);
         let config = load("[console]\nport = 9000", &[("ADPIPE_STREAM__LINGER", "1s")]).unwrap();
         assert_eq!((config.console.port, config.stream.linger.to_string()), (9000, "1s".to_owned()));
+    }
+
+    #[test]
+    fn what_kubernetes_sets_for_a_service_is_no_configuration() {
+        let variables = [
+            ("ADPIPE_SERVICE_HOST", "10.0.0.1"),
+            ("ADPIPE_SERVICE_PORT", "8088"),
+            ("ADPIPE_SERVICE_PORT_HTTP", "8088"),
+            ("ADPIPE_PORT", "tcp://10.0.0.1:8088"),
+            ("ADPIPE_PORT_8088_TCP", "tcp://10.0.0.1:8088"),
+            ("ADPIPE_PORT_8088_TCP_ADDR", "10.0.0.1"),
+            ("ADPIPE_PORT_8088_TCP_PROTO", "tcp"),
+            ("ADPIPE_CONSOLE_SERVICE_HOST", "10.0.0.2"),
+            ("ADPIPE_CONSOLE_PORT_8088_TCP_PORT", "8088"),
+            ("ADPIPE_CONSOLE__PORT", "9001"),
+        ];
+        assert_eq!(load("", &variables).unwrap().console.port, 9001);
+        for slip in [("ADPIPE_PORT", "9001"), ("ADPIPE_CONSOLE_PORT", "9001"), ("ADPIPE_PORT_X", "1")] {
+            let error = load("", &[slip]).unwrap_err();
+            assert!(error.contains("is not of the form ADPIPE_SECTION__KEY"), "{error}");
+        }
     }
 
     #[cfg(feature = "kafka")]
