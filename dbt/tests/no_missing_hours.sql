@@ -1,5 +1,6 @@
--- No hour is missing between the first and the last: each row is a gap, from its first missing
--- hour up to the next hour that has data.
+-- No hour is missing within a period of data: each row is a gap, from its first missing hour up to
+-- the next hour that has data. A silence longer than `separate_periods_days` is not a gap but the
+-- space between two data sets, such as one of 2014 and today's traffic.
 
 with hours as (
 
@@ -15,3 +16,4 @@ select
     next_window_start as gap_end
 from hours
 where next_window_start > {{ add_hours('window_start', 1) }}
+    and next_window_start <= {{ add_hours('window_start', var('separate_periods_days') * 24) }}

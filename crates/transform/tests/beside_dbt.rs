@@ -34,13 +34,28 @@ fn same_rows_and_verdicts(test: &str, kind: &str) {
         assert_same(&format!("{step}: verdicts"), &verdicts(&by_adpipe), &verdicts(&by_dbt));
         assert!(by_adpipe.results.len() > 80, "{}", by_adpipe.results.len());
         assert_same(&format!("{step}: rows"), &ours.rows(), &theirs.rows());
+        let missing = failed(&by_adpipe).into_iter().find(|name| name == "no_missing_hours");
+        assert_eq!(missing, None, "{step}: years between two data sets are not missing hours");
         if step == "first" {
             assert_eq!(failed(&by_adpipe), Vec::<String>::new());
             for place in [&ours, &theirs] {
                 place.script(Schema::Realtime, later);
+                place.script(Schema::Realtime, &another_data_set("metrics_hourly"));
+                place.script(Schema::Realtime, &another_data_set("metrics"));
             }
         }
     }
+}
+
+/// One window of a data set that begins years after the other one.
+fn another_data_set(table: &str) -> String {
+    format!(
+        "insert into realtime.{table} (window_start, banner_pos, device_type, device_conn_type,
+                                       site_category, app_category, impressions, clicks)
+         select '2026-01-01 00:00:00', banner_pos, device_type, device_conn_type,
+                site_category, app_category, impressions, clicks
+         from realtime.{table} order by window_start limit 1"
+    )
 }
 
 #[test]
