@@ -148,7 +148,9 @@ fn readiness(metrics: &Metrics) -> String {
 }
 
 async fn get_metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    metrics_answer(&app.services.metrics)
+    let metrics = app.services.metrics.clone();
+    // Some milliseconds of writing: not for a thread that serves sockets.
+    app.work.run(move || metrics_answer(&metrics)).await?
 }
 
 /// Everything that this process exports.
