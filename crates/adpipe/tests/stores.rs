@@ -346,8 +346,10 @@ fn a_warehouse_that_is_gone_is_not_begun_anew_beside_an_archive() {
     for store in ["realtime", "errors", "ops"] {
         replace(&folder.join("data"), store, None);
     }
-    let words = folder.fail(1, &["etl"]);
-    assert!(words.contains("realtime is stopped") && words.contains("adpipe rebuild"), "{words}");
+    folder.fail(1, &["etl"]);
+    let words = shown(&folder.adpipe(&["stores"]).output().unwrap());
+    assert!(words.contains("it is gone: the archive has parts"), "{words}");
+    assert!(words.contains("adpipe rebuild") && words.contains("stores accept realtime"), "{words}");
     // The copy that comes back fits at once.
     let output = folder.adpipe(&["verify"]).output().unwrap();
     assert!(!shown(&output).contains("zero residue"), "{}", shown(&output));

@@ -19,6 +19,7 @@ const READ_ERRORS: &str = section(IDENTITY_SQL, "read_errors");
 const READ_OPS: &str = section(IDENTITY_SQL, "read_ops");
 const PEERS: &str = section(IDENTITY_SQL, "peers");
 const ACTIONS: &str = section(IDENTITY_SQL, "actions");
+const FILES: &str = section(IDENTITY_SQL, "files");
 const MAKE: &str = section(IDENTITY_SQL, "make");
 const GO_ON: &str = section(IDENTITY_SQL, "go_on");
 const REMEMBER: &str = section(IDENTITY_SQL, "remember");
@@ -138,6 +139,16 @@ pub fn actions(warehouse: &dyn Warehouse) -> Result<u64, WarehouseError> {
     let table = query_table(warehouse, ACTIONS, &[])?;
     let newest = table.rows.first().ok_or_else(|| damaged(warehouse, Schema::Errors))?;
     number(warehouse, Schema::Errors, &newest[0])
+}
+
+/// How far `realtime` is in what came by raw files or was archived; 0 for none ever.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn files(warehouse: &dyn Warehouse) -> Result<u64, WarehouseError> {
+    let table = query_table(warehouse, FILES, &[])?;
+    let how_far = table.rows.first().ok_or_else(|| damaged(warehouse, Schema::Realtime))?;
+    number(warehouse, Schema::Realtime, &how_far[0])
 }
 
 /// Makes a store part of a data set, when it is of none.

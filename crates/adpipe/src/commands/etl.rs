@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use adpipe_batch::{EtlConfig, Place, Progress};
 use adpipe_event::Millis;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_stream::stores::Store;
 
 use crate::cli::EtlArgs;
 use crate::config::{Config, ConfigError};
@@ -22,7 +21,6 @@ pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
     signals::watch(&shutdown)?;
     let services = Services::open(config)?;
-    services.require(&[Store::Realtime])?;
     let progress = Progress::new();
     let place = Place {
         warehouse: services.warehouse.as_ref(),

@@ -5,7 +5,7 @@ use adpipe_warehouse::identity::Peer;
 
 use super::Store;
 use super::judge::LogStep;
-use super::survey::{ACTIONS, Survey};
+use super::survey::{ACTIONS, FILES, Survey};
 
 /// Whether a store that is older, or empty, ends where it would have been, from the log alone.
 pub(super) fn goes_on(
@@ -19,6 +19,10 @@ pub(super) fn goes_on(
             let is_new = survey.found(store).is_some_and(|found| found.how_far == 0);
             if is_new && survey.archive_has_parts {
                 return Err("the archive has parts that no list names".to_owned());
+            }
+            let files = memories.iter().filter_map(|(by, _)| survey.memory(*by, FILES));
+            if files.map(|peer| peer.how_far).max().unwrap_or(0) > survey.files {
+                return Err("raw files were read or hours were archived since".to_owned());
             }
             log_has_all(survey, log_step, store, memories)
         }

@@ -6,7 +6,7 @@ use adpipe_warehouse::lost::{self, LostRecords};
 use adpipe_warehouse::{Schema, Warehouse};
 
 use super::judge::{Judgement, LogStep, Step, floors, log_how_far};
-use super::survey::{ACTIONS, Partition, Survey, index_of};
+use super::survey::{ACTIONS, FILES, Partition, Survey, index_of};
 use super::{Parts, State, Store, StoresError};
 
 /// Who settles without being asked, for the record.
@@ -143,6 +143,9 @@ pub(super) fn memories(survey: &Survey, judgement: &Judgement) -> Vec<Peer> {
     {
         let Some(identity) = survey.found(store).and_then(|found| found.identity.as_ref()) else { continue };
         memories.push(peer(store.name().to_owned(), &identity.store_id, identity.epoch, identity.how_far));
+        if store == Store::Realtime {
+            memories.push(peer(FILES.to_owned(), &identity.store_id, identity.epoch, survey.files));
+        }
         if store == Store::Errors {
             memories.push(peer(ACTIONS.to_owned(), &identity.store_id, identity.epoch, survey.actions));
         }

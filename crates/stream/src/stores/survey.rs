@@ -10,6 +10,9 @@ use super::{Parts, Store, StoresError};
 /// Under this name the others remember how many actions people took in the queue.
 pub(super) const ACTIONS: &str = "errors:actions";
 
+/// Under this name the others remember how far `realtime` was in raw files and the archive.
+pub(super) const FILES: &str = "realtime:files";
+
 /// Under this name the queue stores its place among the outcomes of retries.
 pub(super) const REPLAYS: &str = "realtime.replays";
 
@@ -89,6 +92,8 @@ pub(super) struct Survey {
     pub places: [String; 3],
     /// The number of the newest action in the queue.
     pub actions: u64,
+    /// How far `realtime` is in what came by raw files or was archived.
+    pub files: u64,
     /// Where the queue goes on among the outcomes of retries.
     pub replays: u64,
     /// Asked only when `realtime` has no identity.
@@ -143,6 +148,7 @@ impl Survey {
             let places = lost::places(warehouse, Schema::Errors, REPLAYS)?;
             replays = places.first().map_or(0, |(_, place)| place.next_offset);
         }
+        let files = if is_there(Schema::Realtime) { identity::files(warehouse)? } else { 0 };
         let is_new =
             matches!(&stores[0], Seen::There(found) if found.identity.is_none() && found.how_far == 0);
         let archive_has_parts = match is_new {
@@ -158,6 +164,7 @@ impl Survey {
             peers,
             places: identity::STORES.map(|schema| place_of(warehouse, schema)),
             actions,
+            files,
             replays,
             archive_has_parts,
             at: adpipe_event::Millis::now().to_string(),

@@ -50,6 +50,7 @@ fn sound() -> Survey {
         peers: [of("realtime"), of("errors"), of("ops")],
         places: ["realtime", "errors", "ops"].map(str::to_owned),
         actions: 0,
+        files: 0,
         replays: 0,
         archive_has_parts: false,
         at: NOW.to_owned(),
@@ -89,6 +90,9 @@ fn an_older_realtime_goes_on_while_the_log_has_what_comes_next() {
     let judgement = judge(&survey);
     assert!(matches!(judgement.states[0], State::GoesOn(_)), "{:?}", judgement.states[0]);
     assert_eq!(judgement.steps[0], Step::Renew);
+    survey.peers[2].push(peer("realtime:files", "R", 9));
+    assert!(matches!(judge(&survey).states[0], State::Stopped(_)), "what files brought is not in the log");
+    survey.peers[2].pop();
     survey.partitions[0].range.first = Offset(41);
     assert!(matches!(judge(&survey).states[0], State::Stopped(_)));
     assert_eq!(judge(&survey).states[1], State::Sound);

@@ -31,6 +31,11 @@ from (select 1 as one) one_row left join ops.identity i on i.id = 1;
 -- What people, and bulk actions for them, did with errors.
 select coalesce(max(action_id), 0) from errors.actions;
 
+-- name: files
+-- What came by files, and what was archived: none of it is in the log.
+select cast(coalesce((select sum(version) from realtime.hours), 0)
+          + coalesce((select sum(records) from realtime.files), 0) as bigint);
+
 -- name: make
 -- The first one to come makes it; the others find it made.
 insert into {schema}.identity (id, data_id, store_id, epoch, how_far, made_at)
