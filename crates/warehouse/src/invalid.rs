@@ -44,6 +44,11 @@ impl OffsetSet {
         self.ranges.is_empty()
     }
 
+    /// Number of offsets.
+    pub fn len(&self) -> u64 {
+        self.ranges.iter().map(|(first, last)| last - first + 1).sum()
+    }
+
     /// Every offset, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u64> {
         self.ranges.iter().flat_map(|(first, last)| *first..=*last)
@@ -92,12 +97,24 @@ impl FromIterator<u64> for OffsetSet {
 /// Writes which records of a commit are in error, in its transaction.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Of the warehouse; when they are not as many as the commit counts, because the error of a record
+/// that is counted and not named here would be void.
 pub fn add(
     transaction: &mut dyn StreamTransaction,
     commit: &Commit,
     offsets: &OffsetSet,
 ) -> Result<(), WarehouseError> {
+    if offsets.len() != commit.counts.invalid() {
+        return Err(WarehouseError::Statement(format!(
+            "{} partition {} offsets {} to {}: {} records in error are named and {} are counted",
+            commit.topic,
+            commit.partition,
+            commit.first_offset,
+            commit.next_offset,
+            offsets.len(),
+            commit.counts.invalid()
+        )));
+    }
     if offsets.is_empty() {
         return Ok(());
     }
