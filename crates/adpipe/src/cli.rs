@@ -142,13 +142,15 @@ Examples:
     /// Prove that nothing was lost or counted twice
     #[command(after_help = "\
 Recounts every record that the log still holds against the warehouse, and every table against
-the others, as they stand at one moment: events may keep coming in. Exit code 1 when something
-does not add up.
+the others, as they stand at one moment: events may keep coming in. Looks at every page and index
+of the files. The last line says what was not checked. Exit code 1 when something does not add up.
 
 Examples:
   adpipe verify
+  adpipe verify --deep           also the content of every event and of every row of the accounts
+  adpipe verify --deep --seal    then gives data from before sums were kept its sums
   adpipe verify --json")]
-    Verify(JsonArgs),
+    Verify(VerifyArgs),
 
     /// Whether log and warehouse belong together, and what to do when one is gone, older or another's
     #[command(after_help = stores::EXAMPLES)]
@@ -364,6 +366,22 @@ pub enum GenerateFormat {
 
 #[derive(Args)]
 pub struct JsonArgs {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// Also compare the content of every event, hot and archived, and of every row of the accounts
+    /// and of the dead-letter queue with the sums that were stored when they were written
+    #[arg(long)]
+    pub deep: bool,
+
+    /// When everything adds up, store the sums of data that was written before sums were kept
+    #[arg(long, requires = "deep")]
+    pub seal: bool,
+
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

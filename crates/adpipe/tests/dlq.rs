@@ -51,7 +51,7 @@ fn kills_lose_no_error_and_count_no_event_twice() {
         let sql = format!("{stored} where error_type = '{kind}'");
         assert_eq!(number(&folder, &sql), of(kind), "seed {seed}: {kind}");
     }
-    assert!(folder.run(&["verify"]).contains("zero residue"), "seed {seed}");
+    assert!(folder.run(&["verify", "--deep"]).contains("zero residue"), "seed {seed}");
 
     // A bulk repair under fire: clicks become 0 where that mends the event.
     let mend = ["dlq", "edit", "--field", "click", "--set", "click=0", "--yes", "--no-wait", "--json"];
@@ -77,7 +77,7 @@ fn kills_lose_no_error_and_count_no_event_twice() {
     assert_eq!(number(&folder, hourly), of("valid") + changed, "seed {seed}");
     let tried_twice = "select count(*) from (select error_id from errors.retry_history group by error_id having count(*) > 1) x";
     assert_eq!(number(&folder, tried_twice), 0, "seed {seed}");
-    assert!(folder.run(&["verify"]).contains("zero residue"), "seed {seed}");
+    assert!(folder.run(&["verify", "--deep"]).contains("zero residue"), "seed {seed}");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn the_command_line_repairs_an_error_by_itself() {
     assert!(folder.fail(1, &["dlq", "import", "in.ndjson"]).contains("line 2"));
     folder.run(&["dlq", "retry", "--due"]);
     assert_eq!(folder.row("select count(*) as n from realtime.events")["n"], 2);
-    assert!(folder.run(&["verify"]).contains("zero residue"));
+    assert!(folder.run(&["verify", "--deep"]).contains("zero residue"));
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn fifty_kills_change_no_sum() {
     pipeline.wait().unwrap();
 
     assert_eq!(folder.account(), made, "seed {seed}");
-    let verdict = folder.run(&["verify"]);
+    let verdict = folder.run(&["verify", "--deep"]);
     assert!(verdict.contains("zero residue"), "seed {seed}: {verdict}");
     let hourly = folder.row("select sum(impressions) as i, sum(clicks) as c from realtime.metrics_hourly");
     assert_eq!((&hourly["i"], &hourly["c"]), (&made["valid"], &made["clicks"]), "seed {seed}");
@@ -121,7 +121,7 @@ fn what_http_acknowledged_survives_kill_9() {
     let _up = Running::start(folder.adpipe(&["up"]));
     eventually("everything is committed", Duration::from_secs(60), || folder.account()["records"] == 20_000);
     assert_eq!(folder.account(), made);
-    folder.run(&["verify"]);
+    folder.run(&["verify", "--deep"]);
 }
 
 #[test]
@@ -136,5 +136,5 @@ fn two_processes_write_the_same_file_at_once() {
     }
     let account = folder.account();
     assert_eq!((account["valid"].as_u64(), account["duplicates"].as_u64()), (Some(30_000), Some(30_000)));
-    folder.run(&["verify"]);
+    folder.run(&["verify", "--deep"]);
 }

@@ -83,7 +83,7 @@ fn both_back_ends_give_the_same_rows() {
     for pipeline in [&embedded, &production] {
         pipeline.run(&["ingest", "--wait", "events.ndjson"]);
         assert_eq!(pipeline.account(), made);
-        assert!(pipeline.run(&["verify"]).contains("zero residue"));
+        assert!(pipeline.run(&["verify", "--deep"]).contains("zero residue"));
     }
     for sql in [
         "select event_hour, event_id, event_time, click, banner_pos, device_type, device_conn_type, site_id, \

@@ -5,19 +5,20 @@ select path from realtime.archive_parts order by path;
 
 -- name: add_part
 insert into realtime.archive_parts (
-    path, event_date, first_event, last_event, rows, clicks, bytes, source, created_at, hash
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+    path, event_date, first_event, last_event, rows, clicks, bytes, source, created_at, hash, row_sum
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: add_part_hour
-insert into realtime.archive_part_hours (event_hour, path, rows, clicks) values ($1, $2, $3, $4);
+insert into realtime.archive_part_hours (event_hour, path, rows, clicks, row_sum) values ($1, $2, $3, $4, $5);
 
 -- name: add_to_hour
-insert into realtime.hours as h (event_hour, version, archived_rows, archived_clicks, hot_copies)
-values ($1, 1, $2, $3, $4)
+-- $5 is the sum of a new row, $6 what is added to the sum of one that is there.
+insert into realtime.hours as h (event_hour, version, archived_rows, archived_clicks, hot_copies, row_sum)
+values ($1, 1, $2, $3, $4, $5)
 on conflict (event_hour) do update
 set version = h.version + 1, archived_rows = h.archived_rows + excluded.archived_rows,
     archived_clicks = h.archived_clicks + excluded.archived_clicks,
-    hot_copies = h.hot_copies + excluded.hot_copies;
+    hot_copies = h.hot_copies + excluded.hot_copies, row_sum = h.row_sum + $6;
 
 -- name: hour_now
 -- Version of the hour in the archive (0: nothing), and how many of its hot events are not archived.
@@ -29,8 +30,8 @@ select coalesce((select version from realtime.hours where event_hour = $1), 0),
 select event_id from realtime.events where event_hour = $1;
 
 -- name: raise_minutes_floor
-insert into realtime.minutes_floor as m (id, kept_since) values (1, $1)
-on conflict (id) do update set kept_since = excluded.kept_since
+insert into realtime.minutes_floor as m (id, kept_since, row_sum) values (1, $1, $2)
+on conflict (id) do update set kept_since = excluded.kept_since, row_sum = excluded.row_sum
 where excluded.kept_since > m.kept_since;
 
 -- name: newest_hour
@@ -46,7 +47,7 @@ where h.event_hour >= $1 and h.archived_rows > h.hot_copies
 order by p.path, p.event_hour;
 
 -- name: add_copies
-update realtime.hours set hot_copies = hot_copies + $2 where event_hour = $1;
+update realtime.hours set hot_copies = hot_copies + $2, row_sum = row_sum + $3 where event_hour = $1;
 
 -- name: closed_hours
 -- Hours that began before $1 and have hot events that are not archived.
@@ -62,7 +63,7 @@ where e.events > coalesce(h.hot_copies, 0)
 order by e.event_hour;
 
 -- name: events_of_hour
-select event_id, event_time, click, banner_pos, device_type, device_conn_type,
+select event_hour, event_id, event_time, click, banner_pos, device_type, device_conn_type,
        site_id, site_domain, site_category, app_id, app_domain, app_category,
        device_id, device_ip, device_model, c1, c14, c15, c16, c17, c18, c19, c20, c21
 from realtime.events

@@ -4,7 +4,7 @@
 select content, reading, size, size_hash, modified, state, message, position, next_row,
        tail_position, tail_is_event, records, valid, clicks, duplicates,
        parse, schema, validation, future, sink, archive, float_ids, unknown_fields,
-       first_event, last_event, started_at
+       first_event, last_event, started_at, content_sum
 from realtime.files
 where path = $1
 order by reading;
@@ -17,10 +17,10 @@ insert into realtime.files (
     path, content, reading, size, size_hash, modified, state, message, position, next_row,
     tail_position, tail_is_event, records, valid, clicks, duplicates,
     parse, schema, validation, future, sink, archive, float_ids, unknown_fields,
-    first_event, last_event, started_at, updated_at
+    first_event, last_event, started_at, updated_at, content_sum, row_sum
 ) values (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $24, $25, $26, $27, $28
+    $22, $23, $24, $25, $26, $27, $28, $29, $30
 )
 on conflict (path, content, reading) do update
 set size = excluded.size, size_hash = excluded.size_hash, modified = excluded.modified,
@@ -31,10 +31,14 @@ set size = excluded.size, size_hash = excluded.size_hash, modified = excluded.mo
     schema = excluded.schema, validation = excluded.validation, future = excluded.future,
     sink = excluded.sink, archive = excluded.archive, float_ids = excluded.float_ids, unknown_fields = excluded.unknown_fields,
     first_event = excluded.first_event, last_event = excluded.last_event,
-    started_at = excluded.started_at, updated_at = excluded.updated_at;
+    started_at = excluded.started_at, updated_at = excluded.updated_at,
+    content_sum = excluded.content_sum, row_sum = excluded.row_sum;
 
 -- name: replace_others
-update realtime.files set state = 'replaced', updated_at = $4
+-- The state adds 0 to 3 to the sum of the row.
+update realtime.files
+set state = 'replaced', updated_at = $4,
+    row_sum = row_sum + 3 - case state when 'reading' then 0 when 'done' then 1 else 2 end
 where path = $1 and state <> 'replaced' and not (content = $2 and reading = $3);
 
 -- name: errors_by_content

@@ -122,7 +122,7 @@ fn shown(gaps: Vec<String>, detail: String) -> String {
     }
 }
 
-fn is_listed(warehouse: &dyn Warehouse, path: &str) -> Result<bool, BatchError> {
+pub(crate) fn is_listed(warehouse: &dyn Warehouse, path: &str) -> Result<bool, BatchError> {
     Ok(!query_table(warehouse, IS_LISTED, &[path.into()])?.rows.is_empty())
 }
 

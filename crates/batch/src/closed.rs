@@ -6,17 +6,17 @@
 //! change. Events that come in meanwhile stay as they are, for the next run. Every closed hour is
 //! archived, whatever its date; one with a part that cannot be read is left as it is.
 
-use adpipe_event::{Event, EventBatch, Millis};
+use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{IdKey, IdSet, IdsOfHour, StreamWriter, Value, archive, query_table};
 
-use crate::BatchError;
 use crate::archive::{PartFile, rows_by_date};
 use crate::commit::add_part;
 use crate::etl::{EtlConfig, Place};
 use crate::hours::HOUR_NOW;
 use crate::unreadable::Unreadable;
+use crate::{BatchError, stored_event};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const CLOSED_HOURS: &str = section(ARCHIVE_SQL, "closed_hours");
@@ -94,7 +94,7 @@ impl Work<'_> {
         let mut failed = None;
         warehouse.query(EVENTS_OF_HOUR, &hour_text, &mut |_, row| {
             if !push_event(&mut self.pending.events, row, &known) {
-                failed = Some(row[0].to_string());
+                failed = Some(stored_event::name_of(row));
             }
             if self.pending.events.len() >= EVENTS_A_PART {
                 return false;
@@ -102,8 +102,7 @@ impl Work<'_> {
             failed.is_none()
         })?;
         if let Some(id) = failed {
-            let reason =
-                format!("realtime.events has an event that adpipe did not write: {id} in hour {hour}");
+            let reason = format!("{id}: not an event as adpipe writes it; run `adpipe verify --deep`");
             return Err(BatchError::archive(self.place.archive.location(), reason));
         }
         if self.pending.events.len() >= EVENTS_A_PART {
@@ -144,33 +143,12 @@ impl Work<'_> {
     }
 }
 
-/// Adds an event as `events_of_hour` gives it, unless the archive has it. False when it is none.
+/// Adds an event as `events_of_hour` gives it, unless the archive has it. False when it is not one
+/// that adpipe wrote.
 fn push_event(events: &mut EventBatch, row: &[Value], known: &IdSet) -> bool {
-    const FIRST_TEXT: usize = 6;
-    const FIRST_INT: usize = 15;
-    let (Some(id), Some(time)) = (row[0].as_str(), row[1].as_str().and_then(Millis::parse_sql)) else {
-        return false;
-    };
-    if known.contains(IdKey::of(id)) {
-        return true;
+    let Some((_, event)) = stored_event::read(row) else { return false };
+    if !known.contains(IdKey::of(event.id)) {
+        events.push(&event);
     }
-    let code = |index: usize| row[index].as_i64().and_then(|number| u8::try_from(number).ok());
-    let (Some(click), Some(banner_pos), Some(device_type), Some(device_conn_type)) =
-        (code(2), code(3), code(4), code(5))
-    else {
-        return false;
-    };
-    events.push(&Event {
-        id,
-        click: click != 0,
-        event_time: time,
-        banner_pos,
-        device_type,
-        device_conn_type,
-        texts: std::array::from_fn(|column| row[FIRST_TEXT + column].as_str().unwrap_or_default()),
-        ints: std::array::from_fn(|column| {
-            row[FIRST_INT + column].as_i64().and_then(|number| i32::try_from(number).ok())
-        }),
-    });
     true
 }

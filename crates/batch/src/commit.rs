@@ -15,7 +15,8 @@ use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::windows;
 use adpipe_warehouse::{
-    Counts, IdKey, IdSet, StreamTransaction, StreamWriter, Value, Warehouse, WarehouseError,
+    Counts, IdKey, IdSet, StreamTransaction, StreamWriter, Value, Warehouse, WarehouseError, added_part,
+    added_sum, row_sum,
 };
 use hashbrown::HashMap;
 
@@ -153,9 +154,12 @@ impl<'a> Committer<'a> {
             }
             let batches: Vec<(&EventBatch, &[bool])> =
                 segment.pieces.iter().map(|piece| (&piece.events, piece.is_new.as_slice())).collect();
+            segment.content().store(transaction.as_mut())?;
             let windows = windows::aggregate_all(batches, self.minutes_since);
             transaction.add_metrics(&windows.minutes, &windows.hours)?;
-            transaction.execute(RAISE_MINUTES_FLOOR, &[self.minutes_since.to_string().into()])?;
+            let floor = Value::from(self.minutes_since.to_string());
+            let sum = row_sum("realtime.minutes_floor", &[Value::Int(1), floor.clone()]);
+            transaction.execute(RAISE_MINUTES_FLOOR, &[floor, sum])?;
             for (file, row) in self.rows_behind(segment) {
                 debug_assert!(self.accounts.contains_key(&file));
                 files::put(transaction.as_mut(), &row)?;
@@ -241,6 +245,7 @@ impl<'a> Committer<'a> {
             let Some(account) = self.accounts.get(file) else { continue };
             let mut row = account.row.clone();
             row.counts.add(&delta.counts);
+            row.content_sum.iter_mut().for_each(|sum| sum.add(delta.content));
             if let Some(error_type) = delta.taken_back {
                 row.counts.take_invalid(error_type);
             }
@@ -355,7 +360,11 @@ pub(crate) fn add_part(
     let int = |count: u64| Value::Int(count as i64);
     for (hour, of_hour) in &part.hours {
         let copies = of_hour.rows * hot;
-        let values = [hour.to_string().into(), int(of_hour.rows), int(of_hour.clicks), int(copies)];
+        let numbers = [1, of_hour.rows as i64, of_hour.clicks as i64, copies as i64];
+        let hour = Value::from(hour.to_string());
+        let sum = added_sum("realtime.hours", std::slice::from_ref(&hour), &numbers);
+        let (new, more) = (Value::Int(sum), Value::Int(added_part(&numbers)));
+        let values = [hour, int(of_hour.rows), int(of_hour.clicks), int(copies), new, more];
         transaction.execute(ADD_TO_HOUR, &values)?;
     }
     Ok(())
@@ -398,7 +407,7 @@ pub(crate) fn add_part_row(
     source: &str,
 ) -> Result<(), WarehouseError> {
     let int = |count: u64| Value::Int(count as i64);
-    let values = [
+    let mut values: Vec<Value> = vec![
         part.path.into(),
         part.event_date.into(),
         part.first_event.to_string().into(),
@@ -408,12 +417,15 @@ pub(crate) fn add_part_row(
         int(part.bytes),
         source.into(),
         Millis::now().to_string().into(),
-        part.hash.into(),
     ];
+    // Without the hash: that is compared with the file, and set later for parts from before.
+    let sum = row_sum("realtime.archive_parts", &values);
+    values.extend([part.hash.into(), sum]);
     transaction.execute(ADD_PART, &values)?;
     for (hour, of_hour) in part.hours {
         let hour = Value::from(hour.to_string());
-        let values = [hour, part.path.into(), int(of_hour.rows), int(of_hour.clicks)];
+        let mut values = vec![hour, part.path.into(), int(of_hour.rows), int(of_hour.clicks)];
+        values.push(row_sum("realtime.archive_part_hours", &values));
         transaction.execute(ADD_PART_HOUR, &values)?;
     }
     Ok(())

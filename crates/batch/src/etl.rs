@@ -385,7 +385,7 @@ impl Sorter<'_> {
         if !found.unjudged.is_empty() {
             parsed.set_aside(&found.unjudged, chunk, self.max_record_bytes);
         }
-        let ParsedChunk { events, failed, mut counts, rows, end_position, tail, .. } = parsed;
+        let ParsedChunk { events, sums, failed, mut counts, rows, end_position, tail, .. } = parsed;
         let is_new = found.is_new;
         counts.valid = is_new.iter().filter(|is_new| **is_new).count() as u64;
         counts.duplicates = events.len() as u64 - counts.valid - counts.of_type(ErrorType::Archive);
@@ -404,6 +404,8 @@ impl Sorter<'_> {
         // With the row that is read again, so that the account never lacks it.
         delta.taken_back = delta.taken_back.or(taken_back);
         delta.counts.add(&counts);
+        let counted = sums.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
+        counted.for_each(|(sum, _)| delta.content.add(*sum));
         delta.end = Some((end_position, next_row, tail));
         let times = events.event_times();
         delta.first_event = [delta.first_event, times.iter().min().copied()].into_iter().flatten().min();
@@ -412,7 +414,7 @@ impl Sorter<'_> {
         self.segment.new_events += counts.valid as usize;
         if counts.valid > 0 {
             self.segment.bytes += events.byte_size();
-            self.segment.pieces.push(Piece { file, events, is_new });
+            self.segment.pieces.push(Piece { file, events, is_new, sums });
         }
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use adpipe_event::{ErrorType, Millis};
+use adpipe_event::{ContentSum, ErrorType, Millis};
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_warehouse::{Counts, Schema, StreamTransaction, Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{
+    Counts, Schema, StreamTransaction, Value, Warehouse, WarehouseError, covered, query_table, row_sum,
+};
 
 const FILES_SQL: &str = include_str!("../sql/files.sql");
 const FILES_OF_PATH: &str = section(FILES_SQL, "files_of_path");
@@ -18,6 +20,9 @@ const COPY: &str = section(FILES_SQL, "copy");
 /// How long a warehouse that cannot be written is waited for, and how long between two tries.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Place of the state among the values of a row.
+const STATE: usize = 6;
 
 /// What a reading of a file has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,16 @@ impl FileState {
             FileState::Done => "done",
             FileState::Damaged => "damaged",
             FileState::Replaced => "replaced",
+        }
+    }
+
+    /// What it adds to the sum of its row.
+    fn number(self) -> i64 {
+        match self {
+            FileState::Reading => 0,
+            FileState::Done => 1,
+            FileState::Damaged => 2,
+            FileState::Replaced => 3,
         }
     }
 
@@ -125,6 +140,8 @@ pub struct FileRow {
     pub last_event: Option<Millis>,
     /// When its reading began.
     pub started_at: Millis,
+    /// Of the events that it added; none when some were added before sums were kept.
+    pub content_sum: Option<ContentSum>,
 }
 
 impl FileRow {
@@ -141,6 +158,8 @@ pub(crate) fn error_topic(path: &str, content: &str) -> String {
 
 /// All readings of a file, oldest first.
 pub(crate) fn of_path(warehouse: &dyn Warehouse, path: &str) -> Result<Vec<FileRow>, WarehouseError> {
+    // What is read here is written back with a sum of its own.
+    covered::must_be_sound(warehouse, "realtime.files", "path = $1", &[path.into()])?;
     let table = query_table(warehouse, FILES_OF_PATH, &[path.into()])?;
     Ok(table.rows.iter().map(|row| read(path, row)).collect())
 }
@@ -175,6 +194,7 @@ fn read(path: &str, row: &[Value]) -> FileRow {
         first_event: time(23),
         last_event: time(24),
         started_at: time(25).unwrap_or_default(),
+        content_sum: row[26].as_i64().and_then(ContentSum::from_i64),
     }
 }
 
@@ -218,16 +238,16 @@ pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Res
     let counts = &row.counts;
     let [parse, schema, validation, future, sink, archive] = counts.invalid_by_type.map(int);
     let now = Value::from(Millis::now().to_string());
+    let content_sum = Value::from(row.content_sum.map(ContentSum::to_i64));
     let key: [Value; 3] = [row.path.as_str().into(), row.content.as_str().into(), row.reading.into()];
     let [path, content, reading] = key.clone();
-    let values = [
+    let mut values: Vec<Value> = vec![
         path,
         content,
         reading,
         int(row.size),
         row.size_hash.as_str().into(),
         row.modified.as_str().into(),
-        row.state.as_str().into(),
         row.message.as_str().into(),
         int(row.position),
         int(row.next_row),
@@ -248,8 +268,13 @@ pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Res
         time(row.first_event),
         time(row.last_event),
         row.started_at.to_string().into(),
-        now.clone(),
+        content_sum.clone(),
     ];
+    let sum = row_sum("realtime.files", &values).as_i64().map(|sum| sum + row.state.number());
+    // The sum covers the state apart from the rest, and not when the row was written.
+    values.insert(STATE, row.state.as_str().into());
+    values.pop();
+    values.extend([now.clone(), content_sum, sum.into()]);
     transaction.execute(PUT_FILE, &values)?;
     let [path, content, reading] = key;
     transaction.execute(REPLACE_OTHERS, &[path, content, reading, now])?;

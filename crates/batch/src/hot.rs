@@ -11,7 +11,7 @@ use std::time::Duration;
 use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_warehouse::{PartName, StreamWriter, Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{PartName, StreamWriter, Value, Warehouse, WarehouseError, added_part, query_table};
 
 use crate::BatchError;
 use crate::etl::{Place, newest_hour};
@@ -141,7 +141,9 @@ fn insert(
     }
     let rows = inserted.is_new.iter().filter(|is_new| **is_new).count() as u64;
     if rows > 0 {
-        transaction.execute(ADD_COPIES, &[hour.to_string().into(), Value::Int(rows as i64)])?;
+        let more = added_part(&[0, 0, 0, rows as i64]);
+        transaction
+            .execute(ADD_COPIES, &[hour.to_string().into(), Value::Int(rows as i64), Value::Int(more)])?;
         transaction.commit()?;
     }
     Ok(rows)

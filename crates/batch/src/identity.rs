@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::UNIX_EPOCH;
 
-use adpipe_event::Millis;
+use adpipe_event::{ContentSum, Millis};
 use adpipe_warehouse::{Counts, Warehouse};
 use twox_hash::xxhash3_128::Hasher;
 
@@ -149,6 +149,7 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
         first_event: None,
         last_event: None,
         started_at: Millis::now(),
+        content_sum: Some(ContentSum::default()),
     };
     Ok(Plan::Read { row: Box::new(row), because })
 }

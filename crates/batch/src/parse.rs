@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use adpipe_event::{
-    CsvColumns, ErrorType, EventBatch, EventError, Format, Millis, Parsed, Parser, RecordReader,
+    ContentHasher, ContentSum, CsvColumns, ErrorType, EventBatch, EventError, Format, Millis, Parsed, Parser,
+    RecordReader,
 };
 use adpipe_stream::archived;
 use adpipe_warehouse::{Counts, IdKey};
@@ -41,6 +42,9 @@ pub struct ParsedChunk {
     pub events: EventBatch,
     /// Their ids, for dedup.
     pub keys: Vec<IdKey>,
+    /// Of their contents.
+    pub sums: Vec<ContentSum>,
+    hasher: ContentHasher,
     /// The others.
     pub failed: Vec<FailedRecord>,
     /// Account of the records, without what dedup says.
@@ -65,6 +69,8 @@ pub fn parse(
         format: if columns.is_some() { Format::Csv } else { Format::Ndjson },
         events: EventBatch::new(),
         keys: Vec::new(),
+        sums: Vec::new(),
+        hasher: ContentHasher::default(),
         failed: Vec::new(),
         counts: Counts::default(),
         rows: 0,
@@ -225,6 +231,7 @@ impl ParsedChunk {
             Ok(event) => {
                 self.counts.float_ids += u64::from(event.warnings.float_id);
                 self.counts.unknown_fields += u64::from(event.warnings.unknown_fields);
+                self.sums.push(self.hasher.sum(&event.event));
                 self.events.push(&event.event);
                 TailOutcome::Event
             }
@@ -273,7 +280,7 @@ mod tests {
         ];
         let data = lines.join("\n").into_bytes();
         let end_position = data.len() as u64;
-        let chunk = Chunk { data, kind: ChunkKind::Lines, end_position, is_open: true };
+        let chunk = Chunk { data, kind: ChunkKind::Lines { is_first: true, is_open: true }, end_position };
         let mut parser = Parser::new(Rules { max_future_ms: i64::MAX });
         let mut parsed = parse(&chunk, None, &mut parser, 10_000, Millis(0));
         assert_eq!((parsed.events.len(), parsed.failed.len()), (5, 1));

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use adpipe_event::{ErrorType, EventBatch, Millis};
+use adpipe_event::{ContentSum, ErrorType, EventBatch, Millis};
+use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{Counts, IdKey, IdSet};
 
 use crate::BatchError;
@@ -24,6 +25,8 @@ pub(crate) struct Piece {
     pub events: EventBatch,
     /// Which of them count.
     pub is_new: Vec<bool>,
+    /// Of their contents.
+    pub sums: Vec<ContentSum>,
 }
 
 /// A record in error, with its row in its file.
@@ -51,6 +54,8 @@ pub(crate) struct FileDelta {
     /// The account it begins from, when the segment holds the file's beginning.
     pub start: Option<FileStart>,
     pub counts: Counts,
+    /// Of the events that count.
+    pub content: ContentSum,
     /// An error that is in the account and is counted anew here.
     pub taken_back: Option<ErrorType>,
     /// Position and next row behind it.
@@ -131,6 +136,15 @@ impl Segment {
         Ok(())
     }
 
+    /// The contents of the new events, by the hour.
+    pub fn content(&self) -> HourContents {
+        let mut contents = HourContents::new();
+        for piece in &self.pieces {
+            contents.add_events(piece.events.event_times(), &piece.sums, &piece.is_new);
+        }
+        contents
+    }
+
     /// Gives every written file its name.
     pub fn publish(&self) -> Result<(), BatchError> {
         self.parts.iter().try_for_each(PartFile::publish)
@@ -143,7 +157,7 @@ impl Segment {
 
     /// Makes duplicates of the events of `hour` whose id is in `ids`; gives how many.
     pub fn drop_counted(&mut self, hour: Millis, ids: &IdSet) -> u64 {
-        let mut by_file: HashMap<usize, (u64, u64)> = HashMap::new();
+        let mut by_file: HashMap<usize, (u64, u64, ContentSum)> = HashMap::new();
         for piece in &mut self.pieces {
             for index in 0..piece.events.len() {
                 let is_counted = piece.is_new[index]
@@ -151,19 +165,21 @@ impl Segment {
                     && ids.contains(IdKey::of(piece.events.id(index)));
                 if is_counted {
                     piece.is_new[index] = false;
-                    let (events, clicks) = by_file.entry(piece.file).or_default();
+                    let (events, clicks, content) = by_file.entry(piece.file).or_default();
                     *events += 1;
+                    content.add(piece.sums[index]);
                     *clicks += u64::from(piece.events.click(index));
                 }
             }
         }
         for (file, delta) in &mut self.deltas {
-            if let Some((events, clicks)) = by_file.get(file) {
+            if let Some((events, clicks, content)) = by_file.get(file) {
+                delta.content.take(*content);
                 delta.counts.valid -= events;
                 delta.counts.clicks -= clicks;
                 delta.counts.duplicates += events;
             }
         }
-        by_file.values().map(|(events, _)| events).sum()
+        by_file.values().map(|(events, ..)| events).sum()
     }
 }

@@ -161,7 +161,7 @@ fn archive_story(harness: &Harness, warehouse: &dyn Warehouse) {
         warehouse,
         Schema::Realtime,
         &format!(
-            "insert into realtime.hours values ('{}', 1, 10, 1, 10); \
+            "insert into realtime.hours values ('{}', 1, 10, 1, 10, null); \
              insert into realtime.archive_parts (path, event_date, first_event, last_event, rows, clicks, bytes, \
              source, created_at) values \
              ('a', '2014-10-21', '2014-10-21 00:00:00', '2014-10-21 01:00:00', 10, 1, 100, 'file', '2026-01-01 00:00:00'), \

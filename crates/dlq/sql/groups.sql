@@ -3,8 +3,9 @@
 -- name: arrive
 -- Makes the group when it is new.
 insert into errors.groups (
-    fingerprint, error_type, stage, field, message, sample_message, sample_id, first_seen_at, last_seen_at
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    fingerprint, error_type, stage, field, message, sample_message, sample_id, first_seen_at, last_seen_at,
+    row_sum
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (fingerprint) do update
 set first_seen_at = case when excluded.first_seen_at < groups.first_seen_at then excluded.first_seen_at
                          else groups.first_seen_at end,

@@ -2,8 +2,8 @@
 
 -- name: create
 insert into errors.jobs (
-    job_id, kind, filter, patch, reason, actor, state, canary, total, until_id, created_at
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+    job_id, kind, filter, patch, reason, actor, state, canary, total, until_id, created_at, row_sum
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: columns_of
 select job_id, kind, filter, patch, reason, actor, state, canary, total, changed, skipped, reached, until_id,

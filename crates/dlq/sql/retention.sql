@@ -17,8 +17,10 @@ limit $3;
 select topic, partition, count(*) from errors.repeated_failures where error_id = $1 group by topic, partition;
 
 -- name: note_retired
-insert into errors.retired (topic, partition, failures) values ($1, $2, $3)
-on conflict (topic, partition) do update set failures = retired.failures + excluded.failures;
+-- $5 is what they add to the sum of a row that is there.
+insert into errors.retired (topic, partition, failures, row_sum) values ($1, $2, $3, $4)
+on conflict (topic, partition) do update
+set failures = retired.failures + excluded.failures, row_sum = retired.row_sum + $5;
 
 -- name: delete_error
 delete from errors.dlq_errors where error_id = $1 and status = $2;

@@ -37,7 +37,9 @@ limit $2
 -- name: take
 update errors.dlq_errors
 set status = 'retrying', retry_count = $2, lease_until = $3, next_retry_at = null, waits_for = null
-where error_id = $1 and status = 'pending';
+where error_id = $1 and status = 'pending'
+returning error_id, status, status_before, retry_count, max_retries, next_retry_at, lease_until,
+          retry_actor, job_id, last_failed_at, resolved_at, resolution, waits_for;
 
 -- name: next_waited_for
 -- The first event hour behind $1 that errors wait for.
@@ -56,15 +58,21 @@ where error_id in (
     from errors.dlq_errors
     where status = 'pending' and waits_for is not null and waits_for = $1
     limit $3
-);
+)
+returning error_id, status, status_before, retry_count, max_retries, next_retry_at, lease_until,
+          retry_actor, job_id, last_failed_at, resolved_at, resolution, waits_for;
 
 -- name: renew
 update errors.dlq_errors set lease_until = $2
-where error_id = $1 and status = 'retrying' and lease_until < $3;
+where error_id = $1 and status = 'retrying' and lease_until < $3
+returning error_id, status, status_before, retry_count, max_retries, next_retry_at, lease_until,
+          retry_actor, job_id, last_failed_at, resolved_at, resolution, waits_for;
 
 -- name: begin_try
-insert into errors.retry_history (error_id, attempt, started_at, backoff_ms, actor, job_id)
-values ($1, $2, $3, $4, $5, $6)
+insert into errors.retry_history (
+    error_id, attempt, started_at, backoff_ms, actor, job_id, row_sum, outcome_sum
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (error_id, attempt) do nothing;
 
 -- name: tried

@@ -2,12 +2,12 @@
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Transaction, Value};
+use adpipe_warehouse::{Transaction, Value, row_sum};
 
 use crate::Dlq;
 use crate::error::DlqError;
 use crate::groups::GroupChanges;
-use crate::row::RowState;
+use crate::row::{RowState, change_state};
 use crate::status::Status;
 
 const ROWS_SQL: &str = include_str!("../sql/rows.sql");
@@ -180,7 +180,7 @@ impl Act<'_> {
         actor: Actor<'_>,
         changes: &mut GroupChanges,
     ) -> Result<bool, DlqError> {
-        if transaction.execute(self.statement, self.params)? == 0 {
+        if !change_state(transaction, self.statement, self.params)? {
             return Ok(false);
         }
         changes.moved(&state.fingerprint, state.status, self.to);
@@ -205,7 +205,7 @@ pub(crate) fn note(
     actor: Actor<'_>,
     note: Note<'_>,
 ) -> Result<(), DlqError> {
-    let params = [
+    let mut params: Vec<Value> = vec![
         Millis::now().to_string().into(),
         actor.name.into(),
         action.into(),
@@ -216,6 +216,7 @@ pub(crate) fn note(
         note.payload.map(<[u8]>::to_vec).into(),
         note.headers.into(),
     ];
+    params.push(row_sum("errors.actions", &params));
     transaction.execute(NOTE_ACTION, &params)?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use adpipe_event::Millis;
 use adpipe_log::{Consumer, LogError, Offset, Polled, RecordBatch, Topic};
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_warehouse::{Transaction, Value, WarehouseError};
+use adpipe_warehouse::{Transaction, Value, WarehouseError, offset_sum};
 
 use crate::Dlq;
 use crate::error::DlqError;
@@ -18,6 +18,7 @@ use crate::ids::new_id;
 use crate::retry::backoff::first_retry;
 use crate::retry::outcome;
 use crate::status::Status;
+use crate::sums::{cause_sum, edit_sum, record_sum, state_sum};
 use crate::voids::Judge;
 
 const CONSUMER_SQL: &str = include_str!("../sql/consumer.sql");
@@ -33,7 +34,7 @@ const IDLE: Duration = Duration::from_millis(200);
 
 /// Rows of one insert: enough that the round trip to a server no longer counts.
 const ROWS_AN_INSERT: usize = 50;
-const COLUMNS: usize = 20;
+const COLUMNS: usize = 24;
 
 /// Reads the topic until the switch is off. One life: the caller waits out what passes and calls
 /// again; it goes on from the stored offsets.
@@ -86,7 +87,8 @@ pub(crate) fn begin(dlq: &Dlq, topic: &str, partition: u32, first: u64) -> Resul
     dlq.transact(|transaction| {
         let now = Millis::now().to_string();
         let key = [topic.into(), Value::Int(partition.into())];
-        let params = [key[0].clone(), key[1].clone(), Value::Int(first as i64), now.into()];
+        let sum = offset_sum("errors.offsets", topic, partition, first);
+        let params = [key[0].clone(), key[1].clone(), Value::Int(first as i64), now.into(), sum];
         transaction.execute(BEGIN_AT, &params)?;
         let table = transaction.query(OFFSETS, &key)?;
         let next = table.rows.first().and_then(|row| row[0].as_i64());
@@ -109,6 +111,7 @@ pub(crate) fn claim(
         Value::Int(first as i64),
         Value::Int(next as i64),
         now.into(),
+        offset_sum("errors.offsets", topic, partition, next),
     ];
     match transaction.execute(CLAIM, &params)? {
         0 => Err(WarehouseError::Fenced { topic: topic.to_owned(), partition, expected: first }.into()),
@@ -186,7 +189,7 @@ fn push_row(dlq: &Dlq, failure: &Failure, id: &str, params: &mut Vec<Value>) -> 
     let status = next_retry.status();
     let [next_retry_at, waits_for] = next_retry.columns();
     let at = Value::from(failure.at.to_string());
-    params.extend([
+    let record: [Value; 8] = [
         id.into(),
         failure.topic.as_str().into(),
         Value::Int(failure.partition.into()),
@@ -195,18 +198,46 @@ fn push_row(dlq: &Dlq, failure: &Failure, id: &str, params: &mut Vec<Value>) -> 
         if failure.key.is_empty() { Value::Null } else { failure.key.clone().into() },
         failure.payload.clone().into(),
         headers_to_json(&failure.headers).into(),
+    ];
+    let state: [Value; 13] = [
+        id.into(),
+        status.as_str().into(),
+        Value::Null,
+        Value::Int(0),
+        Value::Int(dlq.settings().max_retries.into()),
+        next_retry_at,
+        Value::Null,
+        "adpipe".into(),
+        Value::Null,
+        at.clone(),
+        Value::Null,
+        Value::Null,
+        waits_for.clone(),
+    ];
+    let sums = [
+        record_sum(&record, &at),
+        cause_sum(id, failure),
+        edit_sum(id, &Value::Null, &Value::Null),
+        state_sum(&state),
+    ];
+    params.extend(record);
+    params.extend([
         failure.error_type.as_str().into(),
         failure.field.clone().into(),
         failure.message.as_str().into(),
         failure.fingerprint.as_str().into(),
-        status.as_str().into(),
-        Value::Int(0),
-        Value::Int(dlq.settings().max_retries.into()),
-        next_retry_at,
-        waits_for,
-        "adpipe".into(),
-        at.clone(),
-        at,
     ]);
+    let [_, status_name, _, retry_count, max_retries, next_retry_at, _, actor, _, last_failed_at, ..] = state;
+    params.extend([
+        status_name,
+        retry_count,
+        max_retries,
+        next_retry_at,
+        actor,
+        at,
+        last_failed_at,
+        waits_for,
+    ]);
+    params.extend(sums);
     status
 }

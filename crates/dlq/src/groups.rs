@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Transaction, Value};
+use adpipe_warehouse::{Transaction, Value, row_sum};
 
 use crate::error::DlqError;
 use crate::failure::Failure;
@@ -70,20 +70,19 @@ impl GroupChanges {
     pub fn apply(self, transaction: &mut dyn Transaction) -> Result<(), DlqError> {
         for (fingerprint, group) in &self.arrived {
             let failure = &group.sample;
-            transaction.execute(
-                ARRIVE,
-                &[
-                    fingerprint.as_str().into(),
-                    failure.error_type.as_str().into(),
-                    failure.stage.into(),
-                    failure.field.clone().into(),
-                    failure.masked.as_str().into(),
-                    failure.message.as_str().into(),
-                    group.sample_id.as_str().into(),
-                    group.first_at.to_string().into(),
-                    group.last_at.to_string().into(),
-                ],
-            )?;
+            let mut params: Vec<Value> = vec![
+                fingerprint.as_str().into(),
+                failure.error_type.as_str().into(),
+                failure.stage.into(),
+                failure.field.clone().into(),
+                failure.masked.as_str().into(),
+                failure.message.as_str().into(),
+                group.sample_id.as_str().into(),
+            ];
+            // When it was seen first and last changes, and is not covered.
+            let sum = row_sum("errors.groups", &params);
+            params.extend([group.first_at.to_string().into(), group.last_at.to_string().into(), sum]);
+            transaction.execute(ARRIVE, &params)?;
             for (hour, errors) in &group.by_hour {
                 let params = [fingerprint.as_str().into(), hour.to_string().into(), Value::Int(*errors)];
                 transaction.execute(ARRIVE_HOUR, &params)?;

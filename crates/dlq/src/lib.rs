@@ -39,6 +39,7 @@ pub mod search;
 pub mod sending;
 mod settings;
 mod status;
+mod sums;
 pub mod transfer;
 pub mod voids;
 

@@ -15,6 +15,7 @@ use crate::headers::{headers_from_json, headers_to_json};
 use crate::patch::Patch;
 use crate::row::RowState;
 use crate::status::Status;
+use crate::sums::edit_sum;
 use crate::{Dlq, DlqSettings};
 
 pub use crate::content::Content;
@@ -227,12 +228,9 @@ pub(crate) fn edit_one(
         _ => return Ok(edited),
     };
     let headers = headers_to_json(&after.headers);
-    let params = [
-        error_id.into(),
-        state.status.as_str().into(),
-        Value::Blob(after.payload.clone()),
-        Value::from(headers.as_str()),
-    ];
+    let (payload, stored_headers) = (Value::Blob(after.payload.clone()), Value::from(headers.as_str()));
+    let sum = edit_sum(error_id, &payload, &stored_headers);
+    let params = [error_id.into(), state.status.as_str().into(), payload, stored_headers, sum];
     if transaction.execute(EDIT, &params)? == 0 {
         return Ok(changed_meanwhile());
     }
@@ -256,7 +254,8 @@ fn restore(
     state: &RowState,
     actor: Actor<'_>,
 ) -> Result<Edited, DlqError> {
-    let params = [error_id.into(), state.status.as_str().into(), Value::Null, Value::Null];
+    let sum = edit_sum(error_id, &Value::Null, &Value::Null);
+    let params = [error_id.into(), state.status.as_str().into(), Value::Null, Value::Null, sum];
     if transaction.execute(EDIT, &params)? == 0 {
         return Ok(changed_meanwhile());
     }

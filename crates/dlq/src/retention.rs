@@ -7,7 +7,7 @@ use std::time::Duration;
 use adpipe_event::Millis;
 use adpipe_log::Topic;
 use adpipe_sql::section;
-use adpipe_warehouse::{Value, query_table};
+use adpipe_warehouse::{Value, added_part, added_sum, query_table};
 
 use crate::Dlq;
 use crate::error::DlqError;
@@ -125,8 +125,11 @@ fn retire_step(dlq: &Dlq, status: Status, closed_before: &str, place: &Place) ->
             removed += 1;
         }
         for ((topic, partition), failures) in failures {
-            transaction
-                .execute(NOTE_RETIRED, &[topic.into(), Value::Int(partition), Value::Int(failures)])?;
+            let key = [topic.into(), Value::Int(partition)];
+            let sum = Value::Int(added_sum("errors.retired", &key, &[failures]));
+            let [topic, partition] = key;
+            let more = Value::Int(added_part(&[failures]));
+            transaction.execute(NOTE_RETIRED, &[topic, partition, Value::Int(failures), sum, more])?;
         }
         changes.apply(transaction)?;
         Ok(removed)

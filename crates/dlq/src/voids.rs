@@ -19,8 +19,9 @@ use crate::consumer::{OFFSETS, begin, claim};
 use crate::error::DlqError;
 use crate::failure::Failure;
 use crate::groups::GroupChanges;
-use crate::row::status_of;
+use crate::row::{change_state, status_of};
 use crate::status::Status;
+use crate::sums::outcome_sum;
 
 const VOIDS_SQL: &str = include_str!("../sql/voids.sql");
 const HOLD_STORES: &str = section(VOIDS_SQL, "hold_stores");
@@ -107,12 +108,13 @@ fn settle_step(dlq: &Dlq, topic: &str, partition: u32, from: u64, committed: u64
             let is_marked = row[4].as_str() == Some(VOID_RESOLUTION);
             match (verdicts.is_void(offset_of(row)), is_marked) {
                 (true, false) => {
-                    transaction.execute(VOID, &[row[1].clone(), status.as_str().into(), now.clone()])?;
+                    let params = [row[1].clone(), status.as_str().into(), now.clone()];
+                    change_state(transaction, VOID, &params)?;
                     changes.moved(&fingerprint, status, Status::Resolved);
                     voided += 1;
                 }
                 (false, true) if offset_of(row) >= verdicts.from() => {
-                    transaction.execute(REVIVE, &[row[1].clone()])?;
+                    change_state(transaction, REVIVE, &[row[1].clone()])?;
                     changes.moved(&fingerprint, status, Status::Exhausted);
                 }
                 _ => {}
@@ -122,7 +124,9 @@ fn settle_step(dlq: &Dlq, topic: &str, partition: u32, from: u64, committed: u64
             if verdicts.is_void(offset_of(&row)) {
                 let key = [topic.into(), Value::Int(partition.into()), row[0].clone()];
                 transaction.execute(DROP_REPEAT, &key)?;
-                transaction.execute(REOPEN_TRY, &[row[1].clone(), row[2].clone()])?;
+                let attempt = row[2].as_i64().unwrap_or(0);
+                let sum = outcome_sum(&row[1].to_string(), attempt, [const { Value::Null }; 4]);
+                transaction.execute(REOPEN_TRY, &[row[1].clone(), row[2].clone(), sum])?;
                 voided += 1;
             }
         }

@@ -214,7 +214,7 @@ fn what_was_taken_and_never_sent_is_sent_again() {
         .unwrap();
         // As it lies when its sender dies between taking it and sending it.
         rig.execute(Schema::Errors, &format!(
-            "update errors.dlq_errors set status = 'retrying', retry_count = 1, next_retry_at = null, lease_until = '2020-01-01 00:00:00' where error_id = '{id}';
+            "update errors.dlq_errors set status = 'retrying', retry_count = 1, next_retry_at = null, lease_until = '2020-01-01 00:00:00', state_sum = null where error_id = '{id}';
              insert into errors.retry_history (error_id, attempt, started_at, backoff_ms, actor) values ('{id}', 1, '2020-01-01 00:00:00', 0, 'test');
              update errors.groups set pending = pending - 1, retrying = retrying + 1;"
         ));

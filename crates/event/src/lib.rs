@@ -8,6 +8,7 @@
 //! Open `validate.rs` first: it holds every rule.
 
 mod batch;
+mod content;
 mod csv;
 mod encode;
 mod encoding;
@@ -22,6 +23,7 @@ mod time;
 mod validate;
 
 pub use batch::EventBatch;
+pub use content::{ContentHasher, ContentSum};
 pub use csv::{CsvColumns, HeaderError, csv_cells};
 pub use encode::CSV_HEADER;
 pub use encoding::{Encoding, Format, decode, sniff_encoding, sniff_foreign, sniff_format};

@@ -143,6 +143,15 @@ pub trait EventLog: Send + Sync {
     /// its reader will want. A partition without a floor keeps everything.
     fn retire(&self, policy: RetentionPolicy, floors: &[(Topic, u32, Offset)]) -> Result<Retired, LogError>;
 
+    /// What is wrong with the file that holds it, in words: pages, and indexes that do not have
+    /// their rows. None where brokers keep their own files.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn check_storage(&self) -> Result<Option<Vec<String>>, LogError> {
+        Ok(None)
+    }
+
     /// Where the log is, for people; without secrets.
     fn location(&self) -> String;
 }

@@ -70,7 +70,7 @@ fn fill(rig: &Rig, now: Millis) {
     let group = |index: i64| {
         format!(
             "insert into errors.groups values ('f{index}', 'validation', 'stream', null, 'm', 'm', 'id', '{now}', \
-             '{now}', 0, 0, {index}, 5, 0);"
+             '{now}', 0, 0, {index}, 5, 0, null);"
         )
     };
     rig.execute(Schema::Errors, &(0..1_000).map(group).collect::<String>());

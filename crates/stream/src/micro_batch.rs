@@ -1,6 +1,6 @@
 //! Some records of the log, parsed: what one warehouse transaction will hold.
 
-use adpipe_event::{CsvColumns, EventBatch, EventError, Millis, Parser};
+use adpipe_event::{ContentHasher, ContentSum, CsvColumns, EventBatch, EventError, Millis, Parser};
 use adpipe_log::{Headers, Offset, RecordBatch, Topic, header};
 use adpipe_warehouse::{Counts, LatencyCounts};
 
@@ -42,6 +42,8 @@ pub struct Share {
 pub struct MicroBatch {
     /// Events that keep all rules.
     pub events: EventBatch,
+    /// Of the events' contents, by the event's index.
+    pub sums: Vec<ContentSum>,
     /// Which record each event came from, by the event's index.
     pub origins: Vec<Origin>,
     /// Records that break a rule.
@@ -52,6 +54,7 @@ pub struct MicroBatch {
     pub shares: Vec<Share>,
     /// Which assignment it was read under; see [`crate::processor`].
     pub(crate) generation: u64,
+    pub(crate) hasher: ContentHasher,
 }
 
 impl MicroBatch {
@@ -84,6 +87,7 @@ impl MicroBatch {
                     let counts = &mut self.shares[share_index].counts;
                     counts.float_ids += u64::from(parsed.warnings.float_id);
                     counts.unknown_fields += u64::from(parsed.warnings.unknown_fields);
+                    self.sums.push(self.hasher.sum(&parsed.event));
                     self.events.push(&parsed.event);
                     self.origins.push(origin);
                 }

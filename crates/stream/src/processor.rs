@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use adpipe_event::{ErrorType, EventError, Millis};
+use adpipe_event::{ContentSum, ErrorType, EventError, Millis};
 use adpipe_log::{EventLog, LogError, Records, Topic};
 use adpipe_metrics::{Metrics, Role};
+use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{
     Commit, Counts, Inserted, LatencyCounts, StreamWriter, Warehouse, WarehouseError, archive, invalid,
 };
@@ -193,6 +194,9 @@ impl Processor<'_> {
         for (hour, reason) in &judged.unreadable {
             archive::note_unreadable(transaction.as_mut(), *hour, reason)?;
         }
+        let mut contents = HourContents::new();
+        contents.add_events(batch.events.event_times(), &batch.sums, &inserted.is_new);
+        contents.store(transaction.as_mut())?;
         let windows = windows::aggregate(&batch.events, &inserted.is_new);
         transaction.add_metrics(&windows.minutes, &windows.hours)?;
         let commits = self.account(batch, &inserted, &rejected);
@@ -235,6 +239,7 @@ impl Processor<'_> {
     /// What became of the records of each partition.
     fn account(&self, batch: &MicroBatch, inserted: &Inserted, rejected: &Rejected) -> Vec<Commit> {
         let mut all_counts: Vec<Counts> = batch.shares.iter().map(|share| share.counts).collect();
+        let mut contents = vec![ContentSum::default(); batch.shares.len()];
         let lateness_ms = self.config.allowed_lateness.as_millis() as i64;
         let late_before: Vec<Option<i64>> = batch
             .shares
@@ -251,6 +256,7 @@ impl Processor<'_> {
             if inserted.is_new[index] {
                 let minute = batch.events.event_time(index).floor_minute();
                 counts.valid += 1;
+                contents[share].add(batch.sums[index]);
                 counts.clicks += u64::from(batch.events.click(index));
                 counts.late += u64::from(late_before[share].is_some_and(|limit| minute.0 < limit));
             } else {
@@ -268,8 +274,8 @@ impl Processor<'_> {
             .shares
             .iter()
             .zip(all_counts)
-            .zip(latencies)
-            .map(|((share, counts), latency)| Commit {
+            .zip(latencies.into_iter().zip(contents))
+            .map(|((share, counts), (latency, content))| Commit {
                 topic: share.topic.name(),
                 partition: share.partition,
                 first_offset: share.first.0,
@@ -277,6 +283,7 @@ impl Processor<'_> {
                 committed_at,
                 counts,
                 latency,
+                content,
             })
             .collect()
     }

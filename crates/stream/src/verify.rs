@@ -16,6 +16,9 @@ use crate::archived::{ArchivedIds, hours_of};
 use crate::micro_batch::Parsing;
 use crate::on_the_way::{ErrorOffsets, errors_on_the_way};
 
+/// Gaps named one by one.
+const SHOWN_GAPS: usize = 20;
+
 /// Bytes read from the log at once.
 const READ_BYTES: usize = 4 << 20;
 
@@ -40,6 +43,8 @@ pub struct Verdict {
     pub checks: Vec<Check>,
     /// Records in the log that the processor has yet to count; the proof is about the others.
     pub waiting: u64,
+    /// What was not looked at, in a few words each.
+    pub not_checked: Vec<String>,
 }
 
 impl Verdict {
@@ -72,6 +77,8 @@ pub fn verify_with_archive(
     archive: Option<&dyn ArchiveIds>,
     minutes_kept: Duration,
 ) -> Result<Verdict, StreamError> {
+    let mut not_checked = Vec::new();
+    let storage = storage_is_sound(log, warehouse, &mut not_checked)?;
     // The warehouse first: an error is in its topic before the offset behind it is stored, so that
     // every error of this moment is found, in the dead-letter queue or on the way there.
     let snapshot = warehouse.snapshot()?;
@@ -84,6 +91,8 @@ pub fn verify_with_archive(
     let floor = archive::minutes_floor(warehouse)?.unwrap_or(Millis(i64::MIN));
     let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64).max(floor);
     let checks = vec![
+        storage,
+        every_place_is_known(warehouse, &places, &commits)?,
         account_is_whole(&places, &commits, log.is_dense(), &lost::lost_records(warehouse)?),
         nothing_is_torn(log, warehouse, &places)?,
         nothing_is_missing(log, warehouse, archive, &places, &commits, &on_the_way)?,
@@ -105,11 +114,21 @@ pub fn verify_with_archive(
             shown(audit::five_minutes_against_minutes(warehouse)?),
             "no residue".to_owned(),
         ),
+        check(
+            "counted contents = hourly figures, by the hour",
+            shown(audit::counts_against_figures(warehouse)?),
+            "no residue".to_owned(),
+        ),
+        check(
+            "counts of causes = errors in the dead-letter queue",
+            audit::groups_against_errors(warehouse)?,
+            "no residue".to_owned(),
+        ),
     ];
     let waiting = places
         .iter()
         .map(|place| place.range.next.0.saturating_sub(place.committed.max(place.range.first.0)));
-    Ok(Verdict { checks, waiting: waiting.sum() })
+    Ok(Verdict { checks, waiting: waiting.sum(), not_checked })
 }
 
 /// A partition that the processor reads.
@@ -142,6 +161,48 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} partition {}", self.topic.name(), self.range.partition)
     }
+}
+
+/// The files of log and warehouse, before anything is read from them by a damaged index.
+fn storage_is_sound(
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+    not_checked: &mut Vec<String>,
+) -> Result<Check, StreamError> {
+    let mut damages = Vec::new();
+    match log.check_storage()? {
+        Some(found) => damages.extend(found.into_iter().map(|damage| format!("log.db: {damage}"))),
+        None => not_checked.push("files of the brokers".to_owned()),
+    }
+    match warehouse.check_storage()? {
+        Some(found) => damages.extend(found),
+        None => not_checked.push("files of the database server (pg_amcheck)".to_owned()),
+    }
+    Ok(check("pages, indexes and definitions of the files", damages, "sound".to_owned()))
+}
+
+/// No offset and no commit is of a partition that the log does not have.
+fn every_place_is_known(
+    warehouse: &dyn Warehouse,
+    places: &[Place],
+    commits: &[CommitRow],
+) -> Result<Check, StreamError> {
+    let mut gaps = Vec::new();
+    for (topic, partition) in audit::offset_places(warehouse)? {
+        if !places.iter().any(|place| place.key() == (topic.clone(), partition)) {
+            gaps.push(format!("realtime.offsets has {topic} partition {partition}, and the log has not"));
+        }
+    }
+    let strangers =
+        commits.iter().filter(|commit| !places.iter().any(|place| place.is_begun && place.holds(commit)));
+    gaps.extend(strangers.map(|commit| {
+        format!(
+            "the account has {} partition {} offset {}, and realtime.offsets does not have that partition",
+            commit.topic, commit.partition, commit.first_offset
+        )
+    }));
+    gaps.truncate(SHOWN_GAPS);
+    Ok(check("every account is of a partition that is read", gaps, format!("{} partitions", places.len())))
 }
 
 fn places(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<Place>, StreamError> {

@@ -47,13 +47,18 @@ impl ArchivedHour {
         self.archived_rows > self.hot_copies
     }
 
-    pub(crate) fn from_row(hour: Millis, row: &[Value]) -> ArchivedHour {
-        ArchivedHour {
+    pub(crate) fn from_row(hour: Millis, row: &[Value]) -> Result<ArchivedHour, WarehouseError> {
+        let number = |column: usize| {
+            row[column].as_i64().and_then(|number| u64::try_from(number).ok()).ok_or_else(|| {
+                WarehouseError::damaged("realtime.hours", format!("{hour}: {} is not a count", row[column]))
+            })
+        };
+        Ok(ArchivedHour {
             hour,
-            version: row[0].as_i64().unwrap_or(0),
-            archived_rows: count(&row[1]),
-            hot_copies: count(&row[2]),
-        }
+            version: number(0)? as i64,
+            archived_rows: number(1)?,
+            hot_copies: number(2)?,
+        })
     }
 }
 
@@ -139,7 +144,7 @@ pub fn archived_hour(
     hour: Millis,
 ) -> Result<Option<ArchivedHour>, WarehouseError> {
     let table = query_table(warehouse, HOUR, &[hour.to_string().into()])?;
-    Ok(table.rows.first().map(|row| ArchivedHour::from_row(hour, row)))
+    table.rows.first().map(|row| ArchivedHour::from_row(hour, row)).transpose()
 }
 
 /// The parts that hold events of an hour.
@@ -328,5 +333,11 @@ pub fn files_total(warehouse: &dyn Warehouse) -> Result<Ctr, WarehouseError> {
 /// From when on figures by the minute are whole; none when always.
 pub fn minutes_floor(warehouse: &dyn Warehouse) -> Result<Option<Millis>, WarehouseError> {
     let table = query_table(warehouse, MINUTES_FLOOR, &[])?;
-    Ok(table.rows.first().and_then(|row| Millis::parse_sql(&row[0].to_string())))
+    let floor = |row: &Vec<Value>| {
+        let text = row[0].to_string();
+        Millis::parse_sql(&text).ok_or_else(|| {
+            WarehouseError::damaged("realtime.minutes_floor", format!("{text:?} is not a time"))
+        })
+    };
+    table.rows.first().map(floor).transpose()
 }

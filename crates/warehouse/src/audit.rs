@@ -8,10 +8,16 @@ use crate::{Counts, Dialect, Value, Warehouse, WarehouseError, query_table};
 
 const AUDIT_SQL: &str = include_str!("../sql/report/audit.sql");
 const COMMITS: &str = section(AUDIT_SQL, "commits");
+const OFFSET_PLACES: &str = section(AUDIT_SQL, "offset_places");
 const ACCOUNT_BETWEEN: &str = section(AUDIT_SQL, "account_between");
 const EVENTS_TOTAL: &str = section(AUDIT_SQL, "events_total");
 const HOURLY_TOTAL: &str = section(AUDIT_SQL, "hourly_total");
 const EVENTS_AGAINST_HOURS: &str = section(AUDIT_SQL, "events_against_hours");
+
+const SUMS_SQL: &str = include_str!("../sql/report/sums.sql");
+const COUNTS_AGAINST_FIGURES: &str = section(SUMS_SQL, "counts_against_figures");
+const GROUPS_AGAINST_ERRORS: &str = section(SUMS_SQL, "groups_against_errors");
+const ERRORS_WITHOUT_GROUP: &str = section(SUMS_SQL, "errors_without_group");
 
 const ARCHIVE_SQL: &str = include_str!("../sql/report/archive.sql");
 const PARTS_AGAINST_HOURS: &str = section(ARCHIVE_SQL, "parts_against_hours");
@@ -72,6 +78,12 @@ pub fn commits(warehouse: &dyn Warehouse) -> Result<Vec<CommitRow>, WarehouseErr
         invalid: count(&row[7]),
     };
     Ok(table.rows.iter().map(row).collect())
+}
+
+/// Topic and partition of every stored offset.
+pub fn offset_places(warehouse: &dyn Warehouse) -> Result<Vec<(String, u32)>, WarehouseError> {
+    let table = query_table(warehouse, OFFSET_PLACES, &[])?;
+    Ok(table.rows.iter().map(|row| (row[0].to_string(), count(&row[1]) as u32)).collect())
 }
 
 /// The account of the commits that touch the offsets `first..next` of a partition.
@@ -135,6 +147,25 @@ pub fn five_minutes_against_minutes(warehouse: &dyn Warehouse) -> Result<Vec<Dis
 /// The first twenty hours where the archive's list and its parts' own figures do not agree.
 pub fn parts_against_hours(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
     disagreements(warehouse, PARTS_AGAINST_HOURS, &[])
+}
+
+/// The first twenty hours where `realtime.content_sums` has counted other events than the figures.
+pub fn counts_against_figures(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+    disagreements(warehouse, COUNTS_AGAINST_FIGURES, &[])
+}
+
+/// The first causes of the dead-letter queue whose counts are not those of its errors, and the first
+/// errors without a cause, in words.
+pub fn groups_against_errors(warehouse: &dyn Warehouse) -> Result<Vec<String>, WarehouseError> {
+    let counts = query_table(warehouse, GROUPS_AGAINST_ERRORS, &[])?;
+    let mut gaps: Vec<String> = counts
+        .rows
+        .iter()
+        .map(|row| format!("cause {}: {} errors {}, there are {}", row[0], row[2], row[1], row[3]))
+        .collect();
+    let orphans = query_table(warehouse, ERRORS_WITHOUT_GROUP, &[])?;
+    gaps.extend(orphans.rows.iter().map(|row| format!("error {} has no cause", row[0])));
+    Ok(gaps)
 }
 
 /// The first twenty parts whose rows are not those of their hours.

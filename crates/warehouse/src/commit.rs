@@ -1,6 +1,9 @@
 //! What one micro-batch adds to the warehouse.
 
-use adpipe_event::{ErrorType, Millis};
+use adpipe_event::{ContentSum, ErrorType, Millis};
+
+use crate::row_sum::row_sum;
+use crate::{Value, WarehouseError};
 
 /// Impressions and clicks of one window and one combination of dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,11 +108,22 @@ impl LatencyCounts {
         }
     }
 
-    /// Adds what was stored by [`to_text`](Self::to_text). What is not readable adds nothing.
-    pub fn add_text(&mut self, text: &str) {
-        for (mine, count) in self.0.iter_mut().zip(text.split(' ')) {
-            *mine += count.parse::<u64>().unwrap_or(0);
+    /// Adds what was stored by [`to_text`](Self::to_text); of merged commits that is nothing.
+    ///
+    /// # Errors
+    /// [`WarehouseError::Unusable`] when the text is nothing that adpipe writes.
+    pub fn add_text(&mut self, text: &str) -> Result<(), WarehouseError> {
+        if text.is_empty() {
+            return Ok(());
         }
+        let counts: Option<Vec<u64>> = text.split(' ').map(|count| count.parse().ok()).collect();
+        let counts = counts.filter(|counts| counts.len() == self.0.len()).ok_or_else(|| {
+            WarehouseError::damaged("realtime.commits", format!("latency_counts {text:?} are not counts"))
+        })?;
+        for (mine, count) in self.0.iter_mut().zip(counts) {
+            *mine = mine.saturating_add(count);
+        }
+        Ok(())
     }
 
     /// As stored: the counts, separated by spaces.
@@ -157,6 +171,49 @@ pub struct Commit {
     pub counts: Counts,
     /// How long they had waited since they were appended.
     pub latency: LatencyCounts,
+    /// Of the events that were counted for the first time.
+    pub content: ContentSum,
+}
+
+/// Columns of a commit as it is stored, its sum included.
+pub(crate) const COMMIT_COLUMNS: usize = 21;
+
+impl Commit {
+    /// As `record_commit` stores it.
+    pub(crate) fn row(&self) -> [Value; COMMIT_COLUMNS] {
+        let int = |number: u64| Value::Int(number as i64);
+        let counts = &self.counts;
+        let [parse, schema, validation, future, sink, archive] = counts.invalid_by_type.map(int);
+        sealed_commit([
+            self.topic.into(),
+            Value::Int(self.partition.into()),
+            int(self.first_offset),
+            int(self.next_offset),
+            self.committed_at.to_string().into(),
+            int(counts.records),
+            int(counts.valid),
+            int(counts.clicks),
+            int(counts.duplicates),
+            parse,
+            schema,
+            validation,
+            future,
+            sink,
+            archive,
+            int(counts.late),
+            int(counts.float_ids),
+            int(counts.unknown_fields),
+            self.latency.to_text().into(),
+            Value::Int(self.content.to_i64()),
+        ])
+    }
+}
+
+/// A commit's values with their sum behind them.
+pub(crate) fn sealed_commit(values: [Value; COMMIT_COLUMNS - 1]) -> [Value; COMMIT_COLUMNS] {
+    let sum = row_sum("realtime.commits", &values);
+    let mut values = values.into_iter();
+    std::array::from_fn(|_| values.next().unwrap_or_else(|| sum.clone()))
 }
 
 #[cfg(test)]
@@ -187,8 +244,19 @@ mod tests {
         latency.observe(3, 7);
         latency.observe(1_000_000, 2);
         let mut again = LatencyCounts::default();
-        again.add_text(&latency.to_text());
-        again.add_text("");
+        again.add_text(&latency.to_text()).unwrap();
+        again.add_text("").unwrap();
         assert_eq!(again, latency);
+    }
+
+    #[test]
+    fn damaged_latency_text_is_an_error() {
+        let text = LatencyCounts::default().to_text();
+        for damaged in
+            [text.replacen('0', "x", 1), text.replacen(' ', "", 1), format!("{text} 0"), "-1".to_owned()]
+        {
+            let error = LatencyCounts::default().add_text(&damaged).unwrap_err();
+            assert!(error.to_string().contains("are not counts"), "{error}");
+        }
     }
 }

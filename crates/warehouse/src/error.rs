@@ -42,6 +42,15 @@ pub enum WarehouseError {
 }
 
 impl WarehouseError {
+    /// Stored data that nothing of ours can have written.
+    pub fn damaged(location: impl Into<String>, reason: impl Into<String>) -> WarehouseError {
+        WarehouseError::Unusable {
+            location: location.into(),
+            reason: reason.into(),
+            advice: "run `adpipe verify --deep`, and restore what it names from a backup",
+        }
+    }
+
     /// True when the same call may work later.
     pub fn is_transient(&self) -> bool {
         matches!(self, WarehouseError::Unavailable { .. })

@@ -12,11 +12,15 @@ const RECORDED: &str = section(ERRORS_SQL, "recorded");
 /// Where the queue goes on in each partition of `ad_events_error`.
 pub fn offsets(warehouse: &dyn Warehouse) -> Result<Vec<PartitionOffset>, WarehouseError> {
     let table = query_table(warehouse, OFFSETS, &["ad_events_error".into()])?;
-    let offset = |row: &Vec<Value>| PartitionOffset {
-        partition: row[0].as_i64().unwrap_or(0) as u32,
-        next_offset: row[1].as_i64().unwrap_or(0) as u64,
+    let offset = |row: &Vec<Value>| {
+        let partition = row[0].as_i64().and_then(|partition| u32::try_from(partition).ok());
+        let next_offset = row[1].as_i64().and_then(|next| u64::try_from(next).ok());
+        let offset = partition.zip(next_offset);
+        offset.map(|(partition, next_offset)| PartitionOffset { partition, next_offset }).ok_or_else(|| {
+            WarehouseError::damaged("errors.offsets", format!("partition {}, offset {}", row[0], row[1]))
+        })
     };
-    Ok(table.rows.iter().map(offset).collect())
+    table.rows.iter().map(offset).collect()
 }
 
 /// Calls `on_offset` with every failed record of a partition from `from` on, in no order.
@@ -28,11 +32,15 @@ pub fn positions(
     mut on_offset: impl FnMut(u64),
 ) -> Result<(), WarehouseError> {
     let params = [topic.into(), Value::Int(partition.into()), Value::Int(from as i64)];
+    let mut damage = Ok(());
     warehouse.query(POSITIONS, &params, &mut |_, row| {
-        on_offset(row[0].as_i64().unwrap_or(0) as u64);
-        true
+        match row[0].as_i64().and_then(|offset| u64::try_from(offset).ok()) {
+            Some(offset) => on_offset(offset),
+            None => damage = Err(WarehouseError::damaged("errors.dlq_errors", format!("offset {}", row[0]))),
+        }
+        damage.is_ok()
     })?;
-    Ok(())
+    damage
 }
 
 /// Failures before an offset of a partition that are on record.

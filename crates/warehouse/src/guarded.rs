@@ -106,6 +106,10 @@ impl Warehouse for GuardedWarehouse {
         self.inner.retire(policy)
     }
 
+    fn check_storage(&self) -> Result<Option<Vec<String>>, WarehouseError> {
+        self.inner.check_storage()
+    }
+
     fn is_stopped(&self, schema: Schema) -> bool {
         self.check(schema).is_err()
     }

@@ -13,6 +13,7 @@
 pub mod archive;
 pub mod audit;
 mod commit;
+pub mod covered;
 mod error;
 pub mod errors;
 pub mod guarded;
@@ -21,12 +22,15 @@ pub mod identity;
 pub mod invalid;
 mod limits;
 pub mod lost;
+mod merge_commits;
 mod order;
 pub mod postgres;
 mod replay;
 pub mod report;
+mod row_sum;
 mod session;
 pub mod sqlite;
+pub mod sums;
 mod value;
 
 use std::time::Duration;
@@ -40,6 +44,7 @@ pub use id_set::{IdKey, IdSet};
 pub use limits::QueryLimits;
 pub(crate) use replay::REPLAYS_KEPT;
 pub use replay::{Replay, ReplayOutcome};
+pub use row_sum::{added_part, added_sum, offset_sum, row_sum};
 pub use session::{Schema, Session, Transaction};
 pub use value::{Table, Value};
 
@@ -81,6 +86,13 @@ pub struct RetentionPolicy {
     pub commits: Duration,
     /// Hot events, counted back from the newest hour; older ones go once the archive has them.
     pub events: Duration,
+}
+
+impl RetentionPolicy {
+    /// Commits before this time are merged: the beginning of an hour.
+    pub(crate) fn commits_before(&self) -> Millis {
+        Millis(Millis::now().floor_hour().0 - self.commits.as_millis() as i64)
+    }
 }
 
 /// Which SQL a warehouse understands, for the few statements where the two truly differ.
@@ -150,6 +162,12 @@ pub trait Warehouse: Send + Sync {
     /// Whether a schema must not be written to now: see [`guarded`].
     fn is_stopped(&self, _schema: Schema) -> bool {
         false
+    }
+
+    /// What is wrong with the files that hold it, in words: pages, indexes that do not have their
+    /// rows, definitions of tables. None where a server keeps its own files.
+    fn check_storage(&self) -> Result<Option<Vec<String>>, WarehouseError> {
+        Ok(None)
     }
 
     /// Which SQL it understands.

@@ -3,11 +3,12 @@
 use adpipe_sql::section;
 
 use crate::identity::{self, IDENTITY_SQL, number, transact, whole};
-use crate::{Schema, Value, Warehouse, WarehouseError, query_table};
+use crate::{Schema, Value, Warehouse, WarehouseError, offset_sum, query_table, row_sum};
 
 const LOST: &str = section(IDENTITY_SQL, "lost");
 const NOTE_LOST: &str = section(IDENTITY_SQL, "note_lost");
 const ACCEPT_LOST: &str = section(IDENTITY_SQL, "accept_lost");
+const NOT_ACCEPTED: &str = section(IDENTITY_SQL, "not_accepted");
 const REALTIME_PLACES: &str = section(IDENTITY_SQL, "realtime_places");
 const ERRORS_PLACES: &str = section(IDENTITY_SQL, "errors_places");
 const MOVE_REALTIME_PLACE: &str = section(IDENTITY_SQL, "move_realtime_place");
@@ -49,6 +50,14 @@ impl std::fmt::Display for LostRecords {
     }
 }
 
+/// Columns that name a row of `realtime.lost_records`.
+const KEY: usize = 3;
+
+/// The sum of when and by whom a row was accepted; both null while it is not.
+fn accepted_sum(key: &[Value], accepted: [Value; 2]) -> Value {
+    row_sum("realtime.lost_records.accepted_sum", &[key, &accepted[..]].concat())
+}
+
 /// All that is known to be lost.
 ///
 /// # Errors
@@ -74,7 +83,7 @@ pub fn lost_records(warehouse: &dyn Warehouse) -> Result<Vec<LostRecords>, Wareh
 /// # Errors
 /// Of the warehouse.
 pub fn note_lost(warehouse: &dyn Warehouse, lost: &LostRecords) -> Result<(), WarehouseError> {
-    let params = [
+    let mut params: Vec<Value> = vec![
         lost.topic.as_str().into(),
         Value::Int(lost.partition.into()),
         whole(lost.first_offset),
@@ -82,6 +91,9 @@ pub fn note_lost(warehouse: &dyn Warehouse, lost: &LostRecords) -> Result<(), Wa
         lost.since.clone().into(),
         identity::now(),
     ];
+    let sum = row_sum("realtime.lost_records", &params);
+    let not_accepted = accepted_sum(&params[..KEY], [Value::Null, Value::Null]);
+    params.extend([sum, not_accepted]);
     transact(warehouse, Schema::Realtime, |transaction| transaction.execute(NOTE_LOST, &params).map(drop))
 }
 
@@ -96,7 +108,13 @@ pub fn accept_lost(
     note: &str,
 ) -> Result<(), WarehouseError> {
     transact(warehouse, Schema::Realtime, |transaction| {
-        transaction.execute(ACCEPT_LOST, &[identity::now(), actor.into()])?;
+        for key in &transaction.query(NOT_ACCEPTED, &[])?.rows {
+            let accepted = [identity::now(), actor.into()];
+            let mut params = key.clone();
+            params.extend(accepted.clone());
+            params.push(accepted_sum(key, accepted));
+            transaction.execute(ACCEPT_LOST, &params)?;
+        }
         let who = ("log", log_id, log_epoch);
         identity::note_accepted(transaction, Schema::Realtime, who, actor, note)
     })
@@ -142,7 +160,9 @@ pub fn move_place(
     (from, to): (u64, u64),
 ) -> Result<(), WarehouseError> {
     let statement = if schema == Schema::Realtime { MOVE_REALTIME_PLACE } else { MOVE_ERRORS_PLACE };
-    let params = [topic.into(), Value::Int(partition.into()), whole(from), whole(to), identity::now()];
+    let table = if schema == Schema::Realtime { "realtime.offsets" } else { "errors.offsets" };
+    let sum = offset_sum(table, topic, partition, to);
+    let params = [topic.into(), Value::Int(partition.into()), whole(from), whole(to), identity::now(), sum];
     transact(warehouse, schema, |transaction| transaction.execute(statement, &params).map(drop))
 }
 

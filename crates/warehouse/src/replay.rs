@@ -1,5 +1,10 @@
 //! Retries of the dead-letter queue, as the stream processor sees them.
 
+use adpipe_event::Millis;
+
+use crate::Value;
+use crate::row_sum::row_sum;
+
 /// How long outcomes wait for the dead-letter queue. One that has gone is found out by sending the
 /// record once more: it is counted already.
 pub(crate) const REPLAYS_KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
@@ -38,4 +43,21 @@ pub struct Replay {
     pub attempt: u32,
     /// What came of it.
     pub outcome: ReplayOutcome,
+}
+
+impl Replay {
+    /// As `record_replay` stores it, its sum behind it.
+    pub(crate) fn row(&self, committed_at: Millis) -> Vec<Value> {
+        let mut row = vec![
+            self.topic.into(),
+            Value::Int(self.partition.into()),
+            Value::Int(self.offset as i64),
+            self.error_id.as_str().into(),
+            Value::Int(self.attempt.into()),
+            self.outcome.as_str().into(),
+            committed_at.to_string().into(),
+        ];
+        row.push(row_sum("realtime.replays", &row));
+        row
+    }
 }

@@ -148,6 +148,7 @@ pub fn live(
         .collect();
     let mut latencies = vec![LatencyCounts::default(); steps];
     let since_text = Value::Text(Millis(first).to_string());
+    let mut damage = Ok(());
     warehouse.query(COMMITS_SINCE, &[since_text], &mut |_, row| {
         let Some(committed_at) = time(&row[0]) else { return true };
         let step = (committed_at.0 - first) / step_ms;
@@ -156,10 +157,11 @@ pub fn live(
             point.valid += count(&row[2]);
             point.duplicates += count(&row[3]);
             point.invalid += count(&row[4]);
-            latencies[step as usize].add_text(row[5].as_str().unwrap_or_default());
+            damage = latencies[step as usize].add_text(row[5].as_str().unwrap_or("null"));
         }
-        true
+        damage.is_ok()
     })?;
+    damage?;
     for (point, latency) in points.iter_mut().zip(&latencies) {
         point.p50_ms = latency.quantile_ms(0.5);
         point.p99_ms = latency.quantile_ms(0.99);

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use adpipe_event::{Event, EventBatch, Millis};
+use adpipe_event::{ContentSum, Event, EventBatch, Millis};
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{
@@ -78,6 +78,7 @@ fn write(
         committed_at: Millis::now(),
         counts,
         latency: LatencyCounts::default(),
+        content: ContentSum::default(),
     }])?;
     transaction.commit()?;
     Ok(inserted)
@@ -285,7 +286,7 @@ fn old_commits_are_merged_and_the_account_stays_whole() {
     let database = warehouse.location().rsplit('/').next().unwrap().to_owned();
     server.psql(
         &database,
-        "update realtime.commits set committed_at = date_trunc('hour', now()) - interval '3 days'",
+        "update realtime.commits set committed_at = date_trunc('hour', now()) - interval '3 days', row_sum = null",
     );
     let policy = RetentionPolicy { minutes: Duration::from_secs(60), commits: DAY, events: DAY };
     let retired = warehouse.retire(policy).unwrap();

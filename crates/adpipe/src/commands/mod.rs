@@ -51,7 +51,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::take(&configuration(&cli, None)?, cli.config.as_deref(), args),
         Command::Restore(args) => backup::restore(&configuration(&cli, None)?, args),
         Command::Rebuild(args) => rebuild::run(&configuration(&cli, None)?, args),
-        Command::Verify(args) => verify::run(configuration(&cli, None)?, args.json),
+        Command::Verify(args) => verify::run(configuration(&cli, None)?, args),
         Command::Transform(args) => transform::run(configuration(&cli, None)?, &args.action),
         Command::Doctor(args) => doctor::run(&cli, args),
         Command::Config(args) => {

@@ -172,7 +172,7 @@ impl Pipeline {
     }
 
     pub fn verify(&self, seed: u64) {
-        let verdict = self.run(&["verify"]);
+        let verdict = self.run(&["verify", "--deep"]);
         assert!(verdict.contains("zero residue"), "seed {seed}: {verdict}");
     }
 }

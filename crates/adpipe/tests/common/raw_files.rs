@@ -49,7 +49,7 @@ impl Etl {
     }
 
     pub fn verify(&self) {
-        let verdict = self.folder.run(&["verify"]);
+        let verdict = self.folder.run(&["verify", "--deep"]);
         assert!(verdict.contains("zero residue"), "{verdict}");
     }
 

@@ -130,13 +130,15 @@ fn read_minutes(
     until: i64,
 ) -> Result<BTreeMap<i64, LatencyCounts>, MonitorError> {
     let mut minutes: BTreeMap<i64, LatencyCounts> = BTreeMap::new();
+    let mut damage = Ok(());
     let params = [Millis(from).to_string().into(), Millis(until).to_string().into()];
     warehouse.query(LATENCIES, &params, &mut |_, row| {
         if let Some(at) = time(&row[0]) {
-            let counts = row[1].as_str().unwrap_or_default();
-            minutes.entry(floor(at)).or_default().add_text(counts);
+            let counts = row[1].as_str().unwrap_or("null");
+            damage = minutes.entry(floor(at)).or_default().add_text(counts);
         }
-        true
+        damage.is_ok()
     })?;
+    damage?;
     Ok(minutes)
 }

@@ -4,7 +4,7 @@
 use adpipe_event::{ErrorType, Millis};
 use adpipe_log::Topic;
 use adpipe_sql::section;
-use adpipe_warehouse::{PartitionOffset, Transaction, Value, query_table};
+use adpipe_warehouse::{PartitionOffset, Transaction, Value, query_table, row_sum};
 
 use crate::Dlq;
 use crate::consumer::{begin, claim};
@@ -13,8 +13,9 @@ use crate::failure::Failure;
 use crate::groups::GroupChanges;
 use crate::repair::{CURRENT, content_of};
 use crate::retry::backoff::{NextRetry, next_retry};
-use crate::row::RowState;
+use crate::row::{RowState, change_state};
 use crate::status::Status;
+use crate::sums::{cause_sum, outcome_sum};
 use crate::voids::settle_partition;
 
 const OUTCOME_SQL: &str = include_str!("../../sql/outcome.sql");
@@ -49,13 +50,14 @@ pub(crate) fn failed_again(
 ) -> Result<Repeat, DlqError> {
     let Some((error_id, attempt)) = &failure.retry else { return Ok(Repeat::Unknown) };
     let Some(state) = RowState::of(transaction, error_id)? else { return Ok(Repeat::Unknown) };
-    let position = [
+    let mut position: Vec<Value> = vec![
         failure.topic.as_str().into(),
         Value::Int(failure.partition.into()),
         Value::Int(failure.offset as i64),
         error_id.as_str().into(),
         Value::Int((*attempt).into()),
     ];
+    position.push(row_sum("errors.repeated_failures", &position));
     if transaction.execute(NOTE_REPEAT, &position)? == 0 {
         return Ok(Repeat::Known);
     }
@@ -84,8 +86,9 @@ pub(crate) fn failed_again(
         failure.at.to_string().into(),
         waits_for,
         Value::Int(i64::from(is_waiting)),
+        cause_sum(error_id, failure),
     ];
-    if transaction.execute(FAIL, &params)? == 0 {
+    if !change_state(transaction, FAIL, &params)? {
         return Ok(Repeat::Known);
     }
     changes.count(&state.fingerprint, Status::Retrying, -1);
@@ -114,15 +117,15 @@ fn close_try(
     outcome: &str,
     error: Option<(&str, &str)>,
 ) -> Result<bool, DlqError> {
-    let now = Millis::now().to_string();
-    let params = [
-        error_id.into(),
-        Value::Int(attempt.into()),
-        now.into(),
+    let outcome: [Value; 4] = [
+        Millis::now().to_string().into(),
         outcome.into(),
         error.map(|(error_type, _)| error_type).into(),
         error.map(|(_, message)| message).into(),
     ];
+    let mut params = vec![error_id.into(), Value::Int(attempt.into())];
+    params.extend(outcome.clone());
+    params.push(outcome_sum(error_id, attempt.into(), outcome));
     Ok(transaction.execute(CLOSE_TRY, &params)? > 0)
 }
 
@@ -200,7 +203,7 @@ fn resolve(
     }
     let now = Millis::now().to_string();
     let params = [error_id.into(), state.status.as_str().into(), outcome.into(), now.into()];
-    let is_resolved = transaction.execute(RESOLVE, &params)? > 0;
+    let is_resolved = change_state(transaction, RESOLVE, &params)?;
     if is_resolved {
         changes.moved(&state.fingerprint, state.status, Status::Resolved);
     }

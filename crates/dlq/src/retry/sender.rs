@@ -10,14 +10,16 @@ use std::time::{Duration, Instant};
 use adpipe_event::Millis;
 use adpipe_log::{Headers, LogError, Records, Topic, header};
 use adpipe_sql::section;
-use adpipe_warehouse::{Transaction, Value, query_table};
+use adpipe_warehouse::{Transaction, Value, query_table, row_sum};
 
 use crate::Dlq;
 use crate::error::DlqError;
 use crate::groups::GroupChanges;
 use crate::headers::headers_from_json;
 use crate::retry::{breaker, outcome, waiting};
+use crate::row::change_state;
 use crate::status::Status;
+use crate::sums::outcome_sum;
 
 const SENDER_SQL: &str = include_str!("../../sql/sender.sql");
 const DUE: &str = section(SENDER_SQL, "due");
@@ -136,22 +138,22 @@ fn take_due(dlq: &Dlq, limit: u32, only_asked_for: bool) -> Result<Vec<Taken>, D
         for row in within_budget(&due.rows) {
             let (error_id, attempt) = (row[0].to_string(), row[2].as_i64().unwrap_or(0) + 1);
             let id = Value::from(error_id.as_str());
-            if transaction.execute(TAKE, &[id.clone(), Value::Int(attempt), lease(dlq)])? == 0 {
+            if !change_state(transaction, TAKE, &[id.clone(), Value::Int(attempt), lease(dlq)])? {
                 continue;
             }
             let time = |value: &Value| value.as_str().and_then(Millis::parse_sql).unwrap_or(now);
             let waited = (time(&row[6]).0 - time(&row[7]).0).max(0);
-            transaction.execute(
-                BEGIN_TRY,
-                &[
-                    id,
-                    Value::Int(attempt),
-                    now.to_string().into(),
-                    Value::Int(waited),
-                    row[4].as_str().unwrap_or("adpipe").into(),
-                    row[5].clone(),
-                ],
-            )?;
+            let mut begun: Vec<Value> = vec![
+                id,
+                Value::Int(attempt),
+                now.to_string().into(),
+                Value::Int(waited),
+                row[4].as_str().unwrap_or("adpipe").into(),
+                row[5].clone(),
+            ];
+            let sum = row_sum("errors.retry_history", &begun);
+            begun.extend([sum, outcome_sum(&error_id, attempt, [const { Value::Null }; 4])]);
+            transaction.execute(BEGIN_TRY, &begun)?;
             changes.moved(&row[3].to_string(), Status::Pending, Status::Retrying);
             taken.extend(load(transaction, error_id, attempt as u32)?);
         }
@@ -232,7 +234,7 @@ fn send_lost(dlq: &Dlq) -> Result<u64, DlqError> {
         for row in within_budget(&lost.rows) {
             let error_id = row[0].to_string();
             let params = [error_id.as_str().into(), lease(dlq), now.clone()];
-            if transaction.execute(RENEW, &params)? > 0 {
+            if change_state(transaction, RENEW, &params)? {
                 taken.extend(load(transaction, error_id, row[2].as_i64().unwrap_or(1) as u32)?);
             }
         }

@@ -9,6 +9,7 @@ use adpipe_warehouse::{Value, query_table};
 
 use crate::Dlq;
 use crate::error::DlqError;
+use crate::row::change_states;
 
 const SENDER_SQL: &str = include_str!("../../sql/sender.sql");
 const NEXT_WAITED_FOR: &str = section(SENDER_SQL, "next_waited_for");
@@ -41,7 +42,7 @@ fn wake_hour(dlq: &Dlq, hour: &Value) -> Result<u64, DlqError> {
     let mut woken = 0;
     loop {
         let params = [hour.clone(), Millis::now().to_string().into(), Value::Int(ERRORS_A_TURN as i64)];
-        let some = dlq.transact(|transaction| Ok(transaction.execute(WAKE, &params)?))?;
+        let some = dlq.transact(|transaction| change_states(transaction, WAKE, &params))?;
         woken += some;
         if some < ERRORS_A_TURN {
             return Ok(woken);

@@ -198,6 +198,8 @@ impl Rig {
             verify(self.log.as_ref(), self.warehouse.as_ref(), Duration::from_secs(7 * 86_400)).unwrap();
         let gaps: Vec<_> = verdict.checks.iter().filter(|check| !check.holds).collect();
         assert!(gaps.is_empty(), "{gaps:?}");
+        let rows = adpipe_warehouse::covered::check_rows(self.warehouse.as_ref()).unwrap();
+        assert!(rows.damaged.is_empty() && rows.sound > 0, "{rows:?}");
         let by_group =
             "select fingerprint, status, count(*) from errors.dlq_errors group by 1, 2 order by 1, 2";
         let counted: Vec<Vec<Value>> = self.rows(by_group);

@@ -232,6 +232,10 @@ impl EventLog for SqliteLog {
         retention::retire(&self.shared, policy, floors)
     }
 
+    fn check_storage(&self) -> Result<Option<Vec<String>>, LogError> {
+        self.check().map(Some)
+    }
+
     fn location(&self) -> String {
         self.shared.path.display().to_string()
     }

@@ -133,9 +133,11 @@ pub(crate) fn latencies(
     let after = Millis(now.0 - window.as_millis() as i64);
     let bounds = [Value::Text(after.to_string()), Value::Text(now.to_string())];
     let mut latencies = LatencyCounts::default();
+    let mut damage = Ok(());
     warehouse.query(LATENCIES, &bounds, &mut |_, row| {
-        latencies.add_text(row[0].as_str().unwrap_or_default());
-        true
+        damage = latencies.add_text(row[0].as_str().unwrap_or("null"));
+        damage.is_ok()
     })?;
+    damage?;
     Ok(latencies)
 }

@@ -201,12 +201,15 @@ fn slowest_hour(
         measured.into_iter().map(|(hour, (sum, number))| (hour, sum / f64::from(number))).collect();
     if hours.is_empty() {
         let mut counts: BTreeMap<Millis, LatencyCounts> = BTreeMap::new();
+        let mut damage = Ok(());
         warehouse.query(COMMITS, range, &mut |_, row| {
             if let Some(at) = time(&row[0]) {
-                counts.entry(at.floor_hour()).or_default().add_text(row[1].as_str().unwrap_or_default());
+                let of_hour = counts.entry(at.floor_hour()).or_default();
+                damage = of_hour.add_text(row[1].as_str().unwrap_or("null"));
             }
-            true
+            damage.is_ok()
         })?;
+        damage?;
         let seconds =
             |(hour, counts): (Millis, LatencyCounts)| counts.quantile_ms(0.95).map(|ms| (hour, ms / 1_000.0));
         hours = counts.into_iter().filter_map(seconds).collect();

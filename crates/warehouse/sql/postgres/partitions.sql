@@ -56,4 +56,6 @@ order by 1;
 select coalesce(sum(hot_copies), 0)::bigint from realtime.hours where event_hour >= $1 and event_hour < $2;
 
 -- name: forget_copies
-update realtime.hours set hot_copies = 0 where event_hour >= $1 and event_hour < $2 and hot_copies > 0;
+-- $3 is what one copy adds to the row's sum.
+update realtime.hours set hot_copies = 0, row_sum = row_sum - hot_copies * $3
+where event_hour >= $1 and event_hour < $2 and hot_copies > 0;

@@ -6,11 +6,12 @@ select partition, next_offset from realtime.offsets where topic = $1 order by pa
 -- that claim the same offset at once wait for each other on the row; the second one finds it moved.
 -- It never makes the row: when a crash of the server has undone a partition's first commits, its
 -- row is gone with them, and a processor that goes on behind them must be told.
-update realtime.offsets set next_offset = $4, updated_at = $5
+update realtime.offsets set next_offset = $4, updated_at = $5, row_sum = $6
 where topic = $1 and partition = $2 and next_offset = $3;
 
 -- name: begin_at
-insert into realtime.offsets (topic, partition, next_offset, updated_at) values ($1, $2, $3, $4)
+insert into realtime.offsets (topic, partition, next_offset, updated_at, row_sum)
+values ($1, $2, $3, $4, $5)
 on conflict (topic, partition) do nothing;
 
 -- name: copy_events
@@ -59,12 +60,15 @@ set impressions = m.impressions + excluded.impressions, clicks = m.clicks + excl
 -- name: record_commit
 insert into realtime.commits (
     topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
-    parse, schema, validation, future, sink, archive, late, float_ids, unknown_fields, latency_counts
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19);
+    parse, schema, validation, future, sink, archive, late, float_ids, unknown_fields, latency_counts,
+    content_sum, row_sum
+) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21);
 
 -- name: record_replay
-insert into realtime.replays (topic, partition, record_offset, error_id, attempt, outcome, committed_at)
-values ($1, $2, $3, $4, $5, $6, $7);
+insert into realtime.replays (
+    topic, partition, record_offset, error_id, attempt, outcome, committed_at, row_sum
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: newest_minute
 select max(window_start) from realtime.metrics;

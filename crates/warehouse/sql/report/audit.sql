@@ -8,6 +8,9 @@ select topic, partition, first_offset, next_offset, records, valid, duplicates,
 from realtime.commits
 order by topic, partition, first_offset;
 
+-- name: offset_places
+select topic, partition from realtime.offsets order by topic, partition;
+
 -- name: account_between
 select sum(records), sum(valid), sum(clicks), sum(duplicates), sum(parse), sum(schema), sum(validation),
        sum(future), sum(sink), sum(archive), sum(late), sum(float_ids), sum(unknown_fields)

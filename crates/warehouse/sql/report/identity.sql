@@ -72,12 +72,17 @@ select topic, partition, first_offset, next_offset, since, noted_at, accepted_at
 from realtime.lost_records order by topic, partition, first_offset;
 
 -- name: note_lost
-insert into realtime.lost_records (topic, partition, first_offset, next_offset, since, noted_at)
-values ($1, $2, $3, $4, $5, $6)
+insert into realtime.lost_records (
+    topic, partition, first_offset, next_offset, since, noted_at, row_sum, accepted_sum
+) values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (topic, partition, first_offset) do nothing;
 
 -- name: accept_lost
-update realtime.lost_records set accepted_at = $1, accepted_by = $2 where accepted_at is null;
+update realtime.lost_records set accepted_at = $4, accepted_by = $5, accepted_sum = $6
+where topic = $1 and partition = $2 and first_offset = $3 and accepted_at is null;
+
+-- name: not_accepted
+select topic, partition, first_offset from realtime.lost_records where accepted_at is null;
 
 -- name: realtime_places
 select partition, next_offset, updated_at from realtime.offsets where topic = $1;
@@ -86,11 +91,11 @@ select partition, next_offset, updated_at from realtime.offsets where topic = $1
 select partition, next_offset, updated_at from errors.offsets where topic = $1;
 
 -- name: move_realtime_place
-update realtime.offsets set next_offset = $4, updated_at = $5
+update realtime.offsets set next_offset = $4, updated_at = $5, row_sum = $6
 where topic = $1 and partition = $2 and next_offset = $3;
 
 -- name: move_errors_place
-update errors.offsets set next_offset = $4, updated_at = $5
+update errors.offsets set next_offset = $4, updated_at = $5, row_sum = $6
 where topic = $1 and partition = $2 and next_offset = $3;
 
 -- name: newest_error

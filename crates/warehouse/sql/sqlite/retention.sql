@@ -7,36 +7,15 @@ where window_start in (
     limit 60
 );
 
--- name: merge_commits
+-- name: mergeable_commits
 -- Old commits become one row a partition and hour: the account stays whole, the table small.
 -- Only where they follow each other without a gap between them. Gaps within them are Kafka's.
-create temp table merged_commits as
-select topic, partition, min(first_offset) as first_offset, max(next_offset) as next_offset,
-       max(committed_at) as committed_at, sum(records) as records, sum(valid) as valid, sum(clicks) as clicks,
-       sum(duplicates) as duplicates, sum(parse) as parse, sum(schema) as schema, sum(validation) as validation,
-       sum(future) as future, sum(sink) as sink, sum(archive) as archive, sum(late) as late, sum(float_ids) as float_ids,
-       sum(unknown_fields) as unknown_fields
+select topic, partition, min(first_offset), max(next_offset)
 from realtime.commits
-where committed_at < ?1
+where committed_at < $1
 group by topic, partition, substr(committed_at, 1, 13)
-having count(*) > 1 and sum(next_offset - first_offset) = max(next_offset) - min(first_offset);
-
--- name: delete_merged
-delete from realtime.commits
-where exists (
-    select 1 from temp.merged_commits m
-    where m.topic = commits.topic and m.partition = commits.partition
-      and commits.first_offset >= m.first_offset and commits.next_offset <= m.next_offset
-);
-
--- name: insert_merged
-insert into realtime.commits (
-    topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
-    parse, schema, validation, future, sink, archive, late, float_ids, unknown_fields, latency_counts
-)
-select topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
-       parse, schema, validation, future, sink, archive, late, float_ids, unknown_fields, ''
-from temp.merged_commits;
+having count(*) > 1 and sum(next_offset - first_offset) = max(next_offset) - min(first_offset)
+order by 1, 2, 3;
 
 -- name: newest_hour
 select max(window_start) from realtime.metrics_hourly;
@@ -63,7 +42,7 @@ delete from realtime.events
 where rowid in (select rowid from realtime.events where event_hour = ?1 limit 10000);
 
 -- name: fewer_copies
-update realtime.hours set hot_copies = hot_copies - ?2 where event_hour = ?1;
+update realtime.hours set hot_copies = hot_copies - ?2, row_sum = row_sum - ?3 where event_hour = ?1;
 
 -- name: drop_replays
 delete from realtime.replays where committed_at < ?1;

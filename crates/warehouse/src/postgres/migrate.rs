@@ -46,6 +46,7 @@ const STEPS: &[Step] = &[
         name: "identity of the stores",
         sql: include_str!("../../sql/postgres/0008_identity.sql"),
     },
+    Step { version: 9, name: "sums", sql: include_str!("../../sql/postgres/0009_sums.sql") },
     Step {
         version: 12,
         name: "which records are in error",

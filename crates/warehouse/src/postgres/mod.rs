@@ -38,6 +38,8 @@ use postgres::Client;
 use self::connect::{Purpose, connect, inspect, refuse_standby};
 use self::failure::failure;
 use self::pool::Pool;
+use crate::merge_commits;
+use crate::row_sum::offset_sum;
 use crate::{
     Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
     Value, Warehouse, WarehouseError,
@@ -109,6 +111,19 @@ impl PostgresWarehouse {
         partitions::drop_day(&self.settings, partitions::Day::of(day))
     }
 
+    fn merge_commits(&self, policy: RetentionPolicy) -> Result<u64, WarehouseError> {
+        let mut session = self.session(Schema::Realtime)?;
+        let mut transaction = session.begin()?;
+        let is_ours = transaction.query(retention::TRY_LOCK, &[])?;
+        if is_ours.rows.first().and_then(|row| row[0].as_i64()) != Some(1) {
+            return Ok(0);
+        }
+        let before = policy.commits_before().to_string();
+        let merged = merge_commits::merge(transaction.as_mut(), retention::MERGEABLE_COMMITS, &before)?;
+        transaction.commit()?;
+        Ok(merged)
+    }
+
     fn read<T>(
         &self,
         work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
@@ -144,9 +159,12 @@ impl Warehouse for PostgresWarehouse {
     fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError> {
         let mut client = connect(&self.settings, Purpose::Writing)?;
         let now = wire::Time(Millis::now());
+        let sum = offset_sum("realtime.offsets", topic, partition, first).as_i64();
         client
             .batch_execute(DURABLE)
-            .and_then(|()| client.execute(BEGIN_AT, &[&topic, &(partition as i32), &(first as i64), &now]))
+            .and_then(|()| {
+                client.execute(BEGIN_AT, &[&topic, &(partition as i32), &(first as i64), &now, &sum])
+            })
             .map(drop)
             .map_err(|error| failure(self.settings.location(), &error))
     }
@@ -206,6 +224,7 @@ impl Warehouse for PostgresWarehouse {
         let mut retired = partitions::make_ahead(&mut client)
             .and_then(|()| retention::retire(&mut client, policy, newest))
             .map_err(|error| failure(self.settings.location(), &error))?;
+        retired.commits = self.merge_commits(policy)?;
         retired.events = partitions::drop_archived_days(&self.settings, &mut client, policy)?;
         Ok(retired)
     }

@@ -10,6 +10,7 @@ use super::connect::{Purpose, connect};
 use super::failure::failure;
 use super::settings::PostgresSettings;
 use super::wire::Time;
+use crate::row_sum::added_part;
 use crate::{RetentionPolicy, WarehouseError};
 
 const PARTITIONS_SQL: &str = include_str!("../../sql/postgres/partitions.sql");
@@ -157,7 +158,7 @@ pub(super) fn drop_day(settings: &PostgresSettings, day: Day) -> Result<Option<u
             day.table()
         )));
     }
-    transaction.execute(FORGET_COPIES, &[&from, &to]).map_err(fail)?;
+    transaction.execute(FORGET_COPIES, &[&from, &to, &added_part(&[0, 0, 0, 1])]).map_err(fail)?;
     transaction.batch_execute(&day.fill(DROP_DAY)).map_err(fail)?;
     transaction.commit().map_err(fail)?;
     Ok(Some(rows as u64))

@@ -12,11 +12,9 @@ const CLEAR_INCOMING: &str = section(STREAM_SQL, "clear_incoming");
 const IDS_OF_HOUR: &str = section(STREAM_SQL, "ids_of_hour");
 const ADD_MINUTES: &str = section(STREAM_SQL, "add_minutes");
 const ADD_HOURS: &str = section(STREAM_SQL, "add_hours");
-const RECORD_COMMIT: &str = section(STREAM_SQL, "record_commit");
 const SHARE_ARCHIVE: &str = section(STREAM_SQL, "share_archive");
 const LOCK_ARCHIVE: &str = section(STREAM_SQL, "lock_archive");
 const ARCHIVED_HOURS: &str = section(STREAM_SQL, "archived_hours");
-const RECORD_REPLAY: &str = section(STREAM_SQL, "record_replay");
 
 const SESSION_SQL: &str = include_str!("../../sql/postgres/session.sql");
 const INCOMING_EVENTS: &str = section(SESSION_SQL, "incoming_events");
@@ -30,11 +28,9 @@ pub(super) struct Statements {
     pub ids_of_hour: Statement,
     pub add_minutes: Statement,
     pub add_hours: Statement,
-    pub record_commit: Statement,
     pub share_archive: Statement,
     pub lock_archive: Statement,
     pub archived_hours: Statement,
-    pub record_replay: Statement,
 }
 
 impl Statements {
@@ -50,11 +46,9 @@ impl Statements {
             ids_of_hour: client.prepare(IDS_OF_HOUR)?,
             add_minutes: client.prepare(ADD_MINUTES)?,
             add_hours: client.prepare(ADD_HOURS)?,
-            record_commit: client.prepare(RECORD_COMMIT)?,
             share_archive: client.prepare(SHARE_ARCHIVE)?,
             lock_archive: client.prepare(LOCK_ARCHIVE)?,
             archived_hours: client.prepare(ARCHIVED_HOURS)?,
-            record_replay: client.prepare(RECORD_REPLAY)?,
         })
     }
 }

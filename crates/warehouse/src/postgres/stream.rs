@@ -4,6 +4,7 @@
 //! its rows by key, so two writers that meet wait for each other instead of deadlocking.
 
 use adpipe_event::{EventBatch, Millis};
+use adpipe_sql::section;
 use postgres::types::ToSql;
 use postgres::{Client, Error, Statement, Transaction};
 
@@ -16,10 +17,15 @@ use super::settings::PostgresSettings;
 use super::statements::Statements;
 use super::wire::Time;
 use crate::order::sorted_by_key;
+use crate::row_sum::offset_sum;
 use crate::{
     ArchivedHour, Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, Table, Value,
     WarehouseError,
 };
+
+const STREAM_SQL: &str = include_str!("../../sql/postgres/stream.sql");
+const RECORD_COMMIT: &str = section(STREAM_SQL, "record_commit");
+const RECORD_REPLAY: &str = section(STREAM_SQL, "record_replay");
 
 pub(super) struct PostgresWriter {
     pub client: Client,
@@ -179,8 +185,9 @@ impl<'w> PostgresTransaction<'w> {
 impl StreamTransaction for PostgresTransaction<'_> {
     fn claim(&mut self, topic: &str, partition: u32, first: u64, next: u64) -> Result<(), WarehouseError> {
         let now = Time(Millis::now());
-        let params: [&(dyn ToSql + Sync); 5] =
-            [&topic, &(partition as i32), &(first as i64), &(next as i64), &now];
+        let sum = offset_sum("realtime.offsets", topic, partition, next).as_i64();
+        let params: [&(dyn ToSql + Sync); 6] =
+            [&topic, &(partition as i32), &(first as i64), &(next as i64), &now, &sum];
         match self.run(|statements| &statements.claim, &params)? {
             0 => Err(WarehouseError::Fenced { topic: topic.to_owned(), partition, expected: first }),
             _ => Ok(()),
@@ -242,51 +249,12 @@ impl StreamTransaction for PostgresTransaction<'_> {
     }
 
     fn record(&mut self, commits: &[Commit]) -> Result<(), WarehouseError> {
-        for commit in commits {
-            let counts = &commit.counts;
-            let [parse, schema, validation, future, sink, archive] =
-                counts.invalid_by_type.map(|count| count as i64);
-            let params: [&(dyn ToSql + Sync); 19] = [
-                &commit.topic,
-                &(commit.partition as i32),
-                &(commit.first_offset as i64),
-                &(commit.next_offset as i64),
-                &Time(commit.committed_at),
-                &(counts.records as i64),
-                &(counts.valid as i64),
-                &(counts.clicks as i64),
-                &(counts.duplicates as i64),
-                &parse,
-                &schema,
-                &validation,
-                &future,
-                &sink,
-                &archive,
-                &(counts.late as i64),
-                &(counts.float_ids as i64),
-                &(counts.unknown_fields as i64),
-                &commit.latency.to_text(),
-            ];
-            self.run(|statements| &statements.record_commit, &params)?;
-        }
-        Ok(())
+        commits.iter().try_for_each(|commit| self.execute(RECORD_COMMIT, &commit.row()).map(drop))
     }
 
     fn record_replays(&mut self, replays: &[Replay]) -> Result<(), WarehouseError> {
-        let now = Time(Millis::now());
-        for replay in replays {
-            let params: [&(dyn ToSql + Sync); 7] = [
-                &replay.topic,
-                &(replay.partition as i32),
-                &(replay.offset as i64),
-                &replay.error_id,
-                &(replay.attempt as i32),
-                &replay.outcome.as_str(),
-                &now,
-            ];
-            self.run(|statements| &statements.record_replay, &params)?;
-        }
-        Ok(())
+        let now = Millis::now();
+        replays.iter().try_for_each(|replay| self.execute(RECORD_REPLAY, &replay.row(now)).map(drop))
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), WarehouseError> {

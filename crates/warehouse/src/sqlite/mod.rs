@@ -8,6 +8,7 @@ mod replace;
 mod retention;
 mod session;
 mod snapshot;
+mod soundness;
 mod stream;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ use adpipe_sql::trouble::Trouble;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, params};
 
+use crate::merge_commits;
+use crate::row_sum::offset_sum;
 use crate::{
     Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
     Value, Warehouse, WarehouseError,
@@ -60,6 +63,7 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 name: "identity of the store",
                 sql: include_str!("../../sql/sqlite/realtime_0005.sql"),
             },
+            Migration { version: 6, name: "sums", sql: include_str!("../../sql/sqlite/realtime_0006.sql") },
             Migration {
                 version: 8,
                 name: "which records are in error",
@@ -82,6 +86,7 @@ fn migrations(schema: Schema) -> &'static [Migration] {
                 name: "errors that wait for the archive",
                 sql: include_str!("../../sql/sqlite/errors_0003.sql"),
             },
+            Migration { version: 4, name: "sums", sql: include_str!("../../sql/sqlite/errors_0004.sql") },
         ],
         Schema::Ops => &[
             Migration {
@@ -186,26 +191,29 @@ impl SqliteWarehouse {
         })
     }
 
-    /// Looks at every page of every file.
+    /// Looks at every page, every index and every definition of every file.
     ///
     /// # Errors
-    /// [`WarehouseError::Unusable`] with the first damage found.
+    /// [`WarehouseError::Unusable`] with the damage found in the first file that has some.
     pub fn check(&self) -> Result<(), WarehouseError> {
-        self.with_reader(|connection| {
-            for schema in Schema::ALL {
-                let pragma = format!("pragma {}.quick_check(1)", schema.name());
-                let verdict: String = connection
-                    .query_row(&pragma, [], |row| row.get(0))
-                    .map_err(|error| self.failure(&error))?;
-                if verdict != "ok" {
-                    return Err(WarehouseError::Unusable {
-                        location: self.path(schema).display().to_string(),
-                        reason: verdict,
-                        advice: Trouble::Corrupt.advice(),
-                    });
-                }
+        for schema in Schema::ALL {
+            let damages = self.damages(schema)?;
+            if !damages.is_empty() {
+                return Err(WarehouseError::Unusable {
+                    location: self.path(schema).display().to_string(),
+                    reason: damages.join("; "),
+                    advice: Trouble::Corrupt.advice(),
+                });
             }
-            Ok(())
+        }
+        Ok(())
+    }
+
+    /// What is wrong with a schema's file.
+    fn damages(&self, schema: Schema) -> Result<Vec<String>, WarehouseError> {
+        self.with_reader(|connection| {
+            let damages = soundness::check(connection, schema);
+            damages.map_err(|error| sqlite_failure(&self.path(schema), &error))
         })
     }
 
@@ -339,8 +347,9 @@ impl Warehouse for SqliteWarehouse {
         // A crash that could undo this takes the processor with it, which then begins anew.
         self.with_reader(|connection| {
             let now = Millis::now().to_string();
+            let sum = offset_sum("realtime.offsets", topic, partition, first).as_i64();
             connection
-                .execute(BEGIN_AT, params![topic, partition, first as i64, now])
+                .execute(BEGIN_AT, params![topic, partition, first as i64, now, sum])
                 .map(drop)
                 .map_err(|error| self.failure(&error))
         })
@@ -402,9 +411,24 @@ impl Warehouse for SqliteWarehouse {
 
     fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
         let newest = self.newest_minute()?;
-        self.with_reader(|connection| {
+        let mut retired = self.with_reader(|connection| {
             retention::retire(connection, policy, newest).map_err(|error| self.failure(&error))
-        })
+        })?;
+        let mut session = self.session(Schema::Realtime)?;
+        let mut transaction = session.begin()?;
+        let before = policy.commits_before().to_string();
+        retired.commits = merge_commits::merge(transaction.as_mut(), retention::MERGEABLE_COMMITS, &before)?;
+        transaction.commit()?;
+        Ok(retired)
+    }
+
+    fn check_storage(&self) -> Result<Option<Vec<String>>, WarehouseError> {
+        let mut found = Vec::new();
+        for schema in Schema::ALL {
+            let damages = self.damages(schema)?;
+            found.extend(damages.iter().map(|damage| format!("{}.db: {damage}", schema.name())));
+        }
+        Ok(Some(found))
     }
 
     fn dialect(&self) -> Dialect {

@@ -4,14 +4,13 @@ use adpipe_event::Millis;
 use adpipe_sql::section;
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use crate::row_sum::added_part;
 use crate::{REPLAYS_KEPT, RetentionPolicy, Retired};
 
 const RETENTION_SQL: &str = include_str!("../../sql/sqlite/retention.sql");
 const DROP_MINUTES: &str = section(RETENTION_SQL, "drop_minutes");
 const DROP_REPLAYS: &str = section(RETENTION_SQL, "drop_replays");
-const MERGE_COMMITS: &str = section(RETENTION_SQL, "merge_commits");
-const DELETE_MERGED: &str = section(RETENTION_SQL, "delete_merged");
-const INSERT_MERGED: &str = section(RETENTION_SQL, "insert_merged");
+pub(super) const MERGEABLE_COMMITS: &str = section(RETENTION_SQL, "mergeable_commits");
 const NEWEST_HOUR: &str = section(RETENTION_SQL, "newest_hour");
 const LEAVING_HOURS: &str = section(RETENTION_SQL, "leaving_hours");
 const IS_LEAVING: &str = section(RETENTION_SQL, "is_leaving");
@@ -36,15 +35,6 @@ pub(super) fn retire(
     }
     let replayed_before = Millis(Millis::now().0 - REPLAYS_KEPT.as_millis() as i64).to_string();
     connection.execute(DROP_REPLAYS, params![replayed_before])?;
-    let merge_before = Millis(Millis::now().floor_hour().0 - policy.commits.as_millis() as i64);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch("drop table if exists temp.merged_commits")?;
-    transaction.execute(MERGE_COMMITS, params![merge_before.to_string()])?;
-    let deleted = transaction.execute(DELETE_MERGED, [])?;
-    let merged = transaction.execute(INSERT_MERGED, [])?;
-    transaction.execute_batch("drop table temp.merged_commits")?;
-    transaction.commit()?;
-    retired.commits = (deleted - merged) as u64;
     retired.events = drop_archived_events(connection, policy)?;
     Ok(retired)
 }
@@ -67,7 +57,11 @@ fn drop_archived_events(connection: &mut Connection, policy: RetentionPolicy) ->
                 break;
             }
             let rows = transaction.prepare_cached(DROP_EVENTS)?.execute(params![hour])?;
-            transaction.prepare_cached(FEWER_COPIES)?.execute(params![hour, rows as i64])?;
+            transaction.prepare_cached(FEWER_COPIES)?.execute(params![
+                hour,
+                rows as i64,
+                added_part(&[0, 0, 0, rows as i64])
+            ])?;
             transaction.commit()?;
             dropped += rows as u64;
         }

@@ -10,6 +10,7 @@ use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, pa
 use super::session::{execute, query};
 use super::{STREAM_SQL, sqlite_failure};
 use crate::order::sorted_by_key;
+use crate::row_sum::offset_sum;
 use crate::{
     ArchivedHour, Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, Table, Value,
     WarehouseError, archive,
@@ -87,66 +88,21 @@ impl SqliteTransaction<'_> {
         }
         Ok(())
     }
-
-    fn try_record(&self, commits: &[Commit]) -> rusqlite::Result<()> {
-        let mut record = self.transaction.prepare_cached(RECORD_COMMIT)?;
-        for commit in commits {
-            let counts = &commit.counts;
-            let [parse, schema, validation, future, sink, archive] =
-                counts.invalid_by_type.map(|count| count as i64);
-            record.execute(params![
-                commit.topic,
-                commit.partition,
-                commit.first_offset as i64,
-                commit.next_offset as i64,
-                commit.committed_at.to_string(),
-                counts.records as i64,
-                counts.valid as i64,
-                counts.clicks as i64,
-                counts.duplicates as i64,
-                parse,
-                schema,
-                validation,
-                future,
-                sink,
-                archive,
-                counts.late as i64,
-                counts.float_ids as i64,
-                counts.unknown_fields as i64,
-                commit.latency.to_text(),
-            ])?;
-        }
-        Ok(())
-    }
-}
-
-impl SqliteTransaction<'_> {
-    fn try_record_replays(&self, replays: &[Replay]) -> rusqlite::Result<()> {
-        let mut record = self.transaction.prepare_cached(RECORD_REPLAY)?;
-        let now = Millis::now().to_string();
-        for replay in replays {
-            record.execute(params![
-                replay.topic,
-                replay.partition,
-                replay.offset as i64,
-                replay.error_id,
-                replay.attempt,
-                replay.outcome.as_str(),
-                now,
-            ])?;
-        }
-        Ok(())
-    }
 }
 
 impl StreamTransaction for SqliteTransaction<'_> {
     fn claim(&mut self, topic: &str, partition: u32, first: u64, next: u64) -> Result<(), WarehouseError> {
         let now = Millis::now().to_string();
-        let result = self
-            .transaction
-            .prepare_cached(CLAIM)
-            .and_then(|mut claim| claim.execute(params![topic, partition, first as i64, next as i64, now]));
-        match self.checked(result)? {
+        let sum = offset_sum("realtime.offsets", topic, partition, next);
+        let params = [
+            topic.into(),
+            Value::Int(partition.into()),
+            Value::Int(first as i64),
+            Value::Int(next as i64),
+            now.into(),
+            sum,
+        ];
+        match self.execute(CLAIM, &params)? {
             0 => Err(WarehouseError::Fenced { topic: topic.to_owned(), partition, expected: first }),
             _ => Ok(()),
         }
@@ -156,7 +112,9 @@ impl StreamTransaction for SqliteTransaction<'_> {
         let mut found = Vec::new();
         for hour in hours {
             let rows = self.query(archive::HOUR, &[hour.to_string().into()])?.rows;
-            found.extend(rows.first().map(|row| ArchivedHour::from_row(*hour, row)));
+            if let Some(row) = rows.first() {
+                found.push(ArchivedHour::from_row(*hour, row)?);
+            }
         }
         Ok(found)
     }
@@ -192,11 +150,12 @@ impl StreamTransaction for SqliteTransaction<'_> {
     }
 
     fn record(&mut self, commits: &[Commit]) -> Result<(), WarehouseError> {
-        self.checked(self.try_record(commits))
+        commits.iter().try_for_each(|commit| self.execute(RECORD_COMMIT, &commit.row()).map(drop))
     }
 
     fn record_replays(&mut self, replays: &[Replay]) -> Result<(), WarehouseError> {
-        self.checked(self.try_record_replays(replays))
+        let now = Millis::now();
+        replays.iter().try_for_each(|replay| self.execute(RECORD_REPLAY, &replay.row(now)).map(drop))
     }
 
     fn commit(self: Box<Self>) -> Result<(), WarehouseError> {

@@ -286,10 +286,12 @@ pub fn latency(config: &Config, rate: u32) -> anyhow::Result<Figure> {
     })?;
     let mut latency = LatencyCounts::default();
     let sql = "select latency_counts from realtime.commits";
+    let mut damage = Ok(());
     services.warehouse.query(sql, &[], &mut |_, row: &[Value]| {
-        latency.add_text(row[0].as_str().unwrap_or_default());
-        true
+        damage = latency.add_text(row[0].as_str().unwrap_or("null"));
+        damage.is_ok()
     })?;
+    damage?;
     let quantile = |q| latency.quantile_ms(q).unwrap_or(0.0);
     figure.note = format!("p50 {:.0} ms, p99 {:.0} ms", quantile(0.5), quantile(0.99));
     Ok(figure)

@@ -1,0 +1,72 @@
+//! Whether the files themselves are sound: every page, every index against its rows, and the
+//! definitions of the tables.
+
+use std::collections::BTreeMap;
+
+use adpipe_sql::sqlite::{Migration, migrate};
+use rusqlite::{Connection, params};
+
+use super::{in_memory, migrations};
+use crate::Schema;
+
+/// Damages named, for each file.
+const MOST_DAMAGES: usize = 10;
+
+/// What is wrong with a schema's file, in words; nothing when it is sound.
+pub(super) fn check(connection: &Connection, schema: Schema) -> rusqlite::Result<Vec<String>> {
+    let mut damages = Vec::new();
+    let pragma = format!("pragma {}.integrity_check({MOST_DAMAGES})", schema.name());
+    let mut statement = connection.prepare(&pragma)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let verdict: String = row.get(0)?;
+        if verdict != "ok" {
+            damages.push(verdict);
+        }
+    }
+    damages.extend(changed_definitions(connection, schema)?);
+    Ok(damages)
+}
+
+/// Type and name of a table, an index or a view, and the statement that made it.
+type Definitions = BTreeMap<(String, String), Option<String>>;
+
+/// A damaged definition may still be read, and mean something else: a check that is gone, a column
+/// that is called otherwise.
+fn changed_definitions(connection: &Connection, schema: Schema) -> rusqlite::Result<Vec<String>> {
+    let history = migrations(schema);
+    if history.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut fresh = in_memory()?;
+    fresh.execute(&format!("attach ':memory:' as {}", schema.name()), [])?;
+    migrate(&mut fresh, schema.name(), history)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let (wanted, found) = (definitions(&fresh, schema)?, definitions(connection, schema)?);
+    let mut damages: Vec<String> = wanted
+        .iter()
+        .filter(|(name, sql)| found.get(*name) != Some(*sql))
+        .map(|((kind, name), _)| format!("the definition of {kind} {name} is not what adpipe made"))
+        .collect();
+    for Migration { version, name, .. } in history {
+        let sql = format!(
+            "select exists (select 1 from {}.schema_migrations where version = ?1 and name = ?2)",
+            schema.name()
+        );
+        if !connection.query_row(&sql, params![version, name], |row| row.get::<_, bool>(0))? {
+            damages.push(format!("schema_migrations does not have version {version}, {name}"));
+        }
+    }
+    damages.truncate(MOST_DAMAGES);
+    Ok(damages)
+}
+
+fn definitions(connection: &Connection, schema: Schema) -> rusqlite::Result<Definitions> {
+    let sql = format!("select type, name, tbl_name, sql from {}.sqlite_master", schema.name());
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map([], |row| {
+        let (kind, name, table): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(((kind, format!("{table}.{name}")), row.get(3)?))
+    })?;
+    rows.collect()
+}
