@@ -257,8 +257,8 @@ fn ingest_ends_within_a_line_a_pipe_and_a_silent_input() {
 /// Four gigabytes of zeros, compressed.
 fn gzip_of_zeros(folder: &Folder, name: &str) -> PathBuf {
     let path = folder.join(name);
-    let zeros = Command::new("head").args(["-c", "64M", "/dev/zero"]).stdout(Stdio::piped()).spawn().unwrap();
-    let gzip = Command::new("gzip").arg("-1").stdin(zeros.stdout.unwrap()).output().unwrap();
+    let zeros = "head -c 64M /dev/zero | gzip -1";
+    let gzip = Command::new("sh").args(["-c", zeros]).output().unwrap();
     let mut file = File::create(&path).unwrap();
     for _ in 0..64 {
         file.write_all(&gzip.stdout).unwrap();

@@ -14,7 +14,7 @@ select * from realtime.offsets order by topic, partition;
 
 -- name: commits
 select topic, partition, first_offset, next_offset, committed_at, records, valid, clicks, duplicates,
-       late, float_ids, unknown_fields, {types}
+       late, float_ids, unknown_fields, {types}, content_sum
 from realtime.commits
 order by topic, partition, first_offset;
 

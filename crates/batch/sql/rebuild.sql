@@ -12,6 +12,7 @@ set local idle_in_transaction_session_timeout = 0;
 realtime.events
 realtime.metrics
 realtime.metrics_hourly
+realtime.content_sums
 realtime.offsets
 realtime.commits
 realtime.replays
@@ -25,7 +26,7 @@ realtime.invalid_offsets
 realtime.invalid_since
 
 -- name: put_offset
-insert into realtime.offsets (topic, partition, next_offset, updated_at) values ($1, $2, $3, $4);
+insert into realtime.offsets (topic, partition, next_offset, updated_at, row_sum) values ($1, $2, $3, $4, $5);
 
 -- name: put_invalid_since
 -- Which records before this are in error, the queue knows.

@@ -8,7 +8,7 @@
 
 use std::io::{Read, Write};
 
-use adpipe_event::{ErrorType, Millis};
+use adpipe_event::{ContentSum, ErrorType, Millis};
 use adpipe_sql::section;
 use adpipe_warehouse::{Commit, Counts, Value, Warehouse, WarehouseError, query_table};
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,9 @@ pub(crate) struct Counted {
     pub late: u64,
     pub float_ids: u64,
     pub unknown_fields: u64,
+    /// Sum of the contents of the valid events; none when a part of it is not known.
+    #[serde(default)]
+    pub content: Option<i64>,
 }
 
 /// What the warehouse knew at the end of a run.
@@ -271,6 +274,7 @@ fn commits(warehouse: &dyn Warehouse) -> Result<Vec<Counted>, WarehouseError> {
                     .iter()
                     .map(|name| next().map(|count| ((*name).to_owned(), count)))
                     .collect::<Result<_, _>>()?,
+                content: content_of(row.last())?,
             })
         };
         let Ok(commit) = read() else {
@@ -290,6 +294,18 @@ fn commits(warehouse: &dyn Warehouse) -> Result<Vec<Counted>, WarehouseError> {
             advice: "restore a backup, or run `adpipe rebuild`",
         }),
         None => Ok(merged),
+    }
+}
+
+/// A stored sum of contents, which may be null.
+fn content_of(value: Option<&Value>) -> Result<Option<i64>, ()> {
+    match value {
+        Some(Value::Null) => Ok(None),
+        other => other
+            .and_then(Value::as_i64)
+            .and_then(ContentSum::from_i64)
+            .map(|sum| Some(sum.to_i64()))
+            .ok_or(()),
     }
 }
 
@@ -313,9 +329,17 @@ impl Counted {
         self.late += next.late;
         self.float_ids += next.float_ids;
         self.unknown_fields += next.unknown_fields;
+        self.content = self.content_sum().zip(next.content_sum()).map(|(mut sum, more)| {
+            sum.add(more);
+            sum.to_i64()
+        });
         for (name, count) in &next.invalid {
             *self.invalid.entry(name.clone()).or_default() += count;
         }
+    }
+
+    fn content_sum(&self) -> Option<ContentSum> {
+        self.content.and_then(ContentSum::from_i64)
     }
 
     /// As it is recorded; none when it names a topic or a type that this adpipe does not know.
@@ -343,6 +367,7 @@ impl Counted {
             committed_at: Millis::parse_sql(&self.committed_at)?,
             counts,
             latency: adpipe_warehouse::LatencyCounts::default(),
+            content: self.content_sum(),
         })
     }
 }

@@ -157,9 +157,7 @@ impl<'a> Committer<'a> {
             segment.content().store(transaction.as_mut())?;
             let windows = windows::aggregate_all(batches, self.minutes_since);
             transaction.add_metrics(&windows.minutes, &windows.hours)?;
-            let floor = Value::from(self.minutes_since.to_string());
-            let sum = row_sum("realtime.minutes_floor", &[Value::Int(1), floor.clone()]);
-            transaction.execute(RAISE_MINUTES_FLOOR, &[floor, sum])?;
+            raise_minutes_floor(transaction.as_mut(), self.minutes_since)?;
             for (file, row) in self.rows_behind(segment) {
                 debug_assert!(self.accounts.contains_key(&file));
                 files::put(transaction.as_mut(), &row)?;
@@ -357,17 +355,36 @@ pub(crate) fn add_part(
     hot: u64,
 ) -> Result<(), WarehouseError> {
     add_part_row(transaction, &part.row(), source)?;
-    let int = |count: u64| Value::Int(count as i64);
     for (hour, of_hour) in &part.hours {
-        let copies = of_hour.rows * hot;
-        let numbers = [1, of_hour.rows as i64, of_hour.clicks as i64, copies as i64];
-        let hour = Value::from(hour.to_string());
-        let sum = added_sum("realtime.hours", std::slice::from_ref(&hour), &numbers);
-        let (new, more) = (Value::Int(sum), Value::Int(added_part(&numbers)));
-        let values = [hour, int(of_hour.rows), int(of_hour.clicks), int(copies), new, more];
-        transaction.execute(ADD_TO_HOUR, &values)?;
+        add_to_hour(transaction, *hour, *of_hour, of_hour.rows * hot)?;
     }
     Ok(())
+}
+
+/// Raises an hour's version, by what a part has of it, and by how many of that are hot, too.
+pub(crate) fn add_to_hour(
+    transaction: &mut dyn StreamTransaction,
+    hour: Millis,
+    of_hour: OfHour,
+    copies: u64,
+) -> Result<(), WarehouseError> {
+    let int = |count: u64| Value::Int(count as i64);
+    let numbers = [1, of_hour.rows as i64, of_hour.clicks as i64, copies as i64];
+    let hour = Value::from(hour.to_string());
+    let sum = added_sum("realtime.hours", std::slice::from_ref(&hour), &numbers);
+    let (new, more) = (Value::Int(sum), Value::Int(added_part(&numbers)));
+    let values = [hour, int(of_hour.rows), int(of_hour.clicks), int(copies), new, more];
+    transaction.execute(ADD_TO_HOUR, &values).map(drop)
+}
+
+/// Notes from when on figures by the minute are whole.
+pub(crate) fn raise_minutes_floor(
+    transaction: &mut dyn StreamTransaction,
+    since: Millis,
+) -> Result<(), WarehouseError> {
+    let floor = Value::from(since.to_string());
+    let sum = row_sum("realtime.minutes_floor", &[Value::Int(1), floor.clone()]);
+    transaction.execute(RAISE_MINUTES_FLOOR, &[floor, sum]).map(drop)
 }
 
 /// What the archive's list has of a part.

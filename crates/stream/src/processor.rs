@@ -283,7 +283,7 @@ impl Processor<'_> {
                 committed_at,
                 counts,
                 latency,
-                content,
+                content: Some(content),
             })
             .collect()
     }

@@ -171,8 +171,8 @@ pub struct Commit {
     pub counts: Counts,
     /// How long they had waited since they were appended.
     pub latency: LatencyCounts,
-    /// Of the events that were counted for the first time.
-    pub content: ContentSum,
+    /// Of the events that were counted for the first time; none when it is not known any more.
+    pub content: Option<ContentSum>,
 }
 
 /// Columns of a commit as it is stored, its sum included.
@@ -204,7 +204,7 @@ impl Commit {
             int(counts.float_ids),
             int(counts.unknown_fields),
             self.latency.to_text().into(),
-            Value::Int(self.content.to_i64()),
+            self.content.map(ContentSum::to_i64).into(),
         ])
     }
 }

@@ -78,7 +78,7 @@ fn write(
         committed_at: Millis::now(),
         counts,
         latency: LatencyCounts::default(),
-        content: ContentSum::default(),
+        content: Some(ContentSum::default()),
     }])?;
     transaction.commit()?;
     Ok(inserted)

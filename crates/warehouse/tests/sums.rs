@@ -27,7 +27,7 @@ fn five_commits(warehouse: &dyn Warehouse, topic: &'static str) {
         committed_at: Millis(hour.0 + number as i64),
         counts: Counts { records: 10, valid: 10, ..Counts::default() },
         latency: LatencyCounts::default(),
-        content: ContentSum::from_i64(7).unwrap(),
+        content: ContentSum::from_i64(7),
     };
     let mut writer = warehouse.stream_writer().unwrap();
     let mut transaction = writer.begin().unwrap();

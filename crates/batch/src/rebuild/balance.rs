@@ -45,6 +45,7 @@ pub(super) fn balance(
     books
         .commits
         .sort_by(|a, b| (a.topic, a.partition, a.first_offset).cmp(&(b.topic, b.partition, b.first_offset)));
+    archived.contents.store(transaction)?;
     transaction.record(&books.commits)?;
     store_offsets(transaction, places)
 }
@@ -86,6 +87,7 @@ fn fill_gap(
         committed_at: Millis::now(),
         counts,
         latency: LatencyCounts::default(),
+        content: None,
     });
     Ok(())
 }
@@ -112,6 +114,7 @@ fn put_file(
         first_event: archived.parts.iter().map(|part| part.first_event).min(),
         last_event: archived.parts.iter().map(|part| part.last_event).max(),
         started_at: Millis::now(),
+        content_sum: None,
     };
     Ok(files::put(transaction, &file)?)
 }

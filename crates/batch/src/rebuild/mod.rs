@@ -101,13 +101,13 @@ pub fn rebuild(
     transaction.lock_archive()?;
     tables::empty(transaction.as_mut(), place.warehouse.dialect())?;
     let work = Work { config, place, account: &account, data_id: data_id.as_deref(), progress, shutdown };
-    let archived = parts::count(&work, transaction.as_mut(), &mut report)?;
+    let mut archived = parts::count(&work, transaction.as_mut(), &mut report)?;
     if archived.parts.is_empty() && !work.has_account() && !log_has_records(place.log)? {
         let reason = "there is nothing to rebuild from: no part of an archive, and no record in the log";
         return Err(BatchError::archive(place.archive.location(), reason));
     }
     let mut books = tables::take_over(&work, transaction.as_mut(), &archived, &mut report)?;
-    let places = replay::replay(&work, transaction.as_mut(), &archived, &mut books, &mut report)?;
+    let places = replay::replay(&work, transaction.as_mut(), &mut archived, &mut books, &mut report)?;
     balance::balance(&work, transaction.as_mut(), &archived, books, &places, &mut report)?;
     if shutdown.is_triggered() {
         return Err(BatchError::Stopped);

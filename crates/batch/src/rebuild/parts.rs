@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use adpipe_event::{EventBatch, Millis};
+use adpipe_event::{ContentHasher, ContentSum, EventBatch, Millis};
 use adpipe_stream::windows;
+use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{IdKey, IdSet, PartName, StreamTransaction, WarehouseError};
 use hashbrown::HashMap;
 
@@ -58,6 +59,8 @@ pub(super) struct Archived {
     pub parts: Vec<Known>,
     /// Figures by the minute are made from here on.
     pub minutes_since: Millis,
+    /// Contents of every event that counts, in the archive or hot.
+    pub contents: HourContents,
 }
 
 impl Archived {
@@ -103,13 +106,14 @@ pub(super) fn count(
     let floor = work.account.minutes_floor.as_deref().and_then(Millis::parse_sql);
     let kept = newest.map(|newest| Millis(newest.0 - work.config.minutes.as_millis() as i64).floor_minute());
     let mut archived =
-        Archived { parts: Vec::new(), minutes_since: kept.max(floor).unwrap_or(Millis(i64::MIN)) };
+        Archived { minutes_since: kept.max(floor).unwrap_or(Millis(i64::MIN)), ..Archived::default() };
     for candidates in days.into_values() {
         let mut seen: HashMap<Millis, IdSet> = HashMap::new();
         for candidate in candidates {
             work.go_on()?;
             let path = candidate.path.clone();
-            match read(work, transaction, candidate, &mut seen, archived.minutes_since)? {
+            let minutes_since = archived.minutes_since;
+            match read(work, transaction, candidate, &mut seen, minutes_since, &mut archived.contents)? {
                 Outcome::Counts(part) => archived.parts.push(*part),
                 Outcome::Redundant => report.redundant.push(path),
                 Outcome::Rewritten(parts) => {
@@ -222,10 +226,11 @@ fn read(
     candidate: Candidate,
     seen: &mut HashMap<Millis, IdSet>,
     minutes_since: Millis,
+    contents: &mut HourContents,
 ) -> Result<Outcome, BatchError> {
     let archive = work.place.archive;
     let mut is_new_of_all: Vec<bool> = Vec::new();
-    let mut sums = Sums::default();
+    let (mut sums, mut hasher) = (Sums::default(), ContentHasher::default());
     let mut failed: Option<WarehouseError> = None;
     let read = archive.events(&candidate.path, None, |events| {
         let is_new: Vec<bool> = (0..events.len())
@@ -235,6 +240,8 @@ fn read(
             })
             .collect();
         sums.add(&events, &is_new);
+        let of_events: Vec<ContentSum> = events.iter().map(|event| hasher.sum(&event)).collect();
+        contents.add_events(events.event_times(), &of_events, &is_new);
         if failed.is_none() && is_new.contains(&true) {
             let windows = windows::aggregate_all([(&events, is_new.as_slice())], minutes_since);
             failed = transaction.add_metrics(&windows.minutes, &windows.hours).err();

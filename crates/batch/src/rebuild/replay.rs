@@ -8,12 +8,13 @@
 
 use std::collections::HashSet;
 
-use adpipe_event::{ErrorType, EventBatch, Millis, Parser, Rules};
+use adpipe_event::{ContentSum, ErrorType, Millis, Parser, Rules};
 use adpipe_log::{LogError, Offset, PartitionRange, RecordBatch, Topic};
 use adpipe_sql::section;
 use adpipe_stream::micro_batch::{MicroBatch, Parsing};
 use adpipe_stream::on_the_way::{ErrorOffsets, errors_on_the_way};
 use adpipe_stream::windows;
+use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{
     Commit, Counts, IdKey, IdSet, LatencyCounts, StreamTransaction, Value, errors, query_table,
 };
@@ -46,7 +47,7 @@ pub(super) struct Place {
 pub(super) fn replay(
     work: &Work<'_>,
     transaction: &mut dyn StreamTransaction,
-    archived: &Archived,
+    archived: &mut Archived,
     books: &mut Books,
     report: &mut RebuildReport,
 ) -> Result<Vec<Place>, BatchError> {
@@ -56,12 +57,14 @@ pub(super) fn replay(
     let on_the_way = errors_on_the_way(log, warehouse, is_event_topic)?;
     let archive = work.place.archive;
     let by_stream = |part: &&super::parts::Known| part.counted == CountedBy::Stream;
+    let Archived { parts, minutes_since, contents } = archived;
     let mut replay = Replay {
         work,
         transaction,
-        minutes_since: archived.minutes_since,
-        counted: Lookup::new(archive, archived.parts.iter().filter(|part| !by_stream(part))),
-        streamed: Lookup::new(archive, archived.parts.iter().filter(by_stream)),
+        minutes_since: *minutes_since,
+        contents,
+        counted: Lookup::new(archive, parts.iter().filter(|part| !by_stream(part))),
+        streamed: Lookup::new(archive, parts.iter().filter(by_stream)),
         streamed_seen: IdSet::new(),
         parsing: Parsing::new(Parser::new(Rules { max_future_ms: i64::MAX })),
         on_the_way,
@@ -101,6 +104,8 @@ struct Replay<'a> {
     work: &'a Work<'a>,
     transaction: &'a mut dyn StreamTransaction,
     minutes_since: Millis,
+    /// Of every event that counts.
+    contents: &'a mut HourContents,
     /// Parts whose events are counted by the account, or came by file.
     counted: Lookup<'a>,
     /// Parts that the stream's events were archived into since the account.
@@ -142,7 +147,7 @@ impl Replay<'_> {
                     let is_hot = is_event && !is_streamed && !self.counted.contains(time, key)?;
                     except.push(!is_hot);
                 }
-                self.insert(events, &except)?;
+                self.insert(&parsed.batch, &except)?;
             }
         }
         Ok(())
@@ -159,7 +164,7 @@ impl Replay<'_> {
         }
         let Some(end) = self.end_of_counted(place, first)? else { return Ok(()) };
         let errors = self.known_errors(place)?;
-        let mut counts = Counts::default();
+        let (mut counts, mut content) = (Counts::default(), ContentSum::default());
         let mut next = first;
         let mut reached = first;
         'read: while next < end {
@@ -170,7 +175,7 @@ impl Replay<'_> {
                 let unknown =
                     parsed.failed.iter().find(|(offset, _)| *offset < end && !errors.contains(offset));
                 let stop = unknown.map_or(end, |(offset, _)| *offset);
-                self.count_batch(place, &parsed, stop, &errors, &mut counts)?;
+                content.add(self.count_batch(place, &parsed, stop, &errors, &mut counts)?);
                 reached = behind.min(stop);
                 if unknown.is_some() {
                     break 'read;
@@ -180,6 +185,7 @@ impl Replay<'_> {
         if reached > first {
             self.report.replayed += counts.records;
             books.add(Commit {
+                content: Some(content),
                 topic: place.topic.name(),
                 partition: place.range.partition,
                 first_offset: first,
@@ -225,7 +231,8 @@ impl Replay<'_> {
         stop: u64,
         errors: &HashSet<u64>,
         counts: &mut Counts,
-    ) -> Result<(), BatchError> {
+    ) -> Result<ContentSum, BatchError> {
+        let mut content = ContentSum::default();
         for (_, error_type) in parsed.failed.iter().filter(|(offset, _)| *offset < stop) {
             counts.records += 1;
             counts.add_invalid(*error_type);
@@ -245,6 +252,7 @@ impl Replay<'_> {
                     true => {
                         counts.valid += 1;
                         counts.clicks += u64::from(events.click(index));
+                        content.add(parsed.batch.sums[index]);
                     }
                     false => counts.duplicates += 1,
                 }
@@ -254,12 +262,13 @@ impl Replay<'_> {
                 except[index] = false;
             }
         }
-        let is_new = self.insert(events, &except)?;
+        let is_new = self.insert(&parsed.batch, &except)?;
         for index in (0..events.len()).filter(|index| !except[*index]) {
             match is_new[index] {
                 true => {
                     counts.valid += 1;
                     counts.clicks += u64::from(events.click(index));
+                    content.add(parsed.batch.sums[index]);
                 }
                 false => counts.duplicates += 1,
             }
@@ -271,15 +280,17 @@ impl Replay<'_> {
                 counts.unknown_fields += share.unknown_fields;
             }
         }
-        Ok(())
+        Ok(content)
     }
 
     /// Inserts events into `realtime.events` and the figures; gives which are new.
-    fn insert(&mut self, events: &EventBatch, except: &[bool]) -> Result<Vec<bool>, BatchError> {
+    fn insert(&mut self, batch: &MicroBatch, except: &[bool]) -> Result<Vec<bool>, BatchError> {
+        let events = &batch.events;
         if except.iter().all(|except| *except) {
             return Ok(vec![false; events.len()]);
         }
         let inserted = self.transaction.insert_events_except(events, except)?;
+        self.contents.add_events(events.event_times(), &batch.sums, &inserted.is_new);
         let windows = windows::aggregate_all([(events, inserted.is_new.as_slice())], self.minutes_since);
         self.transaction.add_metrics(&windows.minutes, &windows.hours)?;
         for index in (0..events.len()).filter(|index| inserted.is_new[*index]) {

@@ -2,14 +2,14 @@
 
 use adpipe_event::{ErrorType, Millis};
 use adpipe_sql::section;
-use adpipe_warehouse::{Commit, Dialect, StreamTransaction, Value, WarehouseError, query_table};
+use adpipe_warehouse::{Commit, Dialect, StreamTransaction, Value, WarehouseError, offset_sum, query_table};
 use hashbrown::HashSet;
 
 use super::parts::{Archived, Known};
 use super::{RebuildReport, Work};
 use crate::BatchError;
 use crate::account::Rows;
-use crate::commit::{PartRow, add_part_row};
+use crate::commit::{PartRow, add_part_row, add_to_hour, raise_minutes_floor};
 use crate::files::{self, FileRow, FileState};
 
 const REBUILD_SQL: &str = include_str!("../../sql/rebuild.sql");
@@ -19,10 +19,6 @@ const TABLES: &str = section(REBUILD_SQL, "tables");
 const PUT_OFFSET: &str = section(REBUILD_SQL, "put_offset");
 const PUT_INVALID_SINCE: &str = section(REBUILD_SQL, "put_invalid_since");
 const REPORTED_FILES: &str = section(REBUILD_SQL, "reported_files");
-
-const ARCHIVE_SQL: &str = include_str!("../../sql/archive.sql");
-const ADD_TO_HOUR: &str = section(ARCHIVE_SQL, "add_to_hour");
-const RAISE_MINUTES_FLOOR: &str = section(ARCHIVE_SQL, "raise_minutes_floor");
 
 /// What is on record of counted events, files and commits together.
 #[derive(Debug, Default)]
@@ -62,12 +58,12 @@ pub(super) fn take_over(
     let account = work.account;
     name_parts(work, transaction, archived)?;
     let floor = match (&account.minutes_floor, work.has_account()) {
-        (Some(floor), _) => Some(floor.clone()),
+        (Some(floor), _) => Millis::parse_sql(floor),
         (None, true) => None,
-        (None, false) => (!archived.parts.is_empty()).then(|| archived.minutes_since.to_string()),
+        (None, false) => (!archived.parts.is_empty()).then_some(archived.minutes_since),
     };
     if let Some(floor) = floor {
-        transaction.execute(RAISE_MINUTES_FLOOR, &[floor.into()])?;
+        raise_minutes_floor(transaction, floor)?;
     }
     let mut books = Books::default();
     put_rows(transaction, "realtime.files", &account.files)?;
@@ -129,9 +125,7 @@ fn name_parts(
     }
     for part in &archived.parts {
         for (hour, of_hour) in &part.hours {
-            let int = |count: u64| Value::Int(count as i64);
-            let values = [hour.to_string().into(), int(of_hour.rows), int(of_hour.clicks), Value::Int(0)];
-            transaction.execute(ADD_TO_HOUR, &values)?;
+            add_to_hour(transaction, *hour, *of_hour, 0)?;
         }
     }
     Ok(())
@@ -185,6 +179,7 @@ fn reported_files(
             first_event: time(12),
             last_event: time(13),
             started_at: time(14).unwrap_or_default(),
+            content_sum: None,
         };
         file.counts.invalid_by_type =
             invalid_by_type(work, &file.error_topic(), 0, 0..u64::MAX >> 1, number(9))?;
@@ -245,6 +240,7 @@ pub(super) fn put_offset(
         Value::Int(partition.into()),
         Value::Int(next as i64),
         Millis::now().to_string().into(),
+        offset_sum("realtime.offsets", topic, partition, next),
     ];
     transaction.execute(PUT_OFFSET, &values)?;
     let values = [topic.into(), Value::Int(partition.into()), Value::Int(next as i64)];
