@@ -1,8 +1,9 @@
-//! One rule for every command: Ctrl-C and SIGTERM end it in less than two seconds.
+//! One rule for every command: Ctrl-C and SIGTERM end it in less than two seconds (`up`, `run` and
+//! `demo`, which have others to look after, in less than ten).
 //!
 //! A command that only reads is ended by the signal itself. One that writes watches for it here: the
 //! first signal turns a switch off, and the command ends in order. Whoever has not ended when
-//! [`GRACE`] is over, because a disk, a server or another process keeps it waiting, is ended like
+//! [`GRACE`] (or [`SERVER_GRACE`]) is over, because a disk, a server or another process keeps it waiting, is ended like
 //! by `kill -9`, which every store withstands. So does a second signal, at once.
 //!
 //! The exit code is 130 after Ctrl-C and 143 after SIGTERM, as a shell reports of programs that a
@@ -22,6 +23,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long a command may take to end in order.
 const GRACE: Duration = Duration::from_millis(1_500);
+
+/// The same for `up`, `run` and `demo`: requests are answered, running tasks of DAGs end and their end
+/// is stored, a consumer leaves its group. Below what systemd (90 s) and Kubernetes (30 s) wait.
+const SERVER_GRACE: Duration = Duration::from_secs(10);
 
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
@@ -45,6 +50,12 @@ fn stopped_by() -> Option<u8> {
 pub fn watch(shutdown: &Shutdown) -> anyhow::Result<()> {
     let shutdown = shutdown.clone();
     on_signal(move || shutdown.trigger(), GRACE)
+}
+
+/// The same for a process that serves, which may take longer to end in order.
+pub fn watch_server(shutdown: &Shutdown) -> anyhow::Result<()> {
+    let shutdown = shutdown.clone();
+    on_signal(move || shutdown.trigger(), SERVER_GRACE)
 }
 
 /// Ends the process at the first signal: for work whose results are of no use when it is cut short.

@@ -76,7 +76,7 @@ impl Up {
             .build()
             .context("cannot start the server threads")?;
         let shutdown = Shutdown::new();
-        signals::watch(&shutdown)?;
+        signals::watch_server(&shutdown)?;
 
         let (mut url, mut console) = (String::new(), None);
         if plays(Role::Console) {
