@@ -166,7 +166,7 @@ pub fn partition_of(key: &[u8], payload: &[u8], partitions: u32) -> u32 {
     (hash % u64::from(partitions.max(1))) as u32
 }
 
-/// Records read from one partition, with consecutive offsets and one append time.
+/// Records read from one partition, with consecutive offsets.
 #[derive(Debug)]
 pub struct RecordBatch {
     /// Topic it was read from.
@@ -178,8 +178,10 @@ pub struct RecordBatch {
     pub covered_from: Offset,
     /// Offset of the first record; of a batch without records, the offset behind a gap.
     pub base_offset: Offset,
-    /// When the records became durable, milliseconds since the Unix epoch.
+    /// When the first record became durable, milliseconds since the Unix epoch.
     pub appended_at_ms: i64,
+    /// When each of them did; empty when all did at once.
+    pub(crate) times_ms: Vec<i64>,
     pub(crate) data: Vec<u8>,
     pub(crate) spans: Vec<Span>,
     pub(crate) header_sets: Vec<Headers>,
@@ -190,6 +192,8 @@ pub struct RecordBatch {
 pub struct Record<'a> {
     /// Its offset in the partition.
     pub offset: Offset,
+    /// When it became durable, milliseconds since the Unix epoch.
+    pub appended_at_ms: i64,
     /// Its key: for events the event's id.
     pub key: &'a [u8],
     /// Its payload, exactly as received.
@@ -228,6 +232,7 @@ impl RecordBatch {
         let payload_start = key_start + span.key_len as usize;
         Some(Record {
             offset: Offset(self.base_offset.0 + index as u64),
+            appended_at_ms: self.times_ms.get(index).copied().unwrap_or(self.appended_at_ms),
             key: &self.data[key_start..payload_start],
             payload: &self.data[payload_start..payload_start + span.payload_len as usize],
             headers: &self.header_sets[span.header_set as usize],
@@ -244,6 +249,7 @@ impl RecordBatch {
     pub(crate) fn skip_to(&mut self, first: Offset) {
         let skip = first.0.saturating_sub(self.base_offset.0).min(self.spans.len() as u64);
         self.spans.drain(..skip as usize);
+        self.times_ms.drain(..(skip as usize).min(self.times_ms.len()));
         self.base_offset = Offset(self.base_offset.0 + skip);
         self.covered_from = self.covered_from.max(first).min(self.base_offset);
     }

@@ -444,7 +444,10 @@ fn the_broker_stamps_events_and_the_cluster_has_an_identity() {
         producer.send(BaseRecord::to(Topic::Retry.name()).key("1").payload("x").timestamp(ahead)).unwrap();
         producer.flush(Duration::from_secs(10)).unwrap();
     };
-    let newest_time = || read_all(&log, Topic::Retry).last().unwrap().appended_at_ms;
+    let newest_time = || {
+        let batches = read_all(&log, Topic::Retry);
+        batches.iter().flat_map(RecordBatch::iter).last().unwrap().appended_at_ms
+    };
     send();
     assert!(newest_time() < ahead, "the broker's time counts");
     alter(

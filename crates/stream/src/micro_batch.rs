@@ -76,12 +76,12 @@ impl MicroBatch {
     /// Parses the records of a run into this batch. What is in the future is so by the time when
     /// the log took it: processed again after a crash, a record is judged as it was before.
     pub fn add(&mut self, run: RecordBatch, parsing: &mut Parsing) {
-        let appended_at = Millis(run.appended_at_ms);
         let share_index = self.share_of(&run);
         let run_index = self.runs.len() as u32;
         parsing.start_run();
         for (index, record) in run.iter().enumerate() {
             let origin = Origin { run: run_index, record: index as u32 };
+            let appended_at = Millis(record.appended_at_ms);
             match parsing.parse(record.payload, record.headers, record.header_set, appended_at) {
                 Ok(parsed) => {
                     let counts = &mut self.shares[share_index].counts;

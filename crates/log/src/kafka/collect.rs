@@ -60,6 +60,7 @@ impl Collector {
             covered_from,
             base_offset: offset,
             appended_at_ms: appended_at_ms(message),
+            times_ms: Vec::new(),
             data: Vec::new(),
             spans: Vec::new(),
             header_sets: Vec::new(),
@@ -83,6 +84,7 @@ impl Collector {
             covered_from,
             base_offset: end,
             appended_at_ms: now_ms(),
+            times_ms: Vec::new(),
             data: Vec::new(),
             spans: Vec::new(),
             header_sets: Vec::new(),
@@ -95,6 +97,7 @@ fn push(batch: &mut RecordBatch, message: &BorrowedMessage<'_>) {
     if !batch.header_sets.last().is_some_and(|newest| are_equal(newest, message)) {
         batch.header_sets.push(to_ours(message));
     }
+    batch.times_ms.push(appended_at_ms(message));
     batch.spans.push(Span {
         start: batch.data.len() as u32,
         key_len: key.len() as u32,

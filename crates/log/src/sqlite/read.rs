@@ -161,6 +161,7 @@ impl<'row> Chunk<'row> {
             covered_from: Offset(self.base_offset),
             base_offset: Offset(self.base_offset),
             appended_at_ms: self.appended_at_ms,
+            times_ms: Vec::new(),
             data: decoded.data,
             spans: decoded.spans,
             header_sets: decoded.header_sets,
