@@ -7,7 +7,7 @@ use crate::unnamed::{self, Found};
 /// Looks before a run begins. Parts that the warehouse cannot explain, and whose events are not
 /// counted, mean that it is older than the archive, or another's: then nothing is begun.
 pub(crate) fn look_before(place: Place<'_>) -> Result<Found, BatchError> {
-    let found = unnamed::look(place.warehouse, place.archive)?;
+    let found = unnamed::look_for_unexplained(place.warehouse, place.archive)?;
     match found.unexplained.first() {
         None => Ok(found),
         Some(example) => {

@@ -21,6 +21,9 @@ use crate::{BatchError, runs};
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const PATHS: &str = section(ARCHIVE_SQL, "paths");
 
+/// Bytes of ids held before they are read anew.
+const MAX_BYTES: usize = 64 << 20;
+
 /// A file that no row names and that is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unnamed {
@@ -48,6 +51,21 @@ pub struct Found {
 /// # Errors
 /// When the warehouse or the archive cannot be read.
 pub fn look(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Found, BatchError> {
+    look_at(warehouse, archive, true)
+}
+
+/// The same for what is unexplained or missing: files of runs that did not finish are not read.
+///
+/// # Errors
+/// As [`look`].
+pub(crate) fn look_for_unexplained(
+    warehouse: &dyn Warehouse,
+    archive: &Archive,
+) -> Result<Found, BatchError> {
+    look_at(warehouse, archive, false)
+}
+
+fn look_at(warehouse: &dyn Warehouse, archive: &Archive, reads_leftovers: bool) -> Result<Found, BatchError> {
     // The archive first: what is named meanwhile is in the list, then.
     let files = archive.list()?;
     let named = query_table(warehouse, PATHS, &[])?;
@@ -60,7 +78,8 @@ pub fn look(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Found, Batch
     if unnamed.is_empty() {
         return Ok(found);
     }
-    let mut look = Look { warehouse, archive, runs: runs::known(warehouse)?, hours: HashMap::new() };
+    let runs = runs::known(warehouse)?;
+    let mut look = Look { warehouse, archive, reads_leftovers, runs, hours: HashMap::new() };
     for path in unnamed {
         look.judge(path, &mut found)?;
     }
@@ -70,9 +89,11 @@ pub fn look(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Found, Batch
 struct Look<'a> {
     warehouse: &'a dyn Warehouse,
     archive: &'a Archive,
+    reads_leftovers: bool,
     /// Whether each run that is known has finished.
     runs: HashMap<String, bool>,
-    /// Counted ids of the hour that was looked at last; none when it cannot be read.
+    /// Counted ids of hours that were looked at, as several leftovers are of the same ones; none for an
+    /// hour that cannot be read.
     hours: HashMap<i64, Option<IdSet>>,
 }
 
@@ -106,7 +127,8 @@ impl Look<'_> {
             return Ok(());
         }
         let run_state = origin.run_id.as_ref().and_then(|run_id| self.runs.get(run_id)).copied();
-        let is_counted = self.is_counted(&file)?;
+        let is_of_unfinished = run_state == Some(false);
+        let is_counted = (self.reads_leftovers || !is_of_unfinished) && self.is_counted(&file)?;
         match (run_state, is_counted) {
             (Some(_), true) => found.leftovers.push(file),
             (None, true) => {
@@ -147,8 +169,11 @@ impl Look<'_> {
         for (hour, keys) in hours {
             if !self.hours.contains_key(&hour.0) {
                 let counted = counted_ids(self.warehouse, self.archive, hour)?;
-                // Files come in the order of their days: one hour is enough to remember.
-                self.hours = HashMap::from([(hour.0, counted)]);
+                let held = |ids: &Option<IdSet>| ids.as_ref().map_or(0, IdSet::byte_size);
+                if self.hours.values().map(held).sum::<usize>() + held(&counted) > MAX_BYTES {
+                    self.hours.clear();
+                }
+                self.hours.insert(hour.0, counted);
             }
             let counted = self.hours.get(&hour.0).and_then(Option::as_ref);
             if !counted.is_some_and(|ids| keys.iter().all(|key| ids.contains(*key))) {

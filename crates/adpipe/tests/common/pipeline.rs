@@ -231,6 +231,9 @@ pub fn ten_files(pipeline: &Pipeline, rows: u32) {
     }
 }
 
+/// After so many a run is left to come to its end: each start looks at what the killed ones left.
+const MOST_KILLS: u32 = 100;
+
 /// Kills `adpipe etl`, and the database when there is one, until a run comes to its end. With a
 /// bucket, the disturbed run has its archive there, and the other one in a folder.
 pub fn kills(server: Option<&Postgres>, store: Option<Bucket>, rows: u32, wanted_kills: u32) {
@@ -252,7 +255,12 @@ pub fn kills(server: Option<&Postgres>, store: Option<Bucket>, rows: u32, wanted
     loop {
         let mut child =
             disturbed.adpipe(&["etl"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(dice.below(60 + u64::from(kills) * 5)));
+        if kills < MOST_KILLS {
+            std::thread::sleep(Duration::from_millis(dice.below(60 + u64::from(kills) * 5)));
+        } else {
+            let status = child.wait().unwrap();
+            assert!(status.success() || server_kills > 0, "seed {seed}: {status}");
+        }
         if let Some(status) = child.try_wait().unwrap() {
             // A run that meets a server that is away may end with a message.
             if status.success() {
