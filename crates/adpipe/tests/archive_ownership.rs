@@ -168,7 +168,7 @@ fn another_database_sweeps_nothing_on_postgres() {
     pipeline.run(&["etl"]);
     let first = in_folder(&pipeline);
     pipeline.warehouse = Some(server.new_database());
-    is_refused(&pipeline, &["that this warehouse does not know", "adpipe rebuild"]);
+    is_refused(&pipeline, &["the archive has parts that no list names", "adpipe rebuild"]);
     assert_eq!(in_folder(&pipeline), first);
 }
 

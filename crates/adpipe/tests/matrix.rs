@@ -13,15 +13,20 @@ mod common;
 mod raw_files;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Dice, Folder, Running, eventually, shown};
 
 /// Bits flipped in each store; `ADPIPE_TEST_FLIPS` has it try more or fewer.
 const FLIPS: u64 = 200;
+
+/// A command that takes longer waits for something, and must have said for what.
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// A folder at two moments, and what the everyday commands make of the newer one.
 struct Base {
@@ -175,14 +180,19 @@ impl Trial {
         ];
         let mut told = Vec::new();
         for arguments in commands {
-            let mut command = self.folder.adpipe(arguments);
-            let output = command.output().unwrap();
+            let (output, is_waiting) = self.run_for(LIMIT, arguments);
             let words = format!(
                 "{}{}",
                 String::from_utf8_lossy(&output.stdout),
                 String::from_utf8_lossy(&output.stderr)
             );
             assert!(!words.contains("panicked"), "{arguments:?}: {}", shown(&output));
+            if is_waiting {
+                let line = words.lines().find(|line| line.contains("WARN")).unwrap_or_default();
+                assert!(line.len() > 20, "{arguments:?} waits and does not say for what: {}", shown(&output));
+                told.push(format!("{} waits: {line}", arguments[0]));
+                continue;
+            }
             if output.status.success() {
                 continue;
             }
@@ -195,6 +205,37 @@ impl Trial {
             told.push(format!("{}: {line}", arguments[0]));
         }
         told
+    }
+
+    /// Runs a command, and stops it with Ctrl-C when it takes longer; says whether it had to.
+    fn run_for(&self, limit: Duration, arguments: &[&str]) -> (Output, bool) {
+        let mut command = self.folder.adpipe(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let read = |pipe: &mut dyn Read| {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).unwrap();
+            bytes
+        };
+        std::thread::scope(|scope| {
+            let stdout = scope.spawn(move || read(&mut stdout));
+            let stderr = scope.spawn(move || read(&mut stderr));
+            let started = Instant::now();
+            let mut is_waiting = false;
+            let status = loop {
+                if let Some(status) = child.try_wait().unwrap() {
+                    break status;
+                }
+                if started.elapsed() > limit && !is_waiting {
+                    is_waiting = true;
+                    let pid = child.id().to_string();
+                    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            };
+            let output = Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
+            (output, is_waiting)
+        })
     }
 
     /// None where it cannot be read, which is an answer, too.

@@ -382,6 +382,10 @@ pub(crate) fn raise_minutes_floor(
     transaction: &mut dyn StreamTransaction,
     since: Millis,
 ) -> Result<(), WarehouseError> {
+    if since == Millis(i64::MIN) {
+        // Nothing has been counted yet: all figures by the minute will be whole.
+        return Ok(());
+    }
     let floor = Value::from(since.to_string());
     let sum = row_sum("realtime.minutes_floor", &[Value::Int(1), floor.clone()]);
     transaction.execute(RAISE_MINUTES_FLOOR, &[floor, sum]).map(drop)

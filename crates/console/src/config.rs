@@ -60,7 +60,7 @@ impl Default for ConsoleConfig {
             max_body_errors: 10_000,
             max_record_bytes: 1 << 20,
             max_connections: 1_024,
-            body_budget_bytes: 64 << 20,
+            body_budget_bytes: 32 << 20,
             header_timeout: Duration::from_secs(10),
             body_pause: Duration::from_secs(30),
             body_deadline: Duration::from_secs(60),

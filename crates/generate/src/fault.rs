@@ -176,7 +176,7 @@ const FOREIGN_LINES: [&str; 5] = [
     "GET /pixel.gif?click=1 HTTP/1.1",
 ];
 const INVALID_UTF8: [&[u8]; 5] = [b"\xff\xfe\xfd", b"ab\xc3(", b"caf\xe9", b"\xed\xa0\x80", b"\xc0\xaf"];
-const TRAILING: [&str; 5] = ["}", "]", " x", "{}", "\"\""];
+const TRAILING: [&str; 5] = ["}", "]", " x", ",", "\"\""];
 const BARE_WORDS: [&str; 4] = ["undefined", "NaN", "None", "-"];
 const WORDS: [&str; 5] = ["top", "yes", "n/a", "one", "mobile"];
 const NOT_NUMBERS: [&str; 5] = ["true", "null", "{}", "[1]", "1.5"];

@@ -30,6 +30,7 @@ impl Folder {
     pub fn adpipe(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(ADPIPE);
         command.current_dir(self.path()).env_remove("RUST_LOG").env("ADPIPE_CONSOLE__PORT", "0");
+        command.env_remove("ADPIPE_TEST_SEED").env_remove("ADPIPE_TEST_FLIPS");
         command.arg("--data").arg(self.join("data")).args(arguments);
         command
     }

@@ -28,3 +28,6 @@ alter table realtime.hours add column row_sum integer;
 alter table realtime.minutes_floor add column row_sum integer;
 alter table realtime.lost_records add column row_sum integer;
 alter table realtime.lost_records add column accepted_sum integer;
+
+-- Written when nothing had been counted yet: it says nothing, and is not a time.
+delete from realtime.minutes_floor where kept_since like '-%';
