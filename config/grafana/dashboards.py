@@ -215,7 +215,7 @@ def batch_and_quality():
         ),
         chart(
             "Hours that cannot be read", "A part of the archive is missing or damaged.", "short",
-            ("max(adpipe_archive_unreadable_hours)", "hours"), alert="ArchiveUnreadable",
+            ("max(adpipe_archive_unreadable)", "hours"), alert="ArchiveUnreadable",
         ),
         chart(
             "Rows of raw files", "A minute, by outcome.", "short",

@@ -127,7 +127,7 @@ pub const FAMILIES: [Family; 40] = [
         "Rows of raw files that are committed, since the warehouse was made."),
     family("adpipe_archive_oldest_open_hour_seconds", Gauge, &[], "seconds", &[Monitor],
         "Time that the oldest ended hour waits for the archive; 0 when none does."),
-    family("adpipe_archive_unreadable_hours", Gauge, &[], "hours", &[Monitor],
+    family("adpipe_archive_unreadable", Gauge, &[], "hours", &[Monitor],
         "Hours with a part of the archive that is missing or damaged; their events wait."),
     family("adpipe_data_tests", Gauge, &["status"], "tests", &[Monitor],
         "Data tests by the status of their newest result."),

@@ -168,7 +168,7 @@ impl Metrics {
             dag_failures: make.whole_gauge("adpipe_dag_failures")?,
             dag_overdue: make.gauge("adpipe_dag_overdue_seconds")?,
             archive_oldest_open_hour: make.gauge("adpipe_archive_oldest_open_hour_seconds")?,
-            archive_unreadable_hours: make.whole_gauge("adpipe_archive_unreadable_hours")?,
+            archive_unreadable_hours: make.whole_gauge("adpipe_archive_unreadable")?,
             data_tests: make.whole_gauge("adpipe_data_tests")?,
             source_age: make.gauge("adpipe_source_age_seconds")?,
             source_max_age: make.gauge("adpipe_source_max_age_seconds")?,

@@ -136,7 +136,7 @@ impl Expression {
             Signal::DagFailures => plain(format!("max by (dag) (adpipe_dag_failures) {bound}")),
             Signal::DagOverdue => plain(format!("max by (dag) (adpipe_dag_overdue_seconds) {bound}")),
             Signal::ArchiveBehind => plain(format!("max(adpipe_archive_oldest_open_hour_seconds) {bound}")),
-            Signal::ArchiveUnreadable => plain(format!("max(adpipe_archive_unreadable_hours) {bound}")),
+            Signal::ArchiveUnreadable => plain(format!("max(adpipe_archive_unreadable) {bound}")),
             Signal::FailingDataTests => {
                 plain(format!("sum(max by (status) (adpipe_data_tests{{status=~\"fail|error\"}})) {bound}"))
             }
