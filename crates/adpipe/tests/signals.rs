@@ -44,7 +44,10 @@ const COMMANDS: &[(&str, &[&str], Busy)] = &[
     ("verify", &[], Busy::Locked),
     ("doctor", &[], Busy::Locked),
     ("backup", &["copy"], Busy::Locked),
-    ("restore", &["copy"], Busy::Locked),
+    // It needs no warehouse; backup.rs stops it.
+    ("restore", &["copy"], Busy::Below),
+    ("stores", &[], Busy::Locked),
+    ("stores accept", &["ops"], Busy::Locked),
     ("rebuild", &[], Busy::Locked),
     ("config show", &[], Busy::Brief),
     ("completions", &["bash"], Busy::Brief),
@@ -390,7 +393,10 @@ fn a_retry_that_waits_for_its_outcome_is_ended() {
             [&["dlq", "retry", &id][..], &["dlq", "retry", "--due"], &["dlq", "retry", "--all", "--yes"]]
         {
             let mut child = Killed(quiet(folder.adpipe(arguments)).spawn().unwrap());
-            eventually("it waits", Duration::from_secs(20), || has_open(&child.0, "errors.db"));
+            let is_due = "select count(*) as n from errors.dlq_errors where status = 'pending'";
+            eventually("it waits", Duration::from_secs(20), || {
+                has_open(&child.0, "errors.db") && folder.row(is_due)["n"].as_u64() > Some(0)
+            });
             let code = end(&mut child.0, name, &format!("adpipe {arguments:?}"));
             assert_eq!(code, expected, "adpipe {arguments:?}");
         }

@@ -359,14 +359,10 @@ fn a_warehouse_that_is_gone_is_not_begun_anew_beside_an_archive() {
 fn data_from_before_stores_had_identities_is_adopted_once() {
     let folder = Folder::new();
     work(&folder, &lines(1, 2_000, 20), 2_000, 20);
-    for (store, version) in [("realtime", 5), ("errors", 2), ("ops", 5)] {
+    // As the migration leaves them: tables that nothing has been written to.
+    for store in ["realtime", "errors", "ops"] {
         let database = rusqlite::Connection::open(folder.join(&format!("data/{store}.db"))).unwrap();
-        database
-            .execute_batch(&format!(
-                "drop table identity; drop table peers; drop table accepted; drop table if exists lost_records;
-                 delete from schema_migrations where version >= {version};"
-            ))
-            .unwrap();
+        database.execute_batch("delete from identity; delete from peers; delete from accepted;").unwrap();
     }
     work(&folder, &lines(2, 300, 3), 2_300, 23);
     let stores: Value = serde_json::from_str(&folder.run(&["stores", "--json"])).unwrap();

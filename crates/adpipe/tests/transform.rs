@@ -172,13 +172,18 @@ fn what_cannot_be_done_is_said_with_its_place_and_changes_nothing() {
 
 /// Models that take long enough to be killed in the middle; each row carries the run's number.
 fn slow_project(folder: &Folder) {
+    project_of(folder, 40_000);
+}
+
+/// A project whose models have so many rows.
+fn project_of(folder: &Folder, rows: u64) {
     let write = |file: &str, text: &str| {
         let path = folder.join("dbt").join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
     write("dbt_project.yml", "name: slow\nprofile: slow\nmodels:\n  +materialized: table\n");
-    let rows = "with recursive n (n) as (select 1 union all select n + 1 from n where n < 40000)";
+    let rows = format!("with recursive n (n) as (select 1 union all select n + 1 from n where n < {rows})");
     for model in ["a", "b", "c"] {
         write(
             &format!("models/{model}.sql"),
@@ -269,7 +274,7 @@ fn ctrl_c_ends_it_in_order() {
 #[test]
 fn two_at_once_do_not_meet() {
     let folder = counted("500");
-    slow_project(&folder);
+    project_of(&folder, 1_000_000);
     let mut first = folder.adpipe(&["transform", "run", "--vars", "{round: 1}"]);
     let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -423,6 +423,7 @@ mod tests {
     #[test]
     fn the_newest_whole_account_counts() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("processed")).unwrap();
         let archive = Archive::in_folder(&folder.path().join("processed"));
         assert!(read(&archive).unwrap().account.is_none());
         let warehouse = SqliteWarehouse::open(folder.path()).unwrap();

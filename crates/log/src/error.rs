@@ -24,8 +24,8 @@ pub enum LogError {
         /// What a person can do about it.
         advice: Cow<'static, str>,
     },
-    /// The log will not have it until somebody changes something: a missing topic, right or
-    /// password, a setting it does not know. Waiting will not help.
+    /// The log will not have it until somebody changes something: a topic that was never made, a
+    /// missing right or password, a setting it does not know. Waiting will not help.
     #[error("event log {place}: {reason}; {advice}")]
     Refused {
         /// The brokers concerned.

@@ -21,9 +21,6 @@ use crate::{output, signals};
 /// The configuration's file, when none is named.
 const CONFIGURATION: &str = "adpipe.toml";
 
-/// Exit code of a command that Ctrl-C has stopped.
-const STOPPED: u8 = 130;
-
 /// Takes a backup. Exit code 1 when something that belongs to it could not be read.
 pub fn take(config: &Config, config_file: Option<&Path>, args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let sources = sources(config, config_file)?;
@@ -37,7 +34,7 @@ pub fn take(config: &Config, config_file: Option<&Path>, args: &BackupArgs) -> a
         }
         Err(BackupError::Stopped) => {
             eprintln!("stopped; a backup that was in {} before is still there", args.folder.display());
-            Ok(ExitCode::from(STOPPED))
+            Ok(signals::exit_code())
         }
         Err(error) => Err(error.into()),
     }
@@ -57,7 +54,7 @@ pub fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Result<ExitCode> 
         }
         Err(BackupError::Stopped) => {
             eprintln!("stopped; nothing was restored");
-            Ok(ExitCode::from(STOPPED))
+            Ok(signals::exit_code())
         }
         Err(error) => Err(error.into()),
     }

@@ -30,9 +30,6 @@ use crate::warehouse_place::WarehousePlace;
 /// Folder of the file that is being made, below the warehouse's.
 const STAGING: &str = ".rebuilding";
 
-/// Exit code of a command that Ctrl-C has stopped.
-const STOPPED: u8 = 130;
-
 /// Makes the warehouse again. Exit code 1 when something is damaged or missing.
 pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     let place = WarehousePlace::of(config)?;
@@ -71,8 +68,8 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
             Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Err(error) if matches!(error.downcast_ref(), Some(BatchError::Stopped)) => {
-            eprintln!("stopped; nothing has changed");
-            Ok(ExitCode::from(STOPPED))
+            output::note("stopped; nothing has changed");
+            Ok(signals::exit_code())
         }
         Err(error) => Err(error),
     }
@@ -84,6 +81,9 @@ fn accept(config: &Config) -> anyhow::Result<()> {
     if services.look_at_stores()?.stopped(Store::Realtime).is_some() {
         services.accept_store(Store::Realtime, "adpipe rebuild")?;
     }
+    drop(services);
+    // One that is merely behind what the others remember is settled by opening, as at any start.
+    Services::open(config.clone())?.remember();
     Ok(())
 }
 

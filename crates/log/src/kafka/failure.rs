@@ -112,19 +112,27 @@ pub(super) fn by_code(
     }
 }
 
-/// A topic that is not there.
+/// A topic that is not there when the log is opened.
+pub(super) fn no_topic(options: &KafkaOptions, topic: Topic) -> LogError {
+    let (reason, advice) = about_missing(options, topic);
+    refused(options, reason, advice)
+}
+
+/// A topic that was there and is not found now. A broker that is just starting answers so, too, for a
+/// moment, so this may pass.
 pub(super) fn missing_topic(options: &KafkaOptions, topic: Option<Topic>) -> LogError {
-    let topic = topic.unwrap_or(Topic::Raw);
+    let (reason, advice) = about_missing(options, topic.unwrap_or(Topic::Raw));
+    unavailable(options, reason, advice)
+}
+
+fn about_missing(options: &KafkaOptions, topic: Topic) -> (String, String) {
     let name = options.topic_name(topic);
-    refused(
-        options,
-        format!("there is no topic {name}"),
-        format!(
-            "run `adpipe doctor --fix`, or `kafka-topics --bootstrap-server {} --create --topic {name} --partitions {}`",
-            options.brokers,
-            topic.default_partitions()
-        ),
-    )
+    let advice = format!(
+        "run `adpipe doctor --fix`, or `kafka-topics --bootstrap-server {} --create --topic {name} --partitions {}`",
+        options.brokers,
+        topic.default_partitions()
+    );
+    (format!("there is no topic {name}"), advice)
 }
 
 pub(super) fn unavailable(

@@ -52,7 +52,7 @@ impl KafkaLog {
     pub fn open(options: KafkaOptions) -> Result<KafkaLog, LogError> {
         let log = KafkaLog::connect(options)?;
         if let Some(missing) = log.missing_topics()?.first() {
-            return Err(failure::missing_topic(&log.options, Some(*missing)));
+            return Err(failure::no_topic(&log.options, *missing));
         }
         match log.topic_settings()?.iter().find_map(|settings| settings.refusal(&log.options)) {
             Some(refusal) => Err(refusal),
