@@ -22,8 +22,9 @@ use std::time::{Duration, Instant};
 
 use common::{Dice, Folder, Running, eventually, shown};
 
-/// Bits flipped in each store; `ADPIPE_TEST_FLIPS` has it try more or fewer.
-const FLIPS: u64 = 200;
+/// Bits flipped in each store, end to end. `ADPIPE_TEST_FLIPS` has it try more or fewer; the stores have
+/// tests of their own with 200 and more.
+const FLIPS: u64 = 40;
 
 /// A command that takes longer waits for something, and must have said for what.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -353,7 +354,9 @@ fn each_store_gone_older_newer_truncated_or_anothers() {
                             file.set_len(length / 2).unwrap();
                         }
                     }
-                    trial.outcome(&expected_at(base, moment))
+                    // What a newer log has more than the others have seen is simply processed.
+                    let is_newer_log = (store, damage) == ("event log", "newer copy");
+                    trial.outcome(&expected_at(base, if is_newer_log { "newer" } else { moment }))
                 }),
             ));
         }
