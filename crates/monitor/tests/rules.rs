@@ -39,7 +39,7 @@ fn table(changes: &[(&str, &str)]) -> String {
 #[test]
 fn the_built_in_table_is_right() {
     let rules = Rules::built_in().unwrap();
-    assert_eq!(rules.0.len(), 17);
+    assert_eq!(rules.0.len(), 19);
     let rule = rules.find("ErrorBudgetBurnFast").unwrap();
     assert_eq!(
         (rule.signal, rule.bound, rule.severity),
