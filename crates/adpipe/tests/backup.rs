@@ -179,7 +179,7 @@ fn a_backup_of_a_busy_pipeline_is_one_moment_of_it() {
             assert_eq!(taken["problems"], serde_json::json!([]), "{taken}");
             let copy = format!("restored-{round}");
             run_on(folder, &copy, &["restore", "copies"]);
-            let verdict = run_on(folder, &copy, &["verify"]);
+            let verdict = run_on(folder, &copy, &["verify", "--deep"]);
             assert!(verdict.contains("zero residue"), "round {round}: {verdict}");
             let streamed = number_on(folder, &copy, "select sum(records) from realtime.commits");
             assert!(streamed >= streamed_before, "round {round}: {streamed} after {streamed_before}");

@@ -2,12 +2,16 @@
 
 -- name: hold_up
 -- Whoever moves an offset, stores an error or notes a retry waits until this transaction ends; those
--- who have begun are waited for. Readers are not held up.
-set local lock_timeout = '60s';
-lock table realtime.offsets, errors.dlq_errors, errors.retry_history, errors.offsets in share mode;
+-- who have begun are waited for. Readers are not held up. Others take these locks in an order of
+-- their own: so while one is held, the next is waited for so briefly that all of it is over before
+-- the server looks for deadlocks (deadlock_timeout, 1 s) and ends one of theirs.
+set local lock_timeout = '5s';
+lock table realtime.offsets in share mode;
+set local lock_timeout = '200ms';
+lock table errors.dlq_errors, errors.retry_history, errors.offsets in share mode;
 
 -- name: export
 select pg_export_snapshot();
 
 -- name: parts
-select path, bytes from realtime.archive_parts order by path;
+select path, bytes, hash from realtime.archive_parts order by path;

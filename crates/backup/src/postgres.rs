@@ -7,7 +7,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adpipe_sql::section;
 use adpipe_stream::shutdown::Shutdown;
@@ -27,6 +27,10 @@ pub(crate) const DUMP: &str = "warehouse.dump";
 
 const POLL: Duration = Duration::from_millis(50);
 
+/// How long the locks are tried for, and until they are tried again.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// The server at one moment, and the embedded log at that moment.
 pub(crate) struct Moment<'a> {
     snapshot: Box<dyn Warehouse + 'a>,
@@ -35,8 +39,26 @@ pub(crate) struct Moment<'a> {
     pub log: Vec<Seen>,
 }
 
-/// Takes the moment.
+/// Takes the moment, however often the locks must be tried.
 pub(crate) fn begin<'a>(
+    warehouse: &'a dyn Warehouse,
+    log: Option<&Path>,
+    shutdown: &Shutdown,
+) -> Result<Moment<'a>, BackupError> {
+    let started = Instant::now();
+    loop {
+        match try_begin(warehouse, log, shutdown) {
+            Err(BackupError::Warehouse(error)) if error.is_transient() && started.elapsed() < PATIENCE => {
+                if shutdown.sleep(PAUSE) {
+                    return Err(BackupError::Stopped);
+                }
+            }
+            begun => return begun,
+        }
+    }
+}
+
+fn try_begin<'a>(
     warehouse: &'a dyn Warehouse,
     log: Option<&Path>,
     shutdown: &Shutdown,
@@ -58,7 +80,11 @@ impl Moment<'_> {
     pub fn archive_parts(&self) -> Result<Vec<ListedPart>, BackupError> {
         let table = query_table(self.snapshot.as_ref(), PARTS, &[])?;
         let part = |row: &Vec<adpipe_warehouse::Value>| match row[1].as_i64() {
-            Some(bytes) => Ok(ListedPart { path: row[0].to_string(), bytes: bytes as u64, hash: None }),
+            Some(bytes) => Ok(ListedPart {
+                path: row[0].to_string(),
+                bytes: bytes as u64,
+                hash: row[2].as_str().map(str::to_owned),
+            }),
             None => Err(WarehouseError::Statement("realtime.archive_parts has no size of a part".to_owned())),
         };
         Ok(table.rows.iter().map(part).collect::<Result<_, _>>()?)
