@@ -236,7 +236,11 @@ impl SqliteWarehouse {
 
     fn try_connect(&self, writes: Schema, cache_kib: u32) -> rusqlite::Result<Connection> {
         let connection = in_memory()?;
-        for schema in Schema::ALL {
+        // A transaction takes the lock of the file that it writes when it begins, and begins to read
+        // the others then, one file after the other in the order of their names here. The one that is
+        // waited for comes first: or what is read would be from before the wait.
+        let others = Schema::ALL.into_iter().filter(|schema| *schema != writes);
+        for schema in std::iter::once(writes).chain(others) {
             if schema == writes {
                 self.attach_to_write(&connection, schema)?;
             } else {

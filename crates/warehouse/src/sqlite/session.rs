@@ -75,3 +75,39 @@ pub(super) fn query(connection: &Connection, sql: &str, params: &[Value]) -> rus
     }
     Ok(Table { columns, rows: values })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use rusqlite::Connection;
+
+    use crate::sqlite::SqliteWarehouse;
+    use crate::{Schema, Value, Warehouse};
+
+    /// What is committed to the other files while a transaction waits for its lock is seen by it: the
+    /// dead-letter queue took errors for void whose commit came in such a moment.
+    #[test]
+    fn a_transaction_reads_the_others_as_they_are_when_it_has_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = SqliteWarehouse::open(folder.path()).unwrap();
+        let mut session = warehouse.session(Schema::Errors).unwrap();
+        let holder = Connection::open(folder.path().join("errors.db")).unwrap();
+        holder.execute_batch("begin immediate").unwrap();
+        let (begins, has_begun) = channel();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(move || {
+                begins.send(()).unwrap();
+                let mut transaction = session.begin().unwrap();
+                transaction.query("select count(*) from realtime.offsets", &[]).unwrap().rows[0][0].clone()
+            });
+            has_begun.recv().unwrap();
+            // It waits now, or will see the row in any case.
+            std::thread::sleep(Duration::from_millis(100));
+            warehouse.begin_at("ad_events_raw", 0, 7).unwrap();
+            holder.execute_batch("rollback").unwrap();
+            assert_eq!(waiting.join().unwrap(), Value::Int(1));
+        });
+    }
+}
