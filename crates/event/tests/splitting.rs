@@ -248,6 +248,40 @@ impl Read for Failing<'_> {
     }
 }
 
+/// Counts the bytes that were read from it.
+struct Counting<'a> {
+    bytes: &'a [u8],
+    count: &'a std::cell::Cell<usize>,
+}
+
+impl Read for Counting<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(into)?;
+        self.count.set(self.count.get() + count);
+        Ok(count)
+    }
+}
+
+#[test]
+fn long_records_are_not_read_far_ahead() {
+    const MOST_AHEAD: usize = 512 << 10;
+    let long = format!("{{\"id\":\"2\",\"x\":\"{}\"}}", "y".repeat(5_000));
+    let lines = [long.as_str(); 2_000].join("\n");
+    let array = format!("[{}]", [long.as_str(); 2_000].join(","));
+    for (format, text) in [(Format::Ndjson, &lines), (Format::Csv, &lines), (Format::JsonArray, &array)] {
+        let count = std::cell::Cell::new(0);
+        let counting = Counting { bytes: text.as_bytes(), count: &count };
+        let mut reader = RecordReader::continuing(counting, format, 1_000);
+        let mut records = 0;
+        while reader.next_record().unwrap().is_some() {
+            let ahead = count.get() - reader.position() as usize;
+            assert!(ahead < MOST_AHEAD, "{format:?}: {ahead} bytes are held behind record {records}");
+            records += 1;
+        }
+        assert_eq!(records, 2_000, "{format:?}");
+    }
+}
+
 #[test]
 fn a_failed_stream_is_never_taken_for_its_end() {
     let text = vec![b'x'; 1_000_000];

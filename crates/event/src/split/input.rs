@@ -170,6 +170,7 @@ impl<R: Read> Input<R> {
         Ok(self.give_skipped(end, is_ended, max_record_bytes, finder))
     }
 
+    /// Looks first at what is there already: a read for each such record would heap up what follows.
     fn find_end_of_skipped(&mut self, finder: &mut impl FindEnd) -> io::Result<(End, bool)> {
         loop {
             let count = finder.skip(&self.buffer[self.start..]);
@@ -177,17 +178,14 @@ impl<R: Read> Input<R> {
             if let Some(skipping) = &mut self.skipping {
                 skipping.skipped += count as u64;
             }
-            if !self.at_end {
-                self.fill()?;
-            }
-            let ahead = if self.at_end { Ahead::End } else { Ahead::More };
             let text = &self.buffer[self.start..];
+            let ahead = if self.at_end { Ahead::End } else { Ahead::More };
             match finder.find(text, ahead) {
                 Some(end) => return Ok((end, true)),
                 None if self.at_end => {
                     return Ok((End { length: finder.length_at_end(text), taken: text.len() }, false));
                 }
-                None => {}
+                None => self.fill()?,
             }
         }
     }
@@ -219,19 +217,24 @@ impl<R: Read> Input<R> {
         max_record_bytes: usize,
         finder: &mut impl FindEnd,
     ) -> Found {
-        let Some(Skipping { mut kept, byte_offset, skipped }) = self.skipping.take() else {
+        let Some(Skipping { kept, byte_offset, skipped }) = self.skipping.take() else {
             return self.give(end, is_ended, max_record_bytes, finder);
         };
         finder.restart();
         self.start += end.taken;
-        // The kept beginning goes back in front of what is still to come.
-        let kept_length = kept.len();
-        kept.extend_from_slice(&self.buffer[self.start..]);
-        self.offset = (self.offset + self.start as u64).saturating_sub(kept_length as u64);
-        self.buffer = kept;
-        self.start = kept_length;
+        // The kept beginning goes right in front of what is still to come, over bytes that were
+        // given out if there are enough of them.
+        match self.start.checked_sub(kept.len()) {
+            Some(from) => self.buffer[from..self.start].copy_from_slice(&kept),
+            None => {
+                self.offset = (self.offset + self.start as u64).saturating_sub(kept.len() as u64);
+                self.buffer.splice(..self.start, kept.iter().copied());
+                self.start = kept.len();
+            }
+        }
         let length = skipped + end.length as u64;
-        Found { range: 0..kept_length, byte_offset, truncated_from: Some(length), is_ended }
+        let range = self.start - kept.len()..self.start;
+        Found { range, byte_offset, truncated_from: Some(length), is_ended }
     }
 
     /// A record without bytes, where the input ends too early.
