@@ -15,7 +15,7 @@ pub(crate) struct FairPlaces(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
-    /// Places that one client may hold: one less than there are, so that the next always finds one.
+    /// Places that one client may hold: fewer than there are, so that the next always finds one.
     most_of_client: usize,
 }
 
@@ -33,9 +33,11 @@ pub(crate) struct Place {
 }
 
 impl FairPlaces {
+    /// So many places, of which one in sixteen, but at least one, is out of reach for whoever holds
+    /// all the others.
     pub fn new(places: usize) -> FairPlaces {
         let state = State { free: places, held: HashMap::new(), waiting: VecDeque::new() };
-        let most_of_client = places.saturating_sub(1).max(1);
+        let most_of_client = (places - places.div_ceil(16)).max(1);
         FairPlaces(Arc::new(Inner { state: Mutex::new(state), most_of_client }))
     }
 

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::app::ended;
 use crate::client::Client;
 use crate::config::ConsoleConfig;
+use crate::fair::{FairPlaces, Place};
 use crate::handles;
 use crate::stall::StallGuard;
 
@@ -88,7 +89,7 @@ pub(crate) async fn serve(
     http.timer(TokioTimer::new()).header_read_timeout(config.header_timeout).max_buf_size(READ_AHEAD_BYTES);
     http.max_header_size(MAX_HEADER_BYTES);
     let service = TowerToHyperService::new(router);
-    let places = Arc::new(Semaphore::new(handles::connections(config.max_connections.max(1))));
+    let places = FairPlaces::new(handles::connections(config.max_connections.max(1)));
     let guests = Arc::new(Semaphore::new(2 * WAITING));
     let mut connections = JoinSet::new();
     loop {
@@ -101,15 +102,15 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, peer, guest)) => {
                 let (http, service, closing) = (http.clone(), service.clone(), closing.clone());
-                let places = Arc::clone(&places);
+                let (client, places) = (Client::of(peer.ip()), places.clone());
                 let is_crowded = guests.available_permits() < WAITING;
                 connections.spawn(async move {
                     let patience = if is_crowded { Duration::ZERO } else { PLACE_PATIENCE };
-                    let Some(place) = find_place(places, patience, closing.clone()).await else {
+                    let Some(place) = find_place(places, client, patience, closing.clone()).await else {
                         return refuse(stream).await;
                     };
                     drop(guest);
-                    serve_connection(stream, peer, http, service, closing).await;
+                    serve_connection(stream, client, http, service, closing).await;
                     drop(place);
                 });
             }
@@ -142,15 +143,13 @@ async fn accept(
 
 /// A place, if one comes free in time.
 async fn find_place(
-    places: Arc<Semaphore>,
+    places: FairPlaces,
+    client: Client,
     patience: Duration,
     mut closing: watch::Receiver<bool>,
-) -> Option<OwnedSemaphorePermit> {
-    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-        return Some(place);
-    }
+) -> Option<Place> {
     tokio::select! {
-        place = timeout(patience, places.acquire_owned()) => place.ok()?.ok(),
+        place = places.take(client, patience) => place,
         () = ended(&mut closing) => None,
     }
 }
@@ -170,12 +169,11 @@ async fn refuse(mut stream: TcpStream) {
 
 async fn serve_connection(
     stream: TcpStream,
-    peer: SocketAddr,
+    client: Client,
     http: http1::Builder,
     service: TowerToHyperService<Router>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let client = Client::of(peer.ip());
     let answer = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(client);
         // Boxed, because taking the socket back asks for a future that can be moved.

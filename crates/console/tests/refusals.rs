@@ -267,8 +267,9 @@ fn a_body_that_does_not_fit_behind_what_waits_comes_again_later() {
 
 #[test]
 fn beyond_its_places_the_console_says_so() {
-    let config = ConsoleConfig { max_connections: 2, header_timeout: Duration::from_secs(30), ..config() };
+    let config = ConsoleConfig { max_connections: 3, header_timeout: Duration::from_secs(30), ..config() };
     let harness = Harness::start(config);
+    // The third is for other senders.
     let mut held: Vec<_> = (0..2).map(|_| harness.connect()).collect();
     for stream in &mut held {
         // Once it is answered it has its place.
