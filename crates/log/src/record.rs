@@ -103,6 +103,18 @@ impl Records {
         Records::default()
     }
 
+    /// An empty buffer with room for so many bytes of keys and payloads, and so many records: one that
+    /// grows to megabytes is copied again and again.
+    pub fn with_capacity(bytes: usize, records: usize) -> Records {
+        let (data, spans) = (Vec::with_capacity(bytes), Vec::with_capacity(records));
+        Records { data, spans, header_sets: Vec::new() }
+    }
+
+    /// An empty buffer with room for as much as this one holds.
+    pub fn next(&self) -> Records {
+        Records::with_capacity(self.data.len() + self.data.len() / 16, self.len() + self.len() / 16)
+    }
+
     /// Adds headers that any number of the following records may share.
     pub fn add_headers(&mut self, headers: Headers) -> HeaderSet {
         self.header_sets.push(headers);

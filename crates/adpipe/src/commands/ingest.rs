@@ -329,7 +329,7 @@ impl Batch {
     }
 
     fn take_records(&mut self) -> Records {
-        let mut records = Records::new();
+        let mut records = self.records.next();
         self.header_set = records.add_headers(self.headers.clone());
         self.begun = Instant::now();
         self.too_long.clear();
