@@ -1,7 +1,7 @@
 //! What can go wrong with the log, by what the caller does about it.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use adpipe_sql::trouble::Trouble;
 
@@ -36,14 +36,14 @@ pub enum LogError {
         advice: Cow<'static, str>,
     },
     /// Stored bytes are not what was written. Waiting will not help.
-    #[error("event log {path}: {reason}; {advice}", path = path.display())]
+    #[error("event log {place}: {reason}; {advice}")]
     Corrupt {
-        /// The file concerned.
-        path: PathBuf,
+        /// The file or the brokers concerned.
+        place: String,
         /// What was found, and at which offset.
         reason: String,
         /// What a person can do about it.
-        advice: &'static str,
+        advice: Cow<'static, str>,
     },
     /// The records asked for are older than what is kept, or, where somebody made the topic anew,
     /// beyond its end.
@@ -86,7 +86,11 @@ impl LogError {
 
     /// Stored bytes that are not what was written.
     pub(crate) fn corrupt(path: &Path, reason: String) -> LogError {
-        LogError::Corrupt { path: path.to_path_buf(), reason, advice: Trouble::Corrupt.advice() }
+        LogError::Corrupt {
+            place: path.display().to_string(),
+            reason,
+            advice: Trouble::Corrupt.advice().into(),
+        }
     }
 
     /// A file that cannot be used now.

@@ -18,7 +18,7 @@ use rdkafka::{ClientContext, Message as _, TopicPartitionList};
 use super::cluster::Cluster;
 use super::collect::Collector;
 use super::context::Troubles;
-use super::failure::failure;
+use super::failure::{failure, is_damage};
 use super::options::KafkaOptions;
 use super::reader::Readers;
 use crate::{Consumer, LogError, Offset, Polled, RecordBatch, Topic};
@@ -161,6 +161,9 @@ impl KafkaConsumer {
         if code == Some(RDKafkaErrorCode::AutoOffsetReset) {
             return self.find_out_of_range();
         }
+        if is_damage(code) {
+            return self.find_damage(error);
+        }
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             return Err(failure(&self.options, Some(self.topic), error, self.consumer.context().newest()));
         }
@@ -200,6 +203,18 @@ impl KafkaConsumer {
                 });
             }
         }
+        Ok(())
+    }
+
+    /// librdkafka does not say which partition it was. Asking each of them again also tells what is on
+    /// the broker's disk from what was damaged on its way and comes whole the next time.
+    fn find_damage(&self, error: &KafkaError) -> Result<(), LogError> {
+        for collector in &self.collectors {
+            let (partition, next) = (collector.partition(), collector.next());
+            let range = self.cluster.range(self.topic, partition)?;
+            self.readers.read(self.topic, partition, next.max(range.first), 1)?;
+        }
+        tracing::warn!(%error, "records came damaged from a broker; reading them again");
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::context::Trouble;
 use super::options::KafkaOptions;
-use crate::{LogError, Topic};
+use crate::{LogError, Offset, Topic};
 
 /// What a connection says whose other end wants TLS or a password, and hangs up without them.
 const HUNG_UP: [&str; 4] = ["isconnected", "Broken pipe", "onnection reset", "SSL"];
@@ -109,6 +109,34 @@ pub(super) fn by_code(
             "if the broker wants TLS or a password, set \"security.protocol\" in [log.kafka]",
         ),
         _ => unavailable(options, reason, "check that the brokers run and can be reached from here"),
+    }
+}
+
+/// Whether what came from the brokers is not what was written.
+pub(super) fn is_damage(code: Option<RDKafkaErrorCode>) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Some(Code::BadMessage | Code::BadCompression | Code::InvalidMessage | Code::InvalidMessageSize)
+    )
+}
+
+/// Records of which nobody can say what they were.
+pub(super) fn damaged(
+    options: &KafkaOptions,
+    topic: Topic,
+    partition: u32,
+    offset: Offset,
+    error: &KafkaError,
+) -> LogError {
+    let name = options.topic_name(topic);
+    LogError::Corrupt {
+        place: options.place(),
+        reason: format!(
+            "{name} partition {partition}: records from offset {offset} on are not what was written ({error})"
+        ),
+        advice: "have the broker copy the partition from a replica that is sound, or restore its folder"
+            .into(),
     }
 }
 

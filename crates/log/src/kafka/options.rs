@@ -16,11 +16,12 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 pub const DEFAULT_GROUP: &str = "adpipe-stream";
 
 /// Settings on which the promise "no event is lost or counted twice" rests.
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     "acks",
     "allow.auto.create.topics",
     "auto.offset.reset",
     "bootstrap.servers",
+    "check.crcs",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.idempotence",
@@ -170,6 +171,8 @@ impl KafkaOptions {
             .set("allow.auto.create.topics", "false")
             // Records that should be there and are not must never be skipped silently.
             .set("auto.offset.reset", "error")
+            // A broker gives what lies on its disk and does not look at it again.
+            .set("check.crcs", "true")
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed");
         config
@@ -209,8 +212,8 @@ fn set_unless_given(config: &mut ClientConfig, key: &str, value: &str) {
 }
 
 fn is_consumer_only(key: &str) -> bool {
-    const PREFIXES: [&str; 8] =
-        ["group.", "session.", "heartbeat.", "max.poll.", "fetch.", "queued.", "coordinator.", "check.crcs"];
+    const PREFIXES: [&str; 7] =
+        ["group.", "session.", "heartbeat.", "max.poll.", "fetch.", "queued.", "coordinator."];
     PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::cluster::Cluster;
 use super::collect::Collector;
 use super::context::PlainContext;
-use super::failure::{by_code, failure};
+use super::failure::{by_code, damaged, failure, is_damage};
 use super::options::PATIENCE;
 use crate::{LogError, Offset, RecordBatch, Topic};
 
@@ -149,6 +149,9 @@ impl Readers {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
             let (wanted, oldest) = (reader.collector.next().0, self.cluster.range(topic, partition)?.first.0);
             return Err(LogError::OutOfRange { topic: topic.name(), partition, wanted, oldest });
+        }
+        if is_damage(error.rdkafka_error_code()) {
+            return Err(damaged(&self.cluster.options, topic, partition, reader.collector.next(), error));
         }
         match failure(&self.cluster.options, Some(topic), error, None) {
             LogError::Unavailable { .. } => Ok(()),

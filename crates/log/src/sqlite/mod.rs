@@ -96,9 +96,11 @@ impl SqliteLog {
         let mut connection = open(&path, Durability::EveryCommit).map_err(sqlite_error)?;
         migrate(&mut connection, "main", MIGRATIONS).map_err(|error| match error {
             adpipe_sql::sqlite::MigrateError::Sqlite { source, .. } => LogError::from_sqlite(&path, &source),
-            too_new => {
-                LogError::Corrupt { path: path.clone(), reason: too_new.to_string(), advice: "update adpipe" }
-            }
+            too_new => LogError::Corrupt {
+                place: path.display().to_string(),
+                reason: too_new.to_string(),
+                advice: "update adpipe".into(),
+            },
         })?;
         identity::complete(&mut connection).map_err(sqlite_error)?;
 

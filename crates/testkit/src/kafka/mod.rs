@@ -167,6 +167,26 @@ impl Kafka {
         signal(self.broker.as_ref().unwrap().id(), "CONT");
     }
 
+    /// The files that hold a topic's records, in the order of their names: of a broker that runs, to
+    /// damage them.
+    ///
+    /// # Panics
+    /// When the folder cannot be read.
+    pub fn segments(&self, topic: &str) -> Vec<PathBuf> {
+        let partitions = std::fs::read_dir(self.folder.path().join("data")).unwrap();
+        let is_of_topic = |folder: &PathBuf| {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            name.rsplit_once('-').is_some_and(|(of, _)| of == topic)
+        };
+        let folders = partitions.map(|entry| entry.unwrap().path()).filter(is_of_topic);
+        let mut segments: Vec<PathBuf> = folders
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()))
+            .filter(|file| file.extension().is_some_and(|extension| extension == "log"))
+            .collect();
+        segments.sort();
+        segments
+    }
+
     /// What the broker wrote.
     pub fn broker_log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("broker.log")).unwrap_or_default()
