@@ -1,14 +1,20 @@
-//! The stores in PostgreSQL: the database gone, older, newer or another's, and one schema of it.
+//! The stores in PostgreSQL: the database gone, older, newer or another's, one schema of it, and
+//! flipped bits of its tables' files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 mod common;
+#[path = "common/damage.rs"]
+mod damage;
+#[path = "common/pipeline.rs"]
+mod pipeline;
 
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
 use common::{ADPIPE, Folder, Running, eventually, shown};
+use damage::{dice, filled, is_harmless, verdict};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -115,4 +121,85 @@ fn a_database_that_is_gone_older_or_anothers_goes_on_or_says_what_to_do() {
     });
     up.signal("TERM");
     assert_eq!(up.child.wait().unwrap().code(), Some(1));
+}
+
+/// Bits flipped; `ADPIPE_TEST_FLIPS` has it try more or fewer.
+const FLIPS: u64 = 24;
+
+#[test]
+fn any_bit_of_the_tables_files_flipped() {
+    let Some(server) = Postgres::start("any_bit_of_the_tables_files_flipped") else { return };
+    let mut dice = dice();
+    let url = server.new_database();
+    let database = url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let pipeline = filled(Some(url));
+    let (is_content, words) = verdict(&pipeline);
+    assert!(is_content, "{words}");
+    let expected = content(&server, &database);
+    let files = server.psql(
+        &database,
+        "select current_setting('data_directory') || '/' || pg_relation_filepath(c.oid)
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname in ('realtime', 'errors') and c.relkind in ('r', 't') and pg_relation_size(c.oid) > 0
+         order by 1",
+    );
+    let files: Vec<&str> = files.lines().collect();
+    let flips = std::env::var("ADPIPE_TEST_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(FLIPS);
+    let mut told = 0;
+    for number in 0..flips {
+        server.stop();
+        let file = files[dice.below(files.len() as u64) as usize];
+        let whole = std::fs::read(file).unwrap();
+        let mut bytes = whole.clone();
+        let (at, bit) = (dice.below(bytes.len() as u64) as usize, dice.below(8));
+        bytes[at] ^= 1 << bit;
+        std::fs::write(file, bytes).unwrap();
+        server.start_again();
+        let (is_content, words) = verdict(&pipeline);
+        if is_content {
+            let place = format!("bit {bit} of byte {at} of {file}");
+            assert_eq!(content(&server, &database), expected, "{place} went unseen: {words}");
+        } else {
+            told += 1;
+            let line = words.lines().find(|line| line.starts_with("GAP") || line.starts_with("error"));
+            println!("{number:3} {}", line.unwrap_or(&words));
+        }
+        server.stop();
+        std::fs::write(file, whole).unwrap();
+        server.start_again();
+    }
+    println!("{told} of {flips} were named, the others change nothing");
+    assert!(told > 0);
+    let (is_content, words) = verdict(&pipeline);
+    assert!(is_content, "{words}");
+}
+
+/// All that matters in the tables, read without any index.
+fn content(server: &Postgres, database: &str) -> Vec<(String, String)> {
+    let columns = server.psql(
+        database,
+        "select c.table_schema || '.' || c.table_name || ' ' || c.column_name from information_schema.columns c
+         join information_schema.tables t using (table_schema, table_name)
+         where c.table_schema in ('realtime', 'errors') and t.table_type = 'BASE TABLE'
+           and c.table_name !~ '^events_' order by 1",
+    );
+    let mut tables: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (table, column) in columns.lines().filter_map(|line| line.split_once(' ')) {
+        if is_harmless(table, column) {
+            continue;
+        }
+        match tables.last_mut().filter(|(newest, _)| *newest == table) {
+            Some((_, columns)) => columns.push(column),
+            None => tables.push((table, vec![column])),
+        }
+    }
+    let rows = |(table, columns): &(&str, Vec<&str>)| {
+        let columns = columns.join(", ");
+        let sql = format!(
+            "set enable_indexscan = off; set enable_indexonlyscan = off; set enable_bitmapscan = off;
+             select row({columns})::text from {table} order by 1"
+        );
+        ((*table).to_owned(), server.psql(database, &sql))
+    };
+    tables.iter().map(rows).collect()
 }

@@ -130,9 +130,14 @@ impl Postgres {
         run(Command::new("kill").args(["-9", &pid]));
     }
 
+    /// Ends it in order: everything is in its files then.
+    pub fn stop(&self) {
+        run(self.command("pg_ctl").args(["stop", "-m", "fast", "-w", "-D"]).arg(self.data()));
+    }
+
     /// Starts it anew as a standby without a primary: it answers, and only reads.
     pub fn restart_as_standby(&self) {
-        run(self.command("pg_ctl").args(["stop", "-m", "fast", "-w", "-D"]).arg(self.data()));
+        self.stop();
         std::fs::write(self.data().join("standby.signal"), "").expect("the data folder is writable");
         self.start_again();
     }
