@@ -8,23 +8,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use common::{ADPIPE, Dice, Folder, Killed, Running, eventually, shown};
+use common::{ADPIPE, Dice, Folder, Killed, Running, eventually, seed, shown, without_test_settings};
 use serde_json::Value;
-
-fn new_seed() -> u64 {
-    let given = std::env::var("ADPIPE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    println!("seed {seed}; again with ADPIPE_TEST_SEED={seed}");
-    seed
-}
 
 /// The binary with its data in a folder of this name.
 fn on(folder: &Folder, data: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(ADPIPE);
     command.current_dir(folder.path()).env_remove("RUST_LOG").env("ADPIPE_CONSOLE__PORT", "0");
+    without_test_settings(&mut command);
     command.args(["--data", data]).args(arguments);
     command
 }
@@ -205,7 +199,7 @@ fn a_backup_of_a_busy_pipeline_is_one_moment_of_it() {
 
 #[test]
 fn a_killed_backup_leaves_none_or_the_one_before() {
-    let seed = new_seed();
+    let seed = seed();
     let mut dice = Dice(seed);
     let folder = small_pipeline();
     let check = || folder.adpipe(&["restore", "copies", "--check"]).output().unwrap();
@@ -301,7 +295,7 @@ fn a_repeated_backup_copies_only_what_is_new() {
 
 #[test]
 fn a_damaged_backup_is_refused_and_named() {
-    let seed = new_seed();
+    let seed = seed();
     let mut dice = Dice(seed);
     let folder = small_pipeline();
     backup(&folder, 0);
@@ -388,6 +382,7 @@ fn postgres_is_dumped_at_the_moment_of_the_log() {
     let adpipe = |data: &str, url: &str, arguments: &[&str]| {
         let mut command = Command::new(ADPIPE);
         command.current_dir(folder.path()).env_remove("RUST_LOG").env_remove("PGPASSWORD");
+        without_test_settings(&mut command);
         command.env("ADPIPE_CONSOLE__PORT", "0").env("ADPIPE_LOG__URL", format!("sqlite:{data}"));
         command.env("ADPIPE_ARCHIVE__URL", format!("{data}/processed"));
         command.env("ADPIPE_ETL__RAW_FOLDER", format!("{data}/raw"));

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use adpipe_testkit::postgres::Postgres;
-use common::{Dice, Folder};
-use damage::{dice, filled, is_harmless, others, verdict};
+use common::{Dice, Folder, seed};
+use damage::{filled, is_harmless, others, verdict};
 use pipeline::Pipeline;
 use rusqlite::types::{Value as Sql, ValueRef};
 use rusqlite::{Connection, OpenFlags};
@@ -109,7 +109,7 @@ fn content(path: &Path, schema: &str) -> Option<BTreeMap<String, Vec<String>>> {
 
 #[test]
 fn every_flipped_bit_of_a_file_is_named_or_does_not_matter() {
-    let mut dice = dice();
+    let mut dice = Dice(seed());
     let pipeline = filled(None);
     let folder = pipeline.folder.join("data");
     let saved = Saved::of(&folder);
@@ -220,7 +220,7 @@ fn change_one(
 
 #[test]
 fn every_changed_column_is_named_or_does_not_matter() {
-    let mut dice = dice();
+    let mut dice = Dice(seed());
     let pipeline = filled(None);
     let folder = pipeline.folder.join("data");
     Connection::open(folder.join("errors.db")).unwrap().execute_batch(&retired("retired")).unwrap();
@@ -261,7 +261,7 @@ fn every_changed_column_is_named_or_does_not_matter() {
 #[test]
 fn every_changed_column_on_postgresql_is_named_or_does_not_matter() {
     let Some(server) = Postgres::shared("every_changed_column_on_postgresql") else { return };
-    let mut dice = dice();
+    let mut dice = Dice(seed());
     let url = server.new_database();
     let database = url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
     let pipeline = filled(Some(url));

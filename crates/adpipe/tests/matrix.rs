@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Dice, Folder, Running, eventually, shown};
+use common::{Dice, Folder, Running, eventually, flips, seed, shown};
 
 /// Bits flipped in each store, end to end. `ADPIPE_TEST_FLIPS` has it try more or fewer; the stores have
 /// tests of their own with 200 and more.
@@ -422,12 +422,7 @@ fn expected_at(base: &'static Base, moment: &str) -> Content {
 
 #[test]
 fn any_bit_of_any_store_flipped() {
-    let seed =
-        std::env::var("ADPIPE_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64
-        });
-    let flips = std::env::var("ADPIPE_TEST_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(FLIPS);
-    println!("ADPIPE_TEST_SEED={seed} has the same bits flipped");
+    let (seed, flips) = (seed(), flips(FLIPS));
     let base = base();
     let mut dice = Dice(seed);
     let mut trials: Vec<NamedTrial> = Vec::new();

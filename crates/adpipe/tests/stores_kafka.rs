@@ -10,9 +10,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use adpipe_testkit::kafka::Kafka;
-use common::{ADPIPE, Dice, Folder, eventually, shown};
+use common::{ADPIPE, Dice, Folder, eventually, flips, seed, shown, without_test_settings};
 
-/// Bits flipped; `ADPIPE_TEST_FLIPS` has it try more or fewer.
+/// Bits flipped every day.
 const FLIPS: u64 = 40;
 
 /// A command that takes longer waits for something, and must have said for what.
@@ -43,6 +43,7 @@ impl<'k> Reader<'k> {
 
     fn adpipe(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(ADPIPE);
+        without_test_settings(&mut command);
         command
             .current_dir(self.folder.path())
             .env_remove("RUST_LOG")
@@ -114,13 +115,7 @@ fn any_bit_of_the_topics_files_flipped() {
     assert_eq!(first.count_all(), None);
     let expected = first.content();
 
-    let given = std::env::var("ADPIPE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = given.unwrap_or_else(|| {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64
-    });
-    println!("ADPIPE_TEST_SEED={seed} has the same bits flipped");
-    let mut dice = Dice(seed);
-    let flips = std::env::var("ADPIPE_TEST_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(FLIPS);
+    let (mut dice, flips) = (Dice(seed()), flips(FLIPS));
     let segments: Vec<_> = kafka
         .segments("ad_events_raw")
         .into_iter()

@@ -13,8 +13,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use common::{ADPIPE, Folder, Running, eventually, shown};
-use damage::{dice, filled, is_harmless, verdict};
+use common::{ADPIPE, Dice, Folder, Running, eventually, flips, seed, shown, without_test_settings};
+use damage::{filled, is_harmless, verdict};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -29,6 +29,7 @@ impl Pipeline<'_> {
     fn adpipe(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(ADPIPE);
         command.current_dir(self.folder.path()).env_remove("RUST_LOG").env_remove("PGPASSWORD");
+        without_test_settings(&mut command);
         command
             .env("ADPIPE_CONSOLE__PORT", "0")
             .env("ADPIPE_WAREHOUSE__URL", self.server.url(&self.database));
@@ -123,13 +124,13 @@ fn a_database_that_is_gone_older_or_anothers_goes_on_or_says_what_to_do() {
     assert_eq!(up.child.wait().unwrap().code(), Some(1));
 }
 
-/// Bits flipped; `ADPIPE_TEST_FLIPS` has it try more or fewer.
+/// Bits flipped every day.
 const FLIPS: u64 = 24;
 
 #[test]
 fn any_bit_of_the_tables_files_flipped() {
     let Some(server) = Postgres::start("any_bit_of_the_tables_files_flipped") else { return };
-    let mut dice = dice();
+    let mut dice = Dice(seed());
     let url = server.new_database();
     let database = url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
     let pipeline = filled(Some(url));
@@ -144,7 +145,7 @@ fn any_bit_of_the_tables_files_flipped() {
          order by 1",
     );
     let files: Vec<&str> = files.lines().collect();
-    let flips = std::env::var("ADPIPE_TEST_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(FLIPS);
+    let flips = flips(FLIPS);
     let mut told = 0;
     for number in 0..flips {
         server.stop();

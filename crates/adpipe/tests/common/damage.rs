@@ -2,8 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::time::SystemTime;
-
 use serde_json::Value;
 
 use crate::common::{Dice, shown};
@@ -42,14 +40,6 @@ pub const HARMLESS: &[(&str, &[&str])] = &[
 
 pub fn is_harmless(table: &str, column: &str) -> bool {
     HARMLESS.iter().any(|(harmless, columns)| *harmless == table && columns.contains(&column))
-}
-
-/// The seed of this run: `ADPIPE_TEST_SEED`, or one of its own.
-pub fn dice() -> Dice {
-    let given = std::env::var("ADPIPE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    println!("ADPIPE_TEST_SEED={seed}");
-    Dice(seed)
 }
 
 /// Events by stream and by file, hot and archived, in one and in both; errors of every kind of

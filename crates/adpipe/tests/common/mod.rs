@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub const ADPIPE: &str = env!("CARGO_BIN_EXE_adpipe");
 
@@ -30,7 +30,7 @@ impl Folder {
     pub fn adpipe(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(ADPIPE);
         command.current_dir(self.path()).env_remove("RUST_LOG").env("ADPIPE_CONSOLE__PORT", "0");
-        command.env_remove("ADPIPE_TEST_SEED").env_remove("ADPIPE_TEST_FLIPS");
+        without_test_settings(&mut command);
         command.arg("--data").arg(self.join("data")).args(arguments);
         command
     }
@@ -165,6 +165,25 @@ pub fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) 
         assert!(started.elapsed() < limit, "{what} did not come true within {limit:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The seed of this run: `ADPIPE_TEST_SEED`, or one of this moment; printed, so that a failure can be
+/// replayed.
+pub fn seed() -> u64 {
+    let given = std::env::var("ADPIPE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
+    println!("ADPIPE_TEST_SEED={seed} does the same again");
+    seed
+}
+
+/// How many bits are flipped: `ADPIPE_TEST_FLIPS`, or as many as there is time for every day.
+pub fn flips(everyday: u64) -> u64 {
+    std::env::var("ADPIPE_TEST_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(everyday)
+}
+
+/// Takes away what is said to the tests: adpipe would take it for its configuration.
+pub fn without_test_settings(command: &mut Command) {
+    command.env_remove("ADPIPE_TEST_SEED").env_remove("ADPIPE_TEST_FLIPS");
 }
 
 /// Reproducible "random" numbers (Knuth's MMIX generator); print the seed with a failure.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use adpipe_batch::Archive;
 #[cfg(feature = "s3")]
@@ -14,7 +14,7 @@ use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::s3::{ACCESS_KEY, S3, SECRET_KEY};
 use serde_json::Value;
 
-use crate::common::{ADPIPE, Dice, Folder, shown};
+use crate::common::{ADPIPE, Dice, Folder, seed, shown, without_test_settings};
 
 /// A pipeline on some warehouse; log and raw files are in the folder, and so is the archive when it
 /// is in no object store.
@@ -71,6 +71,7 @@ impl Pipeline {
     pub fn adpipe(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(ADPIPE);
         command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG");
+        without_test_settings(&mut command);
         command.env("ADPIPE_CONSOLE__PORT", "0").env("ADPIPE_ETL__SEGMENT_ROWS", "5000");
         if let Some(url) = &self.warehouse {
             command.env("ADPIPE_WAREHOUSE__URL", url);
@@ -196,14 +197,6 @@ impl EndState {
         assert!(self.errors == expected.errors, "seed {seed}: other errors");
         assert!(self.strays.is_empty(), "seed {seed}: {:?}", self.strays);
     }
-}
-
-/// `ADPIPE_TEST_SEED`, or one of this moment; printed, so that a failure can be replayed.
-pub fn seed() -> u64 {
-    let asked = std::env::var("ADPIPE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = asked.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    println!("ADPIPE_TEST_SEED={seed}");
-    seed
 }
 
 /// Ten files that share some of their rows.
