@@ -47,11 +47,12 @@ pub fn run(
     let generation = AtomicU64::new(0);
     let (sender, receiver) = sync_channel(QUEUED_BATCHES);
     let committed = Committed::default();
+    let reading = shutdown.part();
     let intake = Intake {
         config,
         log,
         warehouse,
-        shutdown,
+        shutdown: &reading,
         generation: &generation,
         committed: &committed,
         batches: sender,
@@ -76,7 +77,9 @@ pub fn run(
             log_breaker: Breaker::new("the event log (for errors)"),
         };
         let written = processor.run(&receiver);
-        // An intake that waits for room in the queue notices that nobody reads it any more.
+        // An intake that waits for room in the queue notices that nobody reads it any more; one that
+        // waits for records would not, and a failure would be told with the next record only.
+        reading.trigger();
         drop(receiver);
         let read = intake.join().map_err(|_| StreamError::Thread("the intake thread panicked".to_owned()))?;
         read.and(written)

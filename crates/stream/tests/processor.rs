@@ -111,6 +111,38 @@ fn a_row_that_the_warehouse_refuses_is_alone() {
 }
 
 #[test]
+fn a_failure_is_told_although_nothing_more_comes() {
+    let pipeline = Pipeline::new();
+    pipeline.append(&[event("1", "14102100")]);
+    pipeline.process(1);
+    let database = rusqlite::Connection::open(pipeline.folder.path().join("realtime.db")).unwrap();
+    database
+        .execute_batch(
+            "pragma ignore_check_constraints = on;
+             insert into hours (event_hour, version, archived_rows, archived_clicks, hot_copies)
+             values ('2014-10-21 00:00:00', 1, -88, 0, 0)",
+        )
+        .unwrap();
+    pipeline.append(&[event("2", "14102100")]);
+    let stop = Shutdown::new();
+    let config = StreamConfig { linger: Duration::from_millis(1), ..StreamConfig::default() };
+    let outcome = std::thread::scope(|scope| {
+        let processor = scope
+            .spawn(|| processor::run(&config, &pipeline.log, &pipeline.warehouse, &pipeline.metrics, &stop));
+        let started = Instant::now();
+        while !processor.is_finished() && started.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let ended_by_itself = processor.is_finished();
+        stop.trigger();
+        let outcome = processor.join().unwrap();
+        assert!(ended_by_itself, "it ended only when it was asked to: {outcome:?}");
+        outcome
+    });
+    assert!(outcome.unwrap_err().to_string().contains("-88 is not a count"));
+}
+
+#[test]
 fn late_events_are_counted_in_their_window_and_as_late() {
     let pipeline = Pipeline::new();
     pipeline.append(&[event("1", "2014-10-21T05:00:00Z")]);
