@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use adpipe_testkit::postgres::Postgres;
 use common::{Dice, Folder, seed};
-use damage::{filled, is_harmless, others, verdict};
+use damage::{filled, is_harmless, is_told, others, verdict};
 use pipeline::Pipeline;
 use rusqlite::types::{Value as Sql, ValueRef};
 use rusqlite::{Connection, OpenFlags};
@@ -126,9 +126,10 @@ fn every_flipped_bit_of_a_file_is_named_or_does_not_matter() {
             let (at, bit) = (dice.below(bytes.len() as u64) as usize, dice.below(8));
             bytes[at] ^= 1 << bit;
             std::fs::write(&path, bytes).unwrap();
-            let (is_content, words) = verdict(&pipeline);
-            named += u32::from(!is_content);
-            if is_content {
+            let verdict = verdict(&pipeline);
+            let words = &verdict.1;
+            named += u32::from(is_told(&verdict));
+            if !is_told(&verdict) {
                 let found = content(&path, schema).expect("content could be read by adpipe");
                 assert!(found == whole, "bit {bit} of byte {at} of {name} went unseen: {words}");
             }

@@ -84,6 +84,12 @@ pub fn verdict(pipeline: &Pipeline) -> (bool, String) {
     (is_content, words)
 }
 
+/// Whether `verify --deep` told of a damage: by a gap, or by naming a row whose sum is gone as one that
+/// it could not check.
+pub fn is_told(verdict: &(bool, String)) -> bool {
+    !verdict.0 || verdict.1.contains("from before sums were kept")
+}
+
 /// Another value of the same kind; several, as a table may refuse one.
 pub fn others(value: &Value, dice: &mut Dice) -> Vec<String> {
     match value {
