@@ -126,7 +126,7 @@ fn a_database_that_is_gone_older_or_anothers_goes_on_or_says_what_to_do() {
 }
 
 /// Bits flipped every day.
-const FLIPS: u64 = 24;
+const FLIPS: u64 = 40;
 
 #[test]
 fn any_bit_of_the_tables_files_flipped() {
