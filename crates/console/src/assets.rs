@@ -1,6 +1,5 @@
 //! Scripts and styles, compiled into the program: nothing comes from elsewhere.
 
-use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{Path, State};
@@ -10,9 +9,10 @@ use hyper::body::Bytes;
 
 use crate::app::App;
 use crate::outbox::counted;
+use crate::pack::{self, accepts_gzip};
 use crate::refusal::Refusal;
 
-const FILES: [(&str, &str, &str); 25] = [
+const FILES: [(&str, &str, &str); 26] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("../static/console.js")),
     ("dags.css", "text/css; charset=utf-8", include_str!("../static/dags.css")),
@@ -40,9 +40,13 @@ const FILES: [(&str, &str, &str); 25] = [
         "text/javascript; charset=utf-8",
         include_str!("../static/operations-charts.js"),
     ),
+    ("zone.js", "text/javascript; charset=utf-8", include_str!("../static/zone.js")),
     ("firing.js", "text/javascript; charset=utf-8", include_str!("../static/firing.js")),
     ("icon.svg", "image/svg+xml", include_str!("../static/icon.svg")),
 ];
+
+/// Where they are served. Nothing in them is secret, and the page that asks for a token needs them.
+pub(crate) const FOLDER: &str = "/static/";
 
 /// Served as `/static/plotly.js`; its text is in the `plotly` crate.
 const PLOTLY: &str = "plotly.js";
@@ -86,6 +90,11 @@ impl Assets {
     }
 }
 
+/// The text of a script or style of ours.
+pub(crate) fn source(name: &str) -> Option<&'static str> {
+    FILES.iter().find(|(file, _, _)| *file == name).map(|(_, _, text)| *text)
+}
+
 fn make(name: &str) -> Result<Asset, String> {
     match FILES.iter().find(|(file, _, _)| *file == name) {
         Some(&(_, media_type, text)) => packed(media_type, Bytes::from_static(text.as_bytes())),
@@ -99,9 +108,7 @@ fn make(name: &str) -> Result<Asset, String> {
 }
 
 fn packed(media_type: &'static str, plain: Bytes) -> Result<Asset, String> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(&plain).map_err(|error| error.to_string())?;
-    let gzip = Bytes::from(encoder.finish().map_err(|error| error.to_string())?);
+    let gzip = pack::gzip(&plain, flate2::Compression::default()).map_err(|error| error.to_string())?;
     Ok(Asset { media_type, etag: etag(&gzip), plain, gzip })
 }
 
@@ -136,11 +143,6 @@ fn with_caching(mut response: Response, asset: &Asset) -> Result<Response, Refus
     Ok(response)
 }
 
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    accepted.is_some_and(|names| names.split(',').any(|name| name.trim().starts_with("gzip")))
-}
-
 /// What stands in the first `<script>`. Ends at the first closing tag, as in a browser.
 fn first_script(html: &str) -> Option<&str> {
     let (_, rest) = html.split_once("<script")?;
@@ -153,7 +155,7 @@ fn etag(bytes: &[u8]) -> String {
 }
 
 /// FNV-1a: to tell versions of our own files apart, nothing more.
-fn fnv_1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv_1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

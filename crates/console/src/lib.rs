@@ -17,7 +17,8 @@
 //!    and the folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue,
 //!    `files/` for what batch read, `quality/` for the data's quality, `dags/` for the scheduler.
 //!
-//! 4. what waits for a database does so in `work.rs`, and its answer leaves through `outbox.rs`.
+//! 4. what waits for a database does so in `work.rs`, and its answer leaves through `pack.rs`, which
+//!    makes it small, and `outbox.rs`.
 //!
 //! Memory is bounded whatever comes: bodies, records, read-ahead, work and answers have budgets of
 //! their own, and a request for which there is no room is answered 429 or 503, never made to wait
@@ -50,7 +51,9 @@ mod metrics_server;
 mod operations;
 mod outbox;
 mod overview;
+mod pack;
 mod page;
+mod page_texts;
 mod quality;
 mod readiness;
 mod recent_errors;

@@ -80,13 +80,24 @@ pub(crate) fn counted(mut response: Response) -> Response {
     response
 }
 
+/// Whether an answer is marked so.
+pub(crate) fn is_counted(response: &Response) -> bool {
+    response.extensions().get::<Counted>().is_some()
+}
+
+/// Takes the mark away from an answer that has got other bytes.
+pub(crate) fn uncounted(mut response: Response) -> Response {
+    response.extensions_mut().remove::<Counted>();
+    response
+}
+
 /// Counts what is not counted yet, and answers 503 instead when there is no room.
 pub(crate) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let client = Client::of_request(&request);
     let response = next.run(request).await;
     // An answer whose length is not known is a stream, with a bound of its own.
     let length = response.body().size_hint().exact().unwrap_or(0);
-    if length <= TINY_BYTES || response.extensions().get::<Counted>().is_some() {
+    if length <= TINY_BYTES || is_counted(&response) {
         return response;
     }
     let (parts, body) = response.into_parts();

@@ -12,10 +12,12 @@ use crate::app::App;
 use crate::cookie;
 use crate::error::ConsoleError;
 use crate::figures::Range;
-use crate::i18n::{Language, texts};
+use crate::i18n::{Language, Texts, texts};
+use crate::operations;
+use crate::page_texts::{self, SCRIPTS};
 use crate::refusal::Refusal;
 
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 16] = [
     ("base.html", include_str!("../templates/base.html")),
     ("live.html", include_str!("../templates/live.html")),
     ("macros.html", include_str!("../templates/macros.html")),
@@ -31,6 +33,7 @@ const TEMPLATES: [(&str, &str); 15] = [
     ("operations.html", include_str!("../templates/operations.html")),
     ("runbook.html", include_str!("../templates/runbook.html")),
     ("message.html", include_str!("../templates/message.html")),
+    ("token.html", include_str!("../templates/token.html")),
 ];
 
 /// The pages in the order of the navigation: the key of their name, and where they are.
@@ -45,11 +48,34 @@ const NAVIGATION: [(&str, &str); 6] = [
 
 const LANGUAGE_COOKIE: &str = "adpipe_lang";
 
+/// What there is to say in a language.
+struct PageTexts {
+    language: Language,
+    all: Texts,
+    /// As the templates take them: to make them so for each page would take longer than all the rest.
+    for_templates: minijinja::Value,
+    /// By the name of a script: those that it needs.
+    of_scripts: minijinja::Value,
+}
+
+impl PageTexts {
+    fn new(language: Language) -> Result<PageTexts, ConsoleError> {
+        let all = texts(language)?;
+        let own = |script: &str| minijinja::Value::from_pairs(page_texts::of_script(script, &all));
+        let of_scripts = SCRIPTS.map(|script| (script, own(script)));
+        Ok(PageTexts {
+            language,
+            for_templates: minijinja::Value::from_pairs(all.clone()),
+            of_scripts: minijinja::Value::from_pairs(of_scripts),
+            all,
+        })
+    }
+}
+
 /// Templates and texts, read once.
 pub(crate) struct Pages {
     environment: Environment<'static>,
-    /// As the templates take them: to make them so for each page would take longer than all the rest.
-    texts: Vec<(Language, minijinja::Value)>,
+    texts: Vec<PageTexts>,
     version: &'static str,
     csrf_token: String,
 }
@@ -62,11 +88,13 @@ impl Pages {
         for (name, source) in TEMPLATES {
             environment.add_template(name, source).map_err(|error| ConsoleError::Page(error.to_string()))?;
         }
-        let texts = Language::ALL
-            .into_iter()
-            .map(|language| Ok((language, minijinja::Value::from_pairs(texts(language)?))))
-            .collect::<Result<_, _>>()?;
+        let texts = Language::ALL.into_iter().map(PageTexts::new).collect::<Result<_, _>>()?;
         Ok(Pages { environment, texts, version, csrf_token: csrf_token.to_owned() })
+    }
+
+    /// All texts of a language.
+    fn texts(&self, language: Language) -> Option<&Texts> {
+        self.texts.iter().find(|texts| texts.language == language).map(|texts| &texts.all)
     }
 
     fn render(
@@ -75,13 +103,14 @@ impl Pages {
         language: Language,
         more: minijinja::Value,
     ) -> Result<Html<String>, Refusal> {
-        let texts = self.texts.iter().find(|(of, _)| *of == language).map(|(_, texts)| texts);
+        let texts = self.texts.iter().find(|texts| texts.language == language);
         let languages: Vec<BTreeMap<&str, &str>> = Language::ALL
             .into_iter()
             .map(|language| BTreeMap::from([("tag", language.tag()), ("name", language.own_name())]))
             .collect();
         let shared = context! {
-            t => texts,
+            t => texts.map(|texts| &texts.for_templates),
+            script_texts => texts.map(|texts| &texts.of_scripts),
             lang => language.tag(),
             languages => languages,
             navigation => NAVIGATION.map(|(key, path)| BTreeMap::from([("key", key), ("path", path)])),
@@ -106,7 +135,7 @@ impl Pages {
     ) -> Result<Response, Refusal> {
         let language = language(query, headers);
         let mut response = self.render(template, language, more)?.into_response();
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         if query.contains_key("lang") {
             let cookie =
                 format!("{LANGUAGE_COOKIE}={}; Path=/; SameSite=Strict; Max-Age=31536000", language.tag());
@@ -128,6 +157,27 @@ impl Pages {
             Err(refusal) => refusal.into_response(),
         }
     }
+}
+
+/// A page with a script as answer, with what fires on top.
+pub(crate) async fn show(
+    app: &App,
+    template: &str,
+    query: &BTreeMap<String, String>,
+    headers: &HeaderMap,
+    more: minijinja::Value,
+) -> Result<Response, Refusal> {
+    let firing = operations::firing_now(app, language(query, headers).tag()).await;
+    let texts = app.pages.texts(language(query, headers));
+    let mut line = firing.summaries.join(" · ");
+    let unsaid = firing.count - firing.summaries.len();
+    if unsaid > 0 {
+        let more = texts.and_then(|texts| texts.get("firing_more"));
+        let more = more.map(|text| text.replace("{count}", &unsaid.to_string())).unwrap_or_default();
+        line = format!("{line} · {more}");
+    }
+    let banner = context! { firing => context! { count => firing.count, line } };
+    app.pages.show(template, query, headers, context! { ..more, ..banner })
 }
 
 /// True for a browser, which wants a page, and not for a program, which wants JSON.
@@ -156,5 +206,5 @@ pub(crate) async fn get_overview_page(
     let range = query.get("range").and_then(|name| Range::from_name(name)).unwrap_or(Range::Day);
     let ranges: Vec<&str> = Range::ALL.into_iter().map(Range::name).collect();
     let more = context! { page => "overview", range => range.name(), ranges => ranges };
-    app.pages.show("overview.html", &query, &headers, more)
+    show(&app, "overview.html", &query, &headers, more).await
 }

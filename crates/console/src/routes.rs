@@ -15,7 +15,7 @@ use adpipe_metrics::{Metrics, Role};
 use crate::app::App;
 use crate::refusal::Refusal;
 use crate::{
-    access, assets, dags, dlq, files, ingest, live, operations, outbox, overview, page, quality, unread,
+    access, assets, dags, dlq, files, ingest, live, operations, outbox, overview, pack, page, quality, unread,
 };
 
 /// Every route of the console.
@@ -27,6 +27,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/events", post(ingest::post_events))
         .route("/static/{name}", get(assets::get_asset))
         .merge(dags::routes(&app))
+        .route(access::TOKEN_PAGE, get(access::get_token).post(access::post_token))
         .route("/healthz", get(get_health))
         .route("/readyz", get(get_readiness))
         .route("/metrics", get(get_metrics))
@@ -38,6 +39,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         // The last one added is the first to see a request.
         .layer(from_fn_with_state(Arc::clone(&app), access::guard))
+        .layer(from_fn(pack::pack))
         .layer(from_fn_with_state(Arc::clone(&app), outbox::count))
         .layer(from_fn(access::add_security_headers))
         .layer(from_fn_with_state(Arc::clone(&app), measure))
@@ -63,6 +65,7 @@ pub const ROUTES: &[&str] = &[
     "/api/overview",
     "/v1/events",
     "/static/{name}",
+    "/token",
     "/healthz",
     "/readyz",
     "/metrics",

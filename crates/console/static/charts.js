@@ -1,6 +1,6 @@
 // The three charts, drawn by Plotly, and the same figures as tables.
 
-import { formatCount, formatShare, formatTime, text } from "./format.js";
+import { formatCount, formatShare, formatTime, onAxis, text } from "./format.js";
 
 export const CONFIG = { displayModeBar: false, displaylogo: false, responsive: true };
 const TIME_FORMATS = { "1h": "%H:%M", "24h": "%m-%d %H:%M", "7d": "%m-%d", "30d": "%m-%d" };
@@ -24,6 +24,9 @@ export function loadPlotly() {
   return plotly;
 }
 
+/** The height of a chart is that of its place, which is kept free for it. */
+export const heightOf = (id) => document.getElementById(`chart-${id}`).clientHeight;
+
 /** Colours as the style sheet has them now. */
 export function theme() {
   const style = getComputedStyle(document.documentElement);
@@ -41,7 +44,6 @@ export function layout(colours, more) {
     tickfont: { color: colours.muted, size: colours.size }, automargin: true, fixedrange: true,
   };
   return {
-    height: colours.size * 24,
     margin: { l: 8, r: 12, t: 8, b: 8 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
@@ -58,7 +60,7 @@ export function layout(colours, more) {
 }
 
 const hover = (name, row) =>
-  `<b>${name}</b><br>${text("ctr")} ${formatShare(row.ctr)}` +
+  `<b>${name}</b>${row.is_partial ? ` (${text("so_far")})` : ""}<br>${text("ctr")} ${formatShare(row.ctr)}` +
   `<br>${text("interval")} ${formatShare(row.low)} – ${formatShare(row.high)}` +
   `<br>${text("impressions")} ${formatCount(row.impressions)}<br>${text("clicks")} ${formatCount(row.clicks)}`;
 
@@ -75,17 +77,31 @@ function segments(trend) {
   return parts;
 }
 
+/** A last point that is still filling is no fact yet: it hangs on the others by a dotted line. */
+function fillingTrace(trend, colours) {
+  const last = trend.at(-1);
+  if (!last?.is_partial) return [];
+  const before = segments(trend).at(-1).slice(-2, -1);
+  const points = [...before, last];
+  return [{
+    type: "scatter", mode: "lines+markers", x: points.map((point) => onAxis(point.at)), y: points.map((point) => point.ctr),
+    line: { color: colours.accent, width: 2, dash: "dot" },
+    marker: { color: colours.surface, size: points.map((point) => (point === last ? 8 : 0)), line: { color: colours.accent, width: 2 } },
+    customdata: points.map((point) => hover(formatTime(point.at), point)), hovertemplate: "%{customdata}<extra></extra>",
+  }];
+}
+
 function trendTraces(trend, colours) {
-  const parts = segments(trend);
+  const parts = segments(trend.filter((point) => !point.is_partial));
   const band = { x: [], y: [] };
   const line = { x: [], y: [], hover: [], sizes: [] };
   for (const part of parts) {
     const back = [...part].reverse();
     if (part.length > 1) {
-      band.x.push(...part.map((point) => point.at), ...back.map((point) => point.at), null);
+      band.x.push(...part.map((point) => onAxis(point.at)), ...back.map((point) => onAxis(point.at)), null);
       band.y.push(...part.map((point) => point.high), ...back.map((point) => point.low), null);
     }
-    line.x.push(...part.map((point) => point.at), null);
+    line.x.push(...part.map((point) => onAxis(point.at)), null);
     line.y.push(...part.map((point) => point.ctr), null);
     line.hover.push(...part.map((point) => hover(formatTime(point.at), point)), "");
     // A point without neighbours has no line: it needs a mark to be seen.
@@ -97,6 +113,7 @@ function trendTraces(trend, colours) {
     { type: "scatter", mode: "lines+markers", x: line.x, y: line.y, connectgaps: false,
       line: { color: colours.accent, width: 2 }, marker: { color: colours.accent, size: line.sizes, line: { width: 0 } },
       customdata: line.hover, hovertemplate: "%{customdata}<extra></extra>" },
+    ...fillingTrace(trend, colours),
   ];
 }
 
@@ -158,7 +175,7 @@ function showOrHide(id, isEmpty) {
 
 const CHARTS = [
   { id: "trend", rows: (report) => report.trend, title: "ctr_over_time", heading: "time",
-    nameOf: (row) => formatTime(row.at) },
+    nameOf: (row) => (row.is_partial ? `${formatTime(row.at)} (${text("so_far")})` : formatTime(row.at)) },
   { id: "device", rows: (report) => report.by_device, title: "ctr_by_device", heading: "device_type",
     nameOf: (row) => String(row.code) },
   { id: "banner", rows: (report) => report.by_banner, title: "ctr_by_banner", heading: "banner_pos",
@@ -178,13 +195,13 @@ export async function draw(report) {
   const colours = theme();
   const time = {
     type: "date", tickformat: TIME_FORMATS[report.range], nticks: window.innerWidth < 600 ? 4 : 10,
-    tickangle: 0, range: [report.from, report.to],
+    tickangle: 0, range: [onAxis(report.from), onAxis(report.to)],
   };
   const drawn = CHARTS.filter(({ rows }) => rows(report).length > 0).map(({ id, rows, heading }) => {
     const isTrend = id === "trend";
     const traces = isTrend ? trendTraces(rows(report), colours) : barTraces(rows(report), text(heading), colours);
     const xaxis = isTrend ? time : { type: "category", title: { text: text(heading), font: { size: colours.size, color: colours.muted } } };
-    return Plotly.react(`chart-${id}`, traces, layout(colours, { xaxis }), CONFIG);
+    return Plotly.react(`chart-${id}`, traces, layout(colours, { xaxis, height: heightOf(id) }), CONFIG);
   });
   await Promise.all(drawn);
 }

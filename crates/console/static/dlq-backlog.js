@@ -1,7 +1,7 @@
 // The open errors over time, drawn by Plotly, and the same as a table.
 
-import { CONFIG, layout, loadPlotly, theme } from "./charts.js";
-import { formatCount, formatTime, text } from "./format.js";
+import { CONFIG, heightOf, layout, loadPlotly, theme } from "./charts.js";
+import { formatCount, formatTime, onAxis, text } from "./format.js";
 import { byId, make } from "./page.js";
 
 const FORMATS = { "6h": "%H:%M", "24h": "%m-%d %H:%M", "7d": "%m-%d" };
@@ -19,8 +19,8 @@ function fillTable(points) {
   byId("table-backlog").replaceChildren(head, ...points.slice(-MOST_ROWS).reverse().map(row));
 }
 
-export async function drawBacklog(report, range) {
-  newest = [report, range];
+export async function drawBacklog(report, range, isChosen) {
+  newest = [report, range, isChosen];
   const isEmpty = report.points.length === 0;
   byId("chart-backlog").hidden = isEmpty;
   byId("backlog-details").hidden = isEmpty;
@@ -31,7 +31,7 @@ export async function drawBacklog(report, range) {
   if (newest[0] !== report) return;
   const colours = theme();
   colours.warn = getComputedStyle(document.documentElement).getPropertyValue("--warn").trim();
-  const at = report.points.map((point) => point.at);
+  const at = report.points.map((point) => onAxis(point.at));
   const traces = CURVES.map(([name, colour]) => ({
     type: "scatter", mode: at.length === 1 ? "markers" : "lines", stackgroup: "open", name: text(`dlq_status_${name}`),
     x: at, y: report.points.map((point) => point[name]), line: { color: colours[colour], width: 1.5, shape: "hv" },
@@ -45,10 +45,11 @@ export async function drawBacklog(report, range) {
     count: formatCount(open.at(-1)),
   }));
   await Plotly.react(place, traces, layout(colours, {
-    height: colours.size * 16, hovermode: "x unified", showlegend: true,
+    height: heightOf("backlog"), hovermode: "x unified", showlegend: true,
     legend: { orientation: "h", x: 0, y: 1.15, font: { size: colours.size } },
     xaxis: { type: "date", tickformat: FORMATS[range], tickangle: 0, nticks: innerWidth < 600 ? 4 : 10,
-      range: [report.from, report.at] },
+      // Of what was measured, unless a range was asked for.
+      range: [isChosen ? report.from : Math.max(report.from, report.points[0].at - 60_000), report.at].map(onAxis) },
     // Of few errors the axis would count in thousandths.
     yaxis: most < 5 ? { range: [0, 5], dtick: 1, tickformat: ",d" } : { tickformat: ",~s" },
   }), CONFIG);

@@ -117,13 +117,15 @@ function sample({ error_id: id, before, after, problem }) {
     make("pre", { class: "bytes small" }, ...is));
 }
 
-function showRun(place, run) {
+/** The counts stay in sight beside the buttons; what they are made of can be scrolled. */
+function showRun(place, counts, run) {
   const count = (key, value) => make("div", {}, make("dt", {}, text(key)), make("dd", { class: "number" }, formatCount(value)));
   const reasons = run.reasons.map(([reason, times]) => make("li", {}, `${formatCount(times)} × ${reason}`));
-  place.replaceChildren(
+  counts.replaceChildren(
     make("p", {}, text(run.is_complete ? "dlq_looked_at_all" : "dlq_looked_at_some", { count: formatCount(run.looked_at) })),
     make("dl", { class: "pair" }, count("dlq_run_valid", run.valid), count("dlq_run_invalid", run.still_invalid),
-      count("dlq_run_unfit", run.does_not_fit), count("dlq_run_unchanged", run.unchanged)),
+      count("dlq_run_unfit", run.does_not_fit), count("dlq_run_unchanged", run.unchanged)));
+  place.replaceChildren(
     ...(reasons.length ? [make("ul", { class: "failures" }, ...reasons)] : []),
     ...(run.samples.length ? [make("h3", {}, text("dlq_samples")), ...run.samples.map(sample)] : []));
 }
@@ -134,7 +136,7 @@ function showRun(place, run) {
  */
 export function editMany({ target, title, field = null, canary = 0 }) {
   const dialog = byId("edit-many");
-  const [dry, start, problem, result] = ["dry", "start", "problem", "result"].map((name) => byId(`edit-many-${name}`));
+  const [dry, start, problem, result, counts] = ["dry", "start", "problem", "result", "counts"].map((name) => byId(`edit-many-${name}`));
   show(byId("edit-many-title"), title);
   show(byId("edit-many-actor"), actorLine());
   byId("edit-many-canary-row").hidden = !target.filter;
@@ -147,6 +149,7 @@ export function editMany({ target, title, field = null, canary = 0 }) {
     start.disabled = true;
     problem.hidden = true;
     result.replaceChildren();
+    counts.replaceChildren();
   };
   forget();
   // Only what a dry run has shown can be started.
@@ -158,7 +161,7 @@ export function editMany({ target, title, field = null, canary = 0 }) {
     try {
       const run = await post("/api/dlq/dry-run", { ...target, patch });
       if (patch !== tool.input().patch) return;
-      showRun(result, run);
+      showRun(result, counts, run);
       tried = patch;
       start.disabled = run.valid === 0;
       if (!start.disabled) start.focus();

@@ -1,10 +1,10 @@
 // The list of errors: the filter is in the address, a page is found by the id before it.
 
-import { NONE, formatCount, text } from "./format.js";
+import { NONE, formatCount, fromField, text, toField } from "./format.js";
 import { editMany } from "./dlq-edit.js";
 import { loadJobs } from "./dlq-jobs.js";
 import {
-  addressOf, ask, badge, changedLine, current, filterOf, move, showTime, start, startJob, startKeys,
+  addressOf, ask, badge, changedLine, current, filterOf, move, parseTime, showTime, start, startJob, startKeys,
 } from "./dlq-shared.js";
 import { act, byId, get, keyed, make, post, refresh, show } from "./page.js";
 
@@ -26,7 +26,7 @@ function fillForm() {
     if (!input.name) continue;
     const values = given[input.name];
     if (input.type === "checkbox") input.checked = (values ?? []).includes(input.value);
-    else if (input.type === "datetime-local") input.value = (values ?? "").slice(0, 19).replace(" ", "T");
+    else if (input.type === "datetime-local") input.value = values ? toField(parseTime(values)) : "";
     else if (input.name === "field") input.value = (values ?? []).map((value) => value || "-").join(" ");
     else if (input.name === "group") input.value = (values ?? []).join(",");
     else input.value = values ?? "";
@@ -39,6 +39,7 @@ function formFilter() {
   const params = new URLSearchParams();
   for (const [name, value] of new FormData(byId("filters"))) {
     if (name === "field") for (const part of value.split(/\s+/)) params.append(name, part);
+    else if (name === "since" || name === "until") params.append(name, value && new Date(fromField(value)).toISOString().slice(0, 19));
     else params.append(name, value);
   }
   return filterOf(params);

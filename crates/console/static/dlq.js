@@ -4,7 +4,7 @@ import { formatCount, formatDuration, text } from "./format.js";
 import { drawBacklog, redrawBacklog } from "./dlq-backlog.js";
 import { editMany } from "./dlq-edit.js";
 import { loadJobs } from "./dlq-jobs.js";
-import { badge, current, move, showTime, start, startJob, startKeys } from "./dlq-shared.js";
+import { current, move, showTime, start, startJob, startKeys } from "./dlq-shared.js";
 import { byId, get, keyed, make, refresh, show, showProblem } from "./page.js";
 
 const EVERY_MS = 3_000;
@@ -42,15 +42,15 @@ function build() {
   spark.setAttribute("preserveAspectRatio", "none");
   spark.setAttribute("role", "img");
   const button = (name, key) => make("button", { type: "button", class: name }, text(key));
-  return make("li", { class: "group panel", tabIndex: -1 },
-    make("div", { class: "group-what" },
+  return make("tr", { class: "group", tabIndex: -1 },
+    make("td", { class: "group-what" },
       make("p", { class: "group-kind" }, make("b", { class: "type" }), " ", make("code", { class: "field" }), " ", make("span", { class: "stage hint" })),
-      make("p", { class: "text" }), make("p", { class: "hint sample" })),
-    make("div", { class: "group-counts" }),
-    make("div", { class: "group-time" }, spark, make("p", { class: "hint seen" })),
-    make("div", { class: "buttons" },
-      make("a", { class: "button open-list" }, text("dlq_show_errors")),
-      button("do-retry", "dlq_retry_all"), button("do-edit", "dlq_edit_all"), button("do-discard", "dlq_discard_all")));
+      make("a", { class: "text open-list" })),
+    make("td", { class: "group-counts figure" }, make("b", { class: "number open-count" }), make("span", { class: "hint by-status" })),
+    make("td", { class: "group-time" }, spark, make("span", { class: "hint new" })),
+    make("td", { class: "hint seen" }, make("span", { class: "first" }), make("span", { class: "last" })),
+    make("td", { class: "group-acts" },
+      make("div", { class: "buttons" }, button("do-retry", "dlq_retry_all"), button("do-edit", "dlq_edit_all"), button("do-discard", "dlq_discard_all"))));
 }
 
 function drawBars(spark, hours) {
@@ -64,33 +64,33 @@ function drawBars(spark, hours) {
     // An hour with one error must be seen beside one with a thousand.
     const height = value === 0 ? 0.5 : Math.max(2, (value / most) * 24);
     for (const [name, set] of Object.entries({ x: index * 4, y: 24 - height, width: 3, height })) bar.setAttribute(name, set);
+    // The present hour is not over.
+    if (index === values.length - 1) bar.setAttribute("class", "filling");
     return bar;
   }));
   const sum = values.reduce((total, value) => total + value, 0);
   spark.setAttribute("aria-label", text("dlq_new_in_24h", { count: formatCount(sum) }));
 }
 
+const openOf = (group) => group.counts[0] + group.counts[1] + group.counts[2];
+
 function update(element, group) {
   const part = (name) => element.querySelector(name);
   show(part(".type"), group.error_type);
   show(part(".field"), group.field ?? "");
-  show(part(".stage"), group.stage);
+  show(part(".stage"), text("dlq_found_by", { stage: group.stage }));
   show(part(".text"), group.message);
-  const isSame = group.message === group.sample_message;
-  show(part(".sample"), isSame ? "" : text("dlq_for_example", { message: group.sample_message }));
-  const key = group.counts.join();
-  const counts = part(".group-counts");
-  if (counts.dataset.shown !== key) {
-    counts.dataset.shown = key;
-    counts.replaceChildren(...summary.statuses.map((status, index) => [status, group.counts[index]])
-      .filter(([, count]) => count > 0)
-      .map(([status, count]) => make("span", { class: "count" }, badge(status), " ", make("b", { class: "number" }, formatCount(count)))));
-  }
+  part(".text").title = group.message === group.sample_message ? group.message : text("dlq_for_example", { message: group.sample_message });
+  part(".open-list").href = `/dlq/errors?group=${group.fingerprint}`;
+  show(part(".open-count"), formatCount(openOf(group)));
+  show(part(".by-status"), summary.statuses.map((status, index) => [status, group.counts[index]])
+    .filter(([, count]) => count > 0)
+    .map(([status, count]) => `${text(`dlq_status_${status}`)} ${formatCount(count)}`).join(" · "));
   drawBars(part(".bars"), group.hours);
   const sum = (group.hours ?? []).reduce((total, value) => total + value, 0);
-  show(part(".seen"), `${text("dlq_new_in_24h", { count: formatCount(sum) })}\n${text("dlq_seen", {
-    first: showTime(group.first_seen_at), last: showTime(group.last_seen_at) })}`);
-  part(".open-list").href = `/dlq/errors?group=${group.fingerprint}`;
+  show(part(".new"), text("dlq_new_count", { count: formatCount(sum) }));
+  show(part(".first"), showTime(group.first_seen_at));
+  show(part(".last"), showTime(group.last_seen_at));
   const actionable = group.counts[0] + group.counts[2];
   for (const name of [".do-retry", ".do-edit", ".do-discard"]) part(name).disabled = actionable === 0;
   part(".do-retry").onclick = () => job("retry", group);
@@ -107,21 +107,55 @@ const edit = async (group) =>
     target: { filter: { group: [group.fingerprint] } }, title: nameOf(group), field: group.field, canary: summary.canary,
   })) && reload();
 
-const isOpen = (group) => group.counts[0] + group.counts[1] + group.counts[2] > 0;
+// --- pages of causes ------------------------------------------------------------------------
+
+/** The causes on the screen. They keep their places until somebody asks for another order. */
+let kept = null;
+
+const address = () => new URLSearchParams(location.search);
+const pageOfAddress = () => Math.max(1, Number.parseInt(address().get("page"), 10) || 1);
+const closedToo = () => address().get("closed") === "true";
+
+function summaryPath() {
+  const params = new URLSearchParams({ page: pageOfAddress(), closed: closedToo() });
+  if (kept?.length) params.set("keep", kept.join(","));
+  return `/api/dlq/summary?${params}`;
+}
+
+/** Goes to other causes; the address says which. */
+function goTo(changes) {
+  const params = address();
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) params.delete(name);
+    else params.set(name, value);
+  }
+  history.pushState(null, "", params.size ? `?${params}` : location.pathname);
+  kept = null;
+  reload();
+}
 
 function showGroups() {
-  const shown = summary.groups.filter((group) => byId("closed-too").checked || isOpen(group));
+  const { groups, page, pages, listed, in_order: inOrder } = summary;
   show(byId("groups-count"), text("dlq_groups_count", {
-    open: formatCount(summary.groups.filter(isOpen).length), all: formatCount(summary.group_count),
+    open: formatCount(summary.open_group_count), all: formatCount(summary.group_count),
   }));
-  keyed(byId("groups"), shown, (group) => group.fingerprint, build, update);
+  byId("closed-too").checked = closedToo();
+  byId("sort-again").disabled = inOrder;
+  const isTurned = kept === null;
+  if (isTurned) byId("groups").replaceChildren();
+  kept = groups.map((group) => group.fingerprint);
+  keyed(byId("groups"), groups, (group) => group.fingerprint, build, update);
+  byId("cause-pages").hidden = pages < 2;
+  show(byId("cause-page"), text("dlq_page_of", { page: formatCount(page), pages: formatCount(pages), count: formatCount(listed) }));
+  byId("causes-before").disabled = page <= 1;
+  byId("causes-after").disabled = page >= pages;
   // One of them can be reached by Tab; the others by j and k.
   const items = [...byId("groups").children];
   if (!items.some((item) => item.tabIndex === 0) && items[0]) items[0].tabIndex = 0;
 }
 
 const reload = refresh(async (isNewest) => {
-  const answer = await get("/api/dlq/summary");
+  const answer = await get(summaryPath());
   if (!isNewest()) return false;
   summary = answer;
   showTiles(summary);
@@ -129,7 +163,13 @@ const reload = refresh(async (isNewest) => {
   return loadJobs(isNewest, () => reload());
 }, EVERY_MS, "dlq_load_failed");
 
-byId("closed-too").addEventListener("change", () => summary && showGroups());
+byId("closed-too").addEventListener("change", (event) => goTo({ closed: event.target.checked ? "true" : null, page: null }));
+byId("causes-before").addEventListener("click", () => goTo({ page: summary.page > 2 ? summary.page - 1 : null }));
+byId("causes-after").addEventListener("click", () => goTo({ page: summary.page + 1 }));
+byId("sort-again").addEventListener("click", () => {
+  kept = null;
+  reload();
+});
 
 // --- the backlog ----------------------------------------------------------------------------
 
@@ -140,7 +180,7 @@ async function loadBacklog() {
   try {
     const report = await get(`/api/dlq/backlog?range=${range}`);
     if (mine !== backlogRequest) return;
-    await drawBacklog(report, range);
+    await drawBacklog(report, range, address().has("range"));
     showProblem("backlog", "");
   } catch (error) {
     if (!(error instanceof TypeError)) showProblem("backlog", text("charts_failed"));
@@ -165,10 +205,16 @@ document.querySelector(".ranges").addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  history.pushState(null, "", `?range=${link.dataset.range}`);
+  const params = address();
+  params.set("range", link.dataset.range);
+  history.pushState(null, "", `?${params}`);
   selectRange(link.dataset.range);
 });
-addEventListener("popstate", () => selectRange(rangeOfAddress()));
+addEventListener("popstate", () => {
+  kept = null;
+  reload();
+  selectRange(rangeOfAddress());
+});
 selectRange(rangeOfAddress());
 setInterval(() => !document.hidden && loadBacklog(), BACKLOG_EVERY_MS);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawBacklog().catch(() => {}));

@@ -17,10 +17,57 @@ const milliseconds = unit("millisecond");
 const seconds = unit("second");
 const minutes = unit("minute");
 const hours = unit("hour");
+// --- the time zone --------------------------------------------------------------------------
+
+const ZONE_KEY = "adpipe.zone";
+const isZone = (name) => {
+  try {
+    return Boolean(new Intl.DateTimeFormat("en", { timeZone: name }));
+  } catch {
+    return false;
+  }
+};
+
+/** The zone in which times are shown: that of the last choice, else UTC. */
+export const zone = (() => {
+  try {
+    const chosen = localStorage.getItem(ZONE_KEY);
+    return chosen && isZone(chosen) ? chosen : "UTC";
+  } catch {
+    return "UTC";
+  }
+})();
+
+/** Keeps a choice; false where the browser forbids the store. */
+export function keepZone(name) {
+  try {
+    localStorage.setItem(ZONE_KEY, name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 // Dates as in the data and on the charts' axes, the same in every language: Swedish writes ISO 8601.
-const day = { timeZone: "UTC", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" };
+const day = { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" };
 const time = new Intl.DateTimeFormat("sv-SE", day);
 const exactTime = new Intl.DateTimeFormat("sv-SE", { ...day, second: "2-digit" });
+
+/** A time as the axis of a chart takes it: as it reads in the zone. */
+export const onAxis = (ms) => (zone === "UTC" ? ms : exactTime.format(ms));
+
+/** A time as a field of type datetime-local takes it. */
+export const toField = (ms) => exactTime.format(ms).replace(" ", "T");
+
+/** What such a field holds, ms since the Unix epoch; null for nothing. */
+export function fromField(value) {
+  if (!value) return null;
+  const asUtc = Date.parse(`${value}Z`);
+  if (Number.isNaN(asUtc)) return null;
+  // The offset of the zone then, not now. Twice, because it may change between the two.
+  const offset = (at) => Date.parse(`${toField(at)}Z`) - Math.floor(at / 1_000) * 1_000;
+  return asUtc - offset(asUtc - offset(asUtc));
+}
 
 /** What is shown where there is no figure. */
 export const NONE = "–";

@@ -1,8 +1,8 @@
 // The charts of the page "Operations": what the monitor measured, the lines that must not be
 // crossed, and how latencies were distributed.
 
-import { CONFIG, layout, loadPlotly, theme } from "./charts.js";
-import { NONE, formatCount, formatDuration, formatShare, formatTime, text } from "./format.js";
+import { CONFIG, heightOf, layout, loadPlotly, theme } from "./charts.js";
+import { NONE, formatCount, formatDuration, formatShare, formatTime, onAxis, text } from "./format.js";
 import { byId, get, make, show, showProblem } from "./page.js";
 
 const EVERY_MS = 15_000;
@@ -30,10 +30,10 @@ function broken(points, step) {
   const [x, y] = [[], []];
   points.forEach(([at, value], index) => {
     if (index && at - points[index - 1][0] > Math.max(GAP_STEPS * step, GAP_MS)) {
-      x.push(points[index - 1][0] + step);
+      x.push(onAxis(points[index - 1][0] + step));
       y.push(null);
     }
-    x.push(at);
+    x.push(onAxis(at));
     y.push(value);
   });
   return { x, y };
@@ -68,6 +68,35 @@ function fillTable(id, head, rows) {
     ...rows.map((cells) => make("tr", {}, ...cells.map((shown) => make("td", {}, shown)))));
 }
 
+/** The oldest time at which anything was measured. */
+const oldestOf = (report) => Math.min(report.at, ...report.charts.flatMap((chart) =>
+  chart.series.map((series) => series.points[0]?.[0] ?? report.at)));
+
+/** Off the scale is what is beyond this many times the most of all but the highest twentieth. */
+const FAR = 4;
+
+/**
+ * The top of an axis. A few moments far above all others, as when history is loaded, do not press
+ * the rest down to the bottom: they leave the chart at its top, and the line above it says so.
+ */
+function scaleOf(series, thresholds) {
+  const values = series.flatMap((one) => one.points.map(([, value]) => value));
+  const sorted = values.filter((value) => value > 0).sort((a, b) => a - b);
+  const peak = sorted.at(-1) ?? 0;
+  const usual = sorted[Math.floor(sorted.length * 0.95) - 1] ?? peak;
+  const lines = Math.max(0, ...thresholds.map((line) => line.value));
+  const isFar = sorted.length >= 20 && peak > FAR * Math.max(usual, lines);
+  return { top: isFar ? 2 * Math.max(usual, lines) : Math.max(peak, lines), peak, isFar };
+}
+
+/** The last point, while its time is not over. */
+const isFilling = (report, points) => points.length > 1 && points.at(-1)[0] + report.step > report.at;
+
+function showLines(id, lines) {
+  const place = byId(`panel-${id}`).querySelector(".lines");
+  place.replaceChildren(...lines.map((line) => make("span", { class: line.kind }, line.shown)));
+}
+
 function prepareCurve(report, { id, title, signals, show: shown }) {
   const series = seriesOf(report, signals);
   const isEmpty = series.every((one) => one.points.length === 0);
@@ -76,13 +105,18 @@ function prepareCurve(report, { id, title, signals, show: shown }) {
   const last = series[0].points.at(-1);
   const lines = thresholdsOf(report, signals).map((line) => `${line.rule} ${shown(line.value)}`);
   describe(id, [`${text(title)}: ${last ? shown(last[1]) : NONE}`, ...lines].join(", "));
+  const { isFar, peak } = scaleOf(series, thresholdsOf(report, signals));
+  showLines(id, [
+    ...thresholdsOf(report, signals).map((line) => ({ kind: "limit", shown: `${line.rule} ${line.side === "above" ? ">" : "<"} ${shown(line.value)}` })),
+    ...(isFar ? [{ kind: "far", shown: text("ops_peak_beyond", { value: shown(peak) }) }] : []),
+  ]);
   const values = new Map();
   series.forEach((one, index) => one.points.forEach(([at, value]) => {
     if (!values.has(at)) values.set(at, []);
     values.get(at)[index] = value;
   }));
   const rows = [...values].sort(([a], [b]) => b - a).slice(0, MOST_ROWS).map(([at, found]) =>
-    [formatTime(at), ...series.map((_, index) => (found[index] === undefined ? NONE : shown(found[index])))]);
+    [series.some((one) => isFilling(report, one.points) && one.points.at(-1)[0] === at) ? `${formatTime(at)} (${text("so_far")})` : formatTime(at), ...series.map((_, index) => (found[index] === undefined ? NONE : shown(found[index])))]);
   fillTable(id, [text("time"), ...series.map((one) => (signals.length > 1 ? text(`ops_signal_${one.signal}`) : text(title)))], rows);
   return true;
 }
@@ -90,23 +124,33 @@ function prepareCurve(report, { id, title, signals, show: shown }) {
 function drawCurve(Plotly, report, colours, { id, signals, show: shown, axis }) {
   const series = seriesOf(report, signals);
   const thresholds = thresholdsOf(report, signals);
-  const traces = series.map((one, index) => ({
-    type: "scatter", mode: one.points.length === 1 ? "markers" : "lines", connectgaps: false,
+  const curve = (one, index, points, more) => ({
+    type: "scatter", mode: points.length === 1 ? "markers" : "lines", connectgaps: false,
     name: signals.length > 1 ? text(`ops_signal_${one.signal}`) : "",
-    ...broken(one.points, report.step), line: { color: index ? colours.warn : colours.accent, width: 1.8 },
+    ...broken(points, report.step), line: { color: index ? colours.warn : colours.accent, width: 1.8 },
     fill: index ? "none" : "tozeroy", fillcolor: colours.band,
-    customdata: broken(one.points, report.step).y.map((value) => (value === null ? "" : shown(value))),
+    customdata: broken(points, report.step).y.map((value) => (value === null ? "" : shown(value))),
     hovertemplate: signals.length > 1 ? "%{customdata}" : "%{customdata}<extra></extra>",
-  }));
-  const most = Math.max(...series.flatMap((one) => one.points.map(([, value]) => value)), ...thresholds.map((line) => line.value), 0);
+    ...more,
+  });
+  // What is still filling is no fact yet: it hangs on the rest by a dotted line.
+  const filling = (one, index) => {
+    const colour = index ? colours.warn : colours.accent;
+    return curve(one, index, one.points.slice(-2), {
+      mode: "lines+markers", line: { color: colour, width: 1.8, dash: "dot" }, fill: "none", showlegend: false,
+      marker: { color: colours.surface, size: [0, 7], line: { color: colour, width: 1.8 } },
+      customdata: ["", `${shown(one.points.at(-1)[1])} (${text("so_far")})`],
+    });
+  };
+  const traces = series.flatMap((one, index) => (isFilling(report, one.points)
+    ? [curve(one, index, one.points.slice(0, -1)), filling(one, index)]
+    : [curve(one, index, one.points)]));
+  const most = scaleOf(series, thresholds).top;
   return Plotly.react(`chart-${id}`, traces, layout(colours, {
-    height: colours.size * 17, hovermode: "x unified", showlegend: signals.length > 1,
+    height: heightOf(id), hovermode: "x unified", showlegend: signals.length > 1,
     legend: { orientation: "h", x: 0, y: 1.15, font: { size: colours.size } },
     shapes: thresholds.map((line) => ({
       type: "line", xref: "paper", x0: 0, x1: 1, y0: line.value, y1: line.value, line: { color: colours.warn, width: 1.5, dash: "dash" } })),
-    annotations: thresholds.map((line) => ({
-      xref: "paper", x: 1, y: line.value, xanchor: "right", yanchor: "bottom", showarrow: false, bgcolor: colours.surface, opacity: 0.85,
-      text: `${line.rule} ${line.side === "above" ? "&gt;" : "&lt;"} ${shown(line.value)}`, font: { size: colours.size, color: colours.warn } })),
     xaxis: timeAxis(report),
     // Of few records the axis would count in thousandths.
     yaxis: axis === count.axis && most < 5 ? { range: [0, 5], dtick: 1, tickformat: ",d" } : { ...axis, range: [0, most > 0 ? most * 1.15 : 1] },
@@ -114,7 +158,7 @@ function drawCurve(Plotly, report, colours, { id, signals, show: shown, axis }) 
 }
 
 const timeAxis = (report) => ({
-  type: "date", tickformat: FORMATS[report.range], tickangle: 0, nticks: innerWidth < 600 ? 4 : 7, range: [report.from, report.at],
+  type: "date", tickformat: FORMATS[report.range], tickangle: 0, nticks: innerWidth < 600 ? 4 : 7, range: [isChosen() ? report.from : Math.max(report.from, oldestOf(report) - report.step), report.at].map(onAxis),
 });
 
 // --- the heat map ---------------------------------------------------------------------------
@@ -142,16 +186,20 @@ function drawHeat(Plotly, report, colours) {
   // A record in a thousand must be seen beside the others.
   const strength = cells.map((row) => row.map((value) => (value === null ? null : Math.log10(1 + value))));
   const names = cells.map((row, bucket) => row.map((value, index) =>
-    `${formatTime(starts[index])}<br>${bucketName(edges, bucket)}<br>${text("records")} ${formatCount(value ?? 0)}`));
+    `${formatTime(starts[index])}${starts[index] + step > report.at ? ` (${text("so_far")})` : ""}<br>${bucketName(edges, bucket)}<br>${text("records")} ${formatCount(value ?? 0)}`));
   const slow = report.charts.find((chart) => chart.signal === "latency")?.thresholds ?? [];
-  const shapes = slow.map((line) => edges.indexOf(line.value * 1_000)).filter((index) => index >= 0).map((index) => ({
-    type: "line", xref: "paper", x0: 0, x1: 1, y0: index + 0.5, y1: index + 0.5, line: { color: colours.warn, width: 1.5, dash: "dash" } }));
+  const isOpen = starts.length > 0 && starts.at(-1) + step > report.at;
+  // The column that is still filling stands behind a dotted line.
+  const filling = isOpen ? [{
+    type: "line", yref: "paper", y0: 0, y1: 1, x0: onAxis(starts.at(-1)), x1: onAxis(starts.at(-1)), line: { color: colours.muted, width: 1, dash: "dot" } }] : [];
+  const shapes = filling.concat(slow.map((line) => edges.indexOf(line.value * 1_000)).filter((index) => index >= 0).map((index) => ({
+    type: "line", xref: "paper", x0: 0, x1: 1, y0: index + 0.5, y1: index + 0.5, line: { color: colours.warn, width: 1.5, dash: "dash" } })));
   return Plotly.react("chart-heat", [{
-    type: "heatmap", x: starts.map((at) => at + step / 2), y: cells.map((_, index) => index), z: strength, text: names,
+    type: "heatmap", x: starts.map((at) => onAxis(at + step / 2)), y: cells.map((_, index) => index), z: strength, text: names,
     hovertemplate: "%{text}<extra></extra>", showscale: false, xgap: 1, ygap: 1, zmin: 0,
     colorscale: [[0, colours.faint], [1, colours.accent]],
   }], layout(colours, {
-    height: colours.size * 17, hovermode: "closest", shapes, xaxis: timeAxis(report),
+    height: heightOf("heat"), hovermode: "closest", shapes, xaxis: timeAxis(report),
     yaxis: {
       rangemode: "normal", tickformat: "", range: [-0.5, edges.length + 0.5], showgrid: false, zeroline: false,
       tickmode: "array", tickvals: edges.map((_, index) => index + 0.5).filter((_, index) => index % 2 === 0), ticktext: edges.filter((_, index) => index % 2 === 0).map(edge),
@@ -181,12 +229,26 @@ async function draw(report) {
   await Promise.all([...drawn.map((chart) => drawCurve(Plotly, report, colours, chart)), ...(hasHeat ? [drawHeat(Plotly, report, colours)] : [])]);
 }
 
+/** Whether somebody asked for a range; else it is what was measured. */
+const isChosen = () => new URLSearchParams(location.search).has("range");
+
+/** The shortest range that holds all that was measured. */
+function fitting(report) {
+  const span = report.at - oldestOf(report);
+  return span <= 3_600_000 ? "1h" : span <= 6 * 3_600_000 ? "6h" : "24h";
+}
+
 let requests = 0;
 async function load() {
   const mine = ++requests;
   try {
     const report = await get(`/api/operations/charts?range=${range}`);
     if (mine !== requests) return;
+    if (!isChosen() && fitting(report) !== range && range === "24h") {
+      mark(fitting(report));
+      await load();
+      return;
+    }
     await draw(report);
     showProblem("charts", "");
   } catch (error) {
@@ -195,12 +257,16 @@ async function load() {
 }
 
 function select(name) {
+  mark(name);
+  load();
+}
+
+function mark(name) {
   range = name;
   for (const link of document.querySelectorAll(".ranges a")) {
     if (link.dataset.range === name) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
-  load();
 }
 
 function rangeOfAddress() {

@@ -64,12 +64,32 @@ export function keyed(list, items, keyOf, build, update) {
 // --- requests -------------------------------------------------------------------------------
 
 async function answer(response) {
+  // The token has changed: the same address asks for the new one and then comes back here.
+  if (response.status === 401) location.reload();
   const body = await response.json().catch(() => ({ error: response.statusText }));
   if (response.ok) return body;
   throw Object.assign(new Error(body.error), { status: response.status });
 }
 
-export const get = async (path) => answer(await fetch(path));
+/** Answers that are kept, by their address: one that has not changed is not sent again. */
+const kept = new Map();
+const MOST_KEPT = 8;
+
+export async function get(path) {
+  const known = kept.get(path);
+  const response = await fetch(path, known ? { headers: { "if-none-match": known.etag } } : {});
+  if (response.status === 304 && known) {
+    // Only the time at which it was read is another one.
+    const at = response.headers.get("x-at");
+    return at === null ? known.body : { ...known.body, at: Number(at) };
+  }
+  const body = await answer(response);
+  kept.delete(path);
+  const etag = response.headers.get("etag");
+  if (etag !== null) kept.set(path, { etag, body });
+  if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
+  return body;
+}
 
 export async function post(path, body = {}) {
   const headers = {
@@ -143,6 +163,9 @@ export async function act(work, done) {
   }
 }
 
+/** Shows the page, which stays unseen until its first figures are in their places. */
+export const ready = () => document.getElementById("main").removeAttribute("data-waits");
+
 /** Says how the connection is: `connecting`, `live` or `lost`. */
 export function setStatus(state, key) {
   if (byId("status").dataset.state === state) return;
@@ -174,6 +197,7 @@ export function refresh(load, everyMs, failedKey) {
       setStatus(isGone ? "lost" : "live", isGone ? "connection_lost" : "live");
       showProblem("load", isGone ? "" : text(failedKey, { reason: error.message }));
     } finally {
+      ready();
       if (mine === running) timer = setTimeout(() => !document.hidden && turn(), wait);
     }
   };

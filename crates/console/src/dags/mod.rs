@@ -30,6 +30,7 @@ use crate::app::App;
 use crate::client::Client;
 use crate::csrf;
 use crate::dlq::input::Posted;
+use crate::page;
 use crate::refusal::Refusal;
 
 /// Who asks.
@@ -60,7 +61,7 @@ async fn get_page(
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    app.pages.show("dags.html", &query, &headers, context! { page => "dags" })
+    page::show(&app, "dags.html", &query, &headers, context! { page => "dags" }).await
 }
 
 async fn get_dags(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Refusal> {

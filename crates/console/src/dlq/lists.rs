@@ -12,15 +12,13 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Serialize;
 
+use super::causes;
 use super::input::{self, Pairs, last, unprocessable};
 use super::{Asking, answer, json, searching};
 use crate::app::App;
 use crate::refusal::Refusal;
 
 const DAY_MS: i64 = 86_400_000;
-
-/// Groups sent to a page, those with open errors and the newest first.
-const MOST_GROUPS: usize = 500;
 
 /// Errors of a page of a list, when not asked otherwise, and at most.
 const PAGE: usize = 50;
@@ -54,8 +52,11 @@ struct Summary {
     canary: u32,
     /// Errors in the log that nobody has stored yet; absent when that cannot be found out now.
     waiting: Option<u64>,
-    /// How many groups there are; the list may hold fewer.
+    /// How many groups there are, and how many have open errors; the list may hold fewer.
     group_count: usize,
+    open_group_count: usize,
+    #[serde(flatten)]
+    page: causes::Page,
     groups: Vec<GroupLine>,
 }
 
@@ -67,23 +68,27 @@ struct GroupLine {
     hours: Option<[u64; report::SPARK_HOURS]>,
 }
 
-/// `GET /api/dlq/summary`.
-pub(super) async fn get_summary(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Refusal> {
+/// `GET /api/dlq/summary?page=1&limit=25&closed=false&keep=FINGERPRINT,…`.
+pub(super) async fn get_summary(
+    State(app): State<Arc<App>>,
+    asking: Asking,
+    Query(query): Query<Pairs>,
+) -> Result<Response, Refusal> {
+    let choice = causes::Choice::from_query(&query)?;
     let waiting = app.desk.waiting.errors(&app.services.dlq).await;
-    answer(&app, asking, move |dlq| summary(dlq, waiting)).await
+    answer(&app, asking, move |dlq| summary(dlq, &choice, waiting)).await
 }
 
-fn summary(dlq: &Dlq, waiting: Option<u64>) -> Result<Summary, DlqError> {
+fn summary(dlq: &Dlq, choice: &causes::Choice, waiting: Option<u64>) -> Result<Summary, DlqError> {
     let now = Millis::now();
-    let mut groups = report::groups(dlq)?;
+    let groups = report::groups(dlq)?;
     let counts = report::totals(&groups);
     let group_count = groups.len();
-    // Stable: within each half the newest failure stays first.
-    groups.sort_by_key(|group| group.open() == 0);
-    groups.truncate(MOST_GROUPS);
+    let open_group_count = groups.iter().filter(|group| group.open() > 0).count();
+    let oldest = oldest_open(dlq, &groups)?;
+    let (page, groups) = choice.of(groups);
     let mut hours: HashMap<String, _> = report::sparklines(dlq)?.into_iter().collect();
     let line = |group: Group| GroupLine { hours: hours.remove(&group.fingerprint), group };
-    let oldest = oldest_open(dlq, &groups)?;
     Ok(Summary {
         at: now.0,
         counts,
@@ -93,6 +98,8 @@ fn summary(dlq: &Dlq, waiting: Option<u64>) -> Result<Summary, DlqError> {
         canary: dlq.settings().canary,
         waiting,
         group_count,
+        open_group_count,
+        page,
         groups: groups.into_iter().map(line).collect(),
     })
 }

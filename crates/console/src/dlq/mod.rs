@@ -1,12 +1,13 @@
 //! The pages and the API of the dead-letter queue.
 //!
-//! `pages.rs` gives the three pages; their scripts ask `lists.rs` (groups, backlog, lists, counts),
-//! `detail.rs` (one error whole) and `jobs.rs` (bulk actions), and act through `actions.rs` and
+//! `pages.rs` gives the three pages; their scripts ask `lists.rs` (groups, backlog, lists, counts;
+//! `causes.rs` pages the groups), `detail.rs` (one error whole) and `jobs.rs` (bulk actions), and act through `actions.rs` and
 //! `edits.rs`. `waiting.rs` knows what nobody
 //! has stored yet. `input.rs` reads what comes in, `view.rs` and `fields.rs` make payloads fit to show.
 //! What acts demands the token of `csrf.rs`.
 
 mod actions;
+mod causes;
 mod detail;
 mod edits;
 mod fields;

@@ -14,6 +14,7 @@ use minijinja::context;
 use super::blocking;
 use super::input::Pairs;
 use crate::app::App;
+use crate::page;
 use crate::refusal::Refusal;
 
 /// Ranges of the backlog chart.
@@ -30,7 +31,7 @@ pub(super) async fn get_groups_page(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let more = context! { page => "dlq", ranges => RANGES };
-    app.pages.show("dlq.html", &by_name(query), &headers, more)
+    page::show(&app, "dlq.html", &by_name(query), &headers, more).await
 }
 
 /// `GET /dlq/errors`: the filter is read by the script, from the address.
@@ -44,7 +45,7 @@ pub(super) async fn get_list_page(
         statuses => Status::ALL.map(Status::as_str),
         error_types => ErrorType::ALL.map(ErrorType::as_str),
     };
-    app.pages.show("dlq_errors.html", &by_name(query), &headers, more)
+    page::show(&app, "dlq_errors.html", &by_name(query), &headers, more).await
 }
 
 /// `GET /dlq/errors/{id}`.
@@ -63,5 +64,5 @@ pub(super) async fn get_error_page(
         _ => {}
     }
     let more = context! { page => "dlq", error_id => id };
-    app.pages.show("dlq_error.html", &by_name(query), &headers, more)
+    page::show(&app, "dlq_error.html", &by_name(query), &headers, more).await
 }

@@ -20,6 +20,7 @@ use serde::Serialize;
 use crate::answer;
 use crate::app::App;
 use crate::client::Client;
+use crate::page;
 use crate::refusal::Refusal;
 
 /// States of a file, as stored; what needs somebody first.
@@ -52,7 +53,7 @@ async fn get_page(
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    app.pages.show("files.html", &query, &headers, context! { page => "files", states => STATES })
+    page::show(&app, "files.html", &query, &headers, context! { page => "files", states => STATES }).await
 }
 
 /// `GET /api/files?state=STATE&text=TEXT&page=1`.

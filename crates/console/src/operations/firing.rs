@@ -28,12 +28,14 @@ const MOST: usize = 3;
 pub(super) struct Cache(Mutex<Vec<(Language, Instant, Firing)>>);
 
 /// The answer of `GET /api/operations/firing`.
-#[derive(Debug, Clone, Serialize)]
-struct Firing {
-    /// Critical alerts that fire, nobody has taken on and no silence is about.
-    count: usize,
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Firing {
+    /// Critical alerts that fire, nobody has acknowledged and no silence is about.
+    pub count: usize,
     /// The first of them in words.
-    summaries: Vec<String>,
+    pub summaries: Vec<String>,
+    /// Their names, which unlike the words do not change with each measurement.
+    pub names: Vec<String>,
 }
 
 /// `GET /api/operations/firing?lang=en`.
@@ -41,25 +43,38 @@ pub(super) async fn get_firing(
     State(app): State<Arc<App>>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Refusal> {
-    let language = language(&query);
+    json(&newest(&app, language(&query)).await?)
+}
+
+/// What fires, in words of a language.
+pub(super) async fn newest(app: &App, language: Language) -> Result<Firing, Refusal> {
     // Others who ask wait here and then share the answer.
     let mut answers = app.operations.firing.0.lock().await;
     answers.retain(|(_, made_at, _)| made_at.elapsed() < FRESH);
     if let Some((_, _, firing)) = answers.iter().find(|(of, _, _)| *of == language) {
-        return json(firing);
+        return Ok(firing.clone());
     }
-    let firing = working(&app, move |warehouse, rules| {
+    let firing = working(app, move |warehouse, rules| {
         let silences = store::silences(warehouse)?;
         let now = Millis::now();
         let open = store::open_alerts(warehouse)?;
         let loud: Vec<&Alert> = open.iter().filter(|alert| is_loud(alert, &silences, now)).collect();
-        let sentences = loud.iter().take(MOST).map(|alert| alerts::summary(rules, language, alert));
-        Ok(Firing { count: loud.len(), summaries: sentences.collect() })
+        let shown = || loud.iter().take(MOST);
+        Ok(Firing {
+            count: loud.len(),
+            summaries: shown().map(|alert| alerts::summary(rules, language, alert)).collect(),
+            names: shown().map(|alert| name(alert)).collect(),
+        })
     })
     .await?;
-    let answer = json(&firing);
-    answers.push((language, Instant::now(), firing));
-    answer
+    answers.push((language, Instant::now(), firing.clone()));
+    Ok(firing)
+}
+
+/// The rule and the labels of an alert, as the page about alerts names it.
+fn name(alert: &Alert) -> String {
+    let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    [alert.rule.as_str(), &labels.join(", ")].join(" ").trim_end().to_owned()
 }
 
 fn is_loud(alert: &Alert, silences: &[Silence], now: Millis) -> bool {

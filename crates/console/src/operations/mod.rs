@@ -14,6 +14,7 @@ mod runbook;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_monitor::MonitorError;
@@ -33,6 +34,7 @@ use crate::answer::{self, time};
 use crate::app::App;
 use crate::client::Client;
 use crate::csrf;
+use crate::page;
 use crate::refusal::Refusal;
 
 const SQL: &str = include_str!("../../sql/operations.sql");
@@ -94,7 +96,7 @@ async fn get_page(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let more = context! { page => "operations", ranges => charts::Range::ALL.map(charts::Range::name) };
-    app.pages.show("operations.html", &query, &headers, more)
+    page::show(&app, "operations.html", &query, &headers, more).await
 }
 
 /// `GET /api/operations?lang=en`.
@@ -124,6 +126,17 @@ fn monitor(warehouse: &dyn Warehouse, now: Millis) -> Result<Monitor, MonitorErr
         None => adpipe_schedule::lease::holder(warehouse, adpipe_schedule::lease::MONITOR)?.is_some(),
     };
     Ok(Monitor { is_at_work, newest_reading: newest })
+}
+
+/// How long a page waits for what fires; it asks for it itself, too.
+const FIRING_PATIENCE: Duration = Duration::from_millis(250);
+
+/// What fires, for the banner of a page that is about to be sent: it stands there from the first
+/// moment, and does not push away what somebody begins to read.
+pub(crate) async fn firing_now(app: &App, tag: &str) -> firing::Firing {
+    let language = if tag == "ko" { Language::Korean } else { Language::English };
+    let found = tokio::time::timeout(FIRING_PATIENCE, firing::newest(app, language)).await;
+    found.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// The language that sentences about alerts are asked for in.

@@ -26,6 +26,7 @@ use crate::answer;
 use crate::app::App;
 use crate::client::Client;
 use crate::outbox::counted;
+use crate::page;
 use crate::refusal::Refusal;
 
 /// The page about models is given again for this many times as long as it took to make …
@@ -70,7 +71,7 @@ async fn get_page(
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    app.pages.show("quality.html", &query, &headers, context! { page => "quality" })
+    page::show(&app, "quality.html", &query, &headers, context! { page => "quality" }).await
 }
 
 /// `GET /quality/docs`: made anew every other second, because it shows the newest results.
