@@ -30,7 +30,8 @@ pub(crate) async fn made<T: Serialize>(
     Ok(counted((json_headers(), body.await??).into_response()))
 }
 
-fn json_headers() -> [(header::HeaderName, &'static str); 2] {
+/// Of JSON that nobody keeps.
+pub(crate) fn json_headers() -> [(header::HeaderName, &'static str); 2] {
     [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")]
 }
 

@@ -12,7 +12,7 @@ use crate::outbox::counted;
 use crate::pack::{self, accepts_gzip};
 use crate::refusal::Refusal;
 
-const FILES: [(&str, &str, &str); 26] = [
+const FILES: [(&str, &str, &str); 28] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_str!("../static/console.js")),
     ("dags.css", "text/css; charset=utf-8", include_str!("../static/dags.css")),
@@ -40,6 +40,8 @@ const FILES: [(&str, &str, &str); 26] = [
         "text/javascript; charset=utf-8",
         include_str!("../static/operations-charts.js"),
     ),
+    ("messages.js", "text/javascript; charset=utf-8", include_str!("../static/messages.js")),
+    ("trust.js", "text/javascript; charset=utf-8", include_str!("../static/trust.js")),
     ("zone.js", "text/javascript; charset=utf-8", include_str!("../static/zone.js")),
     ("firing.js", "text/javascript; charset=utf-8", include_str!("../static/firing.js")),
     ("icon.svg", "image/svg+xml", include_str!("../static/icon.svg")),

@@ -1,7 +1,7 @@
 //! The figures of the console as they are sent to the page.
 
 use adpipe_event::{ErrorType, Millis};
-use adpipe_warehouse::report::{self, Ctr, Grain, Group, TrendPoint};
+use adpipe_warehouse::report::{self, Ctr, Grain, Group, TrendPoint, Windows};
 use adpipe_warehouse::{Counts, Warehouse, WarehouseError};
 use serde::Serialize;
 
@@ -74,6 +74,8 @@ impl From<Ctr> for CtrFigures {
 pub(crate) struct Point {
     /// Start, ms since the Unix epoch.
     pub at: i64,
+    /// Its time is not over: more events of it will come, or it is cut by the end of the range.
+    pub is_partial: bool,
     #[serde(flatten)]
     pub figures: CtrFigures,
 }
@@ -91,6 +93,9 @@ pub(crate) struct Bar {
 pub(crate) struct CtrReport {
     /// The range's name.
     pub range: &'static str,
+    /// First and last moment of all figures, ms; null when there is no event.
+    pub oldest: Option<i64>,
+    pub newest: Option<i64>,
     /// First and last moment of the range, ms; null when there is no event.
     pub from: Option<i64>,
     pub to: Option<i64>,
@@ -101,37 +106,71 @@ pub(crate) struct CtrReport {
     pub by_banner: Vec<Bar>,
 }
 
-/// Figures of a range that ends at the newest event, not at the clock: data of 2014 is looked
-/// at just as data of today.
-pub(crate) fn ctr_report(warehouse: &dyn Warehouse, range: Range) -> Result<CtrReport, WarehouseError> {
-    const MINUTE: i64 = 60_000;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+
+/// Figures of a range that ends at `until`, or else at the newest event and not at the clock: data
+/// of 2014 is looked at just as data of today. Where the minutes are gone, the hours answer.
+pub(crate) fn ctr_report(
+    warehouse: &dyn Warehouse,
+    range: Range,
+    until: Option<Millis>,
+    now: Millis,
+) -> Result<CtrReport, WarehouseError> {
+    let (minutes, hours) = report::spans(warehouse)?;
     let (grain, span_minutes, step_minutes) = range.shape();
-    let (span, step) = (span_minutes * MINUTE, step_minutes * MINUTE);
-    let newest = match grain {
-        Grain::Minute => warehouse.newest_minute()?.map(|minute| minute.0 + MINUTE),
-        Grain::Hour => report::newest_hour(warehouse)?.map(|hour| hour.0 + 60 * MINUTE),
+    let span = span_minutes * MINUTE;
+    let ends = [minutes.map(|all| all.newest.0 + MINUTE), hours.map(|all| all.newest.0 + HOUR)];
+    let starts = [minutes, hours].map(|all| all.map(|all| all.oldest.0));
+    let (grain, step) = match (grain, minutes) {
+        (Grain::Hour, _) => (Grain::Hour, step_minutes * MINUTE),
+        (Grain::Minute, Some(kept)) if has_minutes(warehouse, kept, until, span)? => {
+            (Grain::Minute, step_minutes * MINUTE)
+        }
+        (Grain::Minute, _) => (Grain::Hour, HOUR),
     };
+    let newest = if grain == Grain::Minute { ends[0] } else { ends[1] };
+    let end = until.map(|until| until.0).or(newest);
     let mut ctr_report = CtrReport {
         range: range.name(),
+        oldest: starts.into_iter().flatten().min(),
+        // An hour's end is not known to the minute.
+        newest: ends[0].into_iter().chain(ends[1].filter(|_| ends[0].is_none())).max(),
         from: None,
-        to: newest,
+        to: end,
         step,
         trend: Vec::new(),
         by_device: Vec::new(),
         by_banner: Vec::new(),
     };
-    let Some(newest) = newest else { return Ok(ctr_report) };
+    let Some(end) = end else { return Ok(ctr_report) };
     // The first point is a whole one, so that it does not look like a change.
-    let since = Millis((newest - span).div_euclid(step) * step);
+    let since = Millis((end - span).div_euclid(step) * step);
+    let over = || since..Millis(end);
     ctr_report.from = Some(since.0);
-    ctr_report.trend = in_steps(&report::trend(warehouse, grain, since)?, step);
-    ctr_report.by_device = bars(report::by_device(warehouse, grain, since)?);
-    ctr_report.by_banner = bars(report::by_banner(warehouse, grain, since)?);
+    ctr_report.trend = in_steps(&report::trend(warehouse, grain, over())?, step, end.min(now.0));
+    ctr_report.by_device = bars(report::by_device(warehouse, grain, over())?);
+    ctr_report.by_banner = bars(report::by_banner(warehouse, grain, over())?);
     Ok(ctr_report)
 }
 
-/// Adds up windows, which come in order of time, to points of `step` ms.
-fn in_steps(windows: &[TrendPoint], step: i64) -> Vec<Point> {
+/// Whether the minutes that are kept are all that there is of a span: older ones are gone, but their
+/// hours are there for good.
+fn has_minutes(
+    warehouse: &dyn Warehouse,
+    kept: Windows,
+    until: Option<Millis>,
+    span: i64,
+) -> Result<bool, WarehouseError> {
+    let end = until.map_or(kept.newest.0 + MINUTE, |until| until.0);
+    let (since, first) = (Millis(end - span).floor_hour(), kept.oldest.floor_hour());
+    Ok(end > kept.oldest.0
+        && (since >= first || report::trend(warehouse, Grain::Hour, since..first)?.is_empty()))
+}
+
+/// Adds up windows, which come in order of time, to points of `step` ms. What ends after `whole`
+/// is not whole yet.
+fn in_steps(windows: &[TrendPoint], step: i64, whole: i64) -> Vec<Point> {
     let mut sums: Vec<(i64, Ctr)> = Vec::new();
     for window in windows {
         let at = window.window_start.0.div_euclid(step) * step;
@@ -143,7 +182,8 @@ fn in_steps(windows: &[TrendPoint], step: i64) -> Vec<Point> {
             _ => sums.push((at, window.ctr)),
         }
     }
-    sums.into_iter().map(|(at, ctr)| Point { at, figures: ctr.into() }).collect()
+    let point = |(at, ctr): (i64, Ctr)| Point { at, is_partial: at + step > whole, figures: ctr.into() };
+    sums.into_iter().map(point).collect()
 }
 
 fn bars(groups: Vec<Group>) -> Vec<Bar> {
@@ -235,8 +275,12 @@ mod tests {
             window_start: Millis(minute * 60_000),
             ctr: Ctr { impressions, clicks },
         };
-        let points =
-            in_steps(&[window(14, 1, 0), window(15, 10, 1), window(29, 10, 3), window(60, 5, 5)], 900_000);
+        let points = in_steps(
+            &[window(14, 1, 0), window(15, 10, 1), window(29, 10, 3), window(60, 5, 5)],
+            900_000,
+            61 * MINUTE,
+        );
+        assert_eq!(points.iter().map(|point| point.is_partial).collect::<Vec<_>>(), [false, false, true]);
         let seen: Vec<_> = points.iter().map(|point| (point.at / 60_000, point.figures.ctr)).collect();
         assert_eq!(seen, [(0, Some(0.0)), (15, Some(0.2)), (60, Some(1.0))]);
     }

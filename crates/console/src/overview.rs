@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use adpipe_event::Millis;
 use adpipe_warehouse::report;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use crate::answer::json_headers;
 use crate::app::App;
 use crate::config::Services;
 use crate::figures::{CtrReport, Range, Totals, ctr_report};
@@ -57,6 +58,12 @@ pub(crate) async fn get_overview(
     let name = query.get("range").map_or("24h", String::as_str);
     let unknown = || Refusal::wrong(StatusCode::BAD_REQUEST, "range must be 1h, 24h, 7d or 30d");
     let range = Range::from_name(name).ok_or_else(unknown)?;
+    if let Some(until) = query.get("to").filter(|text| !text.is_empty()) {
+        let message = "to must be a time in UTC, as 2014-10-28T12:00";
+        let until = until_of(until).ok_or_else(|| Refusal::wrong(StatusCode::BAD_REQUEST, message))?;
+        // Few look at the same moment of the past: nothing is kept for others.
+        return Ok((json_headers(), compute(&app, range, Some(until)).await?).into_response());
+    }
     let slot = app.overviews.0.iter().find(|(of, _)| *of == range);
     let (_, slot) = slot.ok_or_else(unknown)?;
     // Others who ask for the same range wait here and then share the answer.
@@ -65,32 +72,46 @@ pub(crate) async fn get_overview(
     let json = match fresh {
         Some((_, json)) => json.clone(),
         None => {
-            let json = compute(&app, range).await?;
+            let json = compute(&app, range, None).await?;
             *newest = Some((Instant::now(), json.clone()));
             json
         }
     };
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     // Everybody who asks within a second gets the same bytes.
-    Ok(counted((headers, json).into_response()))
+    Ok(counted((json_headers(), json).into_response()))
 }
 
-async fn compute(app: &App, range: Range) -> Result<Bytes, Refusal> {
+/// A time as a person or a page writes it: to the day, the minute or the second.
+fn until_of(text: &str) -> Option<Millis> {
+    let time = text.trim().trim_end_matches('Z');
+    Millis::parse_sql(&match time.len() {
+        10 => format!("{time} 00:00:00"),
+        16 => format!("{time}:00"),
+        _ => time.to_owned(),
+    })
+}
+
+async fn compute(app: &App, range: Range, until: Option<Millis>) -> Result<Bytes, Refusal> {
     let lag = app.lag.records().await.ok().flatten();
     let services = app.services.clone();
-    app.work.run(move || measure(&services, range, lag)).await?
+    app.work.run(move || measure(&services, range, until, lag)).await?
 }
 
-fn measure(services: &Services, range: Range, lag: Option<u64>) -> Result<Bytes, Refusal> {
-    let warehouse = services.warehouse.as_ref();
+fn measure(
+    services: &Services,
+    range: Range,
+    until: Option<Millis>,
+    lag: Option<u64>,
+) -> Result<Bytes, Refusal> {
+    let (warehouse, now) = (services.warehouse.as_ref(), Millis::now());
     let unavailable = |error: adpipe_warehouse::WarehouseError| Refusal::unavailable(error.to_string());
     let (errors, errors_problem) = match recent_errors::newest(services.log.as_ref()) {
         Ok(errors) => (errors, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     let overview = Overview {
-        at: Millis::now().0,
-        ctr: ctr_report(warehouse, range).map_err(unavailable)?,
+        at: now.0,
+        ctr: ctr_report(warehouse, range, until, now).map_err(unavailable)?,
         totals: report::totals(warehouse).map_err(unavailable)?.into(),
         lag,
         errors,

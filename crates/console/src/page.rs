@@ -187,7 +187,7 @@ pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
 }
 
 /// By `?lang=`, else by cookie, else by what the browser asks for.
-fn language(query: &BTreeMap<String, String>, headers: &HeaderMap) -> Language {
+pub(crate) fn language(query: &BTreeMap<String, String>, headers: &HeaderMap) -> Language {
     let named = query.get("lang").and_then(|tag| Language::from_tag(tag));
     let kept = || cookie::value(headers, LANGUAGE_COOKIE).and_then(Language::from_tag);
     let accepted = || {

@@ -7,6 +7,8 @@ const TIME_FORMATS = { "1h": "%H:%M", "24h": "%m-%d %H:%M", "7d": "%m-%d", "30d"
 
 let plotly;
 let newest = null;
+/** Spans of time, [from, to], whose figures a data test distrusts. */
+let doubted = [];
 
 /** Loads Plotly once; the page is useful before it is there. */
 export function loadPlotly() {
@@ -33,7 +35,7 @@ export function theme() {
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   return {
     text: colour("text"), muted: colour("muted"), line: colour("line"), surface: colour("surface"),
-    accent: colour("accent"), band: colour("band"), font: getComputedStyle(document.body).fontFamily,
+    accent: colour("accent"), band: colour("band"), doubt: colour("doubt"), font: getComputedStyle(document.body).fontFamily,
     size: Math.round(parseFloat(style.fontSize) * 0.86),
   };
 }
@@ -201,9 +203,22 @@ export async function draw(report) {
     const isTrend = id === "trend";
     const traces = isTrend ? trendTraces(rows(report), colours) : barTraces(rows(report), text(heading), colours);
     const xaxis = isTrend ? time : { type: "category", title: { text: text(heading), font: { size: colours.size, color: colours.muted } } };
-    return Plotly.react(`chart-${id}`, traces, layout(colours, { xaxis, height: heightOf(id) }), CONFIG);
+    const shapes = isTrend ? doubts(colours) : [];
+    return Plotly.react(`chart-${id}`, traces, layout(colours, { xaxis, shapes, height: heightOf(id) }), CONFIG);
   });
   await Promise.all(drawn);
+}
+
+/** What is in doubt is hatched by a band behind the curve. */
+const doubts = (colours) => doubted.map(([from, to]) => ({
+  type: "rect", xref: "x", yref: "paper", x0: onAxis(from), x1: onAxis(to), y0: 0, y1: 1, layer: "below",
+  fillcolor: colours.doubt, line: { color: colours.doubt, width: 1 } }));
+
+/** Marks spans of time as in doubt. */
+export function distrust(spans) {
+  if (JSON.stringify(spans) === JSON.stringify(doubted)) return Promise.resolve();
+  doubted = spans;
+  return redraw();
 }
 
 /** Draws the same figures in the colours of now. */

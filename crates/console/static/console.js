@@ -1,10 +1,12 @@
 // The first page: live tiles from /live, everything else from /api/overview.
 
-import { draw, redraw } from "./charts.js";
+import { distrust, draw, redraw } from "./charts.js";
 import {
-  NONE, formatAgo, formatCount, formatDuration, formatExactTime, formatRate, formatShare, formatTime, text,
+  NONE, fromField, formatAgo, formatCount, formatDuration, formatExactTime, formatRate, formatShare, formatTime, text, toField,
 } from "./format.js";
-import { byId, setStatus, show, showProblem } from "./page.js";
+import { startTrust } from "./trust.js";
+import { inWords } from "./messages.js";
+import { byId, get, ready, setStatus, show, showProblem } from "./page.js";
 
 const OVERVIEW_EVERY_MS = 10_000;
 const SILENCE_MS = 6_000;
@@ -18,7 +20,16 @@ const say = (id, shown) => show(byId(id), shown);
 /** When each kind of figure was measured, by the page's clock. */
 const measuredAt = { live: null, totals: null, overview: null };
 let range = document.querySelector(".ranges [aria-current]").dataset.range;
+/** The end of the range, as the address says it; null for the newest data. */
+let until = new URLSearchParams(location.search).get("to") || null;
 let isEmpty = null;
+
+/** The page is shown once both kinds of figures are there. */
+const awaited = new Set(["live", "overview", "trust"]);
+function came(kind) {
+  awaited.delete(kind);
+  if (awaited.size === 0) ready();
+}
 
 // --- live -----------------------------------------------------------------------------------
 
@@ -57,6 +68,7 @@ function showSnapshot(snapshot) {
   }
   showProblem("live", snapshot.problems.join(" · "));
   showFreshness();
+  came("live");
 }
 
 function showThroughput(throughput) {
@@ -148,10 +160,8 @@ async function loadOverview() {
   overviewRequest += 1;
   const request = overviewRequest;
   try {
-    const response = await fetch(`/api/overview?range=${encodeURIComponent(range)}`);
-    const report = await response.json();
+    const report = await get(`/api/overview?${asked()}`);
     if (request !== overviewRequest) return;
-    if (!response.ok) throw new Error(report.error);
     measuredAt.overview = Date.now();
     showProblem("overview", "");
     showSpan(report);
@@ -165,12 +175,26 @@ async function loadOverview() {
   } finally {
     if (request === overviewRequest) {
       showFreshness();
+      came("overview");
       overviewTimer = setTimeout(() => !document.hidden && loadOverview(), OVERVIEW_EVERY_MS);
     }
   }
 }
 
+/** What the charts are asked for, as it stands in addresses. */
+const asked = (more = {}) => new URLSearchParams({ ...more, range, ...(until && { to: until }) });
+
+function showUntil(report) {
+  const field = byId("until");
+  byId("newest").setAttribute("aria-pressed", String(until === null));
+  if (report.oldest === null) return;
+  field.min = toField(report.oldest).slice(0, 16);
+  field.max = toField(report.newest).slice(0, 16);
+  if (document.activeElement !== field) field.value = toField(report.to).slice(0, 16);
+}
+
 function showSpan(report) {
+  showUntil(report);
   const span = { from: formatTime(report.from), to: formatTime(report.to) };
   say("span", report.to === null ? "" : text("span", span));
 }
@@ -194,7 +218,7 @@ function errorRow(error) {
   cell(formatExactTime(error.at), "when");
   cell(error.error_type, "kind");
   cell(error.field ?? NONE, "field");
-  cell(error.message, "what");
+  cell(inWords(error.message), "what").title = error.message;
   cell(`${error.topic} / ${error.partition} / ${error.offset}`, "where");
   const payload = document.createElement("div");
   payload.textContent = error.payload;
@@ -203,10 +227,10 @@ function errorRow(error) {
   return row;
 }
 
-function selectRange(name) {
-  range = name;
+function select(newRange, newUntil) {
+  [range, until] = [newRange, newUntil];
   for (const link of document.querySelectorAll(".ranges a")) {
-    if (link.dataset.range === name) link.setAttribute("aria-current", "true");
+    if (link.dataset.range === range) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
   keepRangeInLanguageLinks();
@@ -215,7 +239,7 @@ function selectRange(name) {
 
 function keepRangeInLanguageLinks() {
   for (const link of document.querySelectorAll(".languages a")) {
-    link.search = new URLSearchParams({ lang: link.lang, range }).toString();
+    link.search = asked({ lang: link.lang }).toString();
   }
 }
 
@@ -237,17 +261,28 @@ setInterval(() => {
   }
 }, 1_000);
 
+function go(newRange, newUntil) {
+  select(newRange, newUntil);
+  history.pushState(null, "", `?${asked()}`);
+}
+
 document.querySelector(".ranges").addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  history.pushState(null, "", `?range=${link.dataset.range}`);
-  selectRange(link.dataset.range);
+  go(link.dataset.range, until);
 });
 
+byId("until").addEventListener("change", () => {
+  const at = fromField(byId("until").value);
+  go(range, at === null ? null : new Date(at).toISOString().slice(0, 16));
+});
+byId("newest").addEventListener("click", () => go(range, null));
+
 addEventListener("popstate", () => {
-  const named = new URLSearchParams(location.search).get("range") ?? "24h";
-  if (document.querySelector(`.ranges [data-range="${CSS.escape(named)}"]`)) selectRange(named);
+  const params = new URLSearchParams(location.search);
+  const named = params.get("range") ?? "24h";
+  if (document.querySelector(`.ranges [data-range="${CSS.escape(named)}"]`)) select(named, params.get("to"));
 });
 
 // A page that nobody sees asks for nothing.
@@ -266,3 +301,7 @@ say("start-curl", sampleCommand());
 keepRangeInLanguageLinks();
 connect();
 loadOverview();
+startTrust((spans) => {
+  came("trust");
+  if (spans !== null) distrust(spans).catch(() => {});
+});

@@ -17,6 +17,8 @@ const address = new URLSearchParams(location.search);
 const chosen = { dag: address.get("dag"), run: address.get("run"), task: null, try: null };
 let dag = null;
 let run = null;
+/** Whether there is a DAG of the name in the address. */
+let hasDag = false;
 
 /** Replaces what is shown only when it has changed: focus and selection survive. */
 function fill(id, key, children) {
@@ -60,7 +62,12 @@ async function order(url, body, done) {
 function showList(list) {
   byId("no-scheduler").hidden = list.has_scheduler;
   byId("no-dags").hidden = list.dags.length > 0;
-  if (!list.dags.some((one) => one.id === chosen.dag)) chosen.dag = list.dags[0]?.id ?? null;
+  const isThere = list.dags.some((one) => one.id === chosen.dag);
+  const isWrong = chosen.dag !== null && !isThere;
+  byId("no-dag").hidden = !isWrong;
+  say("no-dag", isWrong ? text("dags_no_dag", { dag: chosen.dag }) : "");
+  if (chosen.dag === null) chosen.dag = list.dags[0]?.id ?? null;
+  hasDag = list.dags.some((one) => one.id === chosen.dag);
   const key = list.dags.map((one) => [one.id, one.next, one.runs.map((last) => [last.run, last.state]), one.id === chosen.dag]);
   fill("dag-list", key, () => list.dags.map(listItem));
 }
@@ -107,11 +114,18 @@ addEventListener("popstate", () => {
 
 // --- one DAG ------------------------------------------------------------------------------------
 
+/** A DAG of ours in the page's language; those of others say what they are in their own. */
+function aboutOf(shown) {
+  const key = `dags_about_${shown.id}`;
+  const ours = text(key);
+  return shown.is_built_in && ours !== key ? ours : shown.description;
+}
+
 function showDag() {
   byId("dag").hidden = dag === null;
   if (dag === null) return;
   say("dag-name", dag.id);
-  say("dag-about", dag.description);
+  say("dag-about", aboutOf(dag));
   const next = dag.next === null ? "" : ` · ${text("dags_next", { time: formatTime(dag.next) })}`;
   const followers = dag.followers.length ? ` · ${text("dags_followed_by", { dags: dag.followers.join(", ") })}` : "";
   say("dag-when", whenInWords(dag) + next + followers);
@@ -360,10 +374,13 @@ const look = refresh(async (isNewest) => {
   if (!isNewest()) return;
   showList(list);
   const [newDag, newRun] = await Promise.all([
-    chosen.dag && get(path(chosen.dag)),
-    chosen.dag && chosen.run && get(path(chosen.dag, "runs", chosen.run)).catch(() => null),
+    hasDag && get(path(chosen.dag)),
+    hasDag && chosen.run && get(path(chosen.dag, "runs", chosen.run)).catch((error) => (error.status === 404 ? null : Promise.reject(error))),
   ]);
   if (!isNewest()) return;
+  const isWrongRun = hasDag && chosen.run !== null && newRun === null;
+  byId("no-run").hidden = !isWrongRun;
+  say("no-run", isWrongRun ? text("dags_no_run", { dag: chosen.dag, run: chosen.run }) : "");
   if (log && (log.dag !== chosen.dag || log.run !== chosen.run)) closeLog();
   [dag, run] = [newDag || null, newRun || null];
   showDag();

@@ -3,7 +3,8 @@
 import { NONE, formatDuration, text } from "./format.js";
 import { editor } from "./dlq-edit.js";
 import { changesTable, showPayload, textOf } from "./dlq-payload.js";
-import { ask, badge, showTime, start, startKeys } from "./dlq-shared.js";
+import { ask, badge, rebuildMarts, showTime, start, startKeys } from "./dlq-shared.js";
+import { inWords } from "./messages.js";
 import { act, byId, get, make, post, refresh, show, toast } from "./page.js";
 
 const EVERY_MS = 3_000;
@@ -18,7 +19,7 @@ let tool = null;
 // --- what there is --------------------------------------------------------------------------
 
 function verdictLine({ is_valid: isValid, message }) {
-  return isValid ? text("dlq_would_be_counted") : text("dlq_would_fail", { reason: message });
+  return isValid ? text("dlq_would_be_counted") : text("dlq_would_fail", { reason: inWords(message) });
 }
 
 function facts(error) {
@@ -48,13 +49,15 @@ function showDetail() {
   const { error } = detail;
   byId("badge").replaceChildren(badge(error.status));
   show(byId("kind"), error.field ? `${error.error_type} · ${error.field}` : error.error_type);
-  show(byId("message"), error.message);
+  show(byId("message"), inWords(error.message));
+  byId("message").title = error.message;
   byId("facts").replaceChildren(...pairs(facts(error).map(([key, value]) => [text(key), value])));
   byId("verdict").hidden = !detail.verdict;
   if (detail.verdict) {
     show(byId("verdict"), verdictLine(detail.verdict));
     byId("verdict").dataset.valid = detail.verdict.is_valid;
   }
+  byId("marts").hidden = error.resolution !== "applied";
   for (const [name, button] of Object.entries(BUTTONS)) byId(button).hidden = !detail.allowed.includes(name);
   showPayload(byId("received"), byId("received-tools"), detail.received, `${path}/payload`);
   byId("edited-panel").hidden = !detail.edited;
@@ -81,7 +84,7 @@ function story() {
     const outcome = one.outcome ? text(`dlq_outcome_${one.outcome}`) : text("dlq_outcome_none");
     const took = one.finished_at ? Date.parse(`${one.finished_at.replace(" ", "T")}Z`) - Date.parse(`${one.started_at.replace(" ", "T")}Z`) : null;
     entries.push(entry(one.started_at, one.outcome ?? "waiting", `${text("dlq_try", { attempt: one.attempt })}: ${outcome}`,
-      one.error_message && `${one.error_type}: ${one.error_message}`,
+      one.error_message && `${one.error_type}: ${inWords(one.error_message)}`,
       text("dlq_try_line", { actor: one.actor, waited: formatDuration(one.backoff_ms), took: took === null ? NONE : formatDuration(took) })));
   }
   for (const one of acts) {
@@ -195,6 +198,7 @@ async function save(sendAgain) {
   reload();
 }
 
+byId("do-marts").addEventListener("click", rebuildMarts);
 byId("do-retry").addEventListener("click", retry);
 byId("do-discard").addEventListener("click", discard);
 byId("do-undo").addEventListener("click", undoDiscard);

@@ -1,7 +1,8 @@
 // Bulk actions: how far they are, what came of them, and a button to end them.
 
 import { formatCount, text } from "./format.js";
-import { addressOf, parseTime, showTime } from "./dlq-shared.js";
+import { addressOf, parseTime, rebuildMarts, showTime } from "./dlq-shared.js";
+import { inWords } from "./messages.js";
 import { act, byId, get, keyed, make, post, show } from "./page.js";
 
 /** What ended is shown this much longer, and no more than the newest of it. */
@@ -15,7 +16,9 @@ function build() {
       make("button", { type: "button", class: "cancel" }, text("dlq_job_cancel"))),
     make("progress", { max: 1 }),
     make("p", { class: "figures" }),
-    make("ul", { class: "failures" }));
+    make("ul", { class: "failures" }),
+    make("p", { class: "marts", hidden: true }, make("span", {}, text("dlq_marts_lack")), " ",
+      make("button", { type: "button", class: "do-marts" }, text("dlq_rebuild_marts"))));
 }
 
 function describe(filter) {
@@ -62,9 +65,12 @@ function update(element, job, reload) {
   if (job.state === "canary") figures.push(text("dlq_job_canary", { count: formatCount(job.canary) }));
   if (job.message) figures.push(job.message);
   show(part(".figures"), figures.join(" · "));
+  // Repaired events belong to days that the marts have summed up already.
+  part(".marts").hidden = job.is_open || job.outcomes.applied === 0;
+  part(".do-marts").onclick = rebuildMarts;
   const failures = part(".failures");
   failures.hidden = job.failures.length === 0;
-  const lines = job.failures.map(([reason, count]) => `${formatCount(count)} × ${reason}`);
+  const lines = job.failures.map(([reason, count]) => `${formatCount(count)} × ${inWords(reason)}`);
   if (failures.dataset.shown !== lines.join("\n")) {
     failures.dataset.shown = lines.join("\n");
     failures.replaceChildren(...lines.map((line) => make("li", {}, line)));

@@ -6,6 +6,7 @@ import { loadJobs } from "./dlq-jobs.js";
 import {
   addressOf, ask, badge, changedLine, current, filterOf, move, parseTime, showTime, start, startJob, startKeys,
 } from "./dlq-shared.js";
+import { inWords } from "./messages.js";
 import { act, byId, get, keyed, make, post, refresh, show } from "./page.js";
 
 const EVERY_MS = 5_000;
@@ -118,7 +119,8 @@ function update(row, error) {
   }
   show(part(".kind"), error.error_type);
   show(part(".field"), error.field ?? NONE);
-  show(part(".what"), error.message);
+  show(part(".what"), inWords(error.message));
+  part(".what").title = error.message;
   show(part(".tries"), `${error.retry_count}/${error.max_retries}`);
   show(part(".where"), `${error.topic} / ${error.partition} / ${error.offset}`);
   const preview = part(".payload div");

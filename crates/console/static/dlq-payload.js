@@ -25,6 +25,55 @@ const visible = (shown) =>
     return code < 0x20 ? String.fromCharCode(0x2400 + code) : code === 0x7f ? "\u2421" : `\u27e8U+${code.toString(16).toUpperCase()}\u27e9`;
   });
 
+/**
+ * JSON on lines of its own, every token as it was received: numbers keep their digits, repeated
+ * fields stay, and the mark (a start and an end in the text) goes along. Null for anything else.
+ */
+export function prettyPrint(json, mark = null) {
+  try {
+    if (typeof JSON.parse(json) !== "object") return null;
+  } catch {
+    return null;
+  }
+  const tokens = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
+  const moved = mark === null ? null : [null, null];
+  let [shown, depth, before] = ["", 0, ""];
+  const line = () => `\n${"  ".repeat(depth)}`;
+  for (const { 0: token, index } of json.matchAll(tokens)) {
+    if (token === "}" || token === "]") {
+      depth -= 1;
+      if (before !== "{" && before !== "[") shown += line();
+    } else if (before === "{" || before === "[" || before === ",") shown += line();
+    else if (before === ":") shown += " ";
+    if (moved && moved[0] === null && index + token.length > mark[0]) moved[0] = shown.length + Math.max(0, mark[0] - index);
+    shown += token;
+    if (moved && index < mark[1]) moved[1] = shown.length - Math.max(0, index + token.length - mark[1]);
+    if (token === "{" || token === "[") depth += 1;
+    before = token;
+  }
+  return { shown, mark: moved && moved[0] !== null ? moved : null };
+}
+
+/** The payload on lines of its own, where it is JSON and here as a whole. */
+function pretty(view) {
+  const bytes = bytesOf(view);
+  if (!view.is_utf8 || bytes.length < view.bytes) return null;
+  const mark = markOf(view, bytes.length);
+  const places = mark && mark.map((at) => decode(bytes.subarray(0, at)).length);
+  return prettyPrint(decode(bytes), places);
+}
+
+function asPretty({ shown, mark }, at) {
+  const block = make("pre", { class: "bytes", tabIndex: 0 });
+  if (mark === null) {
+    block.append(visible(shown));
+    return block;
+  }
+  const marked = make("mark", { title: text("dlq_mark", { at: formatCount(at) }) }, visible(shown.slice(...mark)) || "\u25c2");
+  block.append(visible(shown.slice(0, mark[0])), marked, visible(shown.slice(mark[1])));
+  return block;
+}
+
 function asText(view) {
   const bytes = bytesOf(view);
   const mark = markOf(view, bytes.length);
@@ -68,20 +117,27 @@ function asHex(view) {
 
 /** Shows a payload in `place`, with its buttons in `tools`. Keeps what was chosen when shown anew. */
 export function showPayload(place, tools, view, download) {
-  const isHex = place.dataset.hex ? place.dataset.hex === "true" : !view.is_utf8;
+  const lines = pretty(view);
+  const forms = [...(lines ? ["pretty"] : []), "text", "hex"];
+  const usual = lines ? "pretty" : view.is_utf8 ? "text" : "hex";
+  const form = forms.includes(place.dataset.form) ? place.dataset.form : usual;
   const notes = [text("bytes", { count: formatCount(view.bytes) })];
   if (!view.is_utf8) notes.push(text("dlq_no_utf8"));
   const shownBytes = bytesOf(view).length;
   if (shownBytes < view.bytes) notes.push(text("dlq_cut", { count: formatCount(shownBytes) }));
   if (view.mark && view.mark[0] > shownBytes) notes.push(text("dlq_mark_beyond", { at: formatCount(view.mark[0]) }));
-  const toggle = make("button", { type: "button", class: "toggle", "aria-pressed": String(isHex) }, text("dlq_hex"));
-  toggle.addEventListener("click", () => {
-    place.dataset.hex = String(!isHex);
-    showPayload(place, tools, view, download);
-    tools.querySelector(".toggle").focus();
-  });
-  tools.replaceChildren(toggle, make("a", { class: "button", href: download, download: "" }, text("dlq_download")));
-  place.replaceChildren(make("p", { class: "hint" }, notes.join(" · ")), isHex ? asHex(view) : asText(view));
+  const toggle = (name) => {
+    const button = make("button", { type: "button", class: `as-${name}`, "aria-pressed": String(name === form) }, text(`dlq_as_${name}`));
+    button.addEventListener("click", () => {
+      place.dataset.form = name;
+      showPayload(place, tools, view, download);
+      tools.querySelector(`.as-${name}`).focus();
+    });
+    return button;
+  };
+  tools.replaceChildren(...forms.map(toggle), make("a", { class: "button", href: download, download: "" }, text("dlq_download")));
+  const shown = { pretty: () => asPretty(lines, view.mark?.[0]), text: () => asText(view), hex: () => asHex(view) };
+  place.replaceChildren(make("p", { class: "hint" }, notes.join(" · ")), shown[form]());
 }
 
 /** What differs, field by field. */

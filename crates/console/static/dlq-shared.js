@@ -14,6 +14,12 @@ export const showTime = (sql) => formatExactTime(parseTime(sql));
 export const changedLine = ({ changed, left_alone: left = 0 }) =>
   text(left ? "dlq_changed_some" : "dlq_changed", { changed: formatCount(changed), left: formatCount(left) });
 
+/** The DAG that builds the marts; what has changed since its last run is built anew. */
+const MARTS_DAG = "dag_dbt_run";
+
+/** Begins to build the marts anew, after events of days gone by were repaired. */
+export const rebuildMarts = () => act(() => post(`/api/dags/${MARTS_DAG}/run`), ({ run }) => text("dlq_marts_begun", { run }));
+
 // --- dialogs --------------------------------------------------------------------------------
 
 /** Asks; gives what was entered, or null. */

@@ -5,6 +5,7 @@ import { drawBacklog, redrawBacklog } from "./dlq-backlog.js";
 import { editMany } from "./dlq-edit.js";
 import { loadJobs } from "./dlq-jobs.js";
 import { current, move, showTime, start, startJob, startKeys } from "./dlq-shared.js";
+import { inWords } from "./messages.js";
 import { byId, get, keyed, make, refresh, show, showProblem } from "./page.js";
 
 const EVERY_MS = 3_000;
@@ -79,8 +80,8 @@ function update(element, group) {
   show(part(".type"), group.error_type);
   show(part(".field"), group.field ?? "");
   show(part(".stage"), text("dlq_found_by", { stage: group.stage }));
-  show(part(".text"), group.message);
-  part(".text").title = group.message === group.sample_message ? group.message : text("dlq_for_example", { message: group.sample_message });
+  show(part(".text"), inWords(group.message));
+  part(".text").title = group.message === group.sample_message ? group.message : text("dlq_for_example", { message: inWords(group.sample_message) });
   part(".open-list").href = `/dlq/errors?group=${group.fingerprint}`;
   show(part(".open-count"), formatCount(openOf(group)));
   show(part(".by-status"), summary.statuses.map((status, index) => [status, group.counts[index]])
@@ -99,7 +100,7 @@ function update(element, group) {
   element.setAttribute("aria-label", `${group.error_type} ${group.field ?? ""}: ${group.message}`);
 }
 
-const nameOf = (group) => `${group.error_type} · ${group.message}`;
+const nameOf = (group) => `${group.error_type} · ${inWords(group.message)}`;
 const job = async (kind, group) =>
   (await startJob(kind, { group: [group.fingerprint] }, nameOf(group))) && reload();
 const edit = async (group) =>

@@ -52,6 +52,15 @@ function showStates(states) {
 // --- the list -------------------------------------------------------------------------------
 
 const keyOf = (file) => `${file.path}\n${file.content}\n${file.reading}`;
+/** A report in the address: reading and content, which have no colon, and the path, which may. */
+const addressOf = (key) => {
+  const [path, content, reading] = key.split("\n");
+  return `${reading}:${content}:${path}`;
+};
+const keyAt = (address) => {
+  const [reading, content, ...path] = address.split(":");
+  return [path.join(":"), content, reading].join("\n");
+};
 
 /** A file's row and, behind it, its report while that is open. */
 function lines(files) {
@@ -114,6 +123,7 @@ let list = null;
 
 function toggle(key) {
   if (!openReports.delete(key)) openReports.add(key);
+  history.replaceState(null, "", `?${query({})}`);
   showLines();
 }
 
@@ -228,6 +238,8 @@ function query(other) {
   if (wanted.state) params.set("state", wanted.state);
   if (wanted.text) params.set("text", wanted.text);
   if (wanted.page > 1) params.set("page", wanted.page);
+  // Only those of this page: an address leads to what it shows.
+  if (other.page === undefined) for (const key of openReports) params.append("report", addressOf(key));
   return params.toString();
 }
 
@@ -239,6 +251,8 @@ function readAddress() {
     state: isKnown ? state : "", text: params.get("text") ?? "", page: Math.max(1, Number.parseInt(params.get("page") ?? "1", 10) || 1),
   });
   if (byId("text").value !== asked.text) byId("text").value = asked.text;
+  openReports.clear();
+  for (const address of params.getAll("report")) openReports.add(keyAt(address));
 }
 
 function draw() {
@@ -265,7 +279,7 @@ function draw() {
 
 readAddress();
 const reload = refresh(async (isNewest) => {
-  const found = await get(`/api/files?${query({})}`);
+  const found = await get(`/api/files?${query({ page: asked.page })}`);
   if (!isNewest()) return;
   list = found;
   draw();

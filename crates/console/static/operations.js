@@ -68,7 +68,7 @@ function contextOf({ context, labels }) {
       ` (${text("ops_cause_open", { count: formatCount(cause.open) })})`))));
   }
   if (Array.isArray(tests) && tests.length) {
-    found.push(list(tests.map((test) => make("a", { href: "/quality" }, test))));
+    found.push(list(tests.map((test) => make("a", { href: `/quality?test=${encodeURIComponent(test)}` }, test))));
   }
   if (run !== undefined) {
     const params = new URLSearchParams({ ...(labels.dag && { dag: labels.dag }), run });

@@ -58,7 +58,10 @@ function build(test) {
       make("span", { class: "marks", role: "img" })),
     make("div", { class: "body" }, make("p", { class: "hint ran" }), make("p", { class: "said" }), make("div", { class: "rows" })));
   const item = make("li", { data: { id: test.id } }, details);
-  details.addEventListener("toggle", () => details.open && loadRows(item));
+  details.addEventListener("toggle", () => {
+    if (details.open) loadRows(item);
+    keepOpen();
+  });
   return item;
 }
 
@@ -88,6 +91,32 @@ function update(item, test) {
   if (item.dataset.ran !== String(run.at)) {
     item.dataset.ran = String(run.at);
     if (part("details").open) loadRows(item);
+  }
+}
+
+// --- the address ----------------------------------------------------------------------------
+
+/** Tests that the address opens and that are not on the page yet. */
+let asked = new URLSearchParams(location.search).getAll("test");
+
+/** The address names the tests that are open: it can be sent to somebody. */
+function keepOpen() {
+  const params = new URLSearchParams(location.search);
+  params.delete("test");
+  for (const item of document.querySelectorAll("#tests details[open]")) params.append("test", item.closest("li").dataset.id);
+  history.replaceState(null, "", params.size ? `?${params}` : location.pathname);
+}
+
+function openAsked() {
+  const [first] = asked;
+  const items = asked.map((id) => [id, byId("tests").querySelector(`[data-id="${CSS.escape(id)}"]`)]);
+  const missing = items.filter(([, item]) => item === null).map(([id]) => id);
+  byId("no-test").hidden = missing.length === 0;
+  show(byId("no-test"), missing.length ? text("quality_no_test", { test: missing.join(", ") }) : "");
+  asked = [];
+  for (const [id, item] of items.filter(([, item]) => item !== null)) {
+    item.querySelector("details").open = true;
+    if (id === first) item.scrollIntoView({ block: "start" });
   }
 }
 
@@ -183,6 +212,7 @@ function draw() {
   byId("all-pass").hidden = shown.length > 0;
   show(byId("shown"), text("quality_shown", { count: formatCount(shown.length), all: formatCount(tests.length) }));
   showTests(shown);
+  if (asked.length) openAsked();
 }
 
 refresh(async (isNewest) => {

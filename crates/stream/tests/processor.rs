@@ -167,7 +167,12 @@ fn late_events_are_counted_in_their_window_and_as_late() {
     });
     let totals = report::totals(&pipeline.warehouse).unwrap();
     assert_eq!((totals.valid, totals.late), (4, 1), "only the one an hour behind is late");
-    let minutes = report::trend(&pipeline.warehouse, report::Grain::Minute, adpipe_event::Millis(0)).unwrap();
+    let minutes = report::trend(
+        &pipeline.warehouse,
+        report::Grain::Minute,
+        adpipe_event::Millis(0)..adpipe_event::Millis::now(),
+    )
+    .unwrap();
     assert_eq!(minutes[0].ctr.impressions, 2, "the late one is in its own minute");
     pipeline.assert_proved();
 }

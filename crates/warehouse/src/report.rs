@@ -1,5 +1,7 @@
 //! The figures that people look at, typed.
 
+use std::ops::Range;
+
 use adpipe_event::Millis;
 use adpipe_sql::section;
 
@@ -9,7 +11,7 @@ const REPORT_SQL: &str = include_str!("../sql/report/report.sql");
 const TOTALS: &str = section(REPORT_SQL, "totals");
 const COMMITS_SINCE: &str = section(REPORT_SQL, "commits_since");
 const NEWEST_COMMIT: &str = section(REPORT_SQL, "newest_commit");
-const NEWEST_HOUR: &str = section(REPORT_SQL, "newest_hour");
+const SPANS: &str = section(REPORT_SQL, "spans");
 const TREND_BY_MINUTE: &str = section(REPORT_SQL, "trend_by_minute");
 const TREND_BY_HOUR: &str = section(REPORT_SQL, "trend_by_hour");
 const MINUTES_BY_DEVICE: &str = section(REPORT_SQL, "minutes_by_device");
@@ -175,23 +177,34 @@ pub fn newest_commit(warehouse: &dyn Warehouse) -> Result<Option<Millis>, Wareho
     Ok(table.rows.first().and_then(|row| time(&row[0])))
 }
 
-/// The newest hour that has figures.
-pub fn newest_hour(warehouse: &dyn Warehouse) -> Result<Option<Millis>, WarehouseError> {
-    let table = query_table(warehouse, NEWEST_HOUR, &[])?;
-    Ok(table.rows.first().and_then(|row| time(&row[0])))
+/// The first and the last window of a grain that has figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// Start of the oldest.
+    pub oldest: Millis,
+    /// Start of the newest.
+    pub newest: Millis,
 }
 
-/// Figures by window from `since` (event time) on; windows without events are not there.
+/// What there are figures of, by minutes and by hours; none where there are none.
+pub fn spans(warehouse: &dyn Warehouse) -> Result<(Option<Windows>, Option<Windows>), WarehouseError> {
+    let table = query_table(warehouse, SPANS, &[])?;
+    let at = |index: usize| table.rows.first().and_then(|row| time(&row[index]));
+    let windows = |first: usize| Some(Windows { oldest: at(first)?, newest: at(first + 1)? });
+    Ok((windows(0), windows(2)))
+}
+
+/// Figures by window over a span of event time; windows without events are not there.
 pub fn trend(
     warehouse: &dyn Warehouse,
     grain: Grain,
-    since: Millis,
+    span: Range<Millis>,
 ) -> Result<Vec<TrendPoint>, WarehouseError> {
     let sql = match grain {
         Grain::Minute => TREND_BY_MINUTE,
         Grain::Hour => TREND_BY_HOUR,
     };
-    let table = query_table(warehouse, sql, &[Value::Text(since.to_string())])?;
+    let table = query_table(warehouse, sql, &bounds(&span))?;
     let point = |row: &Vec<Value>| {
         let ctr = Ctr { impressions: count(&row[1]), clicks: count(&row[2]) };
         time(&row[0]).map(|window_start| TrendPoint { window_start, ctr })
@@ -199,31 +212,35 @@ pub fn trend(
     Ok(table.rows.iter().filter_map(point).collect())
 }
 
-/// Figures by device type from `since` (event time) on.
+/// Figures by device type over a span of event time.
 pub fn by_device(
     warehouse: &dyn Warehouse,
     grain: Grain,
-    since: Millis,
+    span: Range<Millis>,
 ) -> Result<Vec<Group>, WarehouseError> {
-    groups(warehouse, if grain == Grain::Minute { MINUTES_BY_DEVICE } else { HOURS_BY_DEVICE }, since)
+    groups(warehouse, if grain == Grain::Minute { MINUTES_BY_DEVICE } else { HOURS_BY_DEVICE }, &span)
 }
 
-/// Figures by banner position from `since` (event time) on.
+/// Figures by banner position over a span of event time.
 pub fn by_banner(
     warehouse: &dyn Warehouse,
     grain: Grain,
-    since: Millis,
+    span: Range<Millis>,
 ) -> Result<Vec<Group>, WarehouseError> {
-    groups(warehouse, if grain == Grain::Minute { MINUTES_BY_BANNER } else { HOURS_BY_BANNER }, since)
+    groups(warehouse, if grain == Grain::Minute { MINUTES_BY_BANNER } else { HOURS_BY_BANNER }, &span)
 }
 
-fn groups(warehouse: &dyn Warehouse, sql: &str, since: Millis) -> Result<Vec<Group>, WarehouseError> {
-    let table = query_table(warehouse, sql, &[Value::Text(since.to_string())])?;
+fn groups(warehouse: &dyn Warehouse, sql: &str, span: &Range<Millis>) -> Result<Vec<Group>, WarehouseError> {
+    let table = query_table(warehouse, sql, &bounds(span))?;
     let group = |row: &Vec<Value>| {
         let ctr = Ctr { impressions: count(&row[1]), clicks: count(&row[2]) };
         row[0].as_i64().map(|code| Group { code, ctr })
     };
     Ok(table.rows.iter().filter_map(group).collect())
+}
+
+fn bounds(span: &Range<Millis>) -> [Value; 2] {
+    [span.start, span.end].map(|at| Value::Text(at.to_string()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use adpipe_event::Millis;
 use adpipe_schedule::ScheduleError;
-use adpipe_schedule::dag::{Dag, Dags, Trigger};
+use adpipe_schedule::dag::{BUILT_IN, Dag, Dags, Trigger};
 use adpipe_schedule::requests::trigger_in_words;
 use adpipe_schedule::state::{Run, Try, millis, moment};
 use adpipe_schedule::store::Store;
@@ -89,6 +89,8 @@ fn about(dag: &Dag) -> Value {
     json!({
         "id": dag.id,
         "description": dag.description,
+        // The pages have its words in their languages.
+        "is_built_in": BUILT_IN.contains(&format!("description = \"{}\"", dag.description)),
         "trigger": trigger_in_words(dag),
         "after": match &dag.trigger { Trigger::After(other) => Some(other), _ => None },
         "zone": dag.zone.iana_name(),

@@ -1,4 +1,4 @@
-//! `GET /runbook`: docs/RUNBOOK.md as a page, so that it is at hand when it is needed.
+//! `GET /runbook`: docs/RUNBOOK.md, or its Korean twin, as a page, so that it is at hand when it is needed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -10,11 +10,15 @@ use minijinja::context;
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use crate::app::App;
+use crate::i18n::Language;
+use crate::page;
 use crate::refusal::Refusal;
 
-const RUNBOOK: &str = include_str!("../../../../docs/RUNBOOK.md");
+const ENGLISH: &str = include_str!("../../../../docs/RUNBOOK.md");
+const KOREAN: &str = include_str!("../../../../docs/RUNBOOK.ko.md");
 
-static PAGE: LazyLock<minijinja::Value> = LazyLock::new(|| page(RUNBOOK).into());
+static ENGLISH_PAGE: LazyLock<minijinja::Value> = LazyLock::new(|| as_html(ENGLISH).into());
+static KOREAN_PAGE: LazyLock<minijinja::Value> = LazyLock::new(|| as_html(KOREAN).into());
 
 /// The handler.
 pub(super) async fn get_runbook(
@@ -22,17 +26,16 @@ pub(super) async fn get_runbook(
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    app.pages.show(
-        "runbook.html",
-        &query,
-        &headers,
-        context! { page => "operations", runbook => PAGE.clone() },
-    )
+    let runbook = match page::language(&query, &headers) {
+        Language::English => ENGLISH_PAGE.clone(),
+        Language::Korean => KOREAN_PAGE.clone(),
+    };
+    app.pages.show("runbook.html", &query, &headers, context! { page => "operations", runbook })
 }
 
 /// Markdown as HTML. Headings get the anchors that they have on GitHub; links to other documents,
 /// which are not served here, are left as their text.
-fn page(markdown: &str) -> String {
+fn as_html(markdown: &str) -> String {
     let mut events: Vec<Event<'_>> = Vec::new();
     // Where the heading began, and its text so far.
     let mut heading: Option<(usize, String)> = None;
@@ -83,13 +86,42 @@ mod tests {
     fn every_rule_has_its_section() {
         for rule in Rules::built_in().unwrap().iter() {
             let heading = format!("<h2 id=\"{}\">", rule.name.to_lowercase());
-            assert!(PAGE.to_string().contains(&heading), "docs/RUNBOOK.md has no section {}", rule.name);
+            for (page, file) in [(&ENGLISH_PAGE, "RUNBOOK.md"), (&KOREAN_PAGE, "RUNBOOK.ko.md")] {
+                assert!(page.to_string().contains(&heading), "docs/{file} has no section {}", rule.name);
+            }
+        }
+    }
+
+    /// Both have the same sections, the same commands and the same links, in the same order.
+    #[test]
+    fn both_languages_say_the_same() {
+        let sections = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| line.starts_with("## ")).map(str::to_owned).collect()
+        };
+        assert_eq!(sections(ENGLISH), sections(KOREAN));
+        let blocks = |text: &str| -> Vec<String> {
+            let code = |block: &str| -> Vec<String> {
+                block
+                    .lines()
+                    .map(|line| line.split("  #").next().unwrap_or("").trim_end().to_owned())
+                    .collect()
+            };
+            text.split("```").skip(1).step_by(2).flat_map(code).collect()
+        };
+        assert_eq!(blocks(ENGLISH), blocks(KOREAN));
+        let steps = |text: &str| {
+            text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).count()
+        };
+        assert_eq!(steps(ENGLISH), steps(KOREAN));
+        for link in KOREAN.split("](#").skip(1).filter_map(|rest| rest.split_once(')')) {
+            assert!(KOREAN_PAGE.to_string().contains(&format!(" id=\"{}\"", link.0)), "{}", link.0);
         }
     }
 
     #[test]
     fn links_lead_somewhere() {
-        let page = page("## From `the` exporters\n[there](#b) [other](DLQ.md) [out](https://example.com/)");
+        let page =
+            as_html("## From `the` exporters\n[there](#b) [other](DLQ.md) [out](https://example.com/)");
         assert!(
             page.contains("<h2 id=\"from-the-exporters\">From <code>the</code> exporters</h2>"),
             "{page}"

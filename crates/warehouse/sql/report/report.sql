@@ -18,47 +18,48 @@ order by committed_at;
 -- name: newest_commit
 select max(committed_at) from realtime.commits;
 
--- name: newest_hour
-select max(window_start) from realtime.metrics_hourly;
+-- name: spans
+select (select min(window_start) from realtime.metrics), (select max(window_start) from realtime.metrics),
+       (select min(window_start) from realtime.metrics_hourly), (select max(window_start) from realtime.metrics_hourly);
 
 -- name: trend_by_minute
 select window_start, sum(impressions) as impressions, sum(clicks) as clicks
 from realtime.metrics
-where window_start >= $1
+where window_start >= $1 and window_start < $2
 group by window_start
 order by window_start;
 
 -- name: trend_by_hour
 select window_start, sum(impressions) as impressions, sum(clicks) as clicks
 from realtime.metrics_hourly
-where window_start >= $1
+where window_start >= $1 and window_start < $2
 group by window_start
 order by window_start;
 
 -- name: minutes_by_device
 select device_type, sum(impressions), sum(clicks)
 from realtime.metrics
-where window_start >= $1
+where window_start >= $1 and window_start < $2
 group by device_type
 order by device_type;
 
 -- name: minutes_by_banner
 select banner_pos, sum(impressions), sum(clicks)
 from realtime.metrics
-where window_start >= $1
+where window_start >= $1 and window_start < $2
 group by banner_pos
 order by banner_pos;
 
 -- name: hours_by_device
 select device_type, sum(impressions), sum(clicks)
 from realtime.metrics_hourly
-where window_start >= $1
+where window_start >= $1 and window_start < $2
 group by device_type
 order by device_type;
 
 -- name: hours_by_banner
 select banner_pos, sum(impressions), sum(clicks)
 from realtime.metrics_hourly
-where window_start >= $1
+where window_start >= $1 and window_start < $2
 group by banner_pos
 order by banner_pos;

@@ -1,0 +1,57 @@
+// What is wrong with a record, in Korean. The rules of the event write it in English, and so it is
+// stored; a sentence that is not known here stays as it is.
+
+const language = document.documentElement.lang;
+
+const KINDS = {
+  "a string": "문자열", "a number": "숫자", text: "텍스트", nothing: "없음", "an array": "배열", "an object": "객체",
+  "a whole number": "정수", "a string or a number": "문자열 또는 숫자", null: "null", "a boolean": "불리언",
+  "YYMMDDHH, ISO 8601 or epoch time": "YYMMDDHH, ISO 8601 또는 에포크 시각",
+};
+
+const WANTED = {
+  "the end of the record": "레코드의 끝", "a field name": "필드 이름", "a value": "값", "a digit": "숫자",
+  "a string without raw control characters": "제어 문자가 없는 문자열", "the end of a string": "문자열의 끝",
+  "an escape": "이스케이프", "the second half of a surrogate pair": "서로게이트 쌍의 뒷부분",
+  "the first half of a surrogate pair": "서로게이트 쌍의 앞부분", "a hexadecimal digit": "16진수 숫자",
+  "a colon": "쌍점", "a comma": "쉼표",
+};
+
+const kind = (name) => KINDS[name] ?? name;
+const wanted = (name) => WANTED[name] ?? name;
+const NUMBER = "(#|[\\d,]+)";
+const VALUE = "(\"…\"|\".*\"|.+?)";
+
+/** A pattern of the whole sentence, and the sentence made of its parts. */
+const SENTENCES = [
+  ["hour \\(or event_time\\) is missing", () => "hour(또는 event_time) 필드가 없습니다"],
+  ["(\\w+) is missing", (field) => `${field} 필드가 없습니다`],
+  [`(\\w+) is (${Object.keys(KINDS).join("|")}|true|false|null) and should be (.+)`, (field, found, should) => `${field}의 값은 ${kind(should)}이어야 하는데 ${kind(found)}입니다`],
+  [`id ${VALUE} is not 1 to ${NUMBER} printable ASCII characters without spaces around`, (id, most) => `id ${id}은(는) 앞뒤 공백이 없는 출력 가능한 ASCII 문자 1~${most}자가 아닙니다`],
+  [`(\\w+) ${VALUE} is not a whole number`, (field, value) => `${field}의 값 ${value}은(는) 정수가 아닙니다`],
+  [`(\\w+) ${VALUE} is out of range (\\S+)\\.\\.=(\\S+)`, (field, value, least, most) => `${field}의 값 ${value}이(가) 범위(${least}~${most})를 벗어납니다`],
+  [`(\\w+) has ${NUMBER} characters and may have ${NUMBER} to ${NUMBER}`, (field, count, least, most) => `${field}은(는) ${least}~${most}자여야 하는데 ${count}자입니다`],
+  [`(\\w+) ${VALUE} holds a control character`, (field, value) => `${field}의 값 ${value}에 제어 문자가 있습니다`],
+  ["hour says (.+) but event_time says (.+)", (hour, exact) => `hour는 ${hour}, event_time은 ${exact}(으)로 서로 다릅니다`],
+  [`(\\w+) ${VALUE} is not YYMMDDHH, ISO 8601 or epoch time`, (field, value) => `${field}의 값 ${value}은(는) YYMMDDHH, ISO 8601 또는 에포크 시각이 아닙니다`],
+  [`event time (.+) is more than ${NUMBER} s ahead of the clock`, (time, span) => `이벤트 시각 ${time}이(가) 현재 시각보다 ${span}초 넘게 앞섭니다`],
+  [`not valid UTF-8 at byte ${NUMBER}`, (at) => `${at}번째 바이트가 올바른 UTF-8이 아닙니다`],
+  [`(.+) at byte ${NUMBER} where (.+) should be`, (found, at, should) => `${at}번째 바이트: ${wanted(should)} 자리에 ${found}이(가) 있습니다`],
+  [`the record ends at byte ${NUMBER} where (.+) should be`, (at, should) => `레코드가 ${at}번째 바이트에서 끝납니다. ${wanted(should)}이(가) 와야 합니다`],
+  [`nested deeper than ${NUMBER} levels at byte ${NUMBER}`, (levels, at) => `${at}번째 바이트에서 중첩이 ${levels}단계를 넘습니다`],
+  ["the record is empty", () => "레코드가 비어 있습니다"],
+  ["the record is JSON but not an object", () => "레코드가 JSON이지만 객체가 아닙니다"],
+  [`the row has ${NUMBER} cells and the header ${NUMBER}`, (cells, columns) => `행의 칸은 ${cells}개인데 헤더는 ${columns}개입니다`],
+  [`a quote opened at byte ${NUMBER} that is not closed`, (at) => `${at}번째 바이트에서 열린 따옴표가 닫히지 않았습니다`],
+  [`text behind a closing quote at byte ${NUMBER}`, (at) => `${at}번째 바이트의 닫는 따옴표 뒤에 텍스트가 있습니다`],
+].map(([pattern, sentence]) => [new RegExp(`^${pattern}$`, "su"), sentence]);
+
+/** An error's message in the language of the page. */
+export function inWords(message) {
+  if (language !== "ko" || !message) return message;
+  for (const [pattern, sentence] of SENTENCES) {
+    const found = pattern.exec(message);
+    if (found) return sentence(...found.slice(1));
+  }
+  return message;
+}
