@@ -13,7 +13,7 @@ fn a_token_opens_every_door() {
     let harness = Harness::start(ConsoleConfig { token: Some("s3cret".to_owned()), ..config() });
     let send = |method, target, headers: &[(&str, &str)]| harness.send(method, target, headers, b"");
     assert_eq!(send("GET", "/healthz", &[]).status, 200);
-    for target in ["/", "/metrics", "/readyz", "/api/overview", "/live", "/static/console.js", "/none"] {
+    for target in ["/", "/metrics", "/readyz", "/api/overview", "/live", "/none"] {
         let answer = send("GET", target, &[]);
         assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer")), "{target}");
     }
@@ -25,8 +25,24 @@ fn a_token_opens_every_door() {
     assert_eq!(harness.post(&[], &events(1, Format::Ndjson)).status, 401);
     assert!(harness.records(Topic::Raw).is_empty());
 
-    let page = send("GET", "/", &[("Accept", "text/html")]);
-    assert!(page.status == 401 && page.text().contains("A token is needed"));
+    // The page that asks for the token has its style, and its form leads back.
+    assert_eq!(send("GET", "/static/console.css", &[]).status, 200);
+    assert_eq!(send("GET", "/static/none.css", &[]).status, 404);
+    let page = send("GET", "/dlq?closed=true", &[("Accept", "text/html")]);
+    assert!(page.status == 401 && page.text().contains("Enter the token"), "{}", page.text());
+    assert!(page.text().contains("name=\"next\" value=\"&#x2f;dlq?closed=true\""), "{}", page.text());
+    assert_eq!(page.header("referrer-policy"), Some("same-origin"), "its form must show where it is from");
+    let enter =
+        |form: &str| harness.send("POST", "/token", &[("Origin", "http://localhost")], form.as_bytes());
+    let entered = enter("next=%2Fdlq%3Fclosed%3Dtrue&token=s3cret");
+    assert_eq!((entered.status, entered.header("location")), (303, Some("/dlq?closed=true")));
+    assert!(entered.header("set-cookie").unwrap().starts_with("adpipe_token=s3cret;"));
+    assert_eq!(enter("next=%2F%2Fevil.example&token=s3cret").header("location"), Some("/"));
+    let wrong = enter("next=%2Fdlq&token=guess");
+    assert!(wrong.status == 401 && wrong.text().contains("This is not the token."), "{}", wrong.text());
+    assert_eq!(wrong.header("set-cookie"), None);
+    let foreign = harness.send("POST", "/token", &[("Origin", "http://evil.example")], b"token=s3cret");
+    assert_eq!(foreign.status, 403);
     let moved = send("GET", "/?token=s3cret", &[]);
     assert_eq!((moved.status, moved.header("location")), (303, Some("/")));
     let cookie = moved.header("set-cookie").unwrap();

@@ -185,7 +185,7 @@ fn operations_are_clicked_through() {
         browser.wait_for(&format!("document.querySelector('#chart-{chart} .main-svg')"));
     }
     browser.wait_for(
-        "document.querySelector('#chart-error_share').textContent.includes('ErrorRateHigh > 1.00%')",
+        "document.querySelector('#panel-error_share .lines').textContent.includes('ErrorRateHigh > 1.00%')",
     );
     browser.click(".ranges [data-range='1h']");
     browser.wait_for("location.search === '?range=1h' && document.querySelector('[data-range=\"1h\"]').ariaCurrent === 'true'");

@@ -1,0 +1,538 @@
+//! Each page as people see it: in both languages, light and dark, on a desk and on a phone; nothing
+//! jumps, nothing complains, and what is on the screen stays where it is.
+//!
+//! `ADPIPE_PICTURES=FOLDER` keeps pictures of what it saw.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
+
+mod common;
+
+use std::path::PathBuf;
+
+use adpipe_console::ConsoleConfig;
+use adpipe_event::Millis;
+use adpipe_generate::{Config, Format, Generator};
+use adpipe_log::{Headers, Records, Topic, append_and_wait};
+use adpipe_schedule::dag::{BUILT_IN, Dags};
+use adpipe_stream::shutdown::Shutdown;
+use adpipe_testkit::browser::Browser;
+use adpipe_transform::{Command, Project, ProjectFiles, RunOptions, Target};
+use adpipe_warehouse::{Schema, Warehouse};
+use common::{Harness, add_alerts, config, events, script};
+use serde_json::{Value, json};
+
+/// Layout that moves by less than this is not felt (web.dev/cls).
+const MOST_SHIFT: f64 = 0.1;
+
+/// How long a page is watched after it was asked for, ms: its charts are there, and the first
+/// figures have come anew.
+const WATCHED_MS: u32 = 1_600;
+
+/// A browser, or none where there is no Chromium.
+fn browser(test: &str) -> Option<Browser> {
+    match Browser::start() {
+        Ok(browser) => Some(browser),
+        Err(reason) => {
+            adpipe_testkit::skip(test, &reason);
+            None
+        }
+    }
+}
+
+fn picture(browser: &mut Browser, name: &str) {
+    if let Some(folder) = std::env::var_os("ADPIPE_PICTURES") {
+        browser.picture(&PathBuf::from(folder).join(format!("{name}.png")));
+    }
+}
+
+/// Adds up how far the layout has moved since the page began to load.
+const SHIFT: &str = "new Promise((resolve) => {
+  let [sum, worst, where] = [0, 0, ''];
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      if (entry.hadRecentInput) continue;
+      sum += entry.value;
+      if (entry.value > worst) [worst, where] = [entry.value, entry.sources.map(({ node }) =>
+        `${node?.nodeName}#${node?.id ?? node?.parentElement?.id}.${node?.className}`).join(' ')];
+    }
+    resolve({ sum, where });
+  }).observe({ type: 'layout-shift', buffered: true });
+  setTimeout(() => resolve({ sum, where }), 200);
+})";
+
+fn append(harness: &Harness, payloads: &[Vec<u8>]) {
+    let mut records = Records::new();
+    let headers = records.add_headers(Headers::default());
+    for payload in payloads {
+        assert!(records.push(b"", payload, headers));
+    }
+    let mut records = Some(records);
+    append_and_wait(harness.log.as_ref(), Topic::Raw, || records.take().unwrap_or_default(), None).unwrap();
+}
+
+/// An event, with some fields as given; null removes one.
+fn event(id: u64, more: &Value) -> Vec<u8> {
+    let mut event = json!({
+        "id": id.to_string(), "click": 0, "hour": "2026-01-02T03:04:05Z", "banner_pos": 0, "device_type": 1,
+        "device_conn_type": 0, "site_id": "s1", "site_domain": "example.com", "site_category": "news",
+        "app_id": "a1", "app_domain": "example.com", "app_category": "none", "device_id": "d1",
+        "device_ip": "192.0.2.1", "device_model": "m1",
+    });
+    for (name, value) in more.as_object().unwrap() {
+        match value.is_null() {
+            true => drop(event.as_object_mut().unwrap().remove(name)),
+            false => event[name] = value.clone(),
+        }
+    }
+    event.to_string().into_bytes()
+}
+
+/// Errors of thirty causes; of the first there is one, of each further one a few more.
+fn thirty_causes() -> Vec<Vec<u8>> {
+    let fields = [
+        "click",
+        "hour",
+        "banner_pos",
+        "device_type",
+        "device_conn_type",
+        "site_id",
+        "site_domain",
+        "site_category",
+        "app_id",
+        "app_domain",
+        "app_category",
+        "device_id",
+        "device_ip",
+        "device_model",
+        "id",
+    ];
+    let causes = fields.iter().flat_map(|field| [json!({ *field: null }), json!({ *field: [1] })]);
+    causes
+        .enumerate()
+        .flat_map(|(index, more)| {
+            (0..=index / 3).map(move |_| event(index as u64, &more)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The dead-letter role at work while `test` runs.
+fn at_work(harness: &Harness, test: impl FnOnce()) {
+    let shutdown = Shutdown::new();
+    // Ends the thread also when the test fails, or the scope would wait for ever.
+    struct End(Shutdown);
+    impl Drop for End {
+        fn drop(&mut self) {
+            self.0.trigger();
+        }
+    }
+    std::thread::scope(|scope| {
+        let _end = End(shutdown.clone());
+        scope.spawn(|| adpipe_dlq::role::run(&harness.dlq, &shutdown).unwrap());
+        test();
+    });
+}
+
+fn await_open(harness: &Harness, count: u64) {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let counts = harness.get("/api/dlq/summary").json()["counts"].clone();
+        let open: u64 = counts.as_array().unwrap()[..3].iter().map(|count| count.as_u64().unwrap()).sum();
+        if open == count {
+            return;
+        }
+        assert!(std::time::Instant::now() < until, "{open} of {count} errors are open");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// A console with something on every page.
+fn full(config: ConsoleConfig) -> Harness {
+    let dags = Dags::parse(BUILT_IN, std::path::Path::new("dags.toml"), &jiff::tz::TimeZone::UTC).unwrap();
+    let harness = Harness::start(ConsoleConfig { dags, ..config });
+    let warehouse: &dyn Warehouse = harness.warehouse.as_ref();
+    let now = Millis::now();
+    let made = Config {
+        rows: Some(6_000),
+        start_ms: now.0 - 3 * 3_600_000,
+        end_ms: now.0,
+        bad: 0.02,
+        duplicates: 0.02,
+        ..Config::default()
+    };
+    let mut bytes = Vec::new();
+    Generator::new(made).unwrap().write_all(&mut bytes).unwrap();
+    assert_eq!(harness.post(&[], &bytes).status, 202);
+    append(&harness, &thirty_causes());
+    harness.process();
+    let target = Target::new(warehouse.dialect());
+    let project = Project::load(&ProjectFiles::embedded(), &target, "").unwrap();
+    let options = RunOptions { command: Command::Build, select: Vec::new(), exclude: Vec::new() };
+    let results =
+        adpipe_transform::run(warehouse, &project, &target, &options, &|| false, &|_, _, _, _| {}).unwrap();
+    adpipe_transform::history::keep(warehouse, &results).unwrap();
+    add_alerts(warehouse, now);
+    let readings: Vec<String> = (0..120)
+        .flat_map(|step| {
+            let at = Millis(now.0 - step * 15_000);
+            [
+                ("throughput", if step == 100 { 900_000.0 } else { 6_000.0 }),
+                ("latency", 0.2),
+                ("error_share", 0.03),
+                ("lag", 10.0),
+            ]
+            .map(|(signal, value)| format!("('{at}', '{signal}', '{{}}', {value})"))
+        })
+        .collect();
+    script(warehouse, Schema::Ops, &format!("insert into ops.readings values {}", readings.join(", ")));
+    harness
+}
+
+fn first_error(harness: &Harness) -> String {
+    harness.get("/api/dlq/errors?limit=1").json()["errors"][0]["error_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn each_page_holds_still_in_eight_ways() {
+    let Some(mut browser) = browser("each_page_holds_still_in_eight_ways") else { return };
+    let harness = full(config());
+    let home = format!("http://{}", harness.address);
+    at_work(&harness, || {
+        browser.open(&format!("{home}/dlq"));
+        browser.wait_for("document.querySelectorAll('#groups tr').length === 25");
+        let error = format!("/dlq/errors/{}", first_error(&harness));
+        let pages = [
+            "/",
+            "/operations",
+            "/dlq",
+            "/dlq/errors",
+            &error,
+            "/files",
+            "/quality",
+            "/dags",
+            "/runbook",
+            "/none",
+        ];
+        let mut moved = Vec::new();
+        for (language, is_dark, width) in [
+            ("en", false, 1_440),
+            ("en", false, 380),
+            ("en", true, 1_440),
+            ("en", true, 380),
+            ("ko", false, 1_440),
+            ("ko", false, 380),
+            ("ko", true, 1_440),
+            ("ko", true, 380),
+        ] {
+            browser.look(width, 900, is_dark);
+            for page in pages {
+                browser.open(&format!("{home}{page}?lang={language}"));
+                let is_live = !["/runbook", "/none"].contains(&page);
+                if is_live {
+                    browser.wait_for("document.querySelector('#status').dataset.state === 'live'");
+                    browser.wait_for("!document.querySelector('[data-waits]')");
+                    browser.wait_for("[...document.querySelectorAll('.chart:not([hidden])')].every((chart) => chart.querySelector('.main-svg'))");
+                }
+                browser.wait_for(&format!("performance.now() > {}", if is_live { WATCHED_MS } else { 0 }));
+                let shift = browser.evaluate(SHIFT);
+                let name = format!(
+                    "{language}-{}-{width}-{}",
+                    if is_dark { "dark" } else { "light" },
+                    page.split('/').take(3).collect::<Vec<_>>().join("_")
+                );
+                picture(&mut browser, &name);
+                if shift["sum"].as_f64().unwrap() >= MOST_SHIFT {
+                    moved.push(format!("{name}: {shift}"));
+                }
+                assert!(!browser.overflows_sideways(), "{name} is wider than the screen");
+            }
+        }
+        assert_eq!(moved, [] as [String; 0]);
+        // That there is no such page is what the browser was asked to find out.
+        let errors: Vec<&String> = browser.errors().iter().filter(|error| !error.contains("/none")).collect();
+        assert_eq!(errors, [] as [&String; 0]);
+    });
+}
+
+#[test]
+fn causes_keep_their_places_until_somebody_asks() {
+    let Some(mut browser) = browser("causes_keep_their_places_until_somebody_asks") else { return };
+    let harness = Harness::start(config());
+    let home = format!("http://{}", harness.address);
+    let causes = thirty_causes();
+    append(&harness, &causes);
+    harness.process();
+    at_work(&harness, || {
+        await_open(&harness, causes.len() as u64);
+        browser.look(1_440, 900, false);
+        browser.open(&format!("{home}/dlq?lang=en"));
+        browser.wait_for("document.querySelectorAll('#groups tr').length === 25");
+        browser.wait_for_text("#cause-page", "Page 1 of 2");
+        let order = "[...document.querySelectorAll('#groups tr')].map((row) => row.dataset.key).join()";
+        let counts =
+            "[...document.querySelectorAll('#groups .open-count')].map((count) => Number(count.textContent))";
+        let shown: Vec<u64> = serde_json::from_value(browser.evaluate(counts)).unwrap();
+        assert!(shown.is_sorted_by(|a, b| a >= b), "{shown:?}");
+        assert!(browser.evaluate("document.documentElement.scrollHeight < 3000") == true);
+        let before = browser.evaluate(order);
+
+        // The smallest cause becomes the largest: its figure grows where it stands.
+        browser.click("#causes-after");
+        browser.wait_for("document.querySelectorAll('#groups tr').length === 5");
+        assert_eq!(browser.evaluate("location.search"), "?page=2");
+        let last = browser.evaluate("document.querySelector('#groups tr:last-child').dataset.key");
+        append(&harness, &vec![event(1, &json!({ "click": null })); 40]);
+        harness.process();
+        await_open(&harness, causes.len() as u64 + 40);
+        browser.wait_for("[...document.querySelectorAll('#groups .open-count')].some((count) => Number(count.textContent) > 40)");
+        assert_eq!(browser.evaluate("document.querySelector('#groups tr:last-child').dataset.key"), last);
+        browser.click("#causes-before");
+        browser.wait_for("document.querySelectorAll('#groups tr').length === 25");
+        browser.wait_for("Number(document.querySelector('#groups .open-count').textContent) > 40");
+        assert_ne!(browser.evaluate(order), before, "another page is asked for anew");
+
+        let before = browser.evaluate(order);
+        append(&harness, &vec![event(2, &json!({ "device_model": [1] })); 90]);
+        harness.process();
+        browser.wait_for("!document.querySelector('#sort-again').disabled");
+        assert_eq!(browser.evaluate(order), before);
+        browser.click("#sort-again");
+        browser.wait_for(&format!("{order} !== {before}"));
+        browser.wait_for("document.querySelector('#sort-again').disabled");
+        assert!(browser.text("#groups tr:first-child").contains("device_model"));
+
+        // What is begun is shown where somebody looks, however far down that is.
+        browser.evaluate("scrollTo(0, document.body.scrollHeight / 2)");
+        browser.click("#groups tr:nth-child(12) .do-discard");
+        browser.fill("#confirm-reason", "not ours");
+        browser.click("#confirm-yes");
+        browser.wait_for_text("#jobs", "Discard");
+        browser.wait_for("(({ top, bottom }) => top >= 0 && bottom <= innerHeight + 1)(document.querySelector('#jobs-panel').getBoundingClientRect())");
+        // The dry run's counts and buttons stay in sight.
+        browser.click("#groups tr:nth-child(2) .do-edit");
+        browser.fill("#edit-many .step input:nth-of-type(1)", "note");
+        browser.click("#edit-many-dry");
+        browser.wait_for_text("#edit-many-counts", "would fail again");
+        browser.wait_for("(({ top, bottom }) => top >= 0 && bottom <= innerHeight)(document.querySelector('#edit-many .foot').getBoundingClientRect())");
+        picture(&mut browser, "dlq-dry-run");
+    });
+    assert_eq!(browser.errors(), [] as [String; 0]);
+}
+
+#[test]
+fn a_token_is_entered_in_a_form_and_leads_back() {
+    let Some(mut browser) = browser("a_token_is_entered_in_a_form_and_leads_back") else { return };
+    let harness = Harness::start(ConsoleConfig { token: Some("s3cret".to_owned()), ..config() });
+    let home = format!("http://{}", harness.address);
+    browser.look(1_440, 900, false);
+    browser.open(&format!("{home}/dlq?closed=true&lang=ko"));
+    browser.wait_for_text("h1", "토큰을 입력하세요");
+    browser.open(&format!("{home}/dlq?closed=true&lang=en"));
+    browser.wait_for_text("h1", "Enter the token");
+    let accent =
+        browser.evaluate("getComputedStyle(document.querySelector('button.primary')).backgroundColor");
+    assert_eq!(accent, "rgb(11, 99, 197)", "the style sheet is there");
+    picture(&mut browser, "token");
+    browser.fill("#token", "guess");
+    browser.press("Enter");
+    browser.wait_for_text("#token-problem", "This is not the token");
+    picture(&mut browser, "token-wrong");
+    browser.fill("#token", "s3cret");
+    browser.press("Enter");
+    browser.wait_for("location.pathname === '/dlq'");
+    assert_eq!(browser.evaluate("location.search"), "?closed=true&lang=en");
+    browser.wait_for("document.querySelector('#status').dataset.state === 'live'");
+}
+
+/// The contrast of two colours as WCAG 2.2 defines it, of what the browser has computed.
+const CONTRAST: &str = "((element) => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const solid = (node) => { const found = parts(getComputedStyle(node).backgroundColor); return found[3] === 0 ? solid(node.parentElement) : found; };
+  const light = (colour) => colour.slice(0, 3).map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const border = light(parts(getComputedStyle(element).borderTopColor));
+  return Math.min(...[solid(element), solid(element.parentElement)].map(light)
+    .map((other) => (Math.max(border, other) + 0.05) / (Math.min(border, other) + 0.05)));
+})";
+
+#[test]
+fn what_can_be_pressed_or_filled_in_has_an_edge() {
+    let Some(mut browser) = browser("what_can_be_pressed_or_filled_in_has_an_edge") else { return };
+    let harness = Harness::start(config());
+    let home = format!("http://{}", harness.address);
+    for is_dark in [false, true] {
+        browser.look(1_440, 900, is_dark);
+        for (page, selectors) in [
+            ("/dlq/errors", vec!["[name=field]", "#clear", "#show-keys", "#actor"]),
+            ("/operations", vec!["#new-silence", "#actor", "#silence-rule"]),
+            ("/", vec!["#until", "#newest", "#zone"]),
+        ] {
+            browser.open(&format!("{home}{page}"));
+            browser.wait_for("!document.querySelector('[data-waits]')");
+            for selector in selectors {
+                let contrast = browser.evaluate(&format!("{CONTRAST}(document.querySelector('{selector}'))"));
+                assert!(contrast.as_f64().unwrap() >= 3.0, "{page} {selector}, dark: {is_dark}: {contrast}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_payload_is_formatted_and_says_what_was_received() {
+    let Some(mut browser) = browser("a_payload_is_formatted_and_says_what_was_received") else { return };
+    let harness = Harness::start(config());
+    let home = format!("http://{}", harness.address);
+    let payload = br#"{"id":12345678901234567890123,"click":7,"note":"a, \"b\": {c}","list":[],"click":9}"#;
+    append(&harness, &[payload.to_vec()]);
+    harness.process();
+    at_work(&harness, || {
+        await_open(&harness, 1);
+        browser.open(&format!("{home}/dlq/errors/{}?lang=en", first_error(&harness)));
+        browser.wait_for("document.querySelector('#received pre')");
+        let shown = browser.evaluate("document.querySelector('#received pre').textContent");
+        assert_eq!(
+            shown,
+            "{\n  \"id\": 12345678901234567890123,\n  \"click\": 7,\n  \"note\": \"a, \\\"b\\\": {c}\",\n  \"list\": [],\n  \"click\": 9\n}"
+        );
+        let marked = browser.evaluate("document.querySelector('#received mark')?.textContent ?? null");
+        let field = browser.text("#kind");
+        assert!(marked == "9" || !field.contains("click"), "{field}: {marked}");
+        browser.click("#received-tools .as-text");
+        browser.wait_for("document.querySelector('#received pre').textContent.startsWith('{\"id\":1234')");
+        // The reason is there in Korean, too.
+        browser.open(&format!("{home}/dlq/errors/{}?lang=ko", first_error(&harness)));
+        browser.wait_for("/[가-힣]/.test(document.querySelector('#message').textContent)");
+    });
+    assert_eq!(browser.errors(), [] as [String; 0]);
+}
+
+#[test]
+fn the_overview_looks_at_any_time_in_any_zone() {
+    let Some(mut browser) = browser("the_overview_looks_at_any_time_in_any_zone") else { return };
+    let harness = Harness::start(config());
+    let home = format!("http://{}", harness.address);
+    // 2014, whose minutes are gone, and now.
+    let at = |text: &str| Millis::parse_sql(text).unwrap().0;
+    let past = Config {
+        rows: Some(2_000),
+        start_ms: at("2014-10-21 00:00:00"),
+        end_ms: at("2014-10-22 00:00:00"),
+        ..Config::default()
+    };
+    let mut bytes = Vec::new();
+    Generator::new(past).unwrap().write_all(&mut bytes).unwrap();
+    assert_eq!(harness.post(&[], &bytes).status, 202);
+    let now = Millis::now().0;
+    let live =
+        Config { seed: 2, rows: Some(2_000), start_ms: now - 1_800_000, end_ms: now, ..Config::default() };
+    let mut bytes = Vec::new();
+    Generator::new(live).unwrap().write_all(&mut bytes).unwrap();
+    assert_eq!(harness.post(&[], &bytes).status, 202);
+    harness.process();
+    script(
+        harness.warehouse.as_ref(),
+        Schema::Realtime,
+        "delete from realtime.metrics where window_start < '2020-01-01'",
+    );
+
+    browser.look(1_440, 900, false);
+    browser.open(&format!("{home}/?lang=en"));
+    browser.wait_for_text("#span", &Millis(now).to_string()[..10]);
+    browser.wait_for("document.querySelector('#newest').ariaPressed === 'true'");
+    // The last point is still filling.
+    browser.wait_for("document.querySelector('#table-trend').textContent.includes('so far')");
+    browser.evaluate("(() => { const field = document.querySelector('#until'); field.value = '2014-10-21T12:00'; field.dispatchEvent(new Event('change')); })()");
+    browser.wait_for_text("#span", "2014-10-20 12:00 – 2014-10-21 12:00");
+    assert_eq!(browser.evaluate("location.search"), "?range=24h&to=2014-10-21T12%3A00");
+    browser.wait_for("document.querySelectorAll('#table-trend tr').length === 13");
+    picture(&mut browser, "overview-2014");
+
+    browser.evaluate("localStorage.setItem('adpipe.zone', 'Asia/Seoul')");
+    browser.open(&format!("{home}/?lang=en&range=24h&to=2014-10-21T12:00"));
+    browser.wait_for_text("#span", "2014-10-20 21:00 – 2014-10-21 21:00");
+    browser.wait_for_text("#zone-note", "Asia/Seoul");
+    assert_eq!(browser.evaluate("document.querySelector('#until').value"), "2014-10-21T21:00");
+    browser.click("#newest");
+    browser.wait_for(
+        "document.querySelectorAll('#table-trend tr').length > 1 && !location.search.includes('to=')",
+    );
+    assert_eq!(browser.errors(), [] as [String; 0]);
+}
+
+#[test]
+fn addresses_lead_to_what_they_name() {
+    let Some(mut browser) = browser("addresses_lead_to_what_they_name") else { return };
+    let harness = full(config());
+    let home = format!("http://{}", harness.address);
+    browser.open(&format!("{home}/dags?lang=en&dag=no_such_dag"));
+    browser.wait_for_text("#no-dag", "There is no DAG no_such_dag");
+    assert_eq!(browser.evaluate("document.querySelector('#dag').hidden"), true);
+    browser.open(&format!("{home}/dags?lang=ko&dag=dag_dlq_retry"));
+    browser.wait_for_text("#dag-about", "재시도할 때가 된 오류");
+    browser.open(&format!("{home}/quality?lang=en&test=nobody"));
+    browser.wait_for_text("#no-test", "There is no test nobody");
+    let quality = harness.get("/api/quality").json();
+    let id = quality["tests"][3]["id"].as_str().unwrap().to_owned();
+    browser.open(&format!("{home}/quality?lang=en&test={id}"));
+    browser.wait_for(&format!("document.querySelector('[data-id=\"{id}\"] details').open"));
+    browser.click(&format!("[data-id=\"{id}\"] summary"));
+    browser.wait_for("!location.search.includes('test=')");
+
+    // An alert is read out by its name, and not again with each new figure.
+    browser.open(&format!("{home}/files?lang=en"));
+    browser.wait_for_text("#firing", "of the records are in error");
+    browser
+        .wait_for("document.querySelector('#firing-said').textContent === 'Critical alerts: ErrorRateHigh'");
+    assert_eq!(browser.evaluate("document.querySelector('#firing').getAttribute('role')"), Value::Null);
+    browser.open(&format!("{home}/runbook?lang=ko#errorratehigh"));
+    browser.wait_for_text(".runbook", "규칙에 어긋나는 레코드");
+    assert_eq!(browser.errors(), [] as [String; 0]);
+}
+
+#[test]
+fn a_limit_is_named_above_the_curve_and_a_peak_does_not_set_the_scale() {
+    let Some(mut browser) = browser("a_limit_is_named_above_the_curve") else { return };
+    let harness = full(config());
+    let home = format!("http://{}", harness.address);
+    browser.look(1_440, 900, false);
+    browser.open(&format!("{home}/operations?lang=en"));
+    browser.wait_for("document.querySelector('#chart-throughput .main-svg')");
+    // Half an hour was measured: the range fits it.
+    browser.wait_for("document.querySelector('[data-range=\"1h\"]').ariaCurrent === 'true'");
+    browser.wait_for_text("#panel-throughput .lines", "a peak of 900,000 is beyond the scale");
+    browser.wait_for_text("#panel-error_share .lines", "ErrorRateHigh > 1.00%");
+    assert_eq!(browser.evaluate("document.querySelectorAll('.chart .annotation').length"), 0);
+    browser.wait_for("document.querySelector('#chart-throughput').layout.yaxis.range[1] < 50000");
+    assert_eq!(browser.errors(), [] as [String; 0]);
+}
+
+#[test]
+fn what_has_not_changed_is_not_sent_again() {
+    let harness = Harness::start(config());
+    harness.post(&[], &events(3_000, Format::Ndjson));
+    harness.process();
+    for target in ["/api/overview", "/api/dlq/summary", "/dlq", "/api/quality"] {
+        let first = harness.get(target);
+        let etag = first.header("etag").unwrap_or_else(|| panic!("{target}: {}", first.head)).to_owned();
+        let packed = harness.send("GET", target, &[("Accept-Encoding", "gzip, br")], b"");
+        assert_eq!(packed.header("content-encoding"), Some("gzip"), "{target}");
+        assert!(packed.body.len() < first.body.len(), "{target}");
+        let again =
+            harness.send("GET", target, &[("If-None-Match", &etag), ("Accept-Encoding", "gzip")], b"");
+        assert_eq!((again.status, again.body.len()), (304, 0), "{target}");
+        if target.starts_with("/api/dlq") {
+            assert!(
+                again.header("x-at").unwrap().parse::<i64>().unwrap() >= first.json()["at"].as_i64().unwrap()
+            );
+        }
+    }
+    for page in ["/", "/operations", "/dlq", "/dlq/errors", "/files", "/quality", "/dags"] {
+        let sent = harness.send("GET", page, &[("Accept-Encoding", "gzip")], b"");
+        assert!(sent.body.len() < 8_000, "{page}: {} bytes", sent.body.len());
+    }
+    assert_eq!(harness.get("/api/overview?to=soon").status, 400);
+    let past = harness.get("/api/overview?to=2010-01-01T00:00").json();
+    assert_eq!(
+        (&past["trend"], &past["to"]),
+        (&json!([]), &json!(Millis::parse_sql("2010-01-01 00:00:00").unwrap().0))
+    );
+}
