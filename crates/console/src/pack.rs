@@ -20,7 +20,7 @@ use crate::outbox;
 use crate::refusal::Refusal;
 
 /// Shorter answers gain nothing.
-const SHORTEST: u64 = 512;
+const SHORTEST: u64 = 256;
 
 /// Longer ones are packed away from the threads that serve sockets.
 const LONG: usize = 16 << 10;

@@ -86,7 +86,7 @@ function fillingTrace(trend, colours) {
   const before = segments(trend).at(-1).slice(-2, -1);
   const points = [...before, last];
   return [{
-    type: "scatter", mode: "lines+markers", x: points.map((point) => onAxis(point.at)), y: points.map((point) => point.ctr),
+    type: "scatter", mode: "lines+markers", cliponaxis: false, x: points.map((point) => onAxis(point.at)), y: points.map((point) => point.ctr),
     line: { color: colours.accent, width: 2, dash: "dot" },
     marker: { color: colours.surface, size: points.map((point) => (point === last ? 8 : 0)), line: { color: colours.accent, width: 2 } },
     customdata: points.map((point) => hover(formatTime(point.at), point)), hovertemplate: "%{customdata}<extra></extra>",
@@ -197,7 +197,8 @@ export async function draw(report) {
   const colours = theme();
   const time = {
     type: "date", tickformat: TIME_FORMATS[report.range], nticks: window.innerWidth < 600 ? 4 : 10,
-    tickangle: 0, range: [onAxis(report.from), onAxis(report.to)],
+    tickangle: 0, // Where there is no older data at all, none is shown as missing.
+    range: [Math.max(report.from, report.oldest - report.step), report.to].map(onAxis),
   };
   const drawn = CHARTS.filter(({ rows }) => rows(report).length > 0).map(({ id, rows, heading }) => {
     const isTrend = id === "trend";

@@ -6,6 +6,8 @@ import { byId, make } from "./page.js";
 
 const FORMATS = { "6h": "%H:%M", "24h": "%m-%d %H:%M", "7d": "%m-%d" };
 const CURVES = [["exhausted", "warn"], ["pending", "accent"], ["retrying", "muted"]];
+/** An axis of less has the same label many times. */
+const SHORTEST_MS = 600_000;
 /** Rows of the table; the newest come first. */
 const MOST_ROWS = 100;
 
@@ -49,7 +51,7 @@ export async function drawBacklog(report, range, isChosen) {
     legend: { orientation: "h", x: 0, y: 1.15, font: { size: colours.size } },
     xaxis: { type: "date", tickformat: FORMATS[range], tickangle: 0, nticks: innerWidth < 600 ? 4 : 10,
       // Of what was measured, unless a range was asked for.
-      range: [isChosen ? report.from : Math.max(report.from, report.points[0].at - 60_000), report.at].map(onAxis) },
+      range: [isChosen ? report.from : Math.max(report.from, Math.min(report.points[0].at - 60_000, report.at - SHORTEST_MS)), report.at].map(onAxis) },
     // Of few errors the axis would count in thousandths.
     yaxis: most < 5 ? { range: [0, 5], dtick: 1, tickformat: ",d" } : { tickformat: ",~s" },
   }), CONFIG);

@@ -137,7 +137,7 @@ function drawCurve(Plotly, report, colours, { id, signals, show: shown, axis }) 
   const filling = (one, index) => {
     const colour = index ? colours.warn : colours.accent;
     return curve(one, index, one.points.slice(-2), {
-      mode: "lines+markers", line: { color: colour, width: 1.8, dash: "dot" }, fill: "none", showlegend: false,
+      mode: "lines+markers", cliponaxis: false, line: { color: colour, width: 1.8, dash: "dot" }, fill: "none", showlegend: false,
       marker: { color: colours.surface, size: [0, 7], line: { color: colour, width: 1.8 } },
       customdata: ["", `${shown(one.points.at(-1)[1])} (${text("so_far")})`],
     });
