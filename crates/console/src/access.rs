@@ -1,19 +1,15 @@
 //! Who may come in: the right host, the right origin, the right token. And what browsers are
 //! told about every answer.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::Extension;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Redirect, Response};
-use minijinja::context;
+use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::assets;
@@ -22,18 +18,12 @@ use crate::cookie;
 use crate::page::wants_page;
 use crate::refusal::Refusal;
 use crate::throttle::Verdict;
+use crate::token_page;
 
-const TOKEN_COOKIE: &str = "adpipe_token";
+pub(crate) const TOKEN_COOKIE: &str = "adpipe_token";
 
 /// Open to everybody, for whoever watches that the process lives.
 const WITHOUT_TOKEN: &str = "/healthz";
-
-/// Where the form for a token is sent to.
-pub(crate) const TOKEN_PAGE: &str = "/token";
-
-/// A form holds a token and an address, and comes in one piece.
-const MAX_FORM_BYTES: usize = 8 << 10;
-const FORM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Scripts come from us alone and never stand in a page. Plotly writes styles of its own.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
@@ -73,7 +63,7 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     }
     if request.uri().path() == "/" {
         match check_tokens(&app, client, query_token(request.uri()).as_deref(), token) {
-            Ok(true) => return keep_token(token, "/"),
+            Ok(true) => return token_page::keep(token, "/"),
             Ok(false) => {}
             Err(refusal) => return refusal.into_response(),
         }
@@ -81,7 +71,13 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if reads && wants_page(request.headers()) {
         let wanted = request.uri().path_and_query().map_or("/", |address| address.as_str());
-        show_token_page(&app, StatusCode::UNAUTHORIZED, request.headers(), own_address(wanted), None)
+        token_page::show(
+            &app,
+            StatusCode::UNAUTHORIZED,
+            request.headers(),
+            token_page::own_address(wanted),
+            None,
+        )
     } else {
         Refusal::wrong(StatusCode::UNAUTHORIZED, "a token is needed: send authorization: bearer …")
             .into_response()
@@ -95,82 +91,14 @@ fn is_open_to_all(request: &Request) -> bool {
     let path = request.uri().path();
     path == WITHOUT_TOKEN
         || path.starts_with(assets::FOLDER)
-        || (path == TOKEN_PAGE && *request.method() == Method::POST)
-}
-
-/// The page with the form for a token. `problem` is the key of what was wrong with the last one.
-fn show_token_page(
-    app: &App,
-    status: StatusCode,
-    headers: &HeaderMap,
-    wanted: &str,
-    problem: Option<&str>,
-) -> Response {
-    let query = wanted.split_once('?').map_or("", |(_, query)| query);
-    let query = parse_pairs(query).unwrap_or_default();
-    let more = context! { page => "token", wanted, problem };
-    let mut response = match app.pages.show("token.html", &query, headers, more) {
-        Ok(response) => response,
-        Err(refusal) => return refusal.into_response(),
-    };
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    response
-}
-
-/// The address to go to once the token is known: one of ours, else the first page. An address that
-/// begins with two slashes, or one and a backslash, is another host's.
-fn own_address(wanted: &str) -> &str {
-    let is_own = wanted.starts_with('/') && !wanted.starts_with("//") && !wanted.contains('\\');
-    let is_text = wanted.bytes().all(|byte| byte.is_ascii_graphic());
-    let is_page = !wanted.starts_with(TOKEN_PAGE);
-    if is_own && is_text && is_page { wanted } else { "/" }
-}
-
-/// `GET /token`: somebody who is in already.
-pub(crate) async fn get_token() -> Redirect {
-    Redirect::to("/")
-}
-
-/// `POST /token`, a form with `token` and `next`: keeps the token in a cookie and goes back to where
-/// somebody wanted to go.
-pub(crate) async fn post_token(
-    State(app): State<Arc<App>>,
-    Extension(client): Extension<Client>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let received = tokio::time::timeout(FORM_PATIENCE, to_bytes(body, MAX_FORM_BYTES)).await;
-    let form = received.ok().and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes.into()).ok());
-    let Some(form) = form.and_then(|form| parse_pairs(&form)) else {
-        return Refusal::wrong(StatusCode::BAD_REQUEST, "this is not the form of the token").into_response();
-    };
-    let wanted = own_address(form.get("next").map_or("/", String::as_str));
-    let Some(token) = app.config.token.as_deref() else { return Redirect::to(wanted).into_response() };
-    let given = form.get("token").map(|given| given.trim());
-    match check_tokens(&app, client, given, token) {
-        Ok(true) => keep_token(token, wanted),
-        Ok(false) => show_token_page(&app, StatusCode::UNAUTHORIZED, &headers, wanted, Some("token_wrong")),
-        Err(refusal) => {
-            let mut response = show_token_page(&app, refusal.status, &headers, wanted, Some("token_wait"));
-            let seconds = HeaderValue::from(refusal.retry_after_s.unwrap_or(1));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-            response
-        }
-    }
-}
-
-/// What a form or the end of an address says.
-fn parse_pairs(text: &str) -> Option<BTreeMap<String, String>> {
-    let address = Uri::try_from(format!("/?{text}")).ok()?;
-    Query::try_from_uri(&address).ok().map(|Query(pairs)| pairs)
+        || (path == token_page::ADDRESS && *request.method() == Method::POST)
 }
 
 /// Whether one of the tokens that were shown is the right one.
 ///
 /// # Errors
 /// 429 when too many wrong ones came from this address.
-fn check_tokens<'t>(
+pub(crate) fn check_tokens<'t>(
     app: &App,
     client: Client,
     shown: impl IntoIterator<Item = &'t str>,
@@ -274,16 +202,7 @@ pub(crate) fn same(given: &str, token: &str) -> bool {
 }
 
 fn query_token(uri: &Uri) -> Option<String> {
-    parse_pairs(uri.query()?)?.remove("token")
-}
-
-/// Moves the token from the address or the form, where others may read it, into a cookie.
-fn keep_token(token: &str, wanted: &str) -> Response {
-    let cookie = format!("{TOKEN_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000");
-    let Ok(cookie) = HeaderValue::from_str(&cookie) else {
-        return Refusal::internal(&"the token does not fit a cookie").into_response();
-    };
-    ([(header::SET_COOKIE, cookie)], Redirect::to(wanted)).into_response()
+    token_page::parse_pairs(uri.query()?)?.remove("token")
 }
 
 /// True when a token can be sent in a header and in a cookie as it stands.
@@ -324,18 +243,6 @@ mod tests {
         }
         assert!(is_own_name("LocalHost", "127.0.0.1") && is_own_name("my.box", "my.box"));
         assert!(!is_own_name("evil.example", "127.0.0.1"));
-    }
-
-    #[test]
-    fn nobody_is_sent_to_another_host() {
-        for own in ["/", "/dlq?group=f00d&after=x", "/quality?test=a%20b"] {
-            assert_eq!(own_address(own), own);
-        }
-        for other in
-            ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\nb", "/token?lang=ko"]
-        {
-            assert_eq!(own_address(other), "/", "{other:?}");
-        }
     }
 
     #[test]

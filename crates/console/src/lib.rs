@@ -9,7 +9,8 @@
 //!
 //! 1. `server.rs` accepts the connection, as many as `handles.rs` allows, and guards it against
 //!    slow peers (`stall.rs`); `client.rs` says whose it is;
-//! 2. `access.rs` checks host, origin and token (`throttle.rs` slows guesses down), `csrf.rs` that
+//! 2. `access.rs` checks host, origin and token (`throttle.rs` slows guesses down,
+//!    `token_page.rs` asks for it), `csrf.rs` that
 //!    a button of ours was pressed; `unread.rs` closes connections whose body nobody read;
 //! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `fair.rs` to wait in
 //!    turn, `split.rs` and `judge.rs` to split and look; `budget.rs`, `lag.rs` and `senders.rs` to
@@ -64,6 +65,7 @@ mod server;
 mod split;
 mod stall;
 mod throttle;
+mod token_page;
 mod unread;
 mod work;
 

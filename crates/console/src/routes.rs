@@ -15,7 +15,8 @@ use adpipe_metrics::{Metrics, Role};
 use crate::app::App;
 use crate::refusal::Refusal;
 use crate::{
-    access, assets, dags, dlq, files, ingest, live, operations, outbox, overview, pack, page, quality, unread,
+    access, assets, dags, dlq, files, ingest, live, operations, outbox, overview, pack, page, quality,
+    token_page, unread,
 };
 
 /// Every route of the console.
@@ -27,7 +28,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/events", post(ingest::post_events))
         .route("/static/{name}", get(assets::get_asset))
         .merge(dags::routes(&app))
-        .route(access::TOKEN_PAGE, get(access::get_token).post(access::post_token))
+        .route("/token", get(token_page::get_token).post(token_page::post_token))
         .route("/healthz", get(get_health))
         .route("/readyz", get(get_readiness))
         .route("/metrics", get(get_metrics))

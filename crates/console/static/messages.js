@@ -1,5 +1,5 @@
-// What is wrong with a record, in Korean. The rules of the event write it in English, and so it is
-// stored; a sentence that is not known here stays as it is.
+// What is wrong with a record, and why the console refuses something, in Korean. The rules write it in
+// English, and so it is stored; a sentence that is not known here stays as it is.
 
 const language = document.documentElement.lang;
 
@@ -26,7 +26,7 @@ const VALUE = "(\"…\"|\".*\"|.+?)";
 const SENTENCES = [
   ["hour \\(or event_time\\) is missing", () => "hour(또는 event_time) 필드가 없습니다"],
   ["(\\w+) is missing", (field) => `${field} 필드가 없습니다`],
-  [`(\\w+) is (${Object.keys(KINDS).join("|")}|true|false|null) and should be (.+)`, (field, found, should) => `${field}의 값은 ${kind(should)}이어야 하는데 ${kind(found)}입니다`],
+  [`(\\w+) is (${Object.keys(KINDS).join("|")}|true|false|null) and should be (.+)`, (field, found, should) => `${field}에는 ${kind(should)}이(가) 필요한데 ${kind(found)}이(가) 들어왔습니다`],
   [`id ${VALUE} is not 1 to ${NUMBER} printable ASCII characters without spaces around`, (id, most) => `id ${id}은(는) 앞뒤 공백이 없는 출력 가능한 ASCII 문자 1~${most}자가 아닙니다`],
   [`(\\w+) ${VALUE} is not a whole number`, (field, value) => `${field}의 값 ${value}은(는) 정수가 아닙니다`],
   [`(\\w+) ${VALUE} is out of range (\\S+)\\.\\.=(\\S+)`, (field, value, least, most) => `${field}의 값 ${value}이(가) 범위(${least}~${most})를 벗어납니다`],
@@ -35,15 +35,34 @@ const SENTENCES = [
   ["hour says (.+) but event_time says (.+)", (hour, exact) => `hour는 ${hour}, event_time은 ${exact}(으)로 서로 다릅니다`],
   [`(\\w+) ${VALUE} is not YYMMDDHH, ISO 8601 or epoch time`, (field, value) => `${field}의 값 ${value}은(는) YYMMDDHH, ISO 8601 또는 에포크 시각이 아닙니다`],
   [`event time (.+) is more than ${NUMBER} s ahead of the clock`, (time, span) => `이벤트 시각 ${time}이(가) 현재 시각보다 ${span}초 넘게 앞섭니다`],
-  [`not valid UTF-8 at byte ${NUMBER}`, (at) => `${at}번째 바이트가 올바른 UTF-8이 아닙니다`],
-  [`(.+) at byte ${NUMBER} where (.+) should be`, (found, at, should) => `${at}번째 바이트: ${wanted(should)} 자리에 ${found}이(가) 있습니다`],
+  [`not valid UTF-[8#] at byte ${NUMBER}`, (at) => `${at}번째 바이트가 올바른 UTF-8이 아닙니다`],
   [`the record ends at byte ${NUMBER} where (.+) should be`, (at, should) => `레코드가 ${at}번째 바이트에서 끝납니다. ${wanted(should)}이(가) 와야 합니다`],
+  [`(.+) at byte ${NUMBER} where (.+) should be`, (found, at, should) => `${at}번째 바이트: ${wanted(should)} 자리에 ${found}이(가) 있습니다`],
   [`nested deeper than ${NUMBER} levels at byte ${NUMBER}`, (levels, at) => `${at}번째 바이트에서 중첩이 ${levels}단계를 넘습니다`],
   ["the record is empty", () => "레코드가 비어 있습니다"],
   ["the record is JSON but not an object", () => "레코드가 JSON이지만 객체가 아닙니다"],
   [`the row has ${NUMBER} cells and the header ${NUMBER}`, (cells, columns) => `행의 칸은 ${cells}개인데 헤더는 ${columns}개입니다`],
   [`a quote opened at byte ${NUMBER} that is not closed`, (at) => `${at}번째 바이트에서 열린 따옴표가 닫히지 않았습니다`],
   [`text behind a closing quote at byte ${NUMBER}`, (at) => `${at}번째 바이트의 닫는 따옴표 뒤에 텍스트가 있습니다`],
+  ...Object.entries({
+    "the page is out of date; load it again": "페이지가 오래되었습니다. 새로고침하세요",
+    "internal error; the log of adpipe says more": "내부 오류입니다. 자세한 내용은 adpipe 로그에 있습니다",
+    "other long searches are under way; try again in a moment": "다른 긴 검색이 진행 중입니다. 잠시 후 다시 시도하세요",
+    "the console is busy with other requests; try again shortly": "콘솔이 다른 요청을 처리하는 중입니다. 잠시 후 다시 시도하세요",
+    "too many answers wait to be taken; try again shortly": "보낼 응답이 너무 많이 밀려 있습니다. 잠시 후 다시 시도하세요",
+    "too many pages listen already; close some": "열린 페이지가 너무 많습니다. 몇 개를 닫으세요",
+    "the bulk action has ended already": "일괄 작업이 이미 끝났습니다",
+    "this error has not been edited": "이 오류는 수정된 적이 없습니다",
+    "this edit changes nothing": "이 수정은 아무것도 바꾸지 않습니다",
+    "adpipe is shutting down": "adpipe가 종료되는 중입니다",
+    "the lag cannot be measured now": "지금은 대기를 측정할 수 없습니다",
+    "it was asked for a moment ago already": "방금 이미 요청되었습니다",
+    "a silence must last for some time": "음소거 시간을 지정해야 합니다",
+  }).map(([english, korean]) => [english, () => korean]),
+  ["there is no (alert|error|silence) (\\S+?)(?:, or it is over)?", (what, id) => `${{ alert: "알림", error: "오류", silence: "음소거" }[what]} ${id}을(를) 찾을 수 없습니다`],
+  ["there is no DAG \"(.*)\"; there are: (.*)", (id, all) => `${id} DAG가 없습니다. 사용할 수 있는 DAG: ${all}`],
+  ["the edit is no JSON Patch: (.*)", (why) => `수정 내용이 JSON Patch가 아닙니다: ${why}`],
+  ["run (\\S+) is (\\S+)( already)?", (run, state) => `실행 ${run}의 상태가 ${state}입니다`],
 ].map(([pattern, sentence]) => [new RegExp(`^${pattern}$`, "su"), sentence]);
 
 /** An error's message in the language of the page. */

@@ -2,6 +2,7 @@
 // what is said, refreshing. Nothing happens when this is loaded.
 
 import { text } from "./format.js";
+import { inWords } from "./messages.js";
 
 const ACTOR_KEY = "adpipe.actor";
 const TOAST_MS = 6_000;
@@ -68,7 +69,7 @@ async function answer(response) {
   if (response.status === 401) location.reload();
   const body = await response.json().catch(() => ({ error: response.statusText }));
   if (response.ok) return body;
-  throw Object.assign(new Error(body.error), { status: response.status });
+  throw Object.assign(new Error(inWords(body.error)), { status: response.status });
 }
 
 /** Answers that are kept, by their address: one that has not changed is not sent again. */

@@ -233,11 +233,9 @@ fn each_page_holds_still_in_eight_ways() {
                 }
                 browser.wait_for(&format!("performance.now() > {}", if is_live { WATCHED_MS } else { 0 }));
                 let shift = browser.evaluate(SHIFT);
-                let name = format!(
-                    "{language}-{}-{width}-{}",
-                    if is_dark { "dark" } else { "light" },
-                    page.split('/').take(3).collect::<Vec<_>>().join("_")
-                );
+                let shade = if is_dark { "dark" } else { "light" };
+                let place = if page == error { "dlq_error" } else { page.trim_start_matches('/') };
+                let name = format!("{language}-{shade}-{width}-{}", place.replace('/', "_"));
                 picture(&mut browser, &name);
                 if shift["sum"].as_f64().unwrap() >= MOST_SHIFT {
                     moved.push(format!("{name}: {shift}"));
