@@ -7,6 +7,7 @@
 mod common;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use adpipe_console::ConsoleConfig;
 use adpipe_event::Millis;
@@ -15,7 +16,9 @@ use adpipe_log::{Headers, Records, Topic, append_and_wait};
 use adpipe_schedule::dag::{BUILT_IN, Dags};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_testkit::browser::Browser;
+use adpipe_testkit::postgres::Postgres;
 use adpipe_transform::{Command, Project, ProjectFiles, RunOptions, Target};
+use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{Schema, Warehouse};
 use common::{Harness, add_alerts, config, events, script};
 use serde_json::{Value, json};
@@ -454,6 +457,53 @@ fn the_overview_looks_at_any_time_in_any_zone() {
         "document.querySelectorAll('#table-trend tr').length > 1 && !location.search.includes('to=')",
     );
     assert_eq!(browser.errors(), [] as [String; 0]);
+}
+
+/// What the hours know of a day of 2014 whose minutes are gone, and what the newest minutes know.
+fn is_there_at_any_time(harness: &Harness, warehouse: &dyn Warehouse) {
+    let at = |text: &str| Millis::parse_sql(text).unwrap().0;
+    let (day, now) = (at("2014-10-21 00:00:00"), Millis::now().0);
+    for (seed, start_ms, end_ms) in [(1, day, day + 86_400_000), (2, now - 1_800_000, now)] {
+        let made = Config { seed, rows: Some(2_000), start_ms, end_ms, ..Config::default() };
+        let mut bytes = Vec::new();
+        Generator::new(made).unwrap().write_all(&mut bytes).unwrap();
+        assert_eq!(harness.post(&[], &bytes).status, 202);
+    }
+    harness.process_into(warehouse);
+    script(warehouse, Schema::Realtime, "delete from realtime.metrics where window_start < '2020-01-01'");
+
+    let newest = harness.get("/api/overview?range=24h").json();
+    assert_eq!(newest["oldest"], json!(day));
+    assert_eq!((&newest["step"], &newest["to"]), (&json!(900_000), &newest["newest"]));
+    assert_eq!(newest["trend"].as_array().unwrap().last().unwrap()["is_partial"], true);
+    let past = harness.get("/api/overview?range=24h&to=2014-10-21T12:00").json();
+    let trend = past["trend"].as_array().unwrap();
+    assert_eq!(
+        (trend.len(), &past["step"], &past["to"]),
+        (12, &json!(3_600_000), &json!(day + 12 * 3_600_000))
+    );
+    assert!(trend.iter().all(|point| point["is_partial"] == false), "{past}");
+    let sum = |rows: &Value| -> u64 {
+        rows.as_array().unwrap().iter().map(|row| row["impressions"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(sum(&past["trend"]), sum(&past["by_device"]));
+    assert_eq!(sum(&past["trend"]), sum(&past["by_banner"]));
+    assert!((900..1_100).contains(&sum(&past["trend"])), "half of the day: {}", sum(&past["trend"]));
+}
+
+#[test]
+fn the_past_is_there() {
+    let harness = Harness::start(config());
+    is_there_at_any_time(&harness, harness.warehouse.as_ref());
+}
+
+#[test]
+fn the_past_is_there_on_postgresql() {
+    let Some(server) = Postgres::shared("the_past_is_there_on_postgresql") else { return };
+    let settings = PostgresSettings::from_url(&server.new_database()).unwrap();
+    let warehouse: Arc<dyn Warehouse> = Arc::new(PostgresWarehouse::open(settings).unwrap());
+    let harness = Harness::start_with(config(), |services| services.warehouse = Arc::clone(&warehouse));
+    is_there_at_any_time(&harness, warehouse.as_ref());
 }
 
 #[test]
