@@ -49,7 +49,7 @@ fn story(harness: &Harness, warehouse: &dyn Warehouse) {
     let rules = Rules::built_in().unwrap();
     assert_eq!(empty["rules"].as_array().unwrap().len(), rules.0.len());
     assert!(empty["rules"].as_array().unwrap().iter().all(|rule| rule["state"].is_null()));
-    assert_eq!(firing(harness, "ko"), json!({"count": 0, "summaries": []}));
+    assert_eq!(firing(harness, "ko"), json!({"count": 0, "summaries": [], "names": []}));
 
     let now = Millis::now();
     add_alerts(warehouse, now);
