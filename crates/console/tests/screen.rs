@@ -447,6 +447,10 @@ fn the_overview_looks_at_any_time_in_any_zone() {
     browser.wait_for_text("#span", "2014-10-20 12:00 – 2014-10-21 12:00");
     assert_eq!(browser.evaluate("location.search"), "?range=24h&to=2014-10-21T12%3A00");
     browser.wait_for("document.querySelectorAll('#table-trend tr').length === 13");
+    browser.wait_for("document.querySelector('#chart-trend .main-svg') && document.querySelector('#chart-trend').data.length > 1");
+    let first = browser
+        .evaluate("new Date(document.querySelector('#chart-trend').layout.xaxis.range[0]).getUTCFullYear()");
+    assert_eq!(first, 2014);
     picture(&mut browser, "overview-2014");
 
     browser.evaluate("localStorage.setItem('adpipe.zone', 'Asia/Seoul')");
