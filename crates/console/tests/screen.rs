@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adpipe_console::ConsoleConfig;
@@ -20,7 +20,7 @@ use adpipe_testkit::postgres::Postgres;
 use adpipe_transform::{Command, Project, ProjectFiles, RunOptions, Target};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{Schema, Warehouse};
-use common::{Harness, add_alerts, config, events, script};
+use common::{Harness, add_alerts, config, events, script, token};
 use serde_json::{Value, json};
 
 /// Layout that moves by less than this is not felt (web.dev/cls).
@@ -147,10 +147,13 @@ fn await_open(harness: &Harness, count: u64) {
     }
 }
 
+fn built_in_dags() -> Dags {
+    Dags::parse(BUILT_IN, Path::new("dags.toml"), &jiff::tz::TimeZone::UTC).unwrap()
+}
+
 /// A console with something on every page.
 fn full(config: ConsoleConfig) -> Harness {
-    let dags = Dags::parse(BUILT_IN, std::path::Path::new("dags.toml"), &jiff::tz::TimeZone::UTC).unwrap();
-    let harness = Harness::start(ConsoleConfig { dags, ..config });
+    let harness = Harness::start(ConsoleConfig { dags: built_in_dags(), ..config });
     let warehouse: &dyn Warehouse = harness.warehouse.as_ref();
     let now = Millis::now();
     let made = Config {
@@ -462,6 +465,36 @@ fn the_overview_looks_at_any_time_in_any_zone() {
     browser.wait_for(
         "document.querySelectorAll('#table-trend tr').length > 1 && !location.search.includes('to=')",
     );
+    assert_eq!(browser.errors(), [] as [String; 0]);
+}
+
+#[test]
+fn after_a_repair_the_marts_can_be_rebuilt() {
+    let Some(mut browser) = browser("after_a_repair_the_marts_can_be_rebuilt") else { return };
+    let harness = Harness::start(ConsoleConfig { dags: built_in_dags(), ..config() });
+    let home = format!("http://{}", harness.address);
+    append(&harness, &[event(1, &json!({ "click": null }))]);
+    harness.process();
+    at_work(&harness, || {
+        await_open(&harness, 1);
+        let order = json!({ "kind": "edit", "filter": {}, "patch": r#"[{"op":"add","path":"/click","value":0}]"#, "canary": 0 });
+        let token = token(&harness, "/dlq");
+        let headers = [("X-CSRF-Token", token.as_str())];
+        let begun = harness.send("POST", "/api/dlq/jobs", &headers, order.to_string().as_bytes());
+        assert_eq!(begun.status, 200, "{}", begun.text());
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        // The record that is sent again is counted as any other.
+        while harness.get("/api/dlq/jobs").json()["jobs"][0]["outcomes"]["applied"] != 1 {
+            harness.process();
+            assert!(std::time::Instant::now() < until, "{}", harness.get("/api/dlq/jobs").text());
+        }
+        browser.open(&format!("{home}/dlq?lang=en"));
+        browser.wait_for_text("#jobs .marts", "The marts show them after their next build");
+        browser.click("#jobs .do-marts");
+        browser.wait_for_text("#toast", "of dag_dbt_run is queued");
+    });
+    let runs = harness.get("/api/dags/dag_dbt_run").json();
+    assert_eq!(runs["columns"].as_array().unwrap().len(), 1, "{runs}");
     assert_eq!(browser.errors(), [] as [String; 0]);
 }
 
