@@ -378,6 +378,11 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub deep: bool,
 
+    /// Compare stored sums only: records, files and contents are not read. Takes seconds whatever
+    /// there is; the last line names what was not checked
+    #[arg(long, conflicts_with = "deep")]
+    pub quick: bool,
+
     /// When everything adds up, store the sums of data that was written before sums were kept
     #[arg(long, requires = "deep")]
     pub seal: bool,

@@ -46,6 +46,12 @@ join realtime.hours h on h.event_hour = p.event_hour
 where h.event_hour >= $1 and h.archived_rows > h.hot_copies
 order by p.path, p.event_hour;
 
+-- name: cold_events
+-- How many events those are.
+select coalesce(sum(archived_rows - hot_copies), 0)
+from realtime.hours
+where event_hour >= $1 and archived_rows > hot_copies;
+
 -- name: add_copies
 update realtime.hours set hot_copies = hot_copies + $2, row_sum = row_sum + $3 where event_hour = $1;
 

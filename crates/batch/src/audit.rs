@@ -2,6 +2,7 @@
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
+use adpipe_stream::progress::{Progress, Unit};
 use adpipe_stream::verify::Check;
 use adpipe_warehouse::{ArchiveReadError, PartName, Value, Warehouse, query_table};
 use hashbrown::HashMap;
@@ -32,13 +33,19 @@ struct Difference {
 ///
 /// # Errors
 /// When the warehouse or the archive's folder cannot be read.
-pub fn audit(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Vec<Check>, BatchError> {
+pub fn audit(
+    warehouse: &dyn Warehouse,
+    archive: &Archive,
+    progress: &Progress,
+) -> Result<Vec<Check>, BatchError> {
     let snapshot = warehouse.snapshot()?;
     let parts = query_table(snapshot.as_ref(), LISTED_PARTS, &[])?;
     let unnamed = unnamed_files(warehouse, archive)?;
     if parts.rows.is_empty() {
         return Ok(Vec::from_iter(unnamed));
     }
+    let wanted = parts.rows.iter().filter_map(|row| row[2].as_i64()).map(i64::unsigned_abs).sum();
+    progress.expect(wanted, Unit::Events);
     let mut gaps = Vec::new();
     let mut counted = Counted::default();
     let (mut total, mut without_hash) = (0, 0);
@@ -47,7 +54,9 @@ pub fn audit(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Vec<Check>,
         let path = part.path.clone();
         without_hash += usize::from(part.hash.is_none());
         let listed: Vec<i64> = row[2..].iter().map(|value| value.as_i64().unwrap_or(-1)).collect();
-        match read_part(archive, &part, &mut counted) {
+        let read = read_part(archive, &part, &mut counted);
+        progress.add(listed[0].unsigned_abs());
+        match read {
             Ok((rows, clicks, bytes)) => {
                 total += rows;
                 if listed != [rows as i64, clicks as i64, bytes as i64] {

@@ -8,6 +8,7 @@
 
 use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
+use adpipe_stream::progress::{Progress, Unit};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{IdKey, IdSet, IdsOfHour, StreamWriter, Value, archive, query_table};
 
@@ -33,6 +34,7 @@ pub(crate) fn archive(
     config: &EtlConfig,
     place: Place<'_>,
     unreadable: &Unreadable,
+    progress: &Progress,
     shutdown: &Shutdown,
 ) -> Result<u64, BatchError> {
     let closed_before = Millis(Millis::now().0 - HOUR_MS - config.close_after.as_millis() as i64);
@@ -40,6 +42,8 @@ pub(crate) fn archive(
     if hours.rows.is_empty() {
         return Ok(0);
     }
+    let wanted = hours.rows.iter().filter_map(|row| row[1].as_i64()).map(i64::unsigned_abs).sum();
+    progress.expect(wanted, Unit::Events);
     let writer = place.warehouse.stream_writer()?;
     let mut work = Work { place, unreadable, writer, pending: Pending::default(), archived: 0 };
     for row in &hours.rows {
@@ -48,6 +52,7 @@ pub(crate) fn archive(
         }
         let Some(hour) = row[0].as_str().and_then(Millis::parse_sql) else { continue };
         work.take_hour(hour)?;
+        progress.add(row[1].as_i64().unwrap_or(0).unsigned_abs());
     }
     work.flush()?;
     Ok(work.archived)

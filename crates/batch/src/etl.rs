@@ -14,6 +14,7 @@ use adpipe_event::{ErrorType, Millis, Rules};
 use adpipe_log::EventLog;
 use adpipe_metrics::Metrics;
 use adpipe_sql::section;
+use adpipe_stream::progress::Progress;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Warehouse, identity, query_table};
 
@@ -25,7 +26,6 @@ use crate::files::{self, FileState};
 use crate::hours::HourSets;
 use crate::intake::{Intake, Item, Numbered, parse_pieces};
 use crate::parse::ParsedChunk;
-use crate::progress::Progress;
 use crate::report::{FileReport, Report, file_reports, settled_report, unreadable_report};
 use crate::segment::{ErrorRow, Piece, Segment};
 use crate::unreadable::{self, Unreadable};
@@ -35,6 +35,9 @@ const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 
 /// Threads of a kind, at most: memory grows with each.
 const MOST_THREADS: usize = 4;
+
+/// Steps of a run that writes, as [`Progress`] shows them; the caller has retention as the last one.
+const STEPS: u64 = 7;
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -94,6 +97,7 @@ pub fn run(
         false => Some(lock::take(place.archive, place.warehouse)?),
     };
     let mut report = Report { dry_run: config.dry_run, ..Report::default() };
+    progress.expect_steps(if config.dry_run { 1 } else { STEPS });
     match config.dry_run {
         true => read_raw_files(config, place, &Unreadable::default(), progress, shutdown, &mut report)?,
         false => write_all(config, place, progress, shutdown, &mut report)?,
@@ -111,7 +115,7 @@ fn write_all(
     shutdown: &Shutdown,
     report: &mut Report,
 ) -> Result<(), BatchError> {
-    progress.begin("the archive");
+    progress.begin("looking at the archive");
     let found = sweep::look_before(place)?;
     let unreadable = unreadable::look_before(place, &found)?;
     let stamp = Stamp::of_new_run(identity::data_id(place.warehouse)?);
@@ -123,20 +127,21 @@ fn write_all(
 
     read_raw_files(config, place, &unreadable, progress, shutdown, report)?;
     files::copy_to_ops(place.warehouse)?;
-    progress.begin("closed hours");
+    progress.begin("archiving closed hours");
     if !shutdown.is_triggered() {
-        report.archived_from_stream = closed::archive(config, place, &unreadable, shutdown)?;
+        report.archived_from_stream = closed::archive(config, place, &unreadable, progress, shutdown)?;
     }
-    progress.begin("hot events");
+    progress.begin("filling realtime.events");
     if !shutdown.is_triggered() {
-        report.made_hot = hot::fill(config.hot, place, &unreadable, shutdown)?;
+        report.made_hot = hot::fill(config.hot, place, &unreadable, progress, shutdown)?;
     }
     // Before parts become one: then what a merged part has is in the account by its old parts.
     account::write(place.warehouse, place.archive, &data_id)?;
-    progress.begin("small files");
+    progress.begin("merging small files");
     if !shutdown.is_triggered() {
-        report.merged = merge::merge(config.merge_files, place, &unreadable, shutdown)?;
+        report.merged = merge::merge(config.merge_files, place, &unreadable, progress, shutdown)?;
     }
+    progress.begin("finishing");
     unreadable.store(place.warehouse)?;
     report.unreadable_hours = unreadable.hours();
     // Who is told that a file is done may remove it.
@@ -160,6 +165,7 @@ fn read_raw_files(
     report: &mut Report,
 ) -> Result<(), BatchError> {
     let started = Instant::now();
+    progress.begin("reading raw files");
     let mut found = discover(&config.raw_folder, &config.named);
     if let Some(date) = config.date.as_deref().filter(|_| config.named.is_empty()) {
         found.only_of(date);
@@ -184,7 +190,7 @@ fn read_files(
         return Ok(());
     }
     let sizes = files.iter().map(|file| std::fs::metadata(&file.path).map_or(0, |metadata| metadata.len()));
-    progress.bytes.store(sizes.sum(), Ordering::Relaxed);
+    progress.expect_files(sizes.sum());
     let rules = Rules { max_future_ms: config.max_future.as_millis() as i64 };
     let minutes_since = hints::minutes_since(place.warehouse, files, rules, config.minutes)?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_THREADS);
@@ -234,7 +240,7 @@ fn read_files(
         drop((item_sender, written_sender, work, full));
         let committed = &committed;
         let committing = named("etl-commit")
-            .spawn_scoped(scope, move || commit_segments(committer, &written, committed, &tokens))
+            .spawn_scoped(scope, move || commit_segments(committer, &written, committed, &tokens, progress))
             .map_err(start)?;
         let mut sorter = Sorter {
             sets: HourSets::new(place, unreadable),
@@ -299,6 +305,7 @@ fn commit_segments(
     written: &Receiver<Result<Segment, BatchError>>,
     committed: &AtomicU64,
     tokens: &Receiver<()>,
+    progress: &Progress,
 ) -> Result<Committed, BatchError> {
     let mut early: BTreeMap<u64, Segment> = BTreeMap::new();
     let mut next = 1;
@@ -306,7 +313,9 @@ fn commit_segments(
         let segment = segment?;
         early.insert(segment.number, segment);
         while let Some(segment) = early.remove(&next) {
+            let rows = segment.records;
             committer.commit(segment)?;
+            progress.committed(rows);
             committed.store(next, Ordering::Release);
             next += 1;
             // There is one for each segment.

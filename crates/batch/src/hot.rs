@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
+use adpipe_stream::progress::{Progress, Unit};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{PartName, StreamWriter, Value, Warehouse, WarehouseError, added_part, query_table};
 
@@ -19,6 +20,7 @@ use crate::unreadable::Unreadable;
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const COLD_HOURS: &str = section(ARCHIVE_SQL, "cold_hours");
+const COLD_EVENTS: &str = section(ARCHIVE_SQL, "cold_events");
 const ADD_COPIES: &str = section(ARCHIVE_SQL, "add_copies");
 
 const HOUR_MS: i64 = 3_600_000;
@@ -31,6 +33,7 @@ pub(crate) fn fill(
     window: Duration,
     place: Place<'_>,
     unreadable: &Unreadable,
+    progress: &Progress,
     shutdown: &Shutdown,
 ) -> Result<u64, BatchError> {
     let Some(newest) = newest_hour(place.warehouse)? else { return Ok(0) };
@@ -49,6 +52,8 @@ pub(crate) fn fill(
     if parts.is_empty() {
         return Ok(0);
     }
+    let wanted = query_table(place.warehouse, COLD_EVENTS, &[kept_since.to_string().into()])?;
+    progress.expect(wanted.rows.first().map_or(0, |row| row[0].as_f64().unwrap_or(0.0) as u64), Unit::Events);
     let (sender, decoded) = sync_channel(1);
     std::thread::scope(|scope| {
         let parts = &parts;
@@ -56,7 +61,7 @@ pub(crate) fn fill(
             .name("etl-hot".to_owned())
             .spawn_scoped(scope, move || decode(place, unreadable, parts, &sender))
             .map_err(|error| BatchError::Thread(error.to_string()))?;
-        let outcome = insert_all(place.warehouse, parts, &decoded, shutdown);
+        let outcome = insert_all(place.warehouse, parts, &decoded, progress, shutdown);
         // Ends the reading.
         drop(decoded);
         let read = reading.join();
@@ -101,6 +106,7 @@ fn insert_all(
     warehouse: &dyn Warehouse,
     parts: &[PartHours],
     decoded: &Receiver<(usize, EventBatch)>,
+    progress: &Progress,
     shutdown: &Shutdown,
 ) -> Result<u64, BatchError> {
     let mut writer = warehouse.stream_writer()?;
@@ -114,7 +120,9 @@ fn insert_all(
                     return Ok(made_hot);
                 }
                 let rows = start..end.min(start + EVENTS_A_COMMIT);
-                made_hot += insert(writer.as_mut(), &events, &rows, *hour)?;
+                let inserted = insert(writer.as_mut(), &events, &rows, *hour)?;
+                progress.add(inserted);
+                made_hot += inserted;
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Reads the files, one after the other, and has several threads parse their pieces.
 
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,9 +12,9 @@ use crate::discover::RawFile;
 use crate::files::{self, FileState};
 use crate::identity::{Because, Plan, plan};
 use crate::parse::{ParsedChunk, parse};
-use crate::progress::Progress;
 use crate::segment::FileStart;
 use crate::{BatchError, reader};
+use adpipe_stream::progress::Progress;
 
 /// What comes out of the files, numbered in the order of the files.
 pub(crate) enum Item {
@@ -69,7 +68,7 @@ impl Intake<'_> {
             if self.shutdown.is_triggered() {
                 break;
             }
-            self.progress.begin(&raw.name);
+            self.progress.detail(&raw.name);
             let plan = plan(self.warehouse, raw, self.force)?;
             match self.take(file, raw, plan, &mut number) {
                 Ok(()) => {}
@@ -83,13 +82,13 @@ impl Intake<'_> {
     fn take(&self, file: usize, raw: &RawFile, plan: Plan, number: &mut u64) -> Result<(), Stopped> {
         let Plan::Read { row, because } = plan else {
             let size = std::fs::metadata(&raw.path).map_or(0, |metadata| metadata.len());
-            self.progress.bytes_read.fetch_add(size, Ordering::Relaxed);
+            self.progress.add(size);
             return self.send(number, Item::Settled { file, plan });
         };
         let mut is_stored = matches!(because, Because::Grown | Because::Unfinished);
         let next_row = row.next_row;
         let started_at = row.started_at;
-        let (bytes_read, shutdown) = (&self.progress.bytes_read, self.shutdown);
+        let (bytes_read, shutdown) = (self.progress.counter(), self.shutdown);
         let opened = reader::open(&raw.path, &row, self.max_record_bytes, bytes_read, shutdown);
         if opened.is_err() && self.shutdown.is_triggered() {
             return Ok(());

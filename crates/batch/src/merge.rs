@@ -6,6 +6,7 @@
 
 use adpipe_event::EventBatch;
 use adpipe_sql::section;
+use adpipe_stream::progress::{Progress, Unit};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{PartName, Value, query_table};
 
@@ -32,12 +33,15 @@ pub(crate) fn merge(
     least: u64,
     place: Place<'_>,
     unreadable: &Unreadable,
+    progress: &Progress,
     shutdown: &Shutdown,
 ) -> Result<(u64, u64), BatchError> {
     if least < 2 {
         return Ok((0, 0));
     }
     let small = query_table(place.warehouse, SMALL_PARTS, &[SMALL_ROWS.into(), Value::Int(least as i64)])?;
+    let wanted = small.rows.iter().filter_map(|row| row[2].as_i64()).map(i64::unsigned_abs).sum();
+    progress.expect(wanted, Unit::Events);
     let mut merged = (0, 0);
     let mut group: Vec<PartName> = Vec::new();
     let (mut group_date, mut group_rows) = (String::new(), 0);
@@ -52,6 +56,7 @@ pub(crate) fn merge(
             return Ok(merged);
         }
         group_rows += rows;
+        progress.add(rows);
         group.push(PartName { path, hash: row[3].as_str().map(str::to_owned) });
     }
     merge_group(place, unreadable, &mut group, &mut merged)?;

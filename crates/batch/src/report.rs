@@ -79,9 +79,9 @@ pub struct Report {
     pub unreadable_hours: Vec<(Millis, String)>,
     /// Parts from before hashes were kept that have one now.
     pub hashed: u64,
-    /// How long it took.
+    /// How long all of it took; the command that prints it sets its own time.
     pub took: Duration,
-    /// Of it: the raw files.
+    /// Of it: from opening the first raw file to committing the last row.
     pub took_files: Duration,
 }
 

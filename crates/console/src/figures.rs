@@ -190,7 +190,7 @@ fn bars(groups: Vec<Group>) -> Vec<Bar> {
     groups.into_iter().map(|group| Bar { code: group.code, figures: group.ctr.into() }).collect()
 }
 
-/// The account of everything.
+/// The account of everything, whichever way it came.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Totals {
     pub records: u64,

@@ -104,7 +104,7 @@ impl TotalsCache {
         if self.next.is_some_and(|next| started < next) {
             return Ok(());
         }
-        let counts = report::totals(services.warehouse.as_ref())?;
+        let counts = report::totals(services.warehouse.as_ref())?.all();
         self.newest = Some((counts.into(), Millis::now().0));
         self.next = Some(Instant::now() + started.elapsed() * TOTALS_REST);
         Ok(())

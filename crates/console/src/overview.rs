@@ -112,7 +112,7 @@ fn measure(
     let overview = Overview {
         at: now.0,
         ctr: ctr_report(warehouse, range, until, now).map_err(unavailable)?,
-        totals: report::totals(warehouse).map_err(unavailable)?.into(),
+        totals: report::totals(warehouse).map_err(unavailable)?.all().into(),
         lag,
         errors,
         errors_problem,

@@ -89,7 +89,7 @@ const EVERY_ROLE: &[Role] = &Role::ALL;
 
 /// Everything that an adpipe may export.
 #[rustfmt::skip]
-pub const FAMILIES: [Family; 40] = [
+pub const FAMILIES: [Family; 42] = [
     family("adpipe_records_appended_total", Counter, &["topic"], "records", &[Stream, Dlq, Console],
         "Records that this process made durable in the log."),
     family("adpipe_events_processed_total", Counter, &["outcome"], "records", &[Stream],
@@ -125,6 +125,10 @@ pub const FAMILIES: [Family; 40] = [
         "Since when a run of a DAG should have started; 0 when none should."),
     family("adpipe_etl_rows_total", Counter, &["outcome"], "rows", &[Monitor],
         "Rows of raw files that are committed, since the warehouse was made."),
+    family("adpipe_warehouse_records", Gauge, &["outcome"], "records", &[Monitor],
+        "All records that the warehouse has counted, from the stream and from raw files."),
+    family("adpipe_warehouse_clicks", Gauge, &[], "clicks", &[Monitor],
+        "Clicks among all valid events of the warehouse."),
     family("adpipe_archive_oldest_open_hour_seconds", Gauge, &[], "seconds", &[Monitor],
         "Time that the oldest ended hour waits for the archive; 0 when none does."),
     family("adpipe_archive_unreadable", Gauge, &[], "hours", &[Monitor],

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub events_processed: IntCounterVec,
     /// `adpipe_etl_rows_total{outcome}`: rows of raw files, as `adpipe_events_processed_total`.
     pub etl_rows: IntCounterVec,
+    warehouse_records: IntGaugeVec,
+    warehouse_clicks: IntGaugeVec,
     /// `adpipe_events_invalid_total{error_type}`
     pub events_invalid: IntCounterVec,
     late_events: IntCounterVec,
@@ -152,6 +154,8 @@ impl Metrics {
             records_appended: make.counter("adpipe_records_appended_total")?,
             events_processed: make.counter("adpipe_events_processed_total")?,
             etl_rows: make.counter("adpipe_etl_rows_total")?,
+            warehouse_records: make.whole_gauge("adpipe_warehouse_records")?,
+            warehouse_clicks: make.whole_gauge("adpipe_warehouse_clicks")?,
             events_invalid: make.counter("adpipe_events_invalid_total")?,
             late_events: make.counter("adpipe_late_events_total")?,
             event_latency: make.latency("adpipe_event_latency_seconds")?,
@@ -300,6 +304,15 @@ impl Metrics {
             counter.reset();
         }
         counter.inc_by(total - counter.get());
+    }
+
+    /// What the warehouse has counted in all: records by outcome, and clicks among the valid ones.
+    pub fn warehouse_has(&self, records: [(&str, u64); 3], clicks: u64) {
+        let whole = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        for (outcome, count) in records {
+            self.warehouse_records.with_label_values(&[outcome]).set(whole(count));
+        }
+        self.warehouse_clicks.with_label_values(&NONE).set(whole(clicks));
     }
 
     /// Sets up the series of a DAG that this process runs. (Its last success has no value before

@@ -91,6 +91,7 @@ fn full() -> Metrics {
     metrics.dlq_errors.with_label_values(&["pending"]);
     metrics.dlq_oldest_at(Some(1.0));
     metrics.set_etl_rows("valid", 1);
+    metrics.warehouse_has([("valid", 1), ("duplicate", 0), ("invalid", 0)], 1);
     metrics.archive_is(1.0, 1);
     metrics.data_tests.with_label_values(&["pass"]);
     metrics.source_age.with_label_values(&["s"]);

@@ -33,9 +33,6 @@ where minute <= $1 and minute >= $2
 order by minute desc
 limit 1;
 
--- name: files
-select coalesce(sum(valid), 0), coalesce(sum(duplicates), 0), coalesce(sum(invalid), 0) from ops.ingest_files;
-
 -- name: processes
 -- Those seen within the last day.
 select process, host, pid, roles, version, started_at, seen_at, ended_at

@@ -405,23 +405,36 @@ fn sources_grow_old() {
 }
 
 #[test]
-fn files_are_counted_by_who_watches() {
-    on_both("files_are_counted_by_who_watches", |rig| {
-        let sources = rig.sources();
+fn totals_are_of_stream_and_files_together() {
+    on_both("totals_are_of_stream_and_files_together", |rig| {
+        rig.append(&[event(1, 0), event(2, 0), event(1, 0), "not json".to_owned()]);
+        rig.process();
         let file = |path: &str, valid: i64| {
             format!(
-                "insert into ops.ingest_files values ('{path}', 'c', 1, 100, 'done', '', {}, {valid}, 1, 2, 3, 0, \
-                 null, null, '2026-03-01 00:00:00', '2026-03-01 00:00:00');",
+                "insert into realtime.files (path, content, reading, size, size_hash, modified, state, message,
+                     position, next_row, tail_position, tail_is_event, records, valid, clicks, duplicates, parse,
+                     schema, validation, future, sink, archive, float_ids, unknown_fields, started_at, updated_at)
+                 values ('{path}', 'c', 1, 100, 'h', 'm', 'done', '', 100, 1, -1, 0, {}, {valid}, 7, 3, 1, 1, 0, 0,
+                     0, 0, 0, 0, '2026-03-01 00:00:00', '2026-03-01 00:00:00');",
                 valid + 5
             )
         };
-        rig.execute(Schema::Ops, &file("a.csv", 100));
-        collect(&sources, &rig.metrics, Millis::now());
-        rig.execute(Schema::Ops, &file("b.csv", 11));
-        collect(&sources, &rig.metrics, Millis::now());
+        rig.execute(Schema::Realtime, &file("a.csv", 100));
+        collect(&rig.sources(), &rig.metrics, Millis::now());
+        rig.execute(Schema::Realtime, &file("b.csv", 11));
+        // Sources of their own: those above rest for a hundred times as long as they looked.
+        collect(&rig.sources(), &rig.metrics, Millis::now());
         let text = rig.metrics.render().unwrap();
-        for series in ["valid\"} 111\n", "duplicate\"} 6\n", "invalid\"} 4\n"] {
-            assert!(text.contains(&format!("adpipe_etl_rows_total{{outcome=\"{series}")), "{series}\n{text}");
+        for series in [
+            "adpipe_etl_rows_total{outcome=\"valid\"} 111\n",
+            "adpipe_etl_rows_total{outcome=\"duplicate\"} 6\n",
+            "adpipe_etl_rows_total{outcome=\"invalid\"} 4\n",
+            "adpipe_warehouse_records{outcome=\"valid\"} 113\n",
+            "adpipe_warehouse_records{outcome=\"duplicate\"} 7\n",
+            "adpipe_warehouse_records{outcome=\"invalid\"} 5\n",
+            "adpipe_warehouse_clicks 14\n",
+        ] {
+            assert!(text.contains(series), "{series}\n{text}");
         }
     });
 }

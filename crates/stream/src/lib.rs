@@ -18,6 +18,7 @@ mod intake;
 pub mod micro_batch;
 pub mod on_the_way;
 pub mod processor;
+pub mod progress;
 mod retries;
 pub mod role_lock;
 pub mod shutdown;

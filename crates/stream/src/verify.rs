@@ -9,12 +9,14 @@ use adpipe_log::{EventLog, LogError, Offset, PartitionRange, Topic};
 use adpipe_warehouse::audit::{self, CommitRow, Disagreement};
 use adpipe_warehouse::invalid::{Verdicts, verdicts};
 use adpipe_warehouse::lost::{self, LostRecords};
+use adpipe_warehouse::report::{self, Totals};
 use adpipe_warehouse::{ArchiveIds, Warehouse, archive, errors};
 
 use crate::StreamError;
 use crate::archived::{ArchivedIds, hours_of};
 use crate::micro_batch::Parsing;
 use crate::on_the_way::{ErrorOffsets, errors_on_the_way};
+use crate::progress::{Progress, Unit};
 
 /// Gaps named one by one.
 const SHOWN_GAPS: usize = 20;
@@ -45,6 +47,8 @@ pub struct Verdict {
     pub waiting: u64,
     /// What was not looked at, in a few words each.
     pub not_checked: Vec<String>,
+    /// The totals of the warehouse, as the console and Prometheus show them.
+    pub totals: Totals,
 }
 
 impl Verdict {
@@ -64,21 +68,66 @@ pub fn verify(
     warehouse: &dyn Warehouse,
     minutes_kept: Duration,
 ) -> Result<Verdict, StreamError> {
-    verify_with_archive(log, warehouse, None, minutes_kept)
+    let progress = Progress::new();
+    recount_all(&Scope { log, warehouse, archive: None, minutes_kept, progress: &progress })
 }
 
-/// The same, with events that are in the archive only looked for there.
+/// What is verified, and who watches.
+pub struct Scope<'a> {
+    /// The event log.
+    pub log: &'a dyn EventLog,
+    /// The warehouse.
+    pub warehouse: &'a dyn Warehouse,
+    /// Where events are looked for that are in the archive only; none: nowhere.
+    pub archive: Option<&'a dyn ArchiveIds>,
+    /// How long minute figures are kept: hours older than that have none to compare.
+    pub minutes_kept: Duration,
+    /// How far it has come.
+    pub progress: &'a Progress,
+}
+
+/// Steps of [`recount_all`], as [`Progress`] shows them.
+pub const STEPS: u64 = 3;
+
+/// Steps of [`compare_sums`].
+pub const QUICK_STEPS: u64 = 1;
+
+/// Recounts every record, after the files of log and warehouse.
 ///
 /// # Errors
 /// When log, warehouse or archive cannot be read.
-pub fn verify_with_archive(
-    log: &dyn EventLog,
-    warehouse: &dyn Warehouse,
-    archive: Option<&dyn ArchiveIds>,
-    minutes_kept: Duration,
-) -> Result<Verdict, StreamError> {
+pub fn recount_all(scope: &Scope<'_>) -> Result<Verdict, StreamError> {
     let mut not_checked = Vec::new();
-    let storage = storage_is_sound(log, warehouse, &mut not_checked)?;
+    scope.progress.begin("checking the files of log and warehouse");
+    let storage = storage_is_sound(scope.log, scope.warehouse, &mut not_checked)?;
+    let mut verdict = compare(scope, true)?;
+    verdict.checks.insert(0, storage);
+    verdict.not_checked.splice(0..0, not_checked);
+    Ok(verdict)
+}
+
+/// Compares the sums that are stored, and reads neither records nor files.
+///
+/// # Errors
+/// When log or warehouse cannot be read.
+pub fn compare_sums(scope: &Scope<'_>) -> Result<Verdict, StreamError> {
+    let mut verdict = compare(scope, false)?;
+    verdict.not_checked.extend(
+        [
+            "pages and indexes of the files",
+            "records of the log one by one",
+            "events against hourly figures by every dimension",
+        ]
+        .map(str::to_owned),
+    );
+    Ok(verdict)
+}
+
+fn compare(scope: &Scope<'_>, recounts: bool) -> Result<Verdict, StreamError> {
+    let Scope { log, warehouse, archive, minutes_kept, progress } = *scope;
+    if recounts {
+        progress.begin("recounting the records of the log");
+    }
     // The warehouse first: an error is in its topic before the offset behind it is stored, so that
     // every error of this moment is found, in the dead-letter queue or on the way there.
     let snapshot = warehouse.snapshot()?;
@@ -90,19 +139,26 @@ pub fn verify_with_archive(
     let newest = warehouse.newest_minute()?.unwrap_or_default();
     let floor = archive::minutes_floor(warehouse)?.unwrap_or(Millis(i64::MIN));
     let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64).max(floor);
-    let checks = vec![
-        storage,
+    let totals = report::totals(warehouse)?;
+    let mut checks = vec![
         every_place_is_known(warehouse, &places, &commits)?,
         account_is_whole(&places, &commits, log.is_dense(), &lost::lost_records(warehouse)?),
         nothing_is_torn(log, warehouse, &places)?,
-        nothing_is_missing(log, warehouse, archive, &places, &commits, &on_the_way)?,
-        every_error_is_kept(warehouse, &places, &commits, &on_the_way)?,
-        events_are_the_account(warehouse, &commits)?,
-        check(
+    ];
+    if recounts {
+        checks.push(nothing_is_missing(scope, warehouse, archive, &places, &commits, &on_the_way)?);
+    }
+    progress.begin("comparing sums");
+    checks.push(every_error_is_kept(warehouse, &places, &commits, &on_the_way)?);
+    checks.push(events_are_the_account(warehouse, &totals)?);
+    if recounts {
+        checks.push(check(
             "hourly figures = events, by every dimension",
             shown(audit::events_against_hours(warehouse)?),
             "no residue".to_owned(),
-        ),
+        ));
+    }
+    checks.extend([
         archive_is_whole(warehouse)?,
         check(
             "minute figures = hourly figures",
@@ -124,11 +180,11 @@ pub fn verify_with_archive(
             audit::groups_against_errors(warehouse)?,
             "no residue".to_owned(),
         ),
-    ];
+    ]);
     let waiting = places
         .iter()
         .map(|place| place.range.next.0.saturating_sub(place.committed.max(place.range.first.0)));
-    Ok(Verdict { checks, waiting: waiting.sum(), not_checked })
+    Ok(Verdict { checks, waiting: waiting.sum(), not_checked: Vec::new(), totals })
 }
 
 /// A partition that the processor reads.
@@ -317,13 +373,16 @@ fn nothing_is_torn(
 
 /// Every record that the log still holds is an event of the warehouse or an error.
 fn nothing_is_missing(
-    log: &dyn EventLog,
+    scope: &Scope<'_>,
     warehouse: &dyn Warehouse,
     archive: Option<&dyn ArchiveIds>,
     places: &[Place],
     commits: &[CommitRow],
     on_the_way: &ErrorOffsets,
 ) -> Result<Check, StreamError> {
+    let Scope { log, progress, .. } = *scope;
+    let still_held = |place: &Place| place.committed.saturating_sub(place.range.first.0);
+    progress.expect(places.iter().map(still_held).sum(), Unit::Records);
     let mut gaps = Vec::new();
     let mut recounted = 0;
     let mut archived =
@@ -340,7 +399,7 @@ fn nothing_is_missing(
             gaps.push(format!("{place} offset {offset}: counted as an error, and in no queue"));
         }
         let of_partition: Vec<&CommitRow> = commits.iter().filter(|commit| place.holds(commit)).collect();
-        let found = recount(log, &mut archived, place, &of_partition, &errors)?;
+        let found = recount(log, &mut archived, place, &of_partition, &errors, progress)?;
         if let Some(offset) = found.first_missing {
             gaps.push(format!("{place} offset {offset}: neither an event nor an error"));
         }
@@ -423,6 +482,7 @@ fn recount(
     place: &Place,
     commits: &[&CommitRow],
     errors: &HashSet<u64>,
+    progress: &Progress,
 ) -> Result<Recount, StreamError> {
     let (partition, from, to) = (place.range.partition, place.range.first, Offset(place.committed));
     // Whether an event's time was ahead of the clock was decided then; the error topic remembers.
@@ -440,7 +500,9 @@ fn recount(
             other => other?,
         };
         let Some(last) = batches.last() else { break };
+        let before = next;
         next = last.next_offset();
+        progress.add(next.min(to).0 - before.0);
         for batch in &batches {
             let mut events = EventBatch::new();
             let mut event_offsets = Vec::new();
@@ -508,19 +570,21 @@ fn every_error_is_kept(
     Ok(check("every error is in the dead-letter queue", gaps, detail))
 }
 
-fn events_are_the_account(warehouse: &dyn Warehouse, commits: &[CommitRow]) -> Result<Check, StreamError> {
-    let streamed: u64 = commits.iter().map(|commit| commit.valid).sum();
-    let from_files = archive::files_total(warehouse)?.impressions;
+fn events_are_the_account(warehouse: &dyn Warehouse, totals: &Totals) -> Result<Check, StreamError> {
+    let (streamed, from_files, recorded) = (totals.stream.valid, totals.files.valid, totals.all());
     let hot = audit::events_total(warehouse)?;
     let (archived, copies) = archive::archived_total(warehouse)?;
     let events = (hot.impressions + archived.impressions).saturating_sub(copies);
     let hourly = audit::hourly_total(warehouse)?;
     let mut gaps = Vec::new();
-    if streamed + from_files != events {
-        gaps.push(format!("{} events were recorded, {events} are there", streamed + from_files));
+    if recorded.valid != events {
+        gaps.push(format!("{} events were recorded, {events} are there", recorded.valid));
     }
     if hourly.impressions != events {
         gaps.push(format!("events: {events}, hourly figures: {}", hourly.impressions));
+    }
+    if hourly.clicks != recorded.clicks {
+        gaps.push(format!("{} clicks were recorded, hourly figures: {}", recorded.clicks, hourly.clicks));
     }
     let mut detail = format!("{events} events, {} clicks", hourly.clicks);
     if archived.impressions > 0 {

@@ -83,7 +83,7 @@ fn two_processors_on_one_log_count_once() {
         pipeline.append(&events);
     }
     pipeline.process(3);
-    let totals = report::totals(&pipeline.warehouse).unwrap();
+    let totals = report::totals(&pipeline.warehouse).unwrap().all();
     assert_eq!((totals.records, totals.valid, totals.duplicates), (10_000, 10_000, 0));
     pipeline.assert_proved();
 }
@@ -100,7 +100,7 @@ fn a_row_that_the_warehouse_refuses_is_alone() {
         .unwrap();
     pipeline.append(&[event("good", "14102100"), event("bad", "14102100"), event("fine", "14102101")]);
     pipeline.process(1);
-    let totals = report::totals(&pipeline.warehouse).unwrap();
+    let totals = report::totals(&pipeline.warehouse).unwrap().all();
     assert_eq!((totals.valid, totals.duplicates, totals.invalid_by_type), (2, 0, [0, 0, 0, 0, 1, 0]));
     let error = pipeline.log.read(Topic::Error, 0, Offset(0), 1).unwrap();
     let record = error[0].get(0).unwrap();
@@ -157,15 +157,15 @@ fn late_events_are_counted_in_their_window_and_as_late() {
         for (id, time) in
             [("2", "2014-10-21T06:00:00Z"), ("3", "2014-10-21T05:58:00Z"), ("4", "2014-10-21T05:00:30Z")]
         {
-            let before = report::totals(&pipeline.warehouse).unwrap().valid;
+            let before = report::totals(&pipeline.warehouse).unwrap().all().valid;
             pipeline.append(&[event(id, time)]);
-            while report::totals(&pipeline.warehouse).unwrap().valid == before {
+            while report::totals(&pipeline.warehouse).unwrap().all().valid == before {
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
         stop.trigger();
     });
-    let totals = report::totals(&pipeline.warehouse).unwrap();
+    let totals = report::totals(&pipeline.warehouse).unwrap().all();
     assert_eq!((totals.valid, totals.late), (4, 1), "only the one an hour behind is late");
     let minutes = report::trend(
         &pipeline.warehouse,
@@ -229,7 +229,7 @@ fn an_attempt_that_was_not_committed_leaves_no_error_behind() {
     pipeline.append(&[soon("a", in_two_hours.0), event("b", "14102100"), "{not json".to_owned()]);
     process_without_commit(&pipeline, allowing(hours(1)), 2);
     pipeline.process_as(1, allowing(hours(3)));
-    let totals = report::totals(&pipeline.warehouse).unwrap();
+    let totals = report::totals(&pipeline.warehouse).unwrap().all();
     assert_eq!((totals.valid, totals.invalid()), (3, 1));
     assert_eq!(pipeline.log.ranges(Topic::Error).unwrap()[0].next.0, 3, "two errors, and one of them again");
     pipeline.assert_proved();
@@ -238,7 +238,7 @@ fn an_attempt_that_was_not_committed_leaves_no_error_behind() {
     pipeline.append(&[soon("c", in_two_hours.1), "{not json".to_owned()]);
     process_without_commit(&pipeline, allowing(hours(3)), 4);
     pipeline.process_as(1, allowing(hours(1)));
-    let totals = report::totals(&pipeline.warehouse).unwrap();
+    let totals = report::totals(&pipeline.warehouse).unwrap().all();
     assert_eq!((totals.valid, totals.invalid()), (3, 3));
     pipeline.assert_proved();
 
@@ -261,7 +261,7 @@ fn what_is_in_the_future_is_decided_by_the_time_of_the_append() {
         std::thread::sleep(Duration::from_millis(20));
     }
     pipeline.process_as(1, allowing(max_future));
-    let totals = report::totals(&pipeline.warehouse).unwrap();
+    let totals = report::totals(&pipeline.warehouse).unwrap().all();
     assert_eq!((totals.valid, totals.invalid()), (0, 1));
     pipeline.assert_proved();
 }

@@ -22,7 +22,6 @@ const UNREADABLE_HOURS: &str = section(ARCHIVE_SQL, "unreadable_hours");
 const NOTE_UNREADABLE: &str = section(ARCHIVE_SQL, "note_unreadable");
 const FORGET_UNREADABLE: &str = section(ARCHIVE_SQL, "forget_unreadable");
 const ARCHIVED_TOTAL: &str = section(ARCHIVE_SQL, "archived_total");
-const FILES_TOTAL: &str = section(ARCHIVE_SQL, "files_total");
 const MINUTES_FLOOR: &str = section(ARCHIVE_SQL, "minutes_floor");
 
 /// How often parts that were merged meanwhile are looked up anew.
@@ -321,13 +320,6 @@ pub fn archived_total(warehouse: &dyn Warehouse) -> Result<(Ctr, u64), Warehouse
     Ok(row.map_or((Ctr::default(), 0), |row| {
         (Ctr { impressions: count(&row[0]), clicks: count(&row[1]) }, count(&row[2]))
     }))
-}
-
-/// Events and clicks that raw files added.
-pub fn files_total(warehouse: &dyn Warehouse) -> Result<Ctr, WarehouseError> {
-    let table = query_table(warehouse, FILES_TOTAL, &[])?;
-    let row = table.rows.first();
-    Ok(row.map_or(Ctr::default(), |row| Ctr { impressions: count(&row[0]), clicks: count(&row[1]) }))
 }
 
 /// From when on figures by the minute are whole; none when always.

@@ -103,10 +103,35 @@ fn time(value: &Value) -> Option<Millis> {
     value.as_str().and_then(Millis::parse_sql)
 }
 
-/// The account of everything ever committed.
-pub fn totals(warehouse: &dyn Warehouse) -> Result<Counts, WarehouseError> {
-    let table = query_table(warehouse, TOTALS, &[])?;
-    Ok(table.rows.first().map_or(Counts::default(), |row| counts(row)))
+/// The account of everything ever counted, by the way it came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Records of the event log; a retry of the dead-letter queue is one, too.
+    pub stream: Counts,
+    /// Rows of raw files.
+    pub files: Counts,
+}
+
+impl Totals {
+    /// Both ways together: what the product calls its totals.
+    pub fn all(&self) -> Counts {
+        let mut all = self.stream;
+        all.add(&self.files);
+        all
+    }
+}
+
+/// The one statement of totals: console, `verify` and Prometheus all show what it gives.
+///
+/// # Errors
+/// Of the warehouse.
+pub fn totals(warehouse: &dyn Warehouse) -> Result<Totals, WarehouseError> {
+    let mut totals = Totals::default();
+    for row in &query_table(warehouse, TOTALS, &[])?.rows {
+        let way = if row[0].as_str() == Some("files") { &mut totals.files } else { &mut totals.stream };
+        *way = counts(&row[1..]);
+    }
+    Ok(totals)
 }
 
 /// Reads an account: records, valid, clicks, duplicates, the kinds of invalid, late, float

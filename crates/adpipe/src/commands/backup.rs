@@ -7,6 +7,7 @@ use adpipe_backup::{
     ArchiveSource, BackupError, Kind, LogSource, Manifest, Progress, Sources, Taken, Targets,
     WarehouseSource, WarehouseTarget,
 };
+use adpipe_stream::progress::{Look, Unit};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::postgres::PostgresWarehouse;
 use serde_json::json;
@@ -66,9 +67,14 @@ fn run<T: Send>(
     let shutdown = Shutdown::new();
     signals::watch(&shutdown)?;
     let progress = Progress::new();
-    let shown =
-        || progress_bar::Shown { what: progress.current(), done: progress.done(), total: progress.total() };
-    progress_bar::shown("backup", shown, || work(&progress, &shutdown))
+    let look = || Look {
+        name: progress.current(),
+        done: progress.done(),
+        total: progress.total(),
+        unit: Unit::Bytes,
+        ..Look::default()
+    };
+    progress_bar::shown("backup", look, || work(&progress, &shutdown))
 }
 
 fn sources(config: &Config, config_file: Option<&Path>) -> anyhow::Result<Sources> {

@@ -1,22 +1,23 @@
 //! `adpipe etl`: raw files to the archive and the warehouse.
 
-pub(super) mod progress;
 mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use adpipe_batch::{EtlConfig, Place, Progress};
+use adpipe_batch::{EtlConfig, Place, Progress, Report};
 use adpipe_event::Millis;
 use adpipe_stream::shutdown::Shutdown;
 
 use crate::cli::EtlArgs;
 use crate::config::{Config, ConfigError};
 use crate::services::Services;
-use crate::signals;
+use crate::{progress_bar, signals};
 
 /// Runs batch once. Exit code 1 when a file could not be read to its end, 130 or 143 when a signal stopped it.
 pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
     let etl = etl_config(&config, args)?;
     let shutdown = Shutdown::new();
     signals::watch(&shutdown)?;
@@ -28,14 +29,20 @@ pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
         archive: &services.archive,
         metrics: &services.metrics,
     };
-    let work = || adpipe_batch::run(&etl, place, &progress, &shutdown);
-    let worked = progress::shown(&progress, work);
+    let work = || -> anyhow::Result<Report> {
+        let mut report = adpipe_batch::run(&etl, place, &progress, &shutdown)?;
+        if !args.dry_run && !report.stopped {
+            // What the archive has now may leave the hot window.
+            progress.begin("applying retention");
+            report.left_hot = services.warehouse.retire(services.retention().warehouse)?.events;
+        }
+        Ok(report)
+    };
+    let worked = progress_bar::shown("etl", || progress.look(), work);
     services.remember();
     let mut report = worked??;
-    if !args.dry_run && !report.stopped {
-        // What the archive has now may leave the hot window.
-        report.left_hot = services.warehouse.retire(services.retention().warehouse)?.events;
-    }
+    // What a clock on the wall shows, whatever the time went into.
+    report.took = started.elapsed();
     report::print(&report, args.json)?;
     Ok(match (report.stopped, report.is_failed()) {
         (true, _) => {

@@ -20,12 +20,11 @@ use serde_json::json;
 
 use crate::archive_place;
 use crate::cli::recovery::RebuildArgs;
-use crate::commands::etl::progress;
 use crate::config::Config;
-use crate::output;
 use crate::services::{LogPlace, Services, VERSION, retention_of, role_folder, take_role};
 use crate::signals;
 use crate::warehouse_place::WarehousePlace;
+use crate::{output, progress_bar};
 
 /// Folder of the file that is being made, below the warehouse's.
 const STAGING: &str = ".rebuilding";
@@ -143,13 +142,16 @@ fn rebuild(
     };
     let data_id = data_id(warehouse)?;
     let progress = Progress::new();
-    let work = || adpipe_batch::rebuild(&how, place, data_id.as_deref(), &progress, shutdown);
-    let report = progress::shown(&progress, work)??;
-    if !args.dry_run {
-        // Minutes that are kept no longer.
-        warehouse.retire(retention_of(config).warehouse)?;
-    }
-    Ok(report)
+    let work = || -> anyhow::Result<RebuildReport> {
+        let report = adpipe_batch::rebuild(&how, place, data_id.as_deref(), &progress, shutdown)?;
+        if !args.dry_run {
+            // Minutes that are kept no longer.
+            progress.begin("applying retention");
+            warehouse.retire(retention_of(config).warehouse)?;
+        }
+        Ok(report)
+    };
+    progress_bar::shown("rebuild", || progress.look(), work)?
 }
 
 /// The data set that the other stores are of; none when no store says.

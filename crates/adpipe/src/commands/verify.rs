@@ -1,30 +1,83 @@
 //! `adpipe verify`.
 
-mod deep;
-
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use adpipe_stream::stores::State;
-use adpipe_stream::verify::{Check, Verdict, verify_with_archive};
+use adpipe_batch::deep::Deep;
+use adpipe_stream::progress::Progress;
+use adpipe_stream::stores::{State, Stores};
+use adpipe_stream::verify::{self, Check, Scope, Verdict};
+use adpipe_warehouse::report::Ctr;
 use anyhow::bail;
 
 use crate::cli::VerifyArgs;
 use crate::config::Config;
-use crate::output;
 use crate::services::{LogPlace, Services};
 use crate::warehouse_place::WarehousePlace;
+use crate::{output, progress_bar};
 
 /// Prints the proof; exit code 1 when something does not add up.
 pub fn run(config: Config, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
     WarehousePlace::of(&config)?.must_have_data()?;
     must_have_log(&config)?;
     let services = Services::open_to_look(config)?;
     let stores = services.look_at_stores()?;
-    let minutes_kept = services.config.retention.minutes.0;
+    let progress = Progress::new();
+    let proof = progress_bar::shown("verify", || progress.look(), || prove(&services, args, &progress))??;
+    let Proof { mut verdict, deep } = proof;
+    verdict.checks.push(stores_fit(&stores));
+    let mut sealed = None;
+    if let Some(mut deep) = deep {
+        verdict.checks.append(&mut deep.checks);
+        if args.seal && verdict.holds() {
+            sealed = Some(adpipe_batch::deep::seal(services.warehouse.as_ref(), &deep)?);
+        } else {
+            verdict.not_checked.extend(deep.without_sum);
+        }
+        verdict.not_checked.extend(deep.not_checked);
+    } else {
+        verdict.not_checked.push("contents of events and rows (--deep)".to_owned());
+    }
+    print(&verdict, sealed, started.elapsed(), args)?;
+    Ok(if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What was found before anything is stored.
+struct Proof {
+    verdict: Verdict,
+    deep: Option<Deep>,
+}
+
+/// Steps of the part below that reads the archive and the errors of files.
+const ARCHIVE_STEPS: u64 = 2;
+
+fn prove(services: &Services, args: &VerifyArgs, progress: &Progress) -> anyhow::Result<Proof> {
     let (log, warehouse) = (services.log.as_ref(), services.warehouse.as_ref());
-    let mut verdict = verify_with_archive(log, warehouse, Some(&services.archive), minutes_kept)?;
-    verdict.checks.extend(adpipe_batch::audit::audit(warehouse, &services.archive)?);
+    let minutes_kept = services.config.retention.minutes.0;
+    let scope = Scope { log, warehouse, archive: Some(&services.archive), minutes_kept, progress };
+    if args.quick {
+        progress.expect_steps(verify::QUICK_STEPS);
+        let mut verdict = verify::compare_sums(&scope)?;
+        verdict.checks.extend(adpipe_batch::audit_errors(log, warehouse)?);
+        verdict.not_checked.push("files of the archive".to_owned());
+        return Ok(Proof { verdict, deep: None });
+    }
+    let deep_steps = if args.deep { adpipe_batch::deep::STEPS } else { 0 };
+    progress.expect_steps(verify::STEPS + ARCHIVE_STEPS + deep_steps);
+    let mut verdict = verify::recount_all(&scope)?;
+    progress.begin("reading the archive");
+    verdict.checks.extend(adpipe_batch::audit::audit(warehouse, &services.archive, progress)?);
+    progress.begin("comparing the errors of raw files");
     verdict.checks.extend(adpipe_batch::audit_errors(log, warehouse)?);
+    let deep = match args.deep {
+        true => Some(adpipe_batch::deep::verify(warehouse, &services.archive, minutes_kept, progress)?),
+        false => None,
+    };
+    Ok(Proof { verdict, deep })
+}
+
+fn stores_fit(stores: &Stores) -> Check {
     let mut complaints = stores.complaints();
     // Nothing is proven about what the next start has yet to settle.
     complaints.extend(stores.standings.iter().filter_map(|standing| match &standing.state {
@@ -33,29 +86,14 @@ pub fn run(config: Config, args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         }
         State::Sound | State::Stopped(_) => None,
     }));
-    verdict.checks.push(Check {
+    Check {
         name: "log, realtime, errors and ops fit each other, and no acknowledged record is lost",
         holds: complaints.is_empty(),
         detail: match complaints.is_empty() {
             true => "each is what the others know".to_owned(),
             false => complaints.join("; "),
         },
-    });
-    let mut sealed = None;
-    if args.deep {
-        let deep = deep::verify(&services)?;
-        verdict.checks.extend(deep.checks.iter().cloned());
-        if args.seal && verdict.holds() {
-            sealed = Some(adpipe_batch::deep::seal(warehouse, &deep)?);
-        } else {
-            verdict.not_checked.extend(deep.without_sum);
-        }
-        verdict.not_checked.extend(deep.not_checked);
-    } else {
-        verdict.not_checked.push("contents of events and rows (--deep)".to_owned());
     }
-    print(&verdict, sealed, args)?;
-    Ok(if verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// To prove something must not make an empty log that then counts as whole.
@@ -73,9 +111,14 @@ fn must_have_log(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(verdict: &Verdict, sealed: Option<(u64, u64)>, args: &VerifyArgs) -> anyhow::Result<()> {
+fn print(
+    verdict: &Verdict,
+    sealed: Option<(u64, u64)>,
+    took: Duration,
+    args: &VerifyArgs,
+) -> anyhow::Result<()> {
     if args.json {
-        return output::json(&as_json(verdict, sealed));
+        return output::json(&as_json(verdict, sealed, took));
     }
     for check in &verdict.checks {
         let mark = if check.holds { "ok  " } else { "GAP " };
@@ -87,6 +130,7 @@ fn print(verdict: &Verdict, sealed: Option<(u64, u64)>, args: &VerifyArgs) -> an
             "note  {waiting} records of the log wait for the processor and are not part of this"
         ))?;
     }
+    output::line(&format!("note  {}", totals(verdict)))?;
     match sealed {
         Some((hours, rows)) => output::line(&format!(
             "note  sealed: {} and {}",
@@ -96,7 +140,23 @@ fn print(verdict: &Verdict, sealed: Option<(u64, u64)>, args: &VerifyArgs) -> an
         None if args.seal => output::line("note  nothing is sealed while something does not add up")?,
         None => {}
     }
-    output::line(&conclusion(verdict))
+    output::line(&format!("{} ({:.1} s)", conclusion(verdict), took.as_secs_f64()))
+}
+
+/// The totals, as the console and Prometheus show them.
+fn totals(verdict: &Verdict) -> String {
+    let (all, files) = (verdict.totals.all(), verdict.totals.files);
+    let rate = Ctr { impressions: all.valid, clicks: all.clicks }.rate();
+    format!(
+        "{} counted ({} of raw files): {} valid, {}, {} invalid; {}{}",
+        output::counted(all.records, "record"),
+        output::grouped(files.records),
+        output::grouped(all.valid),
+        output::counted(all.duplicates, "duplicate"),
+        output::grouped(all.invalid()),
+        output::counted(all.clicks, "click"),
+        rate.map_or(String::new(), |rate| format!(", CTR {:.2} %", rate * 100.0)),
+    )
 }
 
 /// The last line: it claims only what was checked.
@@ -112,14 +172,20 @@ fn conclusion(verdict: &Verdict) -> String {
     text
 }
 
-fn as_json(verdict: &Verdict, sealed: Option<(u64, u64)>) -> serde_json::Value {
+fn as_json(verdict: &Verdict, sealed: Option<(u64, u64)>, took: Duration) -> serde_json::Value {
     let checks: Vec<serde_json::Value> = verdict
         .checks
         .iter()
         .map(|check| serde_json::json!({"check": check.name, "holds": check.holds, "detail": check.detail}))
         .collect();
+    let (all, files) = (verdict.totals.all(), verdict.totals.files);
     serde_json::json!({
         "holds": verdict.holds(),
+        "seconds": took.as_secs_f64(),
+        "totals": {
+            "records": all.records, "valid": all.valid, "clicks": all.clicks, "duplicates": all.duplicates,
+            "invalid": all.invalid(), "records_of_files": files.records,
+        },
         "waiting": verdict.waiting,
         "checks": checks,
         "not_checked": verdict.not_checked,

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use adpipe_event::{ContentHasher, ContentSum, Event, Millis};
 use adpipe_sql::section;
+use adpipe_stream::progress::{Progress, Unit};
 use adpipe_warehouse::sums::Content;
 use adpipe_warehouse::{ArchiveReadError, IdKey, Value, Warehouse, query_table};
 use hashbrown::HashMap;
 
-use super::DeepProgress;
 use super::figures::{FigureHasher, FigureSum};
 use crate::archive::Archive;
 use crate::{BatchError, stored_event};
@@ -56,7 +56,7 @@ pub(super) fn read(
     warehouse: &dyn Warehouse,
     current: &dyn Warehouse,
     archive: &Archive,
-    progress: &DeepProgress,
+    progress: &Progress,
 ) -> Result<Contents, BatchError> {
     let mut reading = Reading {
         warehouse,
@@ -66,7 +66,7 @@ pub(super) fn read(
         hasher: ContentHasher::default(),
         figures: FigureHasher::default(),
     };
-    progress.expect(reading.expected()?);
+    progress.expect(reading.expected()?, Unit::Events);
     let archived = reading.archived(current)?;
     let hot = reading.hot()?;
     if !reading.contents.is_moving {
@@ -80,7 +80,7 @@ type ByHour = BTreeMap<Millis, Found>;
 struct Reading<'a> {
     warehouse: &'a dyn Warehouse,
     archive: &'a Archive,
-    progress: &'a DeepProgress,
+    progress: &'a Progress,
     contents: Contents,
     hasher: ContentHasher,
     figures: FigureHasher,
@@ -110,7 +110,7 @@ impl Reading<'_> {
                 for event in events.iter() {
                     of_part.entry(event.event_time.floor_hour()).or_default().add(self.of_event(&event));
                 }
-                self.progress.read(events.len() as u64);
+                self.progress.add(events.len() as u64);
             });
             match read {
                 Ok(()) => {
@@ -138,7 +138,7 @@ impl Reading<'_> {
                 Some((hour, event)) => hours.entry(hour).or_default().add(self.of_event(&event)),
                 None => self.contents.gaps.push(format!("{}: not as written", stored_event::name_of(row))),
             }
-            self.progress.read(1);
+            self.progress.add(1);
             true
         })?;
         Ok(hours)

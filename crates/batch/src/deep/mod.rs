@@ -7,11 +7,11 @@
 mod contents;
 mod figures;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use adpipe_event::{ContentSum, Millis};
 use adpipe_sql::section;
+use adpipe_stream::progress::Progress;
 use adpipe_stream::verify::Check;
 use adpipe_warehouse::covered::{self, NOT_COVERED};
 use adpipe_warehouse::sums::{self, Content};
@@ -29,25 +29,6 @@ const MINUTES: &str = section(DEEP_SQL, "minutes");
 /// Gaps named one by one.
 const SHOWN_GAPS: usize = 20;
 
-/// How far it has come, for whoever watches it.
-#[derive(Debug, Default)]
-pub struct DeepProgress {
-    /// Events to be read.
-    pub events: AtomicU64,
-    /// Events read.
-    pub events_read: AtomicU64,
-}
-
-impl DeepProgress {
-    fn expect(&self, events: u64) {
-        self.events.store(events, Ordering::Relaxed);
-    }
-
-    fn read(&self, events: u64) {
-        self.events_read.fetch_add(events, Ordering::Relaxed);
-    }
-}
-
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Deep {
@@ -61,6 +42,9 @@ pub struct Deep {
     unsealed: Vec<(Millis, Content)>,
 }
 
+/// Steps of [`verify`], as [`Progress`] shows them.
+pub const STEPS: u64 = 2;
+
 /// Compares everything. `minutes_kept` is how long figures by the minute are kept.
 ///
 /// # Errors
@@ -69,11 +53,13 @@ pub fn verify(
     warehouse: &dyn Warehouse,
     archive: &Archive,
     minutes_kept: Duration,
-    progress: &DeepProgress,
+    progress: &Progress,
 ) -> Result<Deep, BatchError> {
     let snapshot = warehouse.snapshot()?;
     let mut deep = Deep::default();
+    progress.begin("rows of accounts and of the queue");
     rows(snapshot.as_ref(), &mut deep)?;
+    progress.begin("contents of events");
     let contents = contents::read(snapshot.as_ref(), warehouse, archive, progress)?;
     if contents.is_moving {
         let text = "contents of events (the archive is being worked on: run it again in a moment)";

@@ -21,15 +21,18 @@ mod tables;
 use std::time::Duration;
 
 use adpipe_log::EventLog;
+use adpipe_stream::progress::Progress;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::Schema;
 
 use crate::account::{self, Account};
 use crate::archive::Stamp;
 use crate::etl::Place;
-use crate::progress::Progress;
 use crate::unreadable::Unreadable;
 use crate::{BatchError, hot, lock};
+
+/// Steps of a rebuild, as [`Progress`] shows them; the caller has retention as the last one.
+const STEPS: u64 = 4;
 
 /// What a rebuild is to do.
 #[derive(Debug, Clone)]
@@ -100,6 +103,7 @@ pub fn rebuild(
     let mut transaction = writer.begin()?;
     transaction.lock_archive()?;
     tables::empty(transaction.as_mut(), place.warehouse.dialect())?;
+    progress.expect_steps(STEPS);
     let work = Work { config, place, account: &account, data_id: data_id.as_deref(), progress, shutdown };
     let mut archived = parts::count(&work, transaction.as_mut(), &mut report)?;
     if archived.parts.is_empty() && !work.has_account() && !log_has_records(place.log)? {
@@ -124,9 +128,9 @@ pub fn rebuild(
     if let Some(data_id) = &data_id {
         adpipe_warehouse::identity::make(place.warehouse, Schema::Realtime, data_id)?;
     }
-    progress.begin("hot events");
+    progress.begin("filling realtime.events");
     // What is not done here is done by the next `adpipe etl`.
-    report.made_hot = hot::fill(config.hot, place, &Unreadable::default(), shutdown)?;
+    report.made_hot = hot::fill(config.hot, place, &Unreadable::default(), progress, shutdown)?;
     Ok(report)
 }
 

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use adpipe_event::{ContentHasher, ContentSum, EventBatch, Millis};
+use adpipe_stream::progress::Unit;
 use adpipe_stream::windows;
 use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{IdKey, IdSet, PartName, StreamTransaction, WarehouseError};
@@ -100,8 +101,10 @@ pub(super) fn count(
     transaction: &mut dyn StreamTransaction,
     report: &mut RebuildReport,
 ) -> Result<Archived, BatchError> {
-    work.progress.begin("archive");
+    work.progress.begin("reading the archive");
     let days = candidates(work, report)?;
+    let rows = days.values().flatten().map(|candidate| candidate.rows).sum();
+    work.progress.expect(rows, Unit::Events);
     let newest = days.values().flatten().map(|candidate| candidate.last_event).max();
     let floor = work.account.minutes_floor.as_deref().and_then(Millis::parse_sql);
     let kept = newest.map(|newest| Millis(newest.0 - work.config.minutes.as_millis() as i64).floor_minute());
@@ -247,7 +250,7 @@ fn read(
             failed = transaction.add_metrics(&windows.minutes, &windows.hours).err();
         }
         is_new_of_all.extend(is_new);
-        work.progress.parsed(events.len() as u64);
+        work.progress.add(events.len() as u64);
     });
     read.map_err(|error| BatchError::archive(archive.location(), error))?;
     if let Some(error) = failed {

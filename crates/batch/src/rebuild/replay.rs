@@ -13,6 +13,7 @@ use adpipe_log::{LogError, Offset, PartitionRange, RecordBatch, Topic};
 use adpipe_sql::section;
 use adpipe_stream::micro_batch::{MicroBatch, Parsing};
 use adpipe_stream::on_the_way::{ErrorOffsets, errors_on_the_way};
+use adpipe_stream::progress::Unit;
 use adpipe_stream::windows;
 use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{
@@ -51,7 +52,7 @@ pub(super) fn replay(
     books: &mut Books,
     report: &mut RebuildReport,
 ) -> Result<Vec<Place>, BatchError> {
-    work.progress.begin("log");
+    work.progress.begin("reading the log");
     let (log, warehouse) = (work.place.log, work.place.warehouse);
     let is_event_topic = |name: &str| adpipe_stream::TOPICS.iter().any(|topic| topic.name() == name);
     let on_the_way = errors_on_the_way(log, warehouse, is_event_topic)?;
@@ -71,6 +72,8 @@ pub(super) fn replay(
         report,
     };
     let mut places = places(work)?;
+    let records = places.iter().map(|place| place.range.next.0.saturating_sub(place.range.first.0)).sum();
+    work.progress.expect(records, Unit::Records);
     // What the account has first: an event that comes again behind it is a duplicate.
     for place in &mut places {
         let to = place.accounted.unwrap_or(0).min(place.range.next.0);
@@ -329,7 +332,7 @@ impl Replay<'_> {
         let mut batch = MicroBatch::default();
         batch.add(run, &mut self.parsing);
         let of = |record: u32| offsets.get(record as usize).copied().unwrap_or(u64::MAX);
-        self.work.progress.parsed(offsets.len() as u64);
+        self.work.progress.add(offsets.len() as u64);
         Parsed {
             offsets: batch.origins.iter().map(|origin| of(origin.record)).collect(),
             failed: batch

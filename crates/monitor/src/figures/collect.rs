@@ -2,18 +2,15 @@
 //! what waits to be sent. The monitor role sets them every 15 s.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use adpipe_event::Millis;
 use adpipe_metrics::{Metrics, Role};
-use adpipe_sql::section;
 use adpipe_transform::Status;
-use adpipe_warehouse::query_table;
+use adpipe_warehouse::{Counts, report};
 
 use super::batch::{self, overdue_s};
-use super::pipeline::number;
 use super::{MonitorError, SILENCE, Sources, archive};
-
-const FILES: &str = section(include_str!("../../sql/figures.sql"), "files");
 
 /// Statuses of data tests.
 const STATUSES: [Status; 5] = [Status::Pass, Status::Warn, Status::Fail, Status::Error, Status::Skipped];
@@ -28,7 +25,7 @@ pub fn collect(sources: &Sources, metrics: &Metrics, now: Millis) {
         return;
     }
     let parts: [(&str, Result<(), MonitorError>); 5] = [
-        ("the files' rows", files(sources, metrics)),
+        ("the totals", totals(sources, metrics)),
         ("the archive", archived(sources, metrics, now)),
         ("the DAGs", dags(sources, metrics, now)),
         ("the data tests", tests(sources, metrics)),
@@ -41,13 +38,23 @@ pub fn collect(sources: &Sources, metrics: &Metrics, now: Millis) {
     }
 }
 
-fn files(sources: &Sources, metrics: &Metrics) -> Result<(), MonitorError> {
-    let table = query_table(sources.warehouse.as_ref(), FILES, &[])?;
-    if let Some(row) = table.rows.first() {
-        for (outcome, total) in ["valid", "duplicate", "invalid"].into_iter().zip(row) {
-            metrics.set_etl_rows(outcome, number(total).unwrap_or(0.0) as u64);
-        }
+/// The totals of the product: what the console and `verify` show, too.
+fn totals(sources: &Sources, metrics: &Metrics) -> Result<(), MonitorError> {
+    let mut rest = sources.memory.totals_rest();
+    if !rest.is_over() {
+        return Ok(());
     }
+    let started = Instant::now();
+    let totals = report::totals(sources.warehouse.as_ref())?;
+    rest.after(started.elapsed());
+    let by_outcome = |counts: Counts| {
+        [("valid", counts.valid), ("duplicate", counts.duplicates), ("invalid", counts.invalid())]
+    };
+    for (outcome, rows) in by_outcome(totals.files) {
+        metrics.set_etl_rows(outcome, rows);
+    }
+    let all = totals.all();
+    metrics.warehouse_has(by_outcome(all), all.clicks);
     Ok(())
 }
 

@@ -101,6 +101,24 @@ struct Memory {
     source_ages: Mutex<batch::KnownAges>,
     open_hour: Mutex<archive::KnownOpenHour>,
     retired_at: Mutex<Option<Instant>>,
+    totals_rest: Mutex<Rest>,
+}
+
+/// The totals take longer the more there is: they may take a hundredth of the time, no more.
+const TOTALS_SHARE: u32 = 100;
+
+/// A pause in proportion to what was done before it.
+#[derive(Debug, Default)]
+struct Rest(Option<Instant>);
+
+impl Rest {
+    fn is_over(&self) -> bool {
+        self.0.is_none_or(|until| Instant::now() >= until)
+    }
+
+    fn after(&mut self, took: Duration) {
+        self.0 = Some(Instant::now() + took * TOTALS_SHARE);
+    }
 }
 
 impl Memory {
@@ -113,6 +131,10 @@ impl Memory {
 
     fn ages(&self) -> MutexGuard<'_, batch::KnownAges> {
         self.source_ages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn totals_rest(&self) -> MutexGuard<'_, Rest> {
+        self.totals_rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True when the time has come to remove what is not kept any more; then a while not.

@@ -47,9 +47,6 @@ delete from realtime.unreadable_hours where event_hour = $1;
 select coalesce(sum(archived_rows), 0), coalesce(sum(archived_clicks), 0), coalesce(sum(hot_copies), 0)
 from realtime.hours;
 
--- name: files_total
-select coalesce(sum(valid), 0), coalesce(sum(clicks), 0) from realtime.files;
-
 -- name: minutes_floor
 select kept_since from realtime.minutes_floor;
 

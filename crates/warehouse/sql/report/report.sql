@@ -1,12 +1,21 @@
 -- What the console shows. Parameters are named $1, $2 … in the order of their first use.
 
 -- name: totals
-select coalesce(sum(records), 0), coalesce(sum(valid), 0), coalesce(sum(clicks), 0),
+-- Every record ever judged, by the way it came: the stream's commits and raw files. Lateness is a matter
+-- of the stream alone.
+select 'stream' as way, coalesce(sum(records), 0), coalesce(sum(valid), 0), coalesce(sum(clicks), 0),
        coalesce(sum(duplicates), 0), coalesce(sum(parse), 0), coalesce(sum(schema), 0),
        coalesce(sum(validation), 0), coalesce(sum(future), 0), coalesce(sum(sink), 0),
        coalesce(sum(archive), 0),
        coalesce(sum(late), 0), coalesce(sum(float_ids), 0), coalesce(sum(unknown_fields), 0)
-from realtime.commits;
+from realtime.commits
+union all
+select 'files', coalesce(sum(records), 0), coalesce(sum(valid), 0), coalesce(sum(clicks), 0),
+       coalesce(sum(duplicates), 0), coalesce(sum(parse), 0), coalesce(sum(schema), 0),
+       coalesce(sum(validation), 0), coalesce(sum(future), 0), coalesce(sum(sink), 0),
+       coalesce(sum(archive), 0),
+       0, coalesce(sum(float_ids), 0), coalesce(sum(unknown_fields), 0)
+from realtime.files;
 
 -- name: commits_since
 select committed_at, records, valid, duplicates,

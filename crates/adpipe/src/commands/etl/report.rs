@@ -80,7 +80,7 @@ fn passed_over(files: &[NotRead]) -> anyhow::Result<()> {
 
 fn summary(report: &Report) -> anyhow::Result<()> {
     let counts = report.counts();
-    let seconds = report.took_files.as_secs_f64().max(1e-3);
+    let seconds = report.took.as_secs_f64().max(1e-3);
     output::line(&format!(
         "{}{}: {} = {} valid + {} + {} invalid in {:.1} s ({} rows/s)",
         if report.dry_run { "dry run, nothing written: " } else { "" },
