@@ -125,7 +125,7 @@ fn a_schedule_alone_moves_alerts_on_and_people_deal_with_them() {
     assert_eq!(found["alerts"][0]["state"], "pending", "{found}");
     let (told, words) = ended(&folder, 1, &["check", "--signal", "dlq"]);
     assert!(told.contains("DlqExhausted firing since ") && told.contains(": 1 errors wait"), "{told}");
-    assert!(told.contains("1 open  "), "the causes are named: {told}");
+    assert!(told.contains("1 needs a decision  "), "the causes are named: {told}");
     assert!(words.contains("no webhook is set"), "{words}");
 
     // Other rules' alerts are none of this check's business.

@@ -43,6 +43,8 @@ pub struct ConsoleConfig {
     pub body_deadline: Duration,
     /// What the page "DAGs" shows; none, and it says so.
     pub dags: Dags,
+    /// Whether messages to Slack are set up.
+    pub slack: bool,
 }
 
 /// How many times as long as `max_body_bytes` a body may become by decompression.
@@ -65,6 +67,7 @@ impl Default for ConsoleConfig {
             body_pause: Duration::from_secs(30),
             body_deadline: Duration::from_secs(60),
             dags: Dags::default(),
+            slack: false,
         }
     }
 }

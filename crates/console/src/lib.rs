@@ -47,6 +47,7 @@ mod i18n;
 mod ingest;
 mod judge;
 mod lag;
+mod limits;
 mod live;
 mod metrics_server;
 mod operations;

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::app::{App, ended};
 use crate::config::Services;
 use crate::figures::{self, Throughput, Totals};
+use crate::limits::{self, Limit};
 use crate::refusal::Refusal;
 
 /// Time between two snapshots.
@@ -45,6 +46,8 @@ struct Snapshot<'a> {
     /// When the totals were computed.
     totals_at: i64,
     lag: Option<u64>,
+    /// Of the alerts about latency and error rate.
+    limits: Vec<Limit>,
     /// What could not be measured and why.
     problems: Vec<String>,
 }
@@ -131,12 +134,22 @@ fn snapshot(services: &Services, lag: Result<Option<u64>, Refusal>, totals: &mut
     {
         problems.push(error.to_string());
     }
+    let limits = match throughput.is_some() {
+        true => limits::limits(services.warehouse.as_ref(), &services.rules, Millis::now()),
+        // The same database has just not answered.
+        false => Ok(Vec::new()),
+    };
+    let limits = limits.unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        Vec::new()
+    });
     let snapshot = Snapshot {
         at: Millis::now().0,
         throughput,
         totals: totals.newest.as_ref().map(|(totals, _)| totals),
         totals_at: totals.newest.as_ref().map_or(0, |(_, at)| *at),
         lag,
+        limits,
         problems,
     };
     // JSON text has no line ends, so it is one `data:` line.

@@ -11,8 +11,6 @@ import { byId, get, ready, setStatus, show, showProblem } from "./page.js";
 const OVERVIEW_EVERY_MS = 10_000;
 const SILENCE_MS = 6_000;
 const RETRY_MS = 3_000;
-const MAX_LATENCY_MS = 5_000;
-const MAX_ERROR_RATE = 0.01;
 const SVG = "http://www.w3.org/2000/svg";
 
 const say = (id, shown) => show(byId(id), shown);
@@ -59,7 +57,7 @@ function connectIfSilent() {
 function showSnapshot(snapshot) {
   const skew = Date.now() - snapshot.at;
   measuredAt.live = Date.now();
-  if (snapshot.throughput) showThroughput(snapshot.throughput);
+  if (snapshot.throughput) showThroughput(snapshot.throughput, snapshot.limits);
   showLag(snapshot.lag, snapshot.throughput);
   if (snapshot.totals) {
     measuredAt.totals = snapshot.totals_at + skew;
@@ -71,25 +69,27 @@ function showSnapshot(snapshot) {
   came("live");
 }
 
-function showThroughput(throughput) {
+function showThroughput(throughput, limits) {
   say("throughput", formatRate(throughput.now));
   const peak = Math.max(0, ...throughput.per_second);
   say("note-throughput", peak > 0 ? text("peak", { value: formatRate(peak) }) : text("nothing_in_five_minutes"));
   drawSpark(throughput.per_second, peak);
   say("p50", formatDuration(throughput.p50_ms));
   say("p99", formatDuration(throughput.p99_ms));
-  const isSlow = throughput.p99_ms !== null && throughput.p99_ms > MAX_LATENCY_MS;
-  warn("latency", isSlow, throughput.p99_ms === null, "over_five_seconds");
+  warn("latency", limits.filter((limit) => limit.signal === "latency"), throughput.p99_ms === null, (seconds) => `p95 ${formatDuration(seconds * 1_000)}`);
   say("error-rate", formatShare(throughput.error_rate));
-  const isFaulty = throughput.error_rate !== null && throughput.error_rate > MAX_ERROR_RATE;
-  warn("error-rate", isFaulty, throughput.error_rate === null, "above_one_percent");
+  warn("error-rate", limits.filter((limit) => limit.signal === "error_share"), throughput.error_rate === null, formatShare);
 }
 
-/** Says in words, not by colour alone, that a figure is out of bounds. */
-function warn(tile, isOut, isNone, key) {
-  byId(`tile-${tile}`).classList.toggle("warn", isOut);
+/** Says what the table of alerts has about a figure, and in words, not by colour alone, whether an alert is open. */
+function warn(tile, limits, isNone, shown) {
+  const out = limits.find((limit) => limit.alert !== null) ?? null;
+  byId(`tile-${tile}`).classList.toggle("warn", out !== null);
   const period = text(isNone ? "nothing_in_last_minute" : "last_minute");
-  say(`note-${tile}`, isOut ? `${text(key)} · ${period}` : period);
+  const limit = out ?? limits[0];
+  const values = limit && { rule: limit.rule, span: formatDuration(limit.window * 1_000), threshold: shown(limit.threshold) };
+  if (out) say(`note-${tile}`, `${text("over_limit", { ...values, value: shown(out.alert.value) })} · ${period}`);
+  else say(`note-${tile}`, limit ? `${period} · ${text("limit", values)}` : period);
 }
 
 function showLag(lag, throughput) {

@@ -6,6 +6,8 @@ import { NONE, formatCount, formatDuration, formatShare, formatTime, onAxis, tex
 import { byId, get, make, show, showProblem } from "./page.js";
 
 const EVERY_MS = 15_000;
+/** A monitor measures more often than this. */
+const UNSENT_MS = 60_000;
 const FORMATS = { "1h": "%H:%M", "6h": "%H:%M", "24h": "%m-%d %H:%M" };
 /** Rows of a table; the newest come first. */
 const MOST_ROWS = 100;
@@ -211,8 +213,11 @@ function drawHeat(Plotly, report, colours) {
 
 function showUnsent(report) {
   const points = report.charts.find((chart) => chart.signal === "notifications_waiting")?.series[0]?.points ?? [];
-  const seconds = points.at(-1)?.[1] ?? null;
-  show(byId("unsent"), seconds === null ? NONE : seconds === 0 ? text("ops_unsent_none") : formatDuration(seconds * 1_000));
+  // A monitor that sends nothing measures nothing: what it measured before Slack was removed is over.
+  const [at, value] = points.at(-1) ?? [0, null];
+  const seconds = report.at - at < 2 * report.step + UNSENT_MS ? value : null;
+  const unknown = report.slack ? NONE : text("ops_unsent_off");
+  show(byId("unsent"), seconds === null ? unknown : seconds === 0 ? text("ops_unsent_none") : formatDuration(seconds * 1_000));
   const limit = report.charts.find((chart) => chart.signal === "notifications_waiting")?.thresholds[0]?.value ?? Infinity;
   byId("tile-unsent").classList.toggle("warn", seconds !== null && seconds > limit);
 }

@@ -30,10 +30,14 @@ function buildAlert() {
       make("a", { class: "button runbook" }, text("ops_runbook"))));
 }
 
+/** Somebody is on it, or does not want to hear of it. */
+const isKnown = (alert) => alert.acknowledged_at !== null || alert.silenced_until !== null;
+
 function updateAlert(element, alert) {
   const part = (name) => element.querySelector(name);
   element.dataset.state = alert.state;
   element.dataset.severity = alert.severity;
+  element.dataset.known = isKnown(alert) ? "yes" : "no";
   element.setAttribute("aria-label", nameOf(alert));
   part(".state").dataset.status = alert.state;
   show(part(".state"), text(`ops_state_${alert.state}`));
@@ -65,7 +69,7 @@ function contextOf({ context, labels }) {
   if (Array.isArray(causes) && causes.length) {
     found.push(list(causes.map((cause) => make("span", {},
       make("a", { href: `/dlq/errors?group=${encodeURIComponent(cause.fingerprint)}` }, cause.message),
-      ` (${text("ops_cause_open", { count: formatCount(cause.open) })})`))));
+      ` (${text(cause.exhausted === undefined ? "ops_cause_open" : "ops_cause_exhausted", { count: formatCount(cause.exhausted ?? cause.open) })})`))));
   }
   if (Array.isArray(tests) && tests.length) {
     found.push(list(tests.map((test) => make("a", { href: `/quality?test=${encodeURIComponent(test)}` }, test))));
@@ -224,13 +228,17 @@ function ruleRow(rule) {
 // --- the page -------------------------------------------------------------------------------
 
 function showTiles({ alerts, processes }) {
-  const firing = alerts.filter((alert) => alert.state === "firing");
+  const all = alerts.filter((alert) => alert.state === "firing");
+  const firing = all.filter((alert) => !isKnown(alert));
+  const known = all.length - firing.length;
   const critical = firing.filter((alert) => alert.severity === "critical");
   const pending = alerts.filter((alert) => alert.state === "pending");
   const alive = processes.filter((process) => process.life === "alive");
   const silent = processes.filter((process) => process.life === "silent");
   show(byId("firing-count"), formatCount(firing.length));
-  show(byId("note-firing-count"), firing.length ? text("ops_note_critical", { count: formatCount(critical.length) }) : text("ops_note_nothing"));
+  const notes = firing.length ? [text("ops_note_critical", { count: formatCount(critical.length) })] : [];
+  if (known) notes.push(text("ops_note_known", { count: formatCount(known) }));
+  show(byId("note-firing-count"), notes.join(" · ") || text("ops_note_nothing"));
   byId("tile-firing-count").classList.toggle("warn", firing.length > 0);
   show(byId("pending-count"), formatCount(pending.length));
   show(byId("alive-count"), formatCount(alive.length));

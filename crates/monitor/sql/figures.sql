@@ -25,6 +25,14 @@ where pending + retrying + exhausted > 0
 order by open_errors desc, fingerprint
 limit 3;
 
+-- name: dlq_exhausted_causes
+-- The causes of errors that need a decision, with how many of theirs do.
+select fingerprint, message, exhausted
+from errors.groups
+where exhausted > 0
+order by exhausted desc, fingerprint
+limit 3;
+
 -- name: dlq_before
 -- The backlog's newest sample up to a time, if it is not too old.
 select pending + retrying + exhausted

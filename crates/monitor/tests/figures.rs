@@ -209,6 +209,16 @@ fn the_queue_is_measured_with_its_causes() {
         // None of these heals by itself.
         assert_eq!(value(&sources, &over(Signal::DlqExhausted, 0), now), INVALID as f64);
 
+        // The causes are those of errors in that state: the larger one is tried again here.
+        rig.execute(
+            Schema::Errors,
+            "update errors.groups set pending = exhausted, exhausted = 0 where exhausted = 90;",
+        );
+        let exhausted = &readings(&sources, &over(Signal::DlqExhausted, 0), now)[0];
+        assert_eq!(exhausted.value, 5.0);
+        let causes = exhausted.context["causes"].as_array().unwrap();
+        assert_eq!((causes.len(), causes[0]["exhausted"].as_u64()), (1, Some(5)), "{causes:?}");
+
         // Growth needs to know how it was.
         let growth = over(Signal::DlqGrowth, 900);
         assert_eq!(readings(&sources, &growth, now), []);

@@ -222,6 +222,7 @@ fn monitor_work(
 ) -> anyhow::Result<Work> {
     let mut sources = crate::alerts::sources(services, dags.clone(), presence.pulse())?;
     sources.spool_age = Some(notifier.spool_age());
+    sources.sends = crate::notify::webhook(&services.config)?.is_some();
     let announcer = Box::new(notifier.announcer());
     let mut monitor = Some(crate::alerts::monitor(services, rules, sources, announcer)?);
     Ok(when_they_fit(services, Role::Monitor, move |_, shutdown| {
@@ -317,6 +318,7 @@ fn console_config(config: &Config, dags: Dags) -> anyhow::Result<ConsoleConfig> 
         max_body_errors: config.ingest.max_body_errors,
         max_record_bytes: config.ingest.max_record_size.bytes(),
         dags,
+        slack: crate::notify::webhook(config)?.is_some(),
         ..ConsoleConfig::default()
     })
 }

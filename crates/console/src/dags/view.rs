@@ -41,7 +41,7 @@ pub(super) fn one(dags: &Dags, dag: &Dag, store: &Store) -> Result<Value, Schedu
     for run in &runs {
         let tries = store.tries(&run.key())?;
         let mut column = run_of(run, dag);
-        column["tasks"] = newest_by_task(&tries);
+        column["tasks"] = newest_by_task(&tries, Millis::now());
         columns.push(column);
     }
     let mut about = about(dag);
@@ -126,11 +126,12 @@ fn bare_run(run: &Run) -> Value {
     })
 }
 
-/// The state of each task: that of its newest try; one that waits for another try is `retrying`.
-fn newest_by_task(tries: &[Try]) -> Value {
+/// The state of each task: that of its newest try; one whose next try has yet to be due is `retrying`,
+/// and one that is due waits for its upstream or for a free place.
+fn newest_by_task(tries: &[Try], now: Millis) -> Value {
     let newest: BTreeMap<&str, &Try> = tries.iter().map(|one| (one.key.task_id.as_str(), one)).collect();
     let state = |one: &Try| match (one.state.word(), one.key.try_number) {
-        ("waiting", number) if number > 1 => "retrying",
+        ("waiting", number) if number > 1 && one.due_at > now => "retrying",
         (word, _) => word,
     };
     let states = newest.into_iter().map(|(task, one)| {

@@ -115,12 +115,12 @@ pub(super) fn alerts(
         show(rules, language, alert, about.map(|silence| silence.ends_at.0).max())
     };
     let mut open = store::open_alerts(warehouse)?;
-    // Stable: among equals the newest stays first.
+    // Stable: among equals the newest stays first. Those that nobody knows of come first.
     open.sort_by_key(|alert| {
         (
             alert.state != AlertState::Firing,
+            alert.acknowledged_at.is_some() || is_silenced(alert, &silences, now),
             std::cmp::Reverse(alert.severity),
-            alert.acknowledged_at.is_some(),
         )
     });
     let mut worst: HashMap<&str, AlertState> = HashMap::new();
@@ -140,6 +140,11 @@ pub(super) fn alerts(
             .collect(),
         silences: silences.iter().map(show_silence).collect(),
     })
+}
+
+/// Whether a silence is about it now.
+pub(super) fn is_silenced(alert: &store::Alert, silences: &[store::Silence], now: Millis) -> bool {
+    silences.iter().any(|silence| silence.lasts_at(now) && silence.is_about(&alert.rule, &alert.labels))
 }
 
 /// What is wrong, in words; the rule's name when the table no longer has it.

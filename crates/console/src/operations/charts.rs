@@ -84,6 +84,8 @@ struct Charts {
     range: &'static str,
     /// Between two points, ms.
     step: i64,
+    /// Whether messages to Slack are set up, as far as the console knows.
+    slack: bool,
     charts: Vec<Chart>,
     heat_map: HeatMap,
 }
@@ -121,6 +123,7 @@ pub(super) async fn get_charts(
     let name = query.get("range").map_or("24h", String::as_str);
     let range = Range::ALL.into_iter().find(|range| range.name() == name);
     let range = range.ok_or_else(|| unprocessable("range must be 1h, 6h or 24h".to_owned()))?;
+    let slack = app.config.slack;
     let latencies = Arc::clone(&app.operations.latencies);
     answering(&app, client, move |warehouse, rules| {
         let now = Millis::now();
@@ -131,6 +134,7 @@ pub(super) async fn get_charts(
             from: from.0,
             range: range.name(),
             step: range.step().as_millis() as i64,
+            slack,
             charts: charts(warehouse, rules, from, now, range.step())?,
             heat_map: latencies.heat_map(warehouse, from, now, span / COLUMNS)?,
         })

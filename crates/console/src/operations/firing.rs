@@ -78,13 +78,10 @@ fn name(alert: &Alert) -> String {
 }
 
 fn is_loud(alert: &Alert, silences: &[Silence], now: Millis) -> bool {
-    let is_silenced = || {
-        silences.iter().any(|silence| silence.lasts_at(now) && silence.is_about(&alert.rule, &alert.labels))
-    };
     alert.state == AlertState::Firing
         && alert.severity == Severity::Critical
         && alert.acknowledged_at.is_none()
-        && !is_silenced()
+        && !alerts::is_silenced(alert, silences, now)
 }
 
 #[cfg(test)]

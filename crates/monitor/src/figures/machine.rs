@@ -110,6 +110,8 @@ pub(super) fn disk_free(sources: &Sources, now: Millis) -> Result<Vec<Reading>, 
 
 pub(super) fn notifications_waiting(sources: &Sources) -> Vec<Reading> {
     match &sources.spool_age {
+        // "Nothing waits" would say that messages arrive.
+        Some(_) if !sources.sends => Vec::new(),
         Some(age) => single(age().unwrap_or_default().as_secs_f64(), Json::Null),
         None => Vec::new(),
     }

@@ -62,6 +62,8 @@ pub struct Sources {
     pub project: Option<ProjectNow>,
     /// The notifier's spool; none without a notifier.
     pub spool_age: Option<SpoolAge>,
+    /// Whether the notifier sends to anybody: where it does not, nothing waits to be sent.
+    pub sends: bool,
     /// Where this process keeps its data.
     pub data_folder: Option<PathBuf>,
     memory: Arc<Memory>,
@@ -86,6 +88,7 @@ impl Sources {
             dags: Dags::default(),
             project: None,
             spool_age: None,
+            sends: true,
             data_folder: None,
             memory: Arc::default(),
         }

@@ -15,6 +15,7 @@ const SQL: &str = include_str!("../../sql/figures.sql");
 const IMPRESSIONS: &str = section(SQL, "impressions");
 const DLQ_COUNTS: &str = section(SQL, "dlq_counts");
 const DLQ_CAUSES: &str = section(SQL, "dlq_causes");
+const DLQ_EXHAUSTED_CAUSES: &str = section(SQL, "dlq_exhausted_causes");
 const DLQ_BEFORE: &str = section(SQL, "dlq_before");
 
 /// How old a figure "of a window ago" may be beyond that, as with Prometheus.
@@ -144,7 +145,7 @@ pub(super) fn lag_growth(
     Ok(single(waiting - before, json!({ "waiting": waiting })))
 }
 
-/// Open errors, and those of them whose retries are used up.
+/// Open errors, and those of them that need a decision: they are not retried, or not any more.
 fn dlq_counts(sources: &Sources) -> Result<(f64, f64), MonitorError> {
     let table = query_table(sources.warehouse.as_ref(), DLQ_COUNTS, &[])?;
     let at = |index: usize| table.rows.first().and_then(|row| number(&row[index])).unwrap_or(0.0);
@@ -158,7 +159,11 @@ pub(super) fn dlq_open(sources: &Sources) -> Result<Vec<Reading>, MonitorError> 
 
 pub(super) fn dlq_exhausted(sources: &Sources) -> Result<Vec<Reading>, MonitorError> {
     let (_, exhausted) = dlq_counts(sources)?;
-    Ok(single(exhausted, causes_when(sources, exhausted > 0.0)?))
+    let context = match exhausted > 0.0 {
+        true => causes(sources, DLQ_EXHAUSTED_CAUSES, "exhausted")?,
+        false => Json::Null,
+    };
+    Ok(single(exhausted, context))
 }
 
 pub(super) fn dlq_growth(
@@ -183,12 +188,17 @@ fn causes_when(sources: &Sources, is_bad: bool) -> Result<Json, WarehouseError> 
     if !is_bad {
         return Ok(Json::Null);
     }
-    let table = query_table(sources.warehouse.as_ref(), DLQ_CAUSES, &[])?;
+    causes(sources, DLQ_CAUSES, "open")
+}
+
+/// The causes that a statement gives; `counted` says which of their errors it counts.
+fn causes(sources: &Sources, sql: &str, counted: &str) -> Result<Json, WarehouseError> {
+    let table = query_table(sources.warehouse.as_ref(), sql, &[])?;
     let cause = |row: &Vec<Value>| {
         json!({
             "fingerprint": row[0].to_string(),
             "message": row[1].to_string(),
-            "open": row[2].as_i64().unwrap_or(0),
+            counted: row[2].as_i64().unwrap_or(0),
         })
     };
     Ok(json!({ "causes": table.rows.iter().map(cause).collect::<Vec<_>>() }))

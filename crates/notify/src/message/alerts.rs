@@ -229,13 +229,14 @@ struct Cause {
     errors: u64,
 }
 
-/// The causes in an alert's context: `{"causes": [{"fingerprint", "message", "open"}, …]}`.
+/// The causes in an alert's context: `{"causes": [{"fingerprint", "message",
+/// "open"}, …]}`, with `exhausted` where only those are meant.
 fn causes(context: &Value) -> Vec<Cause> {
     let read = |cause: &Value| {
         Some(Cause {
             fingerprint: cause["fingerprint"].as_str()?.to_owned(),
             message: cause["message"].as_str().unwrap_or_default().to_owned(),
-            errors: cause["open"].as_u64().unwrap_or_default(),
+            errors: cause["exhausted"].as_u64().or(cause["open"].as_u64()).unwrap_or_default(),
         })
     };
     let list = context["causes"].as_array().map_or(&[] as &[Value], Vec::as_slice);

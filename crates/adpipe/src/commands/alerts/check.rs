@@ -229,14 +229,22 @@ fn coming_up(found: &Found) -> Vec<(&Rule, adpipe_monitor::signal::Labels, f64)>
     coming
 }
 
+/// How many errors a cause has, in the state that the alert is about.
+pub(crate) fn errors_of(cause: &serde_json::Value) -> String {
+    match cause["exhausted"].as_u64() {
+        Some(1) => "1 needs a decision".to_owned(),
+        Some(errors) => format!("{} need a decision", output::grouped(errors)),
+        None => format!("{} open", output::grouped(cause["open"].as_u64().unwrap_or(0))),
+    }
+}
+
 /// The causes with most errors, as the dead-letter queue's figures name them.
 fn causes(alert: &Alert) -> Vec<String> {
     let causes = alert.context["causes"].as_array().cloned().unwrap_or_default();
     let cause = |cause: &serde_json::Value| {
         let text = |key: &str| cause[key].as_str().unwrap_or_default().to_owned();
         let message: String = text("message").chars().filter(|c| !c.is_control()).take(80).collect();
-        let open = output::grouped(cause["open"].as_u64().unwrap_or(0));
-        format!("{}  {open} open  {message}", text("fingerprint"))
+        format!("{}  {}  {message}", text("fingerprint"), errors_of(cause))
     };
     causes.iter().map(cause).collect()
 }

@@ -7,6 +7,8 @@ mod people;
 mod summary;
 mod test_notify;
 
+pub(crate) use check::errors_of;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 

@@ -102,9 +102,10 @@ fn tell(store: &Store, key: &RunKey, told: &mut HashMap<TryKey, TaskState>) -> a
             _ => String::new(),
         };
         let message = match (one.state, one.message.as_str()) {
-            (TaskState::Waiting, _) => {
-                format!(", due in {}", show::duration((one.due_at.0 - Millis::now().0).max(0)))
+            (TaskState::Waiting, _) if one.due_at > Millis::now() => {
+                format!(", due in {}", show::duration(one.due_at.0 - Millis::now().0))
             }
+            (TaskState::Waiting, _) => String::new(),
             (_, "") => String::new(),
             (_, message) => format!(": {message}"),
         };

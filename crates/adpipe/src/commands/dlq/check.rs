@@ -12,6 +12,7 @@ use anyhow::bail;
 
 use super::look::shortened;
 use super::waiting::Waiting;
+use crate::commands::alerts::errors_of;
 use crate::output;
 use crate::services::Services;
 
@@ -51,18 +52,14 @@ pub fn run(services: &Services, json: bool, waiting: Waiting) -> anyhow::Result<
     if json {
         output::json(&alerts.into())?;
     } else if !needs_somebody {
-        output::line("nothing needs anybody")?;
+        output::line("no errors need attention")?;
     } else {
         for alert in alerts {
             output::line(alert["summary"].as_str().unwrap_or_default())?;
             for cause in alert["causes"].as_array().into_iter().flatten() {
                 let text = |key: &str| cause[key].as_str().unwrap_or_default();
-                let open = output::grouped(cause["open"].as_u64().unwrap_or(0));
-                output::line(&format!(
-                    "  {}  {open} open  {}",
-                    text("fingerprint"),
-                    shortened(text("message"))
-                ))?;
+                let (fingerprint, message) = (text("fingerprint"), shortened(text("message")));
+                output::line(&format!("  {fingerprint}  {}  {message}", errors_of(cause)))?;
             }
         }
     }
