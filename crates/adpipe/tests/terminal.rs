@@ -5,6 +5,7 @@
 mod common;
 
 use std::process::Command;
+use std::time::Instant;
 
 use common::{ADPIPE, Folder};
 
@@ -36,6 +37,32 @@ fn assert_harmless(text: &str, what: &str) {
             || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     assert!(!text.contains(driving), "{what}: {text:?}");
+}
+
+/// The time that etl prints is that of the whole command, and what it and `verify` do is shown step by
+/// step: no part of the work passes under a bar that stands at its end.
+#[test]
+fn long_commands_show_all_of_their_work() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.join("data/raw")).unwrap();
+    folder.generate("data/raw/day.csv", &["--rows", "200000", "--format", "csv", "--seed", "5"]);
+    let started = Instant::now();
+    let told = on_terminal(&folder, &["etl"]);
+    let wall = started.elapsed().as_secs_f64();
+    let printed = told.rsplit(" in ").find_map(|text| text.split_once(" s (")?.0.parse::<f64>().ok());
+    let printed = printed.unwrap_or_else(|| panic!("{told}"));
+    // Most of the time went into filling realtime.events, behind the last row of the file.
+    assert!(printed > wall * 0.5 && printed < wall + 0.1, "{printed} of {wall}: {told}");
+    for step in ["step 2 of 7, reading raw files: day.csv", "step 4 of 7, filling realtime.events"] {
+        assert!(told.contains(step), "{step}: {told}");
+    }
+    assert!(!told.contains("about 0 s") && told.contains("of 200,000 events"), "{told}");
+    folder.generate("more.ndjson", &["--rows", "100000", "--seed", "6"]);
+    folder.run(&["ingest", "--wait", "more.ndjson"]);
+    let told = on_terminal(&folder, &["verify", "--deep"]);
+    for step in ["recounting the records of the log", "of 100,000 records", "contents of events"] {
+        assert!(told.contains(step), "{step}: {told}");
+    }
 }
 
 #[test]

@@ -120,12 +120,20 @@ select run_id, finished_at from realtime.etl_runs;
 select 1 from realtime.archive_parts where path = $1;
 
 -- name: figures_of_archived_hours
--- Of hours all of whose events are in the archive.
+-- Of hours all of whose events are in the archive. The hours are found once: asked for row by row, their
+-- events would be counted anew for each of the thousands of rows that an hour has.
+with whole as materialized (
+    select h.event_hour
+    from realtime.hours h
+    left join (
+        select event_hour, count(*) as events from realtime.events group by event_hour
+    ) e on e.event_hour = h.event_hour
+    where h.hot_copies = coalesce(e.events, 0)
+)
 select m.window_start, m.banner_pos, m.device_type, m.device_conn_type, m.site_category, m.app_category,
        m.impressions, m.clicks
 from realtime.metrics_hourly m
-join realtime.hours h on h.event_hour = m.window_start
-where h.hot_copies = (select count(*) from realtime.events e where e.event_hour = h.event_hour);
+join whole w on w.event_hour = m.window_start;
 
 -- name: try_role
 -- One batch process a database; held for as long as the connection. "adbatch" in ASCII.

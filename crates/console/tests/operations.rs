@@ -3,16 +3,19 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_generate::Format;
-use adpipe_monitor::rules::Rules;
+use adpipe_monitor::rules::{BUILT_IN, Rules};
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{Schema, Warehouse, query_table};
-use common::{Answer, Harness, add_alerts, config, events, script, token};
+use common::{Answer, Harness, add_alerts, config, events, head, script, token};
 use serde_json::{Value, json};
 
 fn operations(harness: &Harness, language: &str) -> Value {
@@ -40,6 +43,41 @@ fn await_firing(harness: &Harness, count: usize) {
     }
 }
 
+/// What the first page says of the alerts about its tiles.
+fn limits(harness: &Harness) -> BTreeMap<String, Value> {
+    let mut stream = harness.connect();
+    stream.write_all(format!("{}\r\n", head("GET", "/live", &[])).as_bytes()).unwrap();
+    let snapshot = BufReader::new(stream)
+        .lines()
+        .map(Result::unwrap)
+        .find_map(|line| line.strip_prefix("data: ").map(|json| serde_json::from_str::<Value>(json).unwrap()))
+        .unwrap();
+    let limits = snapshot["limits"].as_array().unwrap().iter().cloned();
+    let by_signal = |mut limit: Value| {
+        let signal = limit.as_object_mut().unwrap().remove("signal").unwrap();
+        (signal.as_str().unwrap().to_owned(), limit)
+    };
+    limits.map(by_signal).collect()
+}
+
+#[test]
+fn the_first_page_has_the_thresholds_of_the_table() {
+    let table = BUILT_IN.replace("above = 5.0", "above = 7.5").replace("above = 0.01\n", "above = 0.02\n");
+    assert_ne!(table, BUILT_IN);
+    let rules = Rules::parse(&table, Path::new("alerts.toml")).unwrap();
+    let harness = Harness::start_with(config(), |services| services.rules = Arc::new(rules));
+    let limits = limits(&harness);
+    assert_eq!(
+        (&limits["latency"]["threshold"], &limits["error_share"]["threshold"]),
+        (&json!(7.5), &json!(0.02))
+    );
+    // There is no other threshold: neither in the script nor in the texts.
+    let page = harness.get("/").text() + &harness.get("/static/console.js").text();
+    for written in ["above 5 s", "above 1 %", "5_000;", "0.01;"] {
+        assert!(!page.contains(written), "{written}");
+    }
+}
+
 fn story(harness: &Harness, warehouse: &dyn Warehouse) {
     let empty = operations(harness, "en");
     assert_eq!(empty["monitor"], json!({"is_at_work": false, "newest_reading": null}));
@@ -58,8 +96,14 @@ fn story(harness: &Harness, warehouse: &dyn Warehouse) {
         let alerts = found[list].as_array().unwrap().iter();
         alerts.map(|alert| alert["id"].as_str().unwrap().to_owned()).collect()
     };
-    // What needs somebody most comes first.
-    assert_eq!(ids("alerts"), ["critical", "taken", "warning", "pending"]);
+    // What needs somebody most comes first; somebody is on one of the critical ones already.
+    assert_eq!(ids("alerts"), ["critical", "warning", "taken", "pending"]);
+    let limits = limits(harness);
+    assert_eq!(
+        limits["latency"],
+        json!({"rule": "LatencyHigh", "threshold": 5.0, "window": 300, "alert": null})
+    );
+    assert_eq!(limits["error_share"]["alert"], json!({"state": "firing", "value": 0.0342, "at": now.0}));
     assert_eq!(ids("history"), ["over"]);
     let first = &found["alerts"][0];
     assert_eq!(first["summary"], "3.42 % of the records are in error, more than 1 %");
@@ -188,6 +232,7 @@ fn chart_story(harness: &Harness, warehouse: &dyn Warehouse, now: Millis) {
     };
     let empty = charts("24h");
     assert_eq!(chart(&empty, "throughput")["series"], json!([]));
+    assert_eq!(empty["slack"], false, "nobody set it up");
     let threshold = &chart(&empty, "throughput")["thresholds"][0];
     assert_eq!(
         (&threshold["rule"], &threshold["side"], &threshold["value"]),

@@ -289,7 +289,7 @@ CTR: 18.00 % (+3.00 pp on the day before, +7.90 pp on the week before)
 Events: 5,000 (+25.0 % on the day before, +400.0 % on the week before)
 Clicks: 900 (+50.0 % on the day before, +791.1 % on the week before)
 Errors: 14; schema 7, validation 7
-Dead-letter queue: 8 open, 2 of them exhausted; on this day 2 resolved, 1 discarded
+Dead-letter queue: 8 open, 2 of them need a decision; on this day 2 resolved, 1 discarded
 DAG runs: 2 succeeded, 1 failed; dag_dbt_run
 Data tests: 1 pass, 1 fail, 1 warn; name_t2
 Slowest hour: 14:00, 95 % within 3.5 s
@@ -306,7 +306,7 @@ CTR: 18.00 % (전일 대비 +3.00%p, 전주 대비 +7.90%p)
 이벤트: 5,000 (전일 대비 +25.0 %, 전주 대비 +400.0 %)
 클릭: 900 (전일 대비 +50.0 %, 전주 대비 +791.1 %)
 오류: 14; schema 7, validation 7
-DLQ: 미해결 8건(그중 재시도 소진 2건), 이 날 해결 2건, 폐기 1건
+DLQ: 미해결 8건(그중 결정 필요 2건), 이 날 해결 2건, 폐기 1건
 DAG 실행: 2 성공, 1 실패; dag_dbt_run
 데이터 테스트: 1 통과, 1 실패, 1 경고; name_t2
 가장 느린 시간대: 14:00, 95%가 3.5초 이내
