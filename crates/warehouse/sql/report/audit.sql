@@ -24,23 +24,22 @@ select count(*), coalesce(sum(click), 0) from realtime.events;
 select coalesce(sum(impressions), 0), coalesce(sum(clicks), 0) from realtime.metrics_hourly;
 
 -- name: events_against_hours
--- Hours of which nothing is archived only: of the others realtime.events has a part.
-select coalesce(e.window_start, m.window_start) as window_start, coalesce(e.impressions, 0), coalesce(m.impressions, 0),
-       coalesce(e.clicks, 0), coalesce(m.clicks, 0)
+-- Hours of which nothing is archived only: of the others realtime.events has a part. Both sides are
+-- added up and not joined: SQLite joins sums of six columns row by row.
+select window_start, sum(events), sum(impressions), sum(event_clicks), sum(clicks)
 from (
     select event_hour as window_start, banner_pos, device_type, device_conn_type, site_category, app_category,
-           count(*) as impressions, sum(click) as clicks
+           count(*) as events, sum(click) as event_clicks, 0 as impressions, 0 as clicks
     from realtime.events
     where event_hour not in (select event_hour from realtime.hours)
     group by 1, 2, 3, 4, 5, 6
-) e
-full join (
-    select * from realtime.metrics_hourly
+    union all
+    select window_start, banner_pos, device_type, device_conn_type, site_category, app_category,
+           0, 0, impressions, clicks
+    from realtime.metrics_hourly
     where window_start not in (select event_hour from realtime.hours)
-) m
-    on m.window_start = e.window_start and m.banner_pos = e.banner_pos and m.device_type = e.device_type
-    and m.device_conn_type = e.device_conn_type and m.site_category = e.site_category
-    and m.app_category = e.app_category
-where coalesce(e.impressions, 0) <> coalesce(m.impressions, 0) or coalesce(e.clicks, 0) <> coalesce(m.clicks, 0)
+) both_sides
+group by window_start, banner_pos, device_type, device_conn_type, site_category, app_category
+having sum(events) <> sum(impressions) or sum(event_clicks) <> sum(clicks)
 order by 1
 limit 20;
