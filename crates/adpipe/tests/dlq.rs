@@ -103,10 +103,15 @@ fn the_command_line_repairs_an_error_by_itself() {
     assert!(folder.fail(1, &["dlq", "list", "--since", "soon"]).contains("is no time"));
     folder.fail(2, &["dlq", "list", "--status", "odd"]);
     assert!(folder.fail(1, &["dlq", "check"]).is_empty());
+    let checked = folder.adpipe(&["dlq", "check"]).output().unwrap();
+    let checked = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.contains("need a decision, as adpipe does not retry them: 2\n"), "{checked}");
+    assert!(checked.contains("  1 needs a decision  click ") && !checked.contains("used up"), "{checked}");
     assert_eq!(folder.row("select count(*) as n from errors.actions")["n"], 0);
 
     let shown = folder.run(&["dlq", "show", id]);
     assert!(shown.contains("click 7 is out of range"), "{shown}");
+    assert!(shown.contains("0; this type is not retried by itself and needs a decision"), "{shown}");
     let broken = folder.run(&["dlq", "list", "--type", "parse", "--json"]);
     let broken: serde_json::Value = serde_json::from_str(broken.lines().next().unwrap()).unwrap();
     let broken = broken["error_id"].as_str().unwrap();

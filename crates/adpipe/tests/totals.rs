@@ -297,7 +297,7 @@ fn sums_that_do_not_agree_are_found_quickly() {
             "{told}"
         );
         let changed = rusqlite::Connection::open(mixed.folder.join("data/realtime.db")).unwrap();
-        assert_eq!(changed.execute(harm, []).unwrap(), 1, "{harm}");
+        assert!(changed.execute(harm, []).unwrap() >= 1, "{harm}");
         drop(changed);
         let output = mixed.adpipe(&["verify", "--quick"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", shown(&output));

@@ -270,7 +270,7 @@ function showRun() {
   byId("cancel").hidden = isOver;
   byId("cancel").disabled = run.cancelling;
   const tries = run.tries.filter((one) => chosen.task === null || one.task === chosen.task);
-  const key = tries.map((one) => [one.task, one.try, one.state, one.started_at, one.finished_at, one.message, one.due_at > run.at, one.state === "running" ? run.at : 0]);
+  const key = tries.map((one) => [one.task, one.try, one.state, one.started_at, one.finished_at, one.message, one.state === "running" ? run.at : 0]);
   fill("tries", [run.run, key, chosen.task, chosen.try], () => tries.map(tryRow));
   if (chosen.task !== null && chosen.try === null) {
     const newest = run.tries.filter((one) => one.task === chosen.task && one.has_log).at(-1);
@@ -279,7 +279,7 @@ function showRun() {
 }
 
 function tryRow(one) {
-  const state = one.state === "waiting" && one.try > 1 && one.due_at > run.at ? "retrying" : one.state;
+  const { state } = one;
   const span = took(one, run.at);
   const due = state === "retrying" ? text("dags_due", { time: formatExactTime(one.due_at) }) : one.message;
   const button = make("button", { type: "button", textContent: text("dags_log"), disabled: !one.has_log });

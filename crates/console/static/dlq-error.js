@@ -28,7 +28,7 @@ function facts(error) {
     ["place", `${error.topic} / ${error.partition} / ${error.offset}`],
     ["dlq_stage", error.stage],
     ["dlq_group", group],
-    ["dlq_tries", text("dlq_tries_of", { count: error.retry_count, most: error.max_retries })],
+    ["dlq_tries", triesOf(error)],
     ["dlq_next_try", error.next_retry_at && showTime(error.next_retry_at)],
     ["dlq_first_failed", showTime(error.first_failed_at)],
     ["dlq_last_failed", showTime(error.last_failed_at)],
@@ -41,6 +41,10 @@ function facts(error) {
 function resolution({ status, resolution: how }) {
   return status === "resolved" ? text(`dlq_outcome_${how}`) : text("dlq_because", { reason: how });
 }
+
+/** An error that needs somebody before its tries are used up is of a type that is not retried. */
+const triesOf = (error) => (error.status === "exhausted" && error.retry_count < error.max_retries
+  ? text("dlq_tries_none", { count: error.retry_count }) : text("dlq_tries_of", { count: error.retry_count, most: error.max_retries }));
 
 const pairs = (entries) =>
   entries.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));

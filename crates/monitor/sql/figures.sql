@@ -25,6 +25,17 @@ where pending + retrying + exhausted > 0
 order by open_errors desc, fingerprint
 limit 3;
 
+-- name: dlq_newest_causes
+-- The causes with most errors that came in or after the hour $1, of those that have open ones.
+select g.fingerprint, g.message, g.pending + g.retrying + g.exhausted as open_errors
+from errors.groups as g
+join (
+    select fingerprint, sum(errors) as errors from errors.group_hours where hour >= $1 group by fingerprint
+) as came on came.fingerprint = g.fingerprint
+where g.pending + g.retrying + g.exhausted > 0
+order by came.errors desc, g.fingerprint
+limit 3;
+
 -- name: dlq_exhausted_causes
 -- The causes of errors that need a decision, with how many of theirs do.
 select fingerprint, message, exhausted

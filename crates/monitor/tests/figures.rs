@@ -229,6 +229,15 @@ fn the_queue_is_measured_with_its_causes() {
         );
         assert_eq!(value(&sources, &growth, now), (INVALID - 30) as f64);
         assert_eq!(readings(&sources, &growth, later(now, 3_600)), [], "what is too old says nothing");
+        // A cause that had its errors days ago has not made the backlog grow, however many are open.
+        let days_ago = later(now, -3 * 86_400).floor_hour();
+        rig.execute(
+            Schema::Errors,
+            &format!("update errors.group_hours set hour = '{days_ago}' where errors = 90;"),
+        );
+        let grown = &readings(&sources, &growth, now)[0];
+        let causes = grown.context["causes"].as_array().unwrap();
+        assert_eq!((causes.len(), causes[0]["open"].as_u64()), (1, Some(5)), "{causes:?}");
     });
 }
 
@@ -459,6 +468,9 @@ fn a_warehouse_that_does_not_answer_is_not_asked() {
         let silent = readings(&sources, &over(Signal::WarehouseSilent, 0), now);
         assert_eq!(silent[0].context["error"], "connection refused");
         assert_eq!(value(&sources, &over(Signal::NotificationsWaiting, 0), now), 12.0);
+        // Where nothing is sent, nothing is said to wait: nor to have arrived.
+        sources.sends = false;
+        assert_eq!(readings(&sources, &over(Signal::NotificationsWaiting, 0), now), []);
         // Who came back a moment ago has seen nobody yet.
         rig.pulse.answered(Duration::from_millis(1));
         let silent = measure(&sources, &over(Signal::Silent, 0), now);

@@ -140,7 +140,8 @@ fn print(
         None if args.seal => output::line("note  nothing is sealed while something does not add up")?,
         None => {}
     }
-    output::line(&format!("{} ({:.1} s)", conclusion(verdict), took.as_secs_f64()))
+    output::line(&format!("note  took {:.1} s", took.as_secs_f64()))?;
+    output::line(&conclusion(verdict))
 }
 
 /// The totals, as the console and Prometheus show them.

@@ -6,7 +6,7 @@ use adpipe_event::Millis;
 use adpipe_schedule::ScheduleError;
 use adpipe_schedule::dag::{BUILT_IN, Dag, Dags, Trigger};
 use adpipe_schedule::requests::trigger_in_words;
-use adpipe_schedule::state::{Run, Try, millis, moment};
+use adpipe_schedule::state::{Run, TaskState, Try, millis, moment};
 use adpipe_schedule::store::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -59,6 +59,7 @@ pub(super) fn one(dags: &Dags, dag: &Dag, store: &Store) -> Result<Value, Schedu
 
 /// A run with every try of its tasks.
 pub(super) fn run_with_tries(run: &Run, tries: &[Try]) -> Value {
+    let now = Millis::now();
     let mut value = bare_run(run);
     value["tries"] = tries
         .iter()
@@ -66,7 +67,7 @@ pub(super) fn run_with_tries(run: &Run, tries: &[Try]) -> Value {
             json!({
                 "task": one.key.task_id,
                 "try": one.key.try_number,
-                "state": one.state.word(),
+                "state": shown_state(one, now),
                 "due_at": one.due_at.0,
                 "started_at": one.started_at.map(|at| at.0),
                 "finished_at": one.finished_at.map(|at| at.0),
@@ -77,7 +78,7 @@ pub(super) fn run_with_tries(run: &Run, tries: &[Try]) -> Value {
             })
         })
         .collect();
-    value["at"] = Millis::now().0.into();
+    value["at"] = now.0.into();
     value
 }
 
@@ -126,16 +127,54 @@ fn bare_run(run: &Run) -> Value {
     })
 }
 
-/// The state of each task: that of its newest try; one whose next try has yet to be due is `retrying`,
-/// and one that is due waits for its upstream or for a free place.
+/// The state of a try. One that is due only later waits for a retry; one that is due waits for its
+/// upstream or for a free place.
+fn shown_state(one: &Try, now: Millis) -> &'static str {
+    match (one.state, one.key.try_number) {
+        (TaskState::Waiting, number) if number > 1 && one.due_at > now => "retrying",
+        (state, _) => state.word(),
+    }
+}
+
+/// The state of each task: that of its newest try.
 fn newest_by_task(tries: &[Try], now: Millis) -> Value {
     let newest: BTreeMap<&str, &Try> = tries.iter().map(|one| (one.key.task_id.as_str(), one)).collect();
-    let state = |one: &Try| match (one.state.word(), one.key.try_number) {
-        ("waiting", number) if number > 1 && one.due_at > now => "retrying",
-        (word, _) => word,
-    };
     let states = newest.into_iter().map(|(task, one)| {
-        (task.to_owned(), json!({ "state": state(one), "try": one.key.try_number, "message": one.message }))
+        (
+            task.to_owned(),
+            json!({ "state": shown_state(one, now), "try": one.key.try_number, "message": one.message }),
+        )
     });
     Value::Object(states.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use adpipe_schedule::state::{RunKey, TryKey};
+
+    use super::*;
+
+    #[test]
+    fn a_try_that_is_due_does_not_wait_for_a_retry() {
+        let now = Millis(1_000_000);
+        let waiting = |try_number, due_at| Try {
+            key: TryKey {
+                run: RunKey { dag_id: "d".to_owned(), run_id: "r".to_owned() },
+                task_id: "t".to_owned(),
+                try_number,
+            },
+            state: TaskState::Waiting,
+            tries_left: 1,
+            due_at: Millis(due_at),
+            started_at: None,
+            finished_at: None,
+            exit_code: None,
+            message: String::new(),
+            command: String::new(),
+            log_file: String::new(),
+        };
+        assert_eq!(shown_state(&waiting(2, 1_000_001), now), "retrying");
+        assert_eq!(shown_state(&waiting(2, 1_000_000), now), "waiting", "its upstream is not done");
+        assert_eq!(shown_state(&waiting(1, 1_000_001), now), "waiting");
+    }
 }

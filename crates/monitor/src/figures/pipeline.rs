@@ -15,6 +15,7 @@ const SQL: &str = include_str!("../../sql/figures.sql");
 const IMPRESSIONS: &str = section(SQL, "impressions");
 const DLQ_COUNTS: &str = section(SQL, "dlq_counts");
 const DLQ_CAUSES: &str = section(SQL, "dlq_causes");
+const DLQ_NEWEST_CAUSES: &str = section(SQL, "dlq_newest_causes");
 const DLQ_EXHAUSTED_CAUSES: &str = section(SQL, "dlq_exhausted_causes");
 const DLQ_BEFORE: &str = section(SQL, "dlq_before");
 
@@ -86,7 +87,7 @@ pub(super) fn error_share(
     let sums = sources.memory.minutes.over(sources.warehouse.as_ref(), measure.window, now)?;
     match sums.error_share() {
         Some(share) if sums.judged() >= measure.records => {
-            Ok(single(share, causes_when(sources, sums.invalid > 0)?))
+            Ok(single(share, newest_causes_when(sources, sums.invalid > 0, measure, now)?))
         }
         _ => Ok(Vec::new()),
     }
@@ -108,7 +109,7 @@ pub(super) fn burn_rate(
     }
     // Without a record in the short window nothing burns now.
     let share = long.error_share().unwrap_or(0.0).min(short.error_share().unwrap_or(0.0));
-    Ok(single(share / ERROR_BUDGET, causes_when(sources, share > 0.0)?))
+    Ok(single(share / ERROR_BUDGET, newest_causes_when(sources, share > 0.0, measure, now)?))
 }
 
 pub(super) fn stalled(sources: &Sources, now: Millis) -> Result<Vec<Reading>, MonitorError> {
@@ -160,7 +161,7 @@ pub(super) fn dlq_open(sources: &Sources) -> Result<Vec<Reading>, MonitorError> 
 pub(super) fn dlq_exhausted(sources: &Sources) -> Result<Vec<Reading>, MonitorError> {
     let (_, exhausted) = dlq_counts(sources)?;
     let context = match exhausted > 0.0 {
-        true => causes(sources, DLQ_EXHAUSTED_CAUSES, "exhausted")?,
+        true => causes(sources, DLQ_EXHAUSTED_CAUSES, &[], "exhausted")?,
         false => Json::Null,
     };
     Ok(single(exhausted, context))
@@ -176,7 +177,7 @@ pub(super) fn dlq_growth(
     let table = query_table(sources.warehouse.as_ref(), DLQ_BEFORE, &bounds)?;
     let Some(was) = table.rows.first().and_then(|row| number(&row[0])) else { return Ok(Vec::new()) };
     let (open, _) = dlq_counts(sources)?;
-    let mut context = causes_when(sources, open > was)?;
+    let mut context = newest_causes_when(sources, open > was, measure, now)?;
     if let Some(fields) = context.as_object_mut() {
         fields.insert("open".to_owned(), json!(open));
     }
@@ -188,12 +189,27 @@ fn causes_when(sources: &Sources, is_bad: bool) -> Result<Json, WarehouseError> 
     if !is_bad {
         return Ok(Json::Null);
     }
-    causes(sources, DLQ_CAUSES, "open")
+    causes(sources, DLQ_CAUSES, &[], "open")
+}
+
+/// The same of those that got most errors since the window began, to the hour: what was open before is
+/// not what has changed.
+fn newest_causes_when(
+    sources: &Sources,
+    is_bad: bool,
+    measure: &Measure,
+    now: Millis,
+) -> Result<Json, WarehouseError> {
+    if !is_bad {
+        return Ok(Json::Null);
+    }
+    let since = before(measure, now).floor_hour();
+    causes(sources, DLQ_NEWEST_CAUSES, &[since.to_string().into()], "open")
 }
 
 /// The causes that a statement gives; `counted` says which of their errors it counts.
-fn causes(sources: &Sources, sql: &str, counted: &str) -> Result<Json, WarehouseError> {
-    let table = query_table(sources.warehouse.as_ref(), sql, &[])?;
+fn causes(sources: &Sources, sql: &str, params: &[Value], counted: &str) -> Result<Json, WarehouseError> {
+    let table = query_table(sources.warehouse.as_ref(), sql, params)?;
     let cause = |row: &Vec<Value>| {
         json!({
             "fingerprint": row[0].to_string(),

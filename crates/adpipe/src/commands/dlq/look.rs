@@ -94,6 +94,16 @@ pub fn show(dlq: &Dlq, args: &ShowArgs) -> anyhow::Result<()> {
     print_story(&story)
 }
 
+/// An error that waits for a person before its tries are used up is of a type that is not retried.
+fn tries_of(error: &ErrorLine) -> String {
+    match error.status == Status::Exhausted.as_str() && error.retry_count < error.max_retries {
+        true => {
+            format!("{}; this type is not retried by itself and needs a decision", error.retry_count)
+        }
+        false => format!("{} of {}", error.retry_count, error.max_retries),
+    }
+}
+
 fn print_story(story: &Story) -> anyhow::Result<()> {
     let error = &story.error;
     let facts = [
@@ -114,7 +124,7 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
         ("from", format!("{} partition {} offset {}", error.topic, error.partition, error.offset)),
         ("failed first", error.first_failed_at.clone()),
         ("failed last", error.last_failed_at.clone()),
-        ("tries", format!("{} of {}", error.retry_count, error.max_retries)),
+        ("tries", tries_of(error)),
         ("next try", error.next_retry_at.clone().unwrap_or_else(|| "–".to_owned())),
     ];
     for (name, value) in facts {
