@@ -177,10 +177,19 @@ fn operations_are_clicked_through() {
     // Every page says that something critical fires, and leads to it.
     browser.open(&format!("{home}/"));
     browser.wait_for_text("#firing", "3.42 % of the records are in error");
+    // The tiles go by the table of alerts and by the monitor.
+    browser.wait_for_text("#note-error-rate", "above 1.00% (ErrorRateHigh)");
+    browser.wait_for("document.querySelector('#tile-error-rate').classList.contains('warn')");
+    browser.wait_for_text("#note-latency", "(LatencyHigh, ");
+    browser.wait_for("!document.querySelector('#tile-latency').classList.contains('warn')");
     browser.click("#firing a");
     browser.wait_for_text("#alerts", "ErrorRateHigh");
     browser.wait_for("document.querySelectorAll('#alerts > li').length === 4");
     browser.wait_for("document.querySelector('#no-monitor').hidden");
+    // Of the three that fire somebody is on one.
+    browser.wait_for("document.querySelector('#firing-count').textContent === '2'");
+    browser.wait_for_text("#note-firing-count", "acknowledged or silenced: 1");
+    browser.wait_for_text("#unsent", "Slack is not set up");
     for chart in ["throughput", "error_share", "latency", "heat", "lag"] {
         browser.wait_for(&format!("document.querySelector('#chart-{chart} .main-svg')"));
     }
@@ -209,6 +218,9 @@ fn operations_are_clicked_through() {
     browser.press("Enter");
     browser.wait_for_text(&format!("{} .taken", alert("ErrorRateHigh")), "console:kim");
     browser.wait_for_text(&format!("{} .taken", alert("ErrorRateHigh")), "on it");
+    browser.wait_for("document.querySelector('#firing-count').textContent === '1'");
+    let known = "document.querySelector('[aria-label=\"ErrorRateHigh\"]').dataset.known === 'yes'";
+    browser.wait_for(known);
 
     browser.click(&format!("{} .do-silence", alert("SourceStale source=s")));
     browser.fill("#silence-comment", "the source is late today");

@@ -124,7 +124,7 @@ pub fn compare_sums(scope: &Scope<'_>) -> Result<Verdict, StreamError> {
 }
 
 fn compare(scope: &Scope<'_>, recounts: bool) -> Result<Verdict, StreamError> {
-    let Scope { log, warehouse, archive, minutes_kept, progress } = *scope;
+    let Scope { log, warehouse, minutes_kept, progress, .. } = *scope;
     if recounts {
         progress.begin("recounting the records of the log");
     }
@@ -146,7 +146,7 @@ fn compare(scope: &Scope<'_>, recounts: bool) -> Result<Verdict, StreamError> {
         nothing_is_torn(log, warehouse, &places)?,
     ];
     if recounts {
-        checks.push(nothing_is_missing(scope, warehouse, archive, &places, &commits, &on_the_way)?);
+        checks.push(nothing_is_missing(scope, warehouse, &places, &commits, &on_the_way)?);
     }
     progress.begin("comparing sums");
     checks.push(every_error_is_kept(warehouse, &places, &commits, &on_the_way)?);
@@ -375,12 +375,11 @@ fn nothing_is_torn(
 fn nothing_is_missing(
     scope: &Scope<'_>,
     warehouse: &dyn Warehouse,
-    archive: Option<&dyn ArchiveIds>,
     places: &[Place],
     commits: &[CommitRow],
     on_the_way: &ErrorOffsets,
 ) -> Result<Check, StreamError> {
-    let Scope { log, progress, .. } = *scope;
+    let Scope { log, archive, progress, .. } = *scope;
     let still_held = |place: &Place| place.committed.saturating_sub(place.range.first.0);
     progress.expect(places.iter().map(still_held).sum(), Unit::Records);
     let mut gaps = Vec::new();
