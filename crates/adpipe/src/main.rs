@@ -43,7 +43,8 @@ fn main() -> ExitCode {
                 || error.is::<adpipe_monitor::RulesError>()
                 || error.downcast_ref().is_some_and(adpipe_notify::NotifyError::is_usage)
                 || error.downcast_ref().is_some_and(adpipe_transform::TransformError::is_usage)
-                || matches!(error.downcast_ref(), Some(adpipe_schedule::ScheduleError::Definition { .. }));
+                || error.downcast_ref().is_some_and(adpipe_schedule::ScheduleError::is_usage)
+                || matches!(error.downcast_ref(), Some(adpipe_dlq::DlqError::Asked(_)));
             if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }

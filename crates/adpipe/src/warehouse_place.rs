@@ -6,7 +6,7 @@ use std::sync::Arc;
 use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse, is_postgres};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use crate::config::{Config, ConfigError};
 use crate::services::embedded_folder;
@@ -44,6 +44,14 @@ impl WarehousePlace {
                 Arc::new(PostgresWarehouse::open(settings.as_ref().clone())?)
             }
         })
+    }
+
+    /// Fails when it only reads, as a standby does: before a process that writes starts its roles.
+    pub fn must_take_writes(&self) -> anyhow::Result<()> {
+        match self {
+            WarehousePlace::Folder(_) => Ok(()),
+            WarehousePlace::Postgres(settings) => Ok(PostgresWarehouse::must_take_writes(settings)?),
+        }
     }
 
     /// Fails when there is no data yet, with what to do.
@@ -88,10 +96,11 @@ fn password(file: &str) -> anyhow::Result<Option<String>> {
     if file.is_empty() {
         return Ok(variable("PGPASSWORD"));
     }
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("warehouse.password_file: cannot read {file}"))?;
+    let wrong = |message| ConfigError::Key { key: "warehouse.password_file", message };
+    let text =
+        std::fs::read_to_string(file).map_err(|error| wrong(format!("{file} cannot be read: {error}")))?;
     match text.trim_end_matches(['\r', '\n']) {
-        "" => bail!("warehouse.password_file: {file} is empty; put the password into its first line"),
+        "" => bail!(wrong(format!("{file} is empty; put the password into its first line"))),
         password => Ok(Some(password.to_owned())),
     }
 }

@@ -12,6 +12,7 @@ use adpipe_metrics::Metrics;
 use adpipe_stream::StreamConfig;
 use adpipe_stream::backlog::lag;
 use adpipe_stream::shutdown::Shutdown;
+use adpipe_testkit::pgbouncer::PgBouncer;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use common::{ADPIPE, Dice, Folder, Running, eventually, shown};
@@ -231,4 +232,61 @@ fn passwords_are_never_shown() {
     let said = shown(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("adpipe.toml:2:8: a password") && !said.contains("s3cret"), "{said}");
+}
+
+/// What adpipe says of a warehouse that is not fit for it: at the start of a role, in a command that
+/// only reads, and in `adpipe doctor`.
+fn assert_refused(folder: &Folder, warehouse: &str, reason: &str, advice: &str) {
+    let pipeline = Pipeline { folder, log: "refused", warehouse: warehouse.to_owned() };
+    for arguments in [&["run", "stream"][..], &["up"], &["doctor"]] {
+        let output = pipeline.adpipe(arguments).output().unwrap();
+        let words = shown(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {words}");
+        assert!(words.contains(reason) && words.contains(advice), "{arguments:?}: {words}");
+    }
+}
+
+#[test]
+fn a_pooler_of_transactions_is_named_at_the_start_and_by_doctor() {
+    let test = "a_pooler_of_transactions";
+    let Some(server) = Postgres::shared(test) else { return };
+    let Some(pooler) = PgBouncer::start(test, &server, "transaction") else { return };
+    let folder = Folder::new();
+    let url = pooler.url(&server.new_database());
+    assert_refused(&folder, &url, "shares sessions between clients", "pool_mode = session");
+    drop(pooler);
+
+    let Some(pooler) = PgBouncer::start(test, &server, "session") else { return };
+    let url = pooler.url(&server.new_database());
+    let pipeline = Pipeline { folder: &folder, log: "accepted", warehouse: url };
+    folder.generate("events.ndjson", &["--rows", "2000", "--seed", "6"]);
+    pipeline.run(&["ingest", "--wait", "events.ndjson"]);
+    assert_eq!(pipeline.account()["valid"], 2_000);
+    pipeline.run(&["verify"]);
+}
+
+#[test]
+fn another_encoding_is_named_at_the_start_and_by_doctor() {
+    let Some(server) = Postgres::shared("another_encoding") else { return };
+    server.psql("postgres", "create database latin encoding 'LATIN1' template template0");
+    let advice = "createdb -E UTF8 -T template0";
+    assert_refused(&Folder::new(), &server.url("latin"), "encoding is LATIN1", advice);
+}
+
+#[test]
+fn a_standby_is_named_at_the_start_and_by_doctor() {
+    let Some(server) = Postgres::start("a_standby_at_the_start") else { return };
+    let folder = Folder::new();
+    let pipeline = Pipeline { folder: &folder, log: "standby", warehouse: server.new_database() };
+    folder.generate("events.ndjson", &["--rows", "500", "--seed", "7"]);
+    pipeline.run(&["ingest", "--wait", "events.ndjson"]);
+    server.restart_as_standby();
+    assert_refused(
+        &folder,
+        &pipeline.warehouse,
+        "this server is a standby and only reads",
+        "name the primary",
+    );
+    // Reading goes on.
+    assert_eq!(pipeline.csv("select count(*) as n from realtime.events").trim(), "n\n500");
 }

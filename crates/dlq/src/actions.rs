@@ -40,7 +40,7 @@ pub fn retry(dlq: &Dlq, error_ids: &[String], actor: Actor<'_>) -> Result<u64, D
 /// Says that these errors do not count, and why.
 ///
 /// # Errors
-/// [`DlqError::Refused`] without a reason; or of the warehouse.
+/// [`DlqError::Asked`] without a reason; or of the warehouse.
 pub fn discard(dlq: &Dlq, error_ids: &[String], reason: &str, actor: Actor<'_>) -> Result<u64, DlqError> {
     let reason = checked_text("reason", reason)?;
     for_each(dlq, error_ids, |transaction, id, changes| discard_one(transaction, id, &reason, actor, changes))
@@ -57,7 +57,7 @@ pub fn undo_discard(dlq: &Dlq, error_ids: &[String], actor: Actor<'_>) -> Result
 /// A name that may go on record.
 ///
 /// # Errors
-/// [`DlqError::Refused`], with what is wrong.
+/// [`DlqError::Asked`], with what is wrong.
 pub fn checked_actor(name: &str) -> Result<String, DlqError> {
     checked_text("name", name)
 }
@@ -66,10 +66,10 @@ pub fn checked_actor(name: &str) -> Result<String, DlqError> {
 pub(crate) fn checked_text(what: &str, text: &str) -> Result<String, DlqError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(DlqError::Refused(format!("a {what} is needed")));
+        return Err(DlqError::Asked(format!("a {what} is needed")));
     }
     if text.chars().count() > LONGEST_TEXT || text.chars().any(char::is_control) {
-        return Err(DlqError::Refused(format!(
+        return Err(DlqError::Asked(format!(
             "the {what} must be one line of at most {LONGEST_TEXT} characters"
         )));
     }

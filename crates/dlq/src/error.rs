@@ -18,6 +18,9 @@ pub enum DlqError {
     /// What was asked for cannot be done, and why.
     #[error("{0}")]
     Refused(String),
+    /// What was asked for makes no sense, whatever the queue holds.
+    #[error("{0}")]
+    Asked(String),
 }
 
 impl DlqError {
@@ -26,7 +29,7 @@ impl DlqError {
         match self {
             DlqError::Warehouse(error) => error.is_transient(),
             DlqError::Log(error) => error.is_transient(),
-            DlqError::NotFound(_) | DlqError::Refused(_) => false,
+            DlqError::NotFound(_) | DlqError::Refused(_) | DlqError::Asked(_) => false,
         }
     }
 }

@@ -91,10 +91,10 @@ impl Patch {
     /// An edit of these steps.
     ///
     /// # Errors
-    /// [`DlqError::Refused`] when there are none, too many, or one whose path is not `/field`.
+    /// [`DlqError::Asked`] when there are none, too many, or one whose path is not `/field`.
     pub fn new(steps: Vec<Step>) -> Result<Patch, DlqError> {
         if steps.is_empty() || steps.len() > MOST_STEPS {
-            return Err(DlqError::Refused(format!("an edit has 1 to {MOST_STEPS} steps")));
+            return Err(DlqError::Asked(format!("an edit has 1 to {MOST_STEPS} steps")));
         }
         for step in &steps {
             for path in step.paths() {
@@ -107,10 +107,10 @@ impl Patch {
     /// Reads an edit from JSON.
     ///
     /// # Errors
-    /// [`DlqError::Refused`], with what is wrong and where.
+    /// [`DlqError::Asked`], with what is wrong and where.
     pub fn from_json(json: &str) -> Result<Patch, DlqError> {
         let steps = serde_json::from_str(json)
-            .map_err(|error| DlqError::Refused(format!("the edit is no JSON Patch: {error}")))?;
+            .map_err(|error| DlqError::Asked(format!("the edit is no JSON Patch: {error}")))?;
         Patch::new(steps)
     }
 
@@ -186,7 +186,7 @@ fn field_of(path: &str) -> Result<String, DlqError> {
         Some(field) if !field.is_empty() && !field.contains('/') => {
             Ok(field.replace("~1", "/").replace("~0", "~"))
         }
-        _ => Err(DlqError::Refused(format!("{path:?} does not name a field; write \"/banner_pos\""))),
+        _ => Err(DlqError::Asked(format!("{path:?} does not name a field; write \"/banner_pos\""))),
     }
 }
 

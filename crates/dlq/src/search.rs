@@ -84,22 +84,22 @@ impl Filter {
     /// Times and groups written as they should be.
     ///
     /// # Errors
-    /// [`DlqError::Refused`], with what is wrong.
+    /// [`DlqError::Asked`], with what is wrong.
     pub fn check(&self) -> Result<(), DlqError> {
         for (name, time) in [("since", &self.since), ("until", &self.until)] {
             if let Some(time) = time
                 && Millis::parse_sql(time).is_none()
             {
-                return Err(DlqError::Refused(format!(
+                return Err(DlqError::Asked(format!(
                     "{name}: {time:?} is no time; write \"2026-01-31 23:59:59\" (UTC)"
                 )));
             }
         }
         for error_type in &self.error_type {
-            error_type.parse::<adpipe_event::ErrorType>().map_err(DlqError::Refused)?;
+            error_type.parse::<adpipe_event::ErrorType>().map_err(DlqError::Asked)?;
         }
         match self.text.as_deref().is_some_and(|text| text.contains('\0')) {
-            true => Err(DlqError::Refused("text: may not hold a NUL".to_owned())),
+            true => Err(DlqError::Asked("text: may not hold a NUL".to_owned())),
             false => Ok(()),
         }
     }

@@ -123,7 +123,7 @@ impl Dags {
     pub fn get(&self, id: &str) -> Result<&Dag, ScheduleError> {
         self.find(id).ok_or_else(|| {
             let names: Vec<&str> = self.iter().map(|dag| dag.id.as_str()).collect();
-            ScheduleError::Refused(format!("there is no DAG {id:?}; there are: {}", names.join(", ")))
+            ScheduleError::Asked(format!("there is no DAG {id:?}; there are: {}", names.join(", ")))
         })
     }
 

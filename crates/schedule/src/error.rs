@@ -17,9 +17,12 @@ pub enum ScheduleError {
         /// What is wrong there.
         message: String,
     },
-    /// The request cannot be met as things are: no such DAG, no such run, or not in a state for it.
+    /// The request cannot be met as things are: no such run, or not in a state for it.
     #[error("{0}")]
     Refused(String),
+    /// What was asked for makes no sense, whatever has run: a DAG or a day that does not exist.
+    #[error("{0}")]
+    Asked(String),
     /// Another scheduler, or monitor, has taken over. Stop the tasks, change nothing more, stand by.
     #[error("another process has taken over")]
     Fenced,
@@ -40,5 +43,10 @@ impl ScheduleError {
     /// True when the same call may work later.
     pub fn is_transient(&self) -> bool {
         matches!(self, ScheduleError::Warehouse(error) if error.is_transient())
+    }
+
+    /// True when the user has to change the file of DAGs or what was asked for.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, ScheduleError::Definition { .. } | ScheduleError::Asked(_))
     }
 }

@@ -38,7 +38,7 @@ pub enum Redo {
 /// Queues a run by hand: of the interval that begins on `date`, or of the newest whole one.
 ///
 /// # Errors
-/// [`ScheduleError::Refused`] when the interval has not ended yet; of the warehouse.
+/// [`ScheduleError::Asked`] when the interval has not ended yet; of the warehouse.
 pub fn run_now(
     store: &mut Store,
     dags: &Dags,
@@ -80,7 +80,7 @@ fn interval_by_hand(
         }
         (None, _) => Some(Interval { start: day_start, end: day_end }),
     };
-    let refuse = |message: String| Err(ScheduleError::Refused(message));
+    let refuse = |message: String| Err(ScheduleError::Asked(message));
     let shown = date.map_or_else(String::new, |date| date.to_string());
     match found {
         None => refuse(format!("DAG {} has no data interval that begins on {shown}", dag.id)),
@@ -93,13 +93,13 @@ fn interval_by_hand(
 fn day(dag: &Dag, date: Date) -> Result<(Timestamp, Timestamp), ScheduleError> {
     let start = first_moment(date, &dag.zone);
     let end = date.tomorrow().ok().and_then(|next| first_moment(next, &dag.zone));
-    start.zip(end).ok_or_else(|| ScheduleError::Refused(format!("{date} is not a day to work on")))
+    start.zip(end).ok_or_else(|| ScheduleError::Asked(format!("{date} is not a day to work on")))
 }
 
 /// Queues a run for every interval that begins on `from` to `to`, both included, and has ended.
 ///
 /// # Errors
-/// [`ScheduleError::Refused`] when the range has none, or too many; of the warehouse.
+/// [`ScheduleError::Asked`] when the range has none, or too many; of the warehouse.
 pub fn backfill(
     store: &mut Store,
     dags: &Dags,
@@ -129,7 +129,7 @@ pub fn intervals_of(
     to: Date,
     now: Timestamp,
 ) -> Result<Vec<Interval>, ScheduleError> {
-    let refuse = |message: String| Err(ScheduleError::Refused(message));
+    let refuse = |message: String| Err(ScheduleError::Asked(message));
     if to < from {
         return refuse(format!("{to} is before {from}"));
     }

@@ -11,6 +11,7 @@ pub mod browser;
 pub mod dbt;
 pub mod exporters;
 pub mod kafka;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod prometheus;
 pub mod proxy;

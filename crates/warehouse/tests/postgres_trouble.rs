@@ -5,6 +5,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use adpipe_testkit::pgbouncer::PgBouncer;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{Warehouse, WarehouseError};
@@ -100,6 +101,78 @@ fn a_standby_reads_and_does_not_write() {
     told(&warehouse.stream_writer().map(drop).unwrap_err(), "standby", "name the primary", true);
     told(&warehouse.check().unwrap_err(), "standby", "name the primary", true);
     told(&failure(&server.url("fresh"), None), "standby", "name the primary", true);
+}
+
+#[test]
+fn a_server_a_database_and_a_user_that_only_read() {
+    let Some(server) = Postgres::shared("a_database_that_only_reads") else { return };
+    let url = server.new_database();
+    let database = url.rsplit('/').next().unwrap();
+    PostgresWarehouse::open(PostgresSettings::from_url(&url).unwrap()).unwrap();
+    let refused = |url: &str| {
+        let settings = PostgresSettings::from_url(url).unwrap();
+        let error = PostgresWarehouse::must_take_writes(&settings).unwrap_err();
+        told(&error, "default_transaction_read_only is on", "turn it off", true);
+        let warehouse = PostgresWarehouse::open(settings).unwrap();
+        told(&warehouse.check().unwrap_err(), "default_transaction_read_only", "turn it off", true);
+    };
+    server.psql("postgres", &format!("alter database {database} set default_transaction_read_only = on"));
+    refused(&url);
+    server.psql("postgres", &format!("alter database {database} reset default_transaction_read_only"));
+    PostgresWarehouse::must_take_writes(&PostgresSettings::from_url(&url).unwrap()).unwrap();
+    server.psql("postgres", "create role careful login superuser");
+    server.psql("postgres", "alter role careful set default_transaction_read_only = on");
+    refused(&server.url_of("careful", database));
+}
+
+#[test]
+fn a_database_in_another_encoding() {
+    let Some(server) = Postgres::shared("a_database_in_another_encoding") else { return };
+    for encoding in ["LATIN1", "SQL_ASCII", "EUC_KR", "WIN1252"] {
+        let database = format!("in_{}", encoding.to_lowercase());
+        server.psql(
+            "postgres",
+            &format!("create database {database} encoding '{encoding}' template template0"),
+        );
+        let url = server.url(&database);
+        told(&failure(&url, None), encoding, "createdb -E UTF8 -T template0", false);
+        let settings = PostgresSettings::from_url(&url).unwrap();
+        told(&PostgresWarehouse::is_prepared(&settings).unwrap_err(), encoding, "createdb", false);
+        assert_eq!(
+            server.psql(&database, "select count(*) from pg_namespace where nspname = 'realtime'"),
+            "0"
+        );
+    }
+}
+
+#[test]
+fn a_pooler_that_shares_sessions() {
+    let Some(server) = Postgres::shared("a_pooler_that_shares_sessions") else { return };
+    for mode in ["transaction", "statement"] {
+        let Some(pooler) = PgBouncer::start("a_pooler_that_shares_sessions", &server, mode) else { return };
+        let database = server.new_database();
+        let url = pooler.url(&database);
+        told(&failure(&url, None), "shares sessions", "pool_mode = session", false);
+        let settings = PostgresSettings::from_url(&url).unwrap();
+        told(&PostgresWarehouse::is_prepared(&settings).unwrap_err(), "shares sessions", "session", false);
+        told(&PostgresWarehouse::must_take_writes(&settings).unwrap_err(), "shares", "session", false);
+        // Nothing of ours was left behind in the pool.
+        assert_eq!(pooler.psql(&database, "show statement_timeout"), "0");
+    }
+}
+
+#[test]
+fn a_pooler_with_sessions_of_their_own_will_do() {
+    let Some(server) = Postgres::shared("a_pooler_with_sessions") else { return };
+    let Some(pooler) = PgBouncer::start("a_pooler_with_sessions", &server, "session") else { return };
+    let database = server.new_database();
+    let url = pooler.url(&database);
+    for _ in 0..3 {
+        let warehouse = PostgresWarehouse::open(PostgresSettings::from_url(&url).unwrap()).unwrap();
+        warehouse.check().unwrap();
+        warehouse.begin_at("ad_events_raw", 0, 0).unwrap();
+        assert_eq!(warehouse.offsets("ad_events_raw").unwrap()[0].next_offset, 0);
+    }
 }
 
 #[test]

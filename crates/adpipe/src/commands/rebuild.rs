@@ -20,7 +20,8 @@ use serde_json::json;
 
 use crate::archive_place;
 use crate::cli::recovery::RebuildArgs;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::output;
 use crate::services::{LogPlace, Services, VERSION, retention_of, role_folder, take_role};
 use crate::signals;
 use crate::warehouse_place::WarehousePlace;
@@ -36,11 +37,11 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
         && !args.yes
         && !args.dry_run
     {
-        bail!(
+        bail!(ConfigError::flag(format!(
             "{}: schema realtime is replaced, in one transaction, and no copy of it is kept; run `adpipe backup` first, \
              then `adpipe rebuild --yes`",
             settings.location()
-        );
+        )));
     }
     let _role = match role_folder(config)? {
         Some(folder) => match take_role(&folder, "stream")? {

@@ -23,6 +23,7 @@ use crate::output;
 use crate::services::{HeldRole, Services, VERSION, role_folder};
 use crate::signals;
 use crate::supervisor::{Supervisor, Work};
+use crate::warehouse_place::WarehousePlace;
 
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(config: Config) -> anyhow::Result<()> {
@@ -63,6 +64,9 @@ impl Up {
         let rules = crate::alerts::rules(&config)?;
         if plays(Role::Monitor) {
             crate::notify::check(&config)?;
+        }
+        if roles.iter().any(|role| *role != Role::Console) {
+            WarehousePlace::of(&config)?.must_take_writes()?;
         }
         let services = Arc::new(Services::open(config)?);
         let stream_lock = match plays(Role::Stream) {

@@ -39,6 +39,13 @@ pub enum ConfigError {
     Flag(String),
 }
 
+impl ConfigError {
+    /// Wrong usage of the command line, whatever the data are.
+    pub fn flag(message: impl Into<String>) -> ConfigError {
+        ConfigError::Flag(message.into())
+    }
+}
+
 /// Reads the file (`explicit`, or `adpipe.toml` here if there is one) and the variables.
 pub fn load(explicit: Option<&Path>) -> Result<Config, ConfigError> {
     let path = explicit.unwrap_or(Path::new(FILE_NAME));

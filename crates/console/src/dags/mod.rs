@@ -235,7 +235,9 @@ async fn answer(
     made(&app, client, move || {
         let mut store = Store::new(Arc::clone(&shared.services.warehouse));
         work(&shared, &mut store).map_err(|error| match error {
-            ScheduleError::Refused(message) => Refusal::wrong(StatusCode::CONFLICT, message),
+            ScheduleError::Refused(message) | ScheduleError::Asked(message) => {
+                Refusal::wrong(StatusCode::CONFLICT, message)
+            }
             ScheduleError::Warehouse(error) => Refusal::unavailable(error.to_string()),
             other => Refusal::internal(&other),
         })

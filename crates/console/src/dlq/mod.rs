@@ -125,7 +125,9 @@ async fn searching<T: Send + 'static>(
 fn refusal(error: DlqError) -> Refusal {
     match error {
         DlqError::NotFound(message) => Refusal::wrong(axum::http::StatusCode::NOT_FOUND, message),
-        DlqError::Refused(message) => Refusal::wrong(axum::http::StatusCode::UNPROCESSABLE_ENTITY, message),
+        DlqError::Refused(message) | DlqError::Asked(message) => {
+            Refusal::wrong(axum::http::StatusCode::UNPROCESSABLE_ENTITY, message)
+        }
         error @ (DlqError::Warehouse(_) | DlqError::Log(_)) => Refusal::unavailable(error.to_string()),
     }
 }

@@ -40,8 +40,17 @@ select pg_logical_emit_message(true, 'adpipe', 'sync');
 -- are read from the log again.
 set synchronous_commit = off;
 
+-- name: backend
+select pg_backend_pid();
+
+-- name: encoding
+show server_encoding;
+
 -- name: server
-select current_setting('server_version_num')::int, pg_is_in_recovery();
+select
+    current_setting('server_version_num')::int,
+    pg_is_in_recovery(),
+    current_setting('transaction_read_only')::boolean;
 
 -- name: incoming_events
 -- Where a batch lies while the primary key is asked about each of its rows.

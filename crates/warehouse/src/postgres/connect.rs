@@ -4,9 +4,10 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use adpipe_sql::section;
-use postgres::{CancelToken, Client};
+use postgres::{CancelToken, Client, SimpleQueryMessage};
 
 use super::failure::failure;
+use super::pooler::refuse_shared_sessions;
 use super::settings::PostgresSettings;
 use crate::WarehouseError;
 
@@ -16,6 +17,7 @@ const READER: &str = section(SESSION_SQL, "reader");
 const SNAPSHOT: &str = section(SESSION_SQL, "snapshot");
 const COMMIT_WITHOUT_SYNC: &str = section(SESSION_SQL, "commit_without_sync");
 const SERVER: &str = section(SESSION_SQL, "server");
+const ENCODING: &str = section(SESSION_SQL, "encoding");
 
 /// The driver bounds the TCP handshake only. A name service or a server that accepts and then
 /// says nothing must not hold anybody up longer than this either.
@@ -39,11 +41,29 @@ pub(super) struct Server {
     pub version: i32,
     /// A standby: it only reads.
     pub is_standby: bool,
+    /// By a setting of the server, the database or the user, transactions only read.
+    pub is_read_only: bool,
 }
 
 /// Connects and settles the session.
 pub(super) fn connect(settings: &PostgresSettings, purpose: Purpose) -> Result<Client, WarehouseError> {
+    settle(settings, connect_in_time(settings)?, purpose)
+}
+
+/// As [`connect`], where a process meets the server for the first time: refuses one that is not fit
+/// for adpipe before anything is set or written there.
+pub(super) fn connect_first(settings: &PostgresSettings, purpose: Purpose) -> Result<Client, WarehouseError> {
     let mut client = connect_in_time(settings)?;
+    refuse_shared_sessions(settings, &mut client)?;
+    refuse_encoding(settings, &mut client)?;
+    settle(settings, client, purpose)
+}
+
+fn settle(
+    settings: &PostgresSettings,
+    mut client: Client,
+    purpose: Purpose,
+) -> Result<Client, WarehouseError> {
     let session = match purpose {
         Purpose::Writing => WRITER,
         Purpose::Reading => READER,
@@ -59,7 +79,7 @@ pub(super) fn connect(settings: &PostgresSettings, purpose: Purpose) -> Result<C
     Ok(client)
 }
 
-fn connect_in_time(settings: &PostgresSettings) -> Result<Client, WarehouseError> {
+pub(super) fn connect_in_time(settings: &PostgresSettings) -> Result<Client, WarehouseError> {
     let (sender, receiver) = sync_channel(1);
     let attempt = settings.clone();
     let unavailable = |reason: String| WarehouseError::Unavailable {
@@ -118,7 +138,7 @@ pub(super) fn cancel(settings: &PostgresSettings, token: &CancelToken) {
 /// Asks what the server is, and refuses one that is too old.
 pub(super) fn inspect(settings: &PostgresSettings, client: &mut Client) -> Result<Server, WarehouseError> {
     let row = client.query_one(SERVER, &[]).map_err(|error| failure(settings.location(), &error))?;
-    let server = Server { version: row.get(0), is_standby: row.get(1) };
+    let server = Server { version: row.get(0), is_standby: row.get(1), is_read_only: row.get(2) };
     match too_old(server.version) {
         None => Ok(server),
         Some(reason) => Err(WarehouseError::Unusable {
@@ -130,13 +150,39 @@ pub(super) fn inspect(settings: &PostgresSettings, client: &mut Client) -> Resul
 }
 
 /// The refusal of a server that only reads.
-pub(super) fn refuse_standby(settings: &PostgresSettings, server: &Server) -> Result<(), WarehouseError> {
-    match server.is_standby {
-        false => Ok(()),
-        true => Err(WarehouseError::Unavailable {
+pub(super) fn refuse_read_only(settings: &PostgresSettings, server: &Server) -> Result<(), WarehouseError> {
+    let (reason, advice) = match (server.is_standby, server.is_read_only) {
+        (true, _) => (
+            "this server is a standby and only reads",
+            "name the primary server in warehouse.url, or promote this one",
+        ),
+        (false, true) => (
+            "default_transaction_read_only is on, so nothing can be written",
+            "turn it off for this server, database or user, or name another server in warehouse.url",
+        ),
+        (false, false) => return Ok(()),
+    };
+    Err(WarehouseError::Unavailable {
+        location: settings.location().to_owned(),
+        reason: reason.to_owned(),
+        advice,
+    })
+}
+
+/// Events hold any character. A database in another encoding refuses most of them, and measures
+/// text in bytes or in other characters than the rules do.
+fn refuse_encoding(settings: &PostgresSettings, client: &mut Client) -> Result<(), WarehouseError> {
+    let messages = client.simple_query(ENCODING).map_err(|error| failure(settings.location(), &error))?;
+    let encoding = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    match encoding {
+        Some("UTF8") | None => Ok(()),
+        Some(other) => Err(WarehouseError::Unusable {
             location: settings.location().to_owned(),
-            reason: "this server is a standby and only reads".to_owned(),
-            advice: "name the primary server in warehouse.url, or promote this one",
+            reason: format!("the database's encoding is {other}, and adpipe needs UTF8"),
+            advice: "make another database with `createdb -E UTF8 -T template0 NAME` and name it in warehouse.url",
         }),
     }
 }

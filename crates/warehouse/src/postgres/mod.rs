@@ -3,8 +3,9 @@
 //! `settings` says where it is, `connect` opens connections, `migrate` brings the schemas up to
 //! date. `stream` is the processor's transaction; `insert` how its events get in, by way of
 //! `copy`; `id_sets` the hint that keeps COPY from meeting conflicts; `partitions` the days of
-//! `realtime.events`. `pool`, `query`, `limited`, `read` and `snapshot` are for readers. `failure` turns the server's words
-//! into what a person can do.
+//! `realtime.events`. `pool`, `query`, `limited`, `read` and `snapshot` are for readers. `pooler`
+//! finds out whether sessions are shared with other clients. `failure` turns the server's words into
+//! what a person can do.
 //!
 //! The driver is the blocking one: callers are threads, as on SQLite. It must not be called from
 //! async code.
@@ -18,6 +19,7 @@ mod limited;
 mod migrate;
 mod partitions;
 mod pool;
+mod pooler;
 mod query;
 mod read;
 mod retention;
@@ -35,7 +37,7 @@ use adpipe_sql::pool::{READERS, SNAPSHOTS};
 use adpipe_sql::section;
 use postgres::Client;
 
-use self::connect::{Purpose, connect, inspect, refuse_standby};
+use self::connect::{Purpose, connect, connect_first, inspect, refuse_read_only};
 use self::failure::failure;
 use self::pool::Pool;
 use crate::merge_commits;
@@ -69,10 +71,10 @@ impl PostgresWarehouse {
     /// [`WarehouseError::Unavailable`] or [`WarehouseError::Unusable`], with what to do, within
     /// ten seconds or so.
     pub fn open(settings: PostgresSettings) -> Result<PostgresWarehouse, WarehouseError> {
-        let mut client = connect(&settings, Purpose::Writing)?;
+        let mut client = connect_first(&settings, Purpose::Writing)?;
         let server = inspect(&settings, &mut client)?;
         if !migrate::is_current(&settings, &mut client)? {
-            refuse_standby(&settings, &server)?;
+            refuse_read_only(&settings, &server)?;
             migrate::migrate(&mut client).map_err(|error| failure(settings.location(), &error))?;
         }
         let (readers, snapshots) =
@@ -85,9 +87,20 @@ impl PostgresWarehouse {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn is_prepared(settings: &PostgresSettings) -> Result<bool, WarehouseError> {
-        let mut client = connect(settings, Purpose::Reading)?;
+        let mut client = connect_first(settings, Purpose::Reading)?;
         let version = migrate::version(&mut client);
         version.map(|version| version > 0).map_err(|error| failure(settings.location(), &error))
+    }
+
+    /// Fails when nothing can be written here, with what to do. For processes that write, at their
+    /// start: [`open`](Self::open) takes a standby, too.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn must_take_writes(settings: &PostgresSettings) -> Result<(), WarehouseError> {
+        let mut client = connect_first(settings, Purpose::Writing)?;
+        let server = inspect(settings, &mut client)?;
+        refuse_read_only(settings, &server)
     }
 
     /// Whether the processor could work here; gives the server's version, as `15.4`.
@@ -97,7 +110,7 @@ impl PostgresWarehouse {
     pub fn check(&self) -> Result<String, WarehouseError> {
         let mut client = connect(&self.settings, Purpose::Writing)?;
         let server = inspect(&self.settings, &mut client)?;
-        refuse_standby(&self.settings, &server)?;
+        refuse_read_only(&self.settings, &server)?;
         stream::PostgresWriter::prepare(client, &self.settings)?;
         Ok(format!("{}.{}", server.version / 10_000, server.version % 10_000))
     }
@@ -172,7 +185,7 @@ impl Warehouse for PostgresWarehouse {
     fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
         let mut client = connect(&self.settings, Purpose::Writing)?;
         let server = inspect(&self.settings, &mut client)?;
-        refuse_standby(&self.settings, &server)?;
+        refuse_read_only(&self.settings, &server)?;
         Ok(Box::new(stream::PostgresWriter::prepare(client, &self.settings)?))
     }
 

@@ -15,7 +15,7 @@ use anyhow::bail;
 
 use super::{as_json, is_silenced, lasted, sentence, shown};
 use crate::cli::alerts::CheckArgs;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::output;
 use crate::services::Services;
 
@@ -77,13 +77,16 @@ fn chosen(rules: Rules, args: &CheckArgs) -> anyhow::Result<Rules> {
         if !rules.iter().any(|rule| is_meant(rule.signal, word)) {
             let mut words: Vec<&str> = rules.iter().map(|rule| rule.signal.word()).collect();
             words.dedup();
-            bail!("no alert watches a signal {word:?}; there are: {}", words.join(", "));
+            bail!(ConfigError::flag(format!(
+                "no alert watches a signal {word:?}; there are: {}",
+                words.join(", ")
+            )));
         }
     }
     for name in &args.rule {
         if rules.find(name).is_none() {
             let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
-            bail!("there is no alert {name:?}; there are: {}", names.join(", "));
+            bail!(ConfigError::flag(format!("there is no alert {name:?}; there are: {}", names.join(", "))));
         }
     }
     if args.signal.is_empty() && args.rule.is_empty() {

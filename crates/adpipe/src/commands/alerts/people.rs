@@ -4,11 +4,12 @@ use adpipe_event::Millis;
 use adpipe_monitor::rules::Rules;
 use adpipe_monitor::signal::Labels;
 use adpipe_monitor::store::{self, Alert, NewSilence, Silence};
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::{Desk, lasted, shown};
 use crate::cli::alerts::{AckArgs, SilenceArgs, UnsilenceArgs};
 use crate::commands::dlq::actor;
+use crate::config::ConfigError;
 use crate::output;
 
 pub fn acknowledge(desk: &Desk, args: &AckArgs) -> anyhow::Result<()> {
@@ -26,7 +27,7 @@ fn meant(open: &[Alert], text: &str) -> anyhow::Result<String> {
     let found: Vec<&Alert> =
         open.iter().filter(|alert| alert.rule == text || alert.alert_id.starts_with(text)).collect();
     match found[..] {
-        _ if text.is_empty() => bail!("say which alert; `adpipe alerts list` lists them"),
+        _ if text.is_empty() => bail!(ConfigError::flag("say which alert; `adpipe alerts list` lists them")),
         [alert] => Ok(alert.alert_id.clone()),
         // Over or never there: the store says which.
         [] if text.len() == 36 => Ok(text.to_owned()),
@@ -39,6 +40,9 @@ fn meant(open: &[Alert], text: &str) -> anyhow::Result<String> {
 }
 
 pub fn silence(desk: &Desk, args: &SilenceArgs) -> anyhow::Result<()> {
+    if args.lasts.is_zero() {
+        bail!(ConfigError::flag("--for: a silence must last for some time"));
+    }
     let rule = args.rule.clone().unwrap_or_default();
     let labels = labels(&desk.rules, &rule, &args.label)?;
     let delay = i64::try_from(args.starts_in.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
@@ -72,16 +76,20 @@ fn labels(rules: &Rules, rule: &str, texts: &[String]) -> anyhow::Result<Labels>
         }
         None => {
             let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
-            bail!("there is no alert {rule:?}; there are: {}", names.join(", "));
+            bail!(ConfigError::flag(format!("there is no alert {rule:?}; there are: {}", names.join(", "))));
         }
     };
     let mut labels = Labels::new();
     for text in texts {
-        let (name, value) =
-            text.split_once('=').context("write --label NAME=VALUE, as in dag=dag_dbt_run")?;
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| ConfigError::flag("write --label NAME=VALUE, as in dag=dag_dbt_run"))?;
         if !known.contains(&name) {
             let has = if known.is_empty() { "no labels".to_owned() } else { known.join(", ") };
-            bail!("{} has no label {name:?}; it has {has}", if rule.is_empty() { "no alert" } else { rule });
+            bail!(ConfigError::flag(format!(
+                "{} has no label {name:?}; it has {has}",
+                if rule.is_empty() { "no alert" } else { rule }
+            )));
         }
         labels.insert(name.to_owned(), value.to_owned());
     }

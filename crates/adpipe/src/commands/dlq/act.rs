@@ -7,11 +7,12 @@ use adpipe_dlq::actions::{self, Actor};
 use adpipe_dlq::jobs::{self, Work};
 use adpipe_dlq::repair::{self, Edit, Edited, try_edit};
 use adpipe_dlq::sending::{Sending, before_sending};
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use super::bulk::bulk;
 use super::{actor, dry_run, due, edits, outcomes};
 use crate::cli::dlq::{DiscardArgs, EditArgs, PaceArgs, RetryArgs, SelectionArgs, UndoArgs};
+use crate::config::ConfigError;
 use crate::output;
 use crate::services::Services;
 
@@ -40,14 +41,19 @@ pub fn edit(services: &Services, dlq: &Dlq, args: &EditArgs) -> anyhow::Result<E
             Edit::Patch(patch) if !args.no_retry => {
                 bulk(services, dlq, selection, &Work::Edit(patch), &args.pace, "edit", "and send them again")
             }
-            Edit::Patch(_) => bail!("--no-retry goes with ids; a bulk edit sends what it mends"),
+            Edit::Patch(_) => {
+                bail!(ConfigError::flag("--no-retry goes with ids; a bulk edit sends what it mends"))
+            }
             Edit::Payload(_) | Edit::Row { .. } | Edit::Undo => {
-                bail!("--payload and --undo go with ids of errors")
+                bail!(ConfigError::flag("--payload and --undo go with ids of errors"))
             }
         };
     }
     if matches!(edit, Edit::Payload(_)) && selection.ids.len() > 1 {
-        bail!("--payload replaces the payload of one error; {} ids were given", selection.ids.len());
+        bail!(ConfigError::flag(format!(
+            "--payload replaces the payload of one error; {} ids were given",
+            selection.ids.len()
+        )));
     }
     let name = actor();
     let sends = !args.no_retry && !matches!(edit, Edit::Undo);
@@ -63,7 +69,7 @@ pub fn edit(services: &Services, dlq: &Dlq, args: &EditArgs) -> anyhow::Result<E
     let sendings = all_before_sending(dlq, &selection.ids)?;
     for id in &selection.ids {
         repair::edit(dlq, id, &edit, sends, Actor { name: &name, job_id: None })
-            .map_err(|error| anyhow::anyhow!("{id}: {error}"))?;
+            .with_context(|| id.clone())?;
     }
     tell_changed(selection, selection.ids.len() as u64, "edited")?;
     match sends {

@@ -13,6 +13,7 @@ use indicatif::ProgressBar;
 use super::running::{self, Ended, Look};
 use super::{actor, dry_run, how_many};
 use crate::cli::dlq::{PaceArgs, SelectionArgs};
+use crate::config::ConfigError;
 use crate::output;
 use crate::services::Services;
 use crate::signals;
@@ -30,7 +31,7 @@ pub fn bulk(
     let filter = selection.filter.filter();
     filter.check()?;
     if filter.is_everything() && !selection.all {
-        bail!("say which errors: ids, a filter such as --group, or --all");
+        bail!(ConfigError::flag("say which errors: ids, a filter such as --group, or --all"));
     }
     let works_on: &[Status] = match work {
         Work::UndoDiscard => &[Status::Discarded],
@@ -56,7 +57,10 @@ fn start(dlq: &Dlq, filter: &Filter, work: &Work, pace: &PaceArgs) -> anyhow::Re
 /// Asks on the terminal; without one, `--yes` is needed.
 fn confirmed(what: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!("this would {}; add --yes to do it without being asked", what.trim());
+        bail!(ConfigError::flag(format!(
+            "this would {}; add --yes to do it without being asked",
+            what.trim()
+        )));
     }
     eprint!("{}? [y/N] ", what.trim());
     std::io::stderr().flush()?;

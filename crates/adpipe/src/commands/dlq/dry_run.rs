@@ -7,6 +7,7 @@ use adpipe_dlq::repair::{self, DryRun, Edit};
 use anyhow::bail;
 
 use crate::cli::dlq::EditArgs;
+use crate::config::ConfigError;
 use crate::output;
 
 /// Errors that a dry run looks at.
@@ -17,7 +18,7 @@ pub fn run(dlq: &Dlq, args: &EditArgs, edit: &Edit) -> anyhow::Result<ExitCode> 
     let run = match edit {
         _ if !ids.is_empty() => repair::dry_run_of(dlq, ids, edit)?,
         Edit::Patch(patch) => repair::dry_run(dlq, &filter, patch, ERRORS)?,
-        _ => bail!("--payload and --undo go with ids of errors"),
+        _ => bail!(ConfigError::flag("--payload and --undo go with ids of errors")),
     };
     match args.selection.json {
         true => output::json(&serde_json::to_value(&run)?)?,

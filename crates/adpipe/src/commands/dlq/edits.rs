@@ -7,6 +7,7 @@ use adpipe_dlq::repair::Edit;
 use anyhow::{Context, bail};
 
 use crate::cli::dlq::EditArgs;
+use crate::config::ConfigError;
 
 /// The edit that the flags mean.
 pub fn of(args: &EditArgs) -> anyhow::Result<Edit> {
@@ -36,13 +37,15 @@ pub fn of(args: &EditArgs) -> anyhow::Result<Edit> {
         let to = match kind {
             "integer" => Kind::Integer,
             "text" => Kind::Text,
-            other => bail!("--cast {field}={other}: a value can be made integer or text"),
+            other => bail!(ConfigError::flag(format!(
+                "--cast {field}={other}: a value can be made integer or text"
+            ))),
         };
         steps.push(Step::Cast { path: path(field), to });
     }
     steps.extend(args.drop.iter().map(|field| Step::Remove { path: path(field) }));
     if steps.is_empty() {
-        bail!("say how: --set, --rename, --cast, --drop, --patch, --payload or --undo");
+        bail!(ConfigError::flag("say how: --set, --rename, --cast, --drop, --patch, --payload or --undo"));
     }
     Ok(Edit::Patch(Patch::new(steps)?))
 }
@@ -68,7 +71,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 fn pair<'a>(text: &'a str, form: &str) -> anyhow::Result<(&'a str, &'a str)> {
     match text.split_once('=') {
         Some((left, right)) if !left.is_empty() => Ok((left, right)),
-        _ => bail!("{text:?} is not of the form {form}"),
+        _ => bail!(ConfigError::flag(format!("{text:?} is not of the form {form}"))),
     }
 }
 

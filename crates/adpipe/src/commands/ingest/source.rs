@@ -12,6 +12,7 @@ use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
 use super::progress::Progress;
+use crate::config::ConfigError;
 
 /// What records are read from.
 pub type Input = Box<dyn Read + Send>;
@@ -44,7 +45,9 @@ impl Source {
         let shown = path.display();
         let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
         if metadata.is_dir() {
-            bail!("{shown} is a folder; name its files, for example {shown}/*.csv");
+            bail!(ConfigError::flag(format!(
+                "{shown} is a folder; name its files, for example {shown}/*.csv"
+            )));
         }
         if !metadata.is_file() {
             // A pipe or device has no content to come back to, and opening it may wait for a writer.
