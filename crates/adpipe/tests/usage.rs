@@ -50,7 +50,6 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["dag", "retry", "dag_lunch"], "dag_daily_etl"),
     (&["dag", "cancel", "dag_lunch"], "dag_daily_etl"),
     (&["dag", "backfill", "dag_daily_etl", "--from", "2026-02-01", "--to", "2026-01-01"], "is before"),
-    (&["dag", "backfill", "dag_dbt_run", "--from", "2026-01-01", "--to", "2026-01-02"], "schedule"),
     (&["alerts", "check", "--rule", "Lunch"], "there are"),
     (&["alerts", "check", "--signal", "hunger"], "there are"),
     (&["alerts", "silence", "Lunch", "--for", "1h", "--comment", "x"], "there are"),
@@ -124,7 +123,8 @@ fn no_command_takes_an_unknown_flag_or_a_wrong_configuration() {
     let mut all = Vec::new();
     commands(&[], &mut all);
     assert!(all.len() > 40, "{all:?}");
-    for path in &all {
+    // `sql` takes any word as its statement: `-1` begins with a hyphen, too.
+    for path in all.iter().filter(|path| path[0] != "sql") {
         let output = Command::new(ADPIPE).args(path).arg("--no-such-flag").output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{path:?}: {}", shown(&output));
         let is_listed = WRONG.iter().any(|(arguments, _)| arguments[0] == path[0]);

@@ -15,6 +15,8 @@ pub enum Directive {
     With(String),
     /// `<!-- exits with 1: command -->`: that line ends with 1, as the text says.
     ExitsWithOne(String),
+    /// `<!-- answers yes: command, command -->`: what the reader does when these ask.
+    AnswersYes(Vec<String>),
     /// `<!-- printed -->`: the fence before this one printed these lines; `…` is any text.
     Printed,
     /// `<!-- input of: shell -->`: this takes it.
@@ -94,6 +96,12 @@ fn directive(comment: &str, path: &Path, line: usize) -> Directive {
         .or_else(|| rest("before:").map(Directive::Before))
         .or_else(|| rest("with:").map(Directive::With))
         .or_else(|| rest("exits with 1:").map(Directive::ExitsWithOne))
+        .or_else(|| {
+            let commands = rest("answers yes:")?;
+            Some(Directive::AnswersYes(
+                commands.split(',').map(|command| command.trim().to_owned()).collect(),
+            ))
+        })
         .or_else(|| rest("input of:").map(Directive::InputOf))
         .unwrap_or_else(|| panic!("{}:{line}: this comment is not understood: {comment}", path.display()))
 }

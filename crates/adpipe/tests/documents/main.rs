@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod events;
 mod fences;
 mod flags;
 mod shell;
@@ -19,7 +20,7 @@ use shell::{Outcome, Reader};
 const READERS: usize = 2;
 
 fn documents() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let root = shell::repository();
     let mut found = vec![root.join("README.md"), root.join("README.ko.md")];
     let docs = std::fs::read_dir(root.join("docs")).unwrap();
     let mut docs: Vec<PathBuf> = docs.map(|entry| entry.unwrap().path()).collect();

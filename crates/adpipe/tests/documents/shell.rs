@@ -75,9 +75,8 @@ impl Reader {
             match directive {
                 Directive::Before(shell) => before.push_str(&format!("{shell}\n")),
                 Directive::Let(word, shell) => {
-                    let script = format!("{before}{shell}");
-                    before.clear();
-                    let output = self.shell(&script, None)?;
+                    self.shell(&std::mem::take(&mut before), None)?;
+                    let output = self.shell(shell, None)?;
                     let value = String::from_utf8_lossy(&output.stdout).trim().to_owned();
                     if value.is_empty() {
                         return Err(format!("{word} is nothing: {shell}"));
@@ -95,6 +94,14 @@ impl Reader {
                     let line = line.ok_or_else(|| format!("no line begins with {command}"))?.to_owned();
                     let bare = line.split("  #").next().unwrap_or_default();
                     text = text.replace(&line, &format!("code=0; {bare} || code=$?; [ $code = 1 ]"));
+                }
+                Directive::AnswersYes(commands) => {
+                    let asks = |line: &str| commands.iter().any(|command| line.starts_with(command.as_str()));
+                    let lines = text.lines().map(|line| match asks(line) {
+                        true => format!("{} --yes", line.split("  #").next().unwrap_or_default()),
+                        false => line.to_owned(),
+                    });
+                    text = lines.collect::<Vec<String>>().join("\n");
                 }
                 Directive::NotRun(_) | Directive::Printed | Directive::InputOf(_) => {}
             }
@@ -175,9 +182,15 @@ impl Reader {
         command
             .env("PATH", path.expect("the path can be joined"))
             .env("HOME", self.folder.path())
+            .env("REPOSITORY", repository())
             .env("ADPIPE_CONSOLE__PORT", "0")
             .current_dir(self.folder.path())
     }
+}
+
+/// What a reader who has cloned it has got, too.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
 }
 
 fn is_setting(name: &str) -> bool {
