@@ -183,7 +183,7 @@ Examples:
 
     /// Check every configured part and say what to do
     #[command(after_help = "\
-Exit code 1 when a part is bad. The whole log is read, so that every checksum is looked at; on
+Exit code 1 when a part is bad, 2 when the configuration is wrong. The whole log is read, so that every checksum is looked at; on
 Kafka its topics are, whose records are the brokers' to check.
 
 Examples:

@@ -138,4 +138,11 @@ fn no_command_takes_an_unknown_flag_or_a_wrong_configuration() {
             assert!(folder.fail(2, arguments).contains("adpipe.toml:"), "{arguments:?}");
         }
     }
+    for text in ["[consol]\n", "[log]\nurl = \"pigeon:coop\"\n", "[warehouse]\nurl = \"mysql://x\"\n"] {
+        std::fs::write(folder.join("adpipe.toml"), text).unwrap();
+        for command in ["doctor", "up"] {
+            let output = Command::new(ADPIPE).arg(command).current_dir(folder.path()).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{command} {text}: {}", shown(&output));
+        }
+    }
 }

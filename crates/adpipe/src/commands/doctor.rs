@@ -14,7 +14,7 @@ use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 
 use crate::cli::{Cli, DoctorArgs};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::output;
 use crate::services::{LogPlace, role_folder, take_role};
 use crate::warehouse_place::WarehousePlace;
@@ -36,19 +36,33 @@ struct Finding {
     text: String,
 }
 
-/// Checks every part; exit code 1 when one is bad.
+/// Checks every part; exit code 1 when one is bad, 2 when it is the configuration.
 pub fn run(cli: &Cli, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut findings = Vec::new();
+    let mut misconfigured = true;
     match super::configuration(cli, None) {
         Ok(config) => {
-            add(&mut findings, "configuration", State::Good, "is valid".to_owned());
+            misconfigured = names_no_place(&config);
+            if !misconfigured {
+                add(&mut findings, "configuration", State::Good, "is valid".to_owned());
+            }
             check_parts(&config, args.fix, &mut findings);
         }
         Err(error) => add(&mut findings, "configuration", State::Bad, error.to_string()),
     }
     print(&findings, args.json)?;
     let bad = findings.iter().any(|finding| finding.state == State::Bad);
-    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(match (misconfigured, bad) {
+        (true, _) => ExitCode::from(crate::USAGE),
+        (false, true) => ExitCode::FAILURE,
+        (false, false) => ExitCode::SUCCESS,
+    })
+}
+
+/// True when log or warehouse are named in a way that cannot be understood; their findings say how.
+fn names_no_place(config: &Config) -> bool {
+    let is_wrong = |error: anyhow::Error| error.is::<ConfigError>();
+    LogPlace::of(config).is_err() || WarehousePlace::of(config).is_err_and(is_wrong)
 }
 
 fn add(findings: &mut Vec<Finding>, part: &'static str, state: State, text: String) {
