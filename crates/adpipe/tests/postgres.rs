@@ -289,4 +289,6 @@ fn a_standby_is_named_at_the_start_and_by_doctor() {
     );
     // Reading goes on.
     assert_eq!(pipeline.csv("select count(*) as n from realtime.events").trim(), "n\n500");
+    let console = Running::start(pipeline.adpipe(&["run", "console"]));
+    assert_eq!(console.request("GET", "/readyz", b"").0, 200);
 }

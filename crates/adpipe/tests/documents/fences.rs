@@ -17,6 +17,8 @@ pub enum Directive {
     ExitsWithOne(String),
     /// `<!-- answers yes: command, command -->`: what the reader does when these ask.
     AnswersYes(Vec<String>),
+    /// `<!-- until stopped -->`: the last command runs until it gets SIGTERM, and ends with 0.
+    UntilStopped,
     /// `<!-- printed -->`: the fence before this one printed these lines; `…` is any text.
     Printed,
     /// `<!-- input of: shell -->`: this takes it.
@@ -86,8 +88,10 @@ fn indent_of(line: &str) -> usize {
 
 fn directive(comment: &str, path: &Path, line: usize) -> Directive {
     let rest = |name: &str| comment.strip_prefix(name).map(|rest| rest.trim().to_owned());
-    if comment == "printed" {
-        return Directive::Printed;
+    match comment {
+        "printed" => return Directive::Printed,
+        "until stopped" => return Directive::UntilStopped,
+        _ => {}
     }
     if let Some((word, shell)) = comment.strip_prefix("let ").and_then(|rest| rest.split_once('=')) {
         return Directive::Let(word.trim().to_owned(), shell.trim().to_owned());

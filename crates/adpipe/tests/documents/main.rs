@@ -9,6 +9,7 @@ mod common;
 mod events;
 mod fences;
 mod flags;
+mod names;
 mod shell;
 
 use std::path::{Path, PathBuf};

@@ -1,16 +1,24 @@
 //! Runs what a document shows, in a folder of its own.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::common::{ADPIPE, Folder, Running, shown};
+use crate::common::{ADPIPE, Folder, Killed, Running, shown};
 use crate::fences::{Directive, Fence};
 
 /// Places that a document names and a test must not touch; they lie in the test's folder instead.
-const ABSOLUTE: [&str; 3] = ["/var/lib/adpipe", "/backup/", "/etc/adpipe"];
+const ABSOLUTE: [&str; 6] =
+    ["/var/lib/adpipe", "/backup/", "/etc/adpipe", "/etc/prometheus", "/etc/grafana", "/var/lib/grafana"];
+
+/// Programs of others that documents call. Where one is not installed its fences are not run.
+const PROGRAMS: [&str; 3] = ["curl", "gzip", "promtool"];
 
 /// Where the console is, as documents write it.
 const ADDRESSES: [&str; 2] = ["127.0.0.1:8088", "localhost:8088"];
+
+/// A port that a document gives to `/metrics`; another one here, as it may be taken.
+const METRICS_PORT: &str = "8091";
 
 /// Longer than any of them takes, on a loaded machine too.
 const PATIENCE_SECONDS: &str = "300";
@@ -44,6 +52,12 @@ impl Reader {
         }) {
             return Outcome::NotRun(reason.clone());
         }
+        let is_called = |program: &&&str| fence.text.split_whitespace().any(|word| word == **program);
+        if let Some(program) = PROGRAMS.iter().filter(is_called).find(|program| !is_installed(program)) {
+            let reason = format!("{program} is not installed");
+            adpipe_testkit::skip("documents", &reason);
+            return Outcome::NotRun(reason);
+        }
         let done = if fence.directives.iter().any(|directive| matches!(directive, Directive::Printed)) {
             self.compare(&fence.text)
         } else if let Some(shell) = says(|directive| match directive {
@@ -70,7 +84,7 @@ impl Reader {
 
     fn run(&mut self, fence: &Fence) -> Result<(), String> {
         let mut text = fence.text.clone();
-        let (mut server, mut before) = (None, String::new());
+        let (mut server, mut before, mut runs_until_stopped) = (None, String::new(), false);
         for directive in &fence.directives {
             match directive {
                 Directive::Before(shell) => before.push_str(&format!("{shell}\n")),
@@ -103,8 +117,12 @@ impl Reader {
                     });
                     text = lines.collect::<Vec<String>>().join("\n");
                 }
+                Directive::UntilStopped => runs_until_stopped = true,
                 Directive::NotRun(_) | Directive::Printed | Directive::InputOf(_) => {}
             }
+        }
+        if runs_until_stopped {
+            return self.run_until_stopped(&format!("{before}{text}"));
         }
         if let Some(server) = &server {
             for address in ADDRESSES {
@@ -114,6 +132,29 @@ impl Reader {
         let output = self.shell(&format!("{before}{text}"), None)?;
         self.printed = shown(&output);
         Ok(())
+    }
+
+    /// Runs what does not end by itself, until it says that it works.
+    fn run_until_stopped(&self, text: &str) -> Result<(), String> {
+        let (lines, last) = text.rsplit_once('\n').unwrap_or(("", text));
+        // In place of the shell, so that the signal reaches it.
+        let script = format!("set -euo pipefail\n{lines}\n{}", last.replacen("adpipe ", "exec adpipe ", 1));
+        let port = adpipe_testkit::free_port().to_string();
+        let mut command = Command::new("bash");
+        command.args(["-c", &script.replace(METRICS_PORT, &port)]).stdout(Stdio::piped());
+        let mut child = Killed(self.settle(&mut command).spawn().map_err(|error| error.to_string())?);
+        let stdout = child.0.stdout.take().ok_or("no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let first = lines.next().and_then(Result::ok).unwrap_or_default();
+        let drain = std::thread::spawn(move || lines.for_each(drop));
+        let stopped = Command::new("kill").arg(child.0.id().to_string()).status();
+        let ended = child.0.wait().map_err(|error| error.to_string())?;
+        let _ = drain.join();
+        match stopped.is_ok_and(|status| status.success()) && ended.success() && first.starts_with("adpipe ")
+        {
+            true => Ok(()),
+            false => Err(format!("{script}\nbegan with {first:?} and ended with {ended}")),
+        }
     }
 
     /// Lines that the fence before printed.
@@ -195,6 +236,11 @@ pub fn repository() -> PathBuf {
 
 fn is_setting(name: &str) -> bool {
     name.starts_with("ADPIPE_") || name == "RUST_LOG" || name.starts_with("PG") || name.starts_with("AWS_")
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn is_command(line: &str) -> bool {
