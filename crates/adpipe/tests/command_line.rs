@@ -102,7 +102,7 @@ fn inputs_that_cannot_be_used_are_named() {
     let folder = Folder::new();
     assert!(folder.fail(1, &["ingest", "missing.csv"]).contains("missing.csv"));
     std::fs::create_dir(folder.join("folder")).unwrap();
-    assert!(folder.fail(1, &["ingest", "folder"]).contains("is a folder"));
+    assert!(folder.fail(2, &["ingest", "folder"]).contains("is a folder"));
     std::fs::write(folder.join("header.csv"), "id,click\n1,0\n").unwrap();
     let words = folder.fail(1, &["ingest", "header.csv"]);
     assert!(words.contains("header.csv") && words.contains("banner_pos"), "{words}");

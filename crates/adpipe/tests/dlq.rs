@@ -95,12 +95,12 @@ fn the_command_line_repairs_an_error_by_itself() {
     assert_eq!(error["status"], "exhausted");
 
     // Said where and what, with what to do; nothing is done.
-    assert!(folder.fail(1, &["dlq", "retry"]).contains("say which errors"));
-    assert!(folder.fail(1, &["dlq", "retry", "--all"]).contains("add --yes"));
-    assert!(folder.fail(1, &["dlq", "edit", id]).contains("say how"));
-    assert!(folder.fail(1, &["dlq", "edit", id, "--set", "click"]).contains("--set FIELD=VALUE"));
+    assert!(folder.fail(2, &["dlq", "retry"]).contains("say which errors"));
+    assert!(folder.fail(2, &["dlq", "retry", "--all"]).contains("add --yes"));
+    assert!(folder.fail(2, &["dlq", "edit", id]).contains("say how"));
+    assert!(folder.fail(2, &["dlq", "edit", id, "--set", "click"]).contains("--set FIELD=VALUE"));
     assert!(folder.fail(1, &["dlq", "show", "x"]).contains("there is no error x"));
-    assert!(folder.fail(1, &["dlq", "list", "--since", "soon"]).contains("is no time"));
+    assert!(folder.fail(2, &["dlq", "list", "--since", "soon"]).contains("is no time"));
     folder.fail(2, &["dlq", "list", "--status", "odd"]);
     assert!(folder.fail(1, &["dlq", "check"]).is_empty());
     let checked = folder.adpipe(&["dlq", "check"]).output().unwrap();

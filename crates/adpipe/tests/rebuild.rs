@@ -384,7 +384,7 @@ fn postgres_is_made_again_in_one_transaction() {
     let expected = state(&pipeline);
     let output = pipeline.adpipe(&["rebuild"]).output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(1) && words.contains("--yes"), "{words}");
+    assert!(output.status.code() == Some(2) && words.contains("--yes"), "{words}");
     must_be_rebuilt(&pipeline, &expected, "whole");
     server.psql(
         &database,

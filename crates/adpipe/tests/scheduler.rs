@@ -185,7 +185,7 @@ fn a_run_by_hand_does_its_tasks_in_order_and_what_follows() {
         assert!(logs.contains("cannot start /nowhere/at/all"), "{logs}");
 
         let refused = site.adpipe(&["dag", "run", "daily", "--date", "2200-01-01"]).output().unwrap();
-        assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+        assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
         assert!(shown(&refused).contains("has not begun yet"));
     });
 }
