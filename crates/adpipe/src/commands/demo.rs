@@ -10,7 +10,7 @@ use adpipe_metrics::Role;
 use adpipe_stream::shutdown::Shutdown;
 
 use super::up::Up;
-use crate::cli::DemoArgs;
+use crate::cli::run::DemoArgs;
 use crate::config::Config;
 use crate::output;
 use crate::services::Services;

@@ -13,7 +13,8 @@ use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 
-use crate::cli::{Cli, DoctorArgs};
+use crate::cli::Cli;
+use crate::cli::checks::DoctorArgs;
 use crate::config::{Config, ConfigError};
 use crate::output;
 use crate::services::{LogPlace, role_folder, take_role};

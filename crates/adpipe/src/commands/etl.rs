@@ -10,7 +10,7 @@ use adpipe_batch::{EtlConfig, Place, Progress, Report};
 use adpipe_event::Millis;
 use adpipe_stream::shutdown::Shutdown;
 
-use crate::cli::EtlArgs;
+use crate::cli::ways_in::EtlArgs;
 use crate::config::{Config, ConfigError};
 use crate::services::Services;
 use crate::{progress_bar, signals};

@@ -10,7 +10,7 @@ use adpipe_generate::{Account, Config, Format, Generator, TimeFormat};
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
-use crate::cli::{GenerateArgs, GenerateFormat};
+use crate::cli::generate::{GenerateArgs, GenerateFormat};
 use crate::config::ConfigError;
 use crate::output;
 use crate::signals;

@@ -15,7 +15,7 @@ use adpipe_stream::backlog::Backlog;
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::Context;
 
-use crate::cli::{FileFormat, IngestArgs};
+use crate::cli::ways_in::{FileFormat, IngestArgs};
 use crate::config::Config;
 use crate::output;
 use crate::services::Services;

@@ -23,7 +23,8 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command, ConfigAction};
+use crate::cli::config::ConfigAction;
+use crate::cli::{Cli, Command};
 use crate::config::{Config, ConfigError};
 
 /// Runs the command.

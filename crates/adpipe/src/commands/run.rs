@@ -1,6 +1,6 @@
 //! `adpipe run`: one role in this process.
 
-use crate::cli::Role;
+use crate::cli::run::Role;
 use crate::commands::up::Up;
 use crate::config::Config;
 use crate::output;

@@ -16,7 +16,7 @@ use adpipe_transform::{
 use adpipe_warehouse::Warehouse;
 use anyhow::Context;
 
-use crate::cli::{TransformAction, TransformDocsArgs, TransformRunArgs};
+use crate::cli::transform::{TransformAction, TransformDocsArgs, TransformRunArgs};
 use crate::config::{Config, Engine};
 use crate::output;
 use crate::services::{Services, take_role};

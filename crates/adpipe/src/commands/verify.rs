@@ -10,7 +10,7 @@ use adpipe_stream::verify::{self, Check, Scope, Verdict};
 use adpipe_warehouse::report::Ctr;
 use anyhow::bail;
 
-use crate::cli::VerifyArgs;
+use crate::cli::checks::VerifyArgs;
 use crate::config::Config;
 use crate::services::{LogPlace, Services};
 use crate::warehouse_place::WarehousePlace;

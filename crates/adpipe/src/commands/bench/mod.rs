@@ -8,7 +8,7 @@ mod scratch;
 mod stages;
 mod transform;
 
-use crate::cli::{BenchArgs, BenchKind};
+use crate::cli::bench::{BenchArgs, BenchKind};
 use crate::config::Config;
 use crate::output;
 use measure::Figure;

@@ -10,7 +10,7 @@ use adpipe_schedule::state::{Try, TryKey};
 use anyhow::{Context, bail};
 
 use super::Desk;
-use crate::cli::DagLogsArgs;
+use crate::cli::dag::DagLogsArgs;
 
 const LOOK: Duration = Duration::from_millis(200);
 

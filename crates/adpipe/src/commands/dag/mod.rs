@@ -16,7 +16,7 @@ use adpipe_warehouse::Warehouse;
 use anyhow::bail;
 use jiff::Timestamp;
 
-use crate::cli::{DagAction, DagBackfillArgs, DagRetryArgs, DagRunArgs, DagRunName, DagRunsArgs};
+use crate::cli::dag::{DagAction, DagBackfillArgs, DagRetryArgs, DagRunArgs, DagRunName, DagRunsArgs};
 use crate::config::Config;
 use crate::output;
 use crate::services::Services;

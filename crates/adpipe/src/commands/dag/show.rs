@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Desk;
-use crate::cli::DagBackfillArgs;
+use crate::cli::dag::DagBackfillArgs;
 use crate::output;
 
 /// A moment in the DAG's zone, to the minute.

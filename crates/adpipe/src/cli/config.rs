@@ -1,0 +1,17 @@
+//! `adpipe config`.
+
+use clap::{Args, Subcommand};
+
+use super::JsonArgs;
+
+#[derive(Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+#[derive(Subcommand)]
+pub enum ConfigAction {
+    /// Print what is in force: defaults, file, variables and flags together
+    Show(JsonArgs),
+}

@@ -1,0 +1,63 @@
+//! `adpipe transform`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::JsonArgs;
+
+#[derive(Args)]
+pub struct TransformArgs {
+    #[command(subcommand)]
+    pub action: TransformAction,
+}
+
+#[derive(Subcommand)]
+pub enum TransformAction {
+    /// Make the models
+    Run(TransformRunArgs),
+    /// Run the tests
+    Test(TransformRunArgs),
+    /// Seeds, models and tests, in the order that they need
+    Build(TransformRunArgs),
+    /// Look at how old the sources are; ends with 1 when one is older than its error_after
+    Freshness(JsonArgs),
+    /// Write the documentation, one page
+    Docs(TransformDocsArgs),
+    /// Write the project that is inside of adpipe into a folder, to change it or to run it with dbt
+    Export {
+        /// A new or empty folder
+        folder: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub struct TransformRunArgs {
+    /// Only these: names, tag:T, path:P, source:S, test_type:T …; + before or after takes what it
+    /// is made of, or what is made of it; a,b what both choose
+    #[arg(short, long, value_name = "SELECTOR", num_args = 1..)]
+    pub select: Vec<String>,
+
+    /// Not these
+    #[arg(long, value_name = "SELECTOR", num_args = 1..)]
+    pub exclude: Vec<String>,
+
+    /// Make incremental models anew
+    #[arg(long)]
+    pub full_refresh: bool,
+
+    /// Variables of the project, as YAML: '{minutes_kept_days: 30}'
+    #[arg(long, value_name = "YAML", default_value = "", hide_default_value = true)]
+    pub vars: String,
+
+    /// Print the results as JSON, in the form of dbt's run_results.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct TransformDocsArgs {
+    /// The page [default: index.html in transform.target_path]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
