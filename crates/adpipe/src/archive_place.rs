@@ -16,13 +16,19 @@ pub fn open(config: &Config) -> Result<Archive, ConfigError> {
     if url.starts_with("s3:") {
         return object_store(config);
     }
+    check_folder(url)?;
+    Ok(Archive::in_folder(Path::new(url)))
+}
+
+/// Fails when this does not name a folder.
+pub fn check_folder(url: &str) -> Result<(), ConfigError> {
     if url.contains("://") {
         return Err(wrong("archive.url", "is not understood; write a folder, or \"s3://BUCKET/PREFIX\""));
     }
     if url.is_empty() {
         return Err(wrong("archive.url", "must name a folder, or \"s3://BUCKET/PREFIX\""));
     }
-    Ok(Archive::in_folder(Path::new(url)))
+    Ok(())
 }
 
 #[cfg(not(feature = "s3"))]

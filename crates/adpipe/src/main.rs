@@ -38,14 +38,19 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::error(&format!("{error:#}"));
             let is_usage = error.is::<config::ConfigError>()
                 || error.is::<adpipe_monitor::RulesError>()
                 || error.downcast_ref().is_some_and(adpipe_notify::NotifyError::is_usage)
                 || error.downcast_ref().is_some_and(adpipe_transform::TransformError::is_usage)
                 || error.downcast_ref().is_some_and(adpipe_schedule::ScheduleError::is_usage)
                 || matches!(error.downcast_ref(), Some(adpipe_dlq::DlqError::Asked(_)));
-            if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+            let message = format!("{error:#}");
+            if is_usage {
+                output::error(&config::suggest::with_suggestion(&message));
+                return ExitCode::from(USAGE);
+            }
+            output::error(&message);
+            ExitCode::FAILURE
         }
     }
 }

@@ -52,6 +52,9 @@ pub fn embedded_folder(key: &'static str, url: &str) -> Result<PathBuf, ConfigEr
                     "{:?} is not understood; this adpipe knows \"sqlite:FOLDER\" and \"postgres://USER@HOST:5432/DATABASE\"",
                     adpipe_warehouse::postgres::masked(url)
                 ),
+                "log.url" => format!(
+                    "{url:?} is not understood; write \"sqlite:FOLDER\" or \"kafka://HOST:PORT[,HOST:PORT]\""
+                ),
                 _ => format!("{url:?} is not understood; this adpipe knows \"sqlite:FOLDER\""),
             },
         }),
@@ -73,15 +76,7 @@ impl LogPlace {
         let wrong = |key, message| Err(ConfigError::Key { key, message });
         let url = &config.log.url;
         if !url.starts_with("kafka:") {
-            return match embedded_folder("log.url", url) {
-                Ok(folder) => Ok(LogPlace::Embedded(folder)),
-                Err(_) => wrong(
-                    "log.url",
-                    format!(
-                        "{url:?} is not understood; write \"sqlite:FOLDER\" or \"kafka://HOST:PORT[,HOST:PORT]\""
-                    ),
-                ),
-            };
+            return embedded_folder("log.url", url).map(LogPlace::Embedded);
         }
         #[cfg(not(feature = "kafka"))]
         return wrong(

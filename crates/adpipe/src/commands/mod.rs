@@ -25,7 +25,7 @@ use clap::CommandFactory;
 
 use crate::cli::config::ConfigAction;
 use crate::cli::{Cli, Command};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Origin};
 
 /// Runs the command.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -79,6 +79,17 @@ pub fn configuration(cli: &Cli, default_data: Option<&str>) -> Result<Config, Co
         config.etl.raw_folder = format!("{folder}/raw");
         config.archive.url = format!("{folder}/processed");
         config.notify.spool = format!("{folder}/notifications");
+        let flag = if cli.data.is_some() { "--data" } else { "adpipe demo" };
+        for key in [
+            "log.url",
+            "warehouse.url",
+            "scheduler.log_folder",
+            "etl.raw_folder",
+            "archive.url",
+            "notify.spool",
+        ] {
+            config.origins.set(key, Origin::Flag(flag));
+        }
         config.flags.extend(["--data".into(), folder.into()]);
     }
     if let Some(file) = &cli.config {

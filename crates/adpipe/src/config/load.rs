@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use adpipe_warehouse::postgres::has_password;
 
-use super::Config;
 use super::kafka::name_from_variable;
+use super::suggest::{nearest, with_suggestion};
+use super::{Config, Origin, Origins};
 
 const FILE_NAME: &str = "adpipe.toml";
 const PREFIX: &str = "ADPIPE_";
@@ -68,7 +69,12 @@ fn assemble(
 ) -> Result<Config, ConfigError> {
     let in_file = |error: toml::de::Error| {
         let (line, column) = position(text, error.span().map_or(0, |span| span.start));
-        ConfigError::File { path: path.to_path_buf(), line, column, message: error.message().to_owned() }
+        ConfigError::File {
+            path: path.to_path_buf(),
+            line,
+            column,
+            message: with_suggestion(error.message()),
+        }
     };
     if let Some(byte) = thresholds_of_old(text) {
         let (line, column) = position(text, byte);
@@ -114,11 +120,15 @@ fn assemble(
             "ignored: Kubernetes sets these for a Service named adpipe; enableServiceLinks: false keeps them away"
         );
     }
+    let mut origins = Origins::of_file(path, text);
     for (name, value) in variables {
-        config = with_variable(&config, &name, &value)
+        let key;
+        (config, key) = with_variable(&config, &name, &value)
             .map_err(|message| ConfigError::Variable { name: name.clone(), message })?;
+        origins.set(key, Origin::Variable(name));
     }
-    check(&config)?;
+    check(&config).map_err(|error| origins.placed(error))?;
+    config.origins = origins;
     Ok(config)
 }
 
@@ -137,10 +147,13 @@ fn thresholds_of_old(text: &str) -> Option<usize> {
 
 /// Values that are readable but cannot work.
 fn check(config: &Config) -> Result<(), ConfigError> {
-    let not_zero = |key, is_zero: bool| match is_zero {
-        true => Err(ConfigError::Key { key, message: "must be more than zero".to_owned() }),
-        false => Ok(()),
+    let not_zero = |key, is_zero: bool| {
+        if is_zero {
+            return Err(ConfigError::Key { key, message: "must be more than zero".to_owned() });
+        }
+        Ok(())
     };
+    check_places(config)?;
     not_zero("stream.batch_records", config.stream.batch_records == 0)?;
     not_zero("stream.batch_size", config.stream.batch_size.0 == 0)?;
     not_zero("ingest.max_lag_records", config.ingest.max_lag_records == 0)?;
@@ -162,6 +175,21 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("console.max_body_size", config.console.max_body_size.0 == 0)
 }
 
+/// Back ends that adpipe does not have. Whether one can be reached is found out by whoever opens it.
+fn check_places(config: &Config) -> Result<(), ConfigError> {
+    let (log, warehouse, archive) = (&config.log.url, &config.warehouse.url, &config.archive.url);
+    if !log.starts_with("kafka:") {
+        crate::services::embedded_folder("log.url", log)?;
+    }
+    if !adpipe_warehouse::postgres::is_postgres(warehouse) {
+        crate::services::embedded_folder("warehouse.url", warehouse)?;
+    }
+    if !archive.starts_with("s3:") {
+        crate::archive_place::check_folder(archive)?;
+    }
+    Ok(())
+}
+
 /// Whether Kubernetes sets this variable in every pod for a Service whose name begins with adpipe:
 /// `ADPIPE_SERVICE_HOST`, `ADPIPE_SERVICE_PORT_HTTP`, `ADPIPE_PORT=tcp://10.0.0.1:8088`,
 /// `ADPIPE_CONSOLE_PORT_8088_TCP_ADDR` …. None of them has the two underscores of a key.
@@ -180,68 +208,105 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
             || name.split_once("_PORT_").is_some_and(|(_, rest)| is_port_part(rest)))
 }
 
-/// The configuration with one key replaced.
-fn with_variable(config: &Config, name: &str, value: &str) -> Result<Config, String> {
+/// The configuration with one key replaced, and that key.
+fn with_variable(config: &Config, name: &str, value: &str) -> Result<(Config, String), String> {
+    let table = toml::Table::try_from(config).map_err(|error| error.to_string())?;
+    let (table, key) = replaced(table.clone(), name, value).map_err(|wrong| match wrong {
+        Wrong::Value(message) => message,
+        Wrong::Name(message) => match nearest(name, known_variables("", &table).iter().map(String::as_str)) {
+            Some(meant) => format!("{message}; did you mean {meant}?"),
+            None => message,
+        },
+    })?;
+    let config = table.try_into().map_err(|error: toml::de::Error| with_suggestion(error.message()))?;
+    Ok((config, key))
+}
+
+/// What is wrong with a variable.
+enum Wrong {
+    /// It names nothing.
+    Name(String),
+    /// It has a value that its key cannot take.
+    Value(String),
+}
+
+/// Every variable that sets a key.
+fn known_variables(prefix: &str, table: &toml::Table) -> Vec<String> {
+    let mut names = Vec::new();
+    for (key, value) in table {
+        let name = format!("{prefix}{}", key.to_uppercase());
+        match value {
+            toml::Value::Table(inner) => names.extend(known_variables(&format!("{name}__"), inner)),
+            _ => names.push(format!("{}{name}", if prefix.is_empty() { PREFIX } else { "" })),
+        }
+    }
+    names
+}
+
+/// The table with one key replaced, and that key.
+fn replaced(mut table: toml::Table, name: &str, value: &str) -> Result<(toml::Table, String), Wrong> {
     let key = name[PREFIX.len()..].to_lowercase();
-    let (section, key) = key.split_once("__").ok_or("is not of the form ADPIPE_SECTION__KEY")?;
-    let mut table = toml::Table::try_from(config).map_err(|error| error.to_string())?;
+    let (section, key) = key
+        .split_once("__")
+        .ok_or_else(|| Wrong::Name("is not of the form ADPIPE_SECTION__KEY".to_owned()))?;
     let entry = table
         .get_mut(section)
         .and_then(toml::Value::as_table_mut)
-        .ok_or_else(|| format!("there is no section [{section}]"))?;
-    match key.split_once("__") {
+        .ok_or_else(|| Wrong::Name(format!("there is no section [{section}]")))?;
+    let key = match key.split_once("__") {
         Some((table_name, key)) => {
             let place = format!("{section}.{table_name}");
             if place == "dlq.alerts" {
-                return Err(MOVED_THRESHOLDS.to_owned());
+                return Err(Wrong::Value(MOVED_THRESHOLDS.to_owned()));
             }
             let inner = entry
                 .get_mut(table_name)
                 .and_then(toml::Value::as_table_mut)
-                .ok_or_else(|| format!("there is no table [{place}]"))?;
+                .ok_or_else(|| Wrong::Name(format!("there is no table [{place}]")))?;
             match place.as_str() {
                 // It takes any setting of librdkafka's: which of them there are is for it to say.
                 "log.kafka" => {
-                    inner.insert(name_from_variable(key), toml::Value::String(value.to_owned()));
+                    let setting = name_from_variable(key);
+                    inner.insert(setting.clone(), toml::Value::String(value.to_owned()));
+                    format!("{place}.{setting}")
                 }
                 _ => set_key(inner, &place, key, value)?,
             }
         }
         None => set_key(entry, section, key, value)?,
-    }
-    table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    };
+    Ok((table, key))
 }
 
-/// Replaces a key by a value of the same kind; of a list the items are separated by commas.
-fn set_key(table: &mut toml::Table, section: &str, key: &str, value: &str) -> Result<(), String> {
-    let old = table.get(key).ok_or_else(|| format!("there is no key {key} in section [{section}]"))?;
+/// Replaces a key by a value of the same kind; of a list the items are separated by commas. Gives the
+/// whole key.
+fn set_key(table: &mut toml::Table, section: &str, key: &str, value: &str) -> Result<String, Wrong> {
+    let old =
+        table.get(key).ok_or_else(|| Wrong::Name(format!("there is no key {key} in section [{section}]")))?;
     let new = match old {
-        toml::Value::Float(_) => {
-            value.parse().map(toml::Value::Float).map_err(|_| format!("{value:?} is not a number"))?
-        }
-        toml::Value::Array(_) => toml::Value::Array(
+        toml::Value::Float(_) => value.parse().map(toml::Value::Float).map_err(|_| "is not a number"),
+        toml::Value::Array(_) => Ok(toml::Value::Array(
             value
                 .split(',')
                 .map(str::trim)
                 .filter(|item| !item.is_empty())
                 .map(|item| toml::Value::String(item.to_owned()))
                 .collect(),
-        ),
+        )),
         toml::Value::Integer(_) => {
-            value.parse().map(toml::Value::Integer).map_err(|_| format!("{value:?} is not a whole number"))?
+            value.parse().map(toml::Value::Integer).map_err(|_| "is not a whole number")
         }
-        toml::Value::Boolean(_) => value
-            .parse()
-            .map(toml::Value::Boolean)
-            .map_err(|_| format!("{value:?} is neither true nor false"))?,
-        _ => toml::Value::String(value.to_owned()),
+        toml::Value::Boolean(_) => {
+            value.parse().map(toml::Value::Boolean).map_err(|_| "is neither true nor false")
+        }
+        _ => Ok(toml::Value::String(value.to_owned())),
     };
-    table.insert(key.to_owned(), new);
-    Ok(())
+    table.insert(key.to_owned(), new.map_err(|what| Wrong::Value(format!("{value:?} {what}")))?);
+    Ok(format!("{section}.{key}"))
 }
 
 /// Line and column, both from 1.
-fn position(text: &str, byte: usize) -> (usize, usize) {
+pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = &text[..byte.min(text.len())];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
@@ -254,6 +319,49 @@ mod tests {
     fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
         let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         assemble(Path::new("adpipe.toml"), text, variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_was_meant_is_suggested() {
+        let error = load("[consol]\nport = 9000", &[]).unwrap_err();
+        assert!(error.contains("unknown field `consol`, did you mean `console`?"), "{error}");
+        let error = load("[transform]\nengine = \"buildin\"", &[]).unwrap_err();
+        assert!(error.contains("did you mean `builtin`?"), "{error}");
+        for (slip, meant) in [
+            ("ADPIPE_CONSOLE_PORT", "ADPIPE_CONSOLE__PORT"),
+            ("ADPIPE_CONSOL__PORT", "ADPIPE_CONSOLE__PORT"),
+            ("ADPIPE_DLQ__MAX_RETRY", "ADPIPE_DLQ__MAX_RETRIES"),
+        ] {
+            let error = load("", &[(slip, "1")]).unwrap_err();
+            assert!(error.ends_with(&format!("did you mean {meant}?")), "{slip}: {error}");
+        }
+    }
+
+    #[test]
+    fn back_ends_that_adpipe_does_not_have_are_refused_with_their_place() {
+        for (text, expected) in [
+            (
+                "[warehouse]\nurl = \"mysql://me@db/x\"",
+                "warehouse.url: \"mysql://me@db/x\" is not understood",
+            ),
+            ("[warehouse]\nurl = \"data\"", "warehouse.url: \"data\" is not understood"),
+            ("[log]\nurl = \"redis://localhost\"", "log.url: \"redis://localhost\" is not understood"),
+            ("[archive]\nurl = \"gs://bucket/x\"", "archive.url: is not understood"),
+        ] {
+            let error = load(text, &[]).unwrap_err();
+            assert!(error.starts_with(expected) && error.ends_with("(adpipe.toml:2)"), "{error}");
+        }
+        let error = load("", &[("ADPIPE_WAREHOUSE__URL", "mysql://me:secret@db/x")]).unwrap_err();
+        assert!(error.ends_with("(ADPIPE_WAREHOUSE__URL)") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn where_each_value_comes_from_is_known() {
+        let config = load("[console]\nport = 1\nhost = \"::1\"", &[("ADPIPE_CONSOLE__PORT", "2")]).unwrap();
+        let of = |key| config.origins.get(key).map(ToString::to_string);
+        assert_eq!(of("console.port").as_deref(), Some("ADPIPE_CONSOLE__PORT"));
+        assert_eq!(of("console.host").as_deref(), Some("adpipe.toml:3"));
+        assert_eq!(of("log.url"), None);
     }
 
     #[test]
@@ -344,6 +452,7 @@ mod tests {
         assert_eq!(error, "environment variable ADPIPE_CONSOLE__PORT: \"many\" is not a whole number");
         let error = load("", &[("ADPIPE_CONSOLE__PROT", "1")]).unwrap_err();
         assert!(error.contains("there is no key prot"), "{error}");
+        assert!(error.ends_with("did you mean ADPIPE_CONSOLE__PORT?"), "{error}");
         let error = load("[alerts]\nconsole_url = \"adpipe\"", &[]).unwrap_err();
         assert!(error.starts_with("alerts.console_url: write an address"), "{error}");
         let error = load("", &[("ADPIPE_CONSOLE__PORT", "70000")]).unwrap_err();

@@ -8,6 +8,8 @@ mod dlq;
 mod kafka;
 mod load;
 mod notify;
+mod origin;
+pub mod suggest;
 mod units;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,7 @@ pub use dlq::DlqConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
 pub use notify::{DEFAULT_SLACK_CONFIG, NotifyConfig};
+pub use origin::{Origin, Origins};
 pub use units::{HotWindow, Size, Span};
 
 /// Everything that can be configured; `adpipe.toml` explains each key.
@@ -56,6 +59,9 @@ pub struct Config {
     /// Flags with which another `adpipe` works on the same data: those this one was given.
     #[serde(skip)]
     pub flags: Vec<std::ffi::OsString>,
+    /// What set each value that is not a default.
+    #[serde(skip)]
+    pub origins: Origins,
 }
 
 impl Config {
