@@ -25,8 +25,8 @@ Examples:
   adpipe ingest --wait clicks.csv.gz      count the events of a file
   curl --data-binary @events.ndjson localhost:8088/v1/events
   adpipe sql 'select count(*) from realtime.events'
-  adpipe dlq stats                        what is in error, and why
-  adpipe alerts list                      what needs somebody now
+  adpipe dlq stats                        which errors there are, and why
+  adpipe alerts list                      what needs attention now
   adpipe verify                           prove that nothing was lost or counted twice
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped by Ctrl-C, 143 by SIGTERM.";
@@ -112,15 +112,17 @@ Examples:
 
     /// Write made-up events in the shape of the Avazu data set
     #[command(after_help = "\
-The same seed gives the same events. What was made is told on stderr, or in --account FILE.
+The same --seed (with the same --start and --end, if any) gives the same bytes. --rate stamps the
+events with the time of now. What was made is reported on stderr, and in --account FILE.
 
 Examples:
   adpipe generate --rows 1000000 --format csv --out events.csv
   adpipe generate --rows 10000 --bad 0.02 --duplicates 0.01 --account truth.json > events.ndjson
+  adpipe generate --rows 10000 --seed 7 > same.ndjson    the same file wherever it is made
   adpipe generate --rate 1000 | adpipe ingest -      live traffic until Ctrl-C")]
     Generate(generate::GenerateArgs),
 
-    /// Run a reading SQL statement on the warehouse
+    /// Run read-only SQL on the warehouse: one statement, or a shell
     #[command(after_help = "\
 Tables: realtime.events, realtime.metrics (by the minute), realtime.metrics_5m,
 realtime.metrics_hourly, realtime.offsets, realtime.commits.
@@ -133,7 +135,7 @@ Examples:
     /// The dead-letter queue: look at errors, retry, repair, discard
     Dlq(Box<dlq::DlqArgs>),
 
-    /// Alerts: what needs somebody, since when, and who knows
+    /// Alerts: what needs attention, since when, and who knows
     #[command(after_help = "\
 The table of alerts is config/alerts.toml; docs/MONITORING.md explains it. `adpipe up` and
 `adpipe run monitor` watch them; Prometheus can, by the same table.
@@ -186,6 +188,7 @@ Examples:
   adpipe transform build                        seeds, models and tests
   adpipe transform run --select mart_daily_ctr+
   adpipe transform test --select tag:marts
+  adpipe transform show no_missing_hours --rows 20   the query of a test, and what fails it
   adpipe transform docs                         a page with models, tests and lineage")]
     Transform(transform::TransformArgs),
 

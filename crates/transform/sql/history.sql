@@ -19,6 +19,12 @@ values ($1, $2, $3, $4, $5, $4, $5);
 -- name: resolved
 update ops.data_test_failures set resolved_at = $2 where failure_id = $1;
 
+-- name: failing_tests
+select distinct test_id from ops.data_test_failures where resolved_at is null;
+
+-- name: resolved_all
+update ops.data_test_failures set resolved_at = $2 where test_id = $1 and resolved_at is null;
+
 -- name: newest_results
 -- The newest result of each test.
 select d.test_id, d.status, d.failures, d.message, d.started_at, d.engine, d.severity

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use crate::database::Work;
 use crate::error::{Result, TransformError};
 use crate::history::FailingRows;
-use crate::results::{NodeResult, RunResults, Status};
+use crate::results::{NodeResult, ProjectTests, RunResults, Status};
 use crate::run::{RunOptions, failing_rows};
 
 /// How often a running dbt is looked after.
@@ -90,6 +90,7 @@ pub fn run(
         seconds: started.elapsed().as_secs_f64(),
         results,
         stopped: stopped(),
+        tests: tests_of(&manifest),
     })
 }
 
@@ -146,6 +147,17 @@ fn follow(child: &mut Child, stopped: &dyn Fn() -> bool, on_line: &(dyn Fn(&str)
             return Err(TransformError::Dbt("reading its log failed".to_owned()));
         }
         Ok(status.code().unwrap_or(-1))
+    })
+}
+
+/// The tests that dbt's manifest lists.
+fn tests_of(manifest: &Json) -> Option<ProjectTests> {
+    let nodes = manifest["nodes"].as_object()?;
+    let of_nodes = nodes.keys().filter(|id| id.starts_with("test."));
+    let unit_tests = manifest["unit_tests"].as_object().into_iter().flat_map(|tests| tests.keys());
+    Some(ProjectTests {
+        project: manifest["metadata"]["project_name"].as_str()?.to_owned(),
+        ids: of_nodes.chain(unit_tests).cloned().collect(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use adpipe_event::Millis;
 use adpipe_sql::section;
 use adpipe_warehouse::{Schema, Transaction, Value, Warehouse, WarehouseError, query_table};
 
@@ -16,6 +17,8 @@ const OPEN_FAILURES: &str = section(SQL, "open_failures");
 const SEEN_AGAIN: &str = section(SQL, "seen_again");
 const SEEN_FIRST: &str = section(SQL, "seen_first");
 const RESOLVED: &str = section(SQL, "resolved");
+const FAILING_TESTS: &str = section(SQL, "failing_tests");
+const RESOLVED_ALL: &str = section(SQL, "resolved_all");
 const NEWEST: &str = section(SQL, "newest_results");
 
 /// Failing rows of one test that the history takes from one run.
@@ -45,6 +48,7 @@ pub fn keep(warehouse: &dyn Warehouse, run: &RunResults) -> Result<()> {
         add_result(transaction.as_mut(), run, test)?;
         add_failures(transaction.as_mut(), run, test)?;
     }
+    resolve_of_lost_tests(transaction.as_mut(), run)?;
     transaction.commit()?;
     Ok(())
 }
@@ -114,6 +118,17 @@ fn add_failures(
         for id in open.into_values() {
             transaction.execute(RESOLVED, &[Value::Int(id), now.clone()])?;
         }
+    }
+    Ok(())
+}
+
+/// Nobody will ever find out whether the failures of a test that was removed are over.
+fn resolve_of_lost_tests(transaction: &mut dyn Transaction, run: &RunResults) -> Result<(), WarehouseError> {
+    let Some(tests) = &run.tests else { return Ok(()) };
+    let found = transaction.query(FAILING_TESTS, &[])?;
+    let now = Value::from(Millis::now().to_string());
+    for id in found.rows.iter().filter_map(|row| row[0].as_str()).filter(|id| tests.has_lost(id)) {
+        transaction.execute(RESOLVED_ALL, &[Value::from(id), now.clone()])?;
     }
     Ok(())
 }

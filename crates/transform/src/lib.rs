@@ -5,7 +5,8 @@
 //! understand, with file and line. [`run`](run()) chooses, renders everything, and only then
 //! does it: each model, seed and test in a transaction of its own, in the order that they need.
 //! [`history::keep`] puts what the tests found into `ops`. [`dbt::run`] has the real dbt do the
-//! same and reads its results. [`freshness`](freshness()) looks at how old the sources are.
+//! same and reads its results. [`freshness`](freshness()) looks at how old the sources are. [`list`]
+//! and [`statement`] show what a project consists of, without running it.
 //!
 //! Open `run/mod.rs` first, then `project/parse.rs`. Templates are in `jinja/`.
 
@@ -21,6 +22,7 @@ mod freshness;
 mod graph;
 pub mod history;
 mod jinja;
+mod look;
 pub mod project;
 mod results;
 mod run;
@@ -32,7 +34,8 @@ pub use docs::page;
 pub use error::{Place, Result, TransformError};
 pub use files::ProjectFiles;
 pub use freshness::{SourceFreshness, freshness};
+pub use look::{list, statement};
 pub use project::Project;
-pub use results::{NodeResult, RunResults, Status};
+pub use results::{NodeResult, ProjectTests, RunResults, Status};
 pub use run::{Command, OnProgress, RunOptions, run};
 pub use target::Target;

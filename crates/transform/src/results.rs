@@ -1,5 +1,6 @@
 //! What became of each node, and `run_results.json` as dbt writes it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::json;
@@ -84,6 +85,23 @@ pub struct NodeResult {
     pub(crate) rows: crate::history::FailingRows,
 }
 
+/// The tests that a project has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectTests {
+    /// The project's name.
+    pub project: String,
+    /// dbt's ids of its tests.
+    pub ids: BTreeSet<String>,
+}
+
+impl ProjectTests {
+    /// Whether a test was one of this project and is none any more.
+    pub(crate) fn has_lost(&self, id: &str) -> bool {
+        let mut parts = id.split('.').skip(1);
+        parts.next() == Some(self.project.as_str()) && !self.ids.contains(id)
+    }
+}
+
 /// What became of a run.
 #[derive(Debug, Clone)]
 pub struct RunResults {
@@ -101,6 +119,8 @@ pub struct RunResults {
     pub results: Vec<NodeResult>,
     /// Whether it was stopped from outside.
     pub stopped: bool,
+    /// The tests that the project has, run or not; none when dbt does not say.
+    pub tests: Option<ProjectTests>,
 }
 
 impl RunResults {

@@ -20,6 +20,21 @@ pub enum TransformAction {
     Test(TransformRunArgs),
     /// Seeds, models and tests, in the order that they need
     Build(TransformRunArgs),
+    /// List models, seeds and tests
+    #[command(after_help = "\
+Examples:
+  adpipe transform ls
+  adpipe transform ls --select test_type:data --json
+  adpipe transform ls --select +mart_daily_ctr       what it is made of")]
+    Ls(TransformListArgs),
+    /// Show the SQL of a model or test, as the warehouse gets it, and what it gives
+    #[command(after_help = "\
+Of a test, the rows are those that fail. Nothing is changed.
+
+Examples:
+  adpipe transform show mart_daily_ctr
+  adpipe transform show no_missing_hours --rows 20")]
+    Show(TransformShowArgs),
     /// Look at how old the sources are; ends with 1 when one is older than its error_after
     Freshness(JsonArgs),
     /// Write the documentation, one page
@@ -51,6 +66,35 @@ pub struct TransformRunArgs {
     pub vars: String,
 
     /// Print the results as JSON, in the form of dbt's run_results.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct TransformListArgs {
+    /// Only these, as for run
+    #[arg(short, long, value_name = "SELECTOR", num_args = 1..)]
+    pub select: Vec<String>,
+
+    /// Not these
+    #[arg(long, value_name = "SELECTOR", num_args = 1..)]
+    pub exclude: Vec<String>,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct TransformShowArgs {
+    /// The model, seed or test: its name, or dbt's id
+    pub name: String,
+
+    /// Also run it, and print the first N rows
+    #[arg(long, value_name = "N")]
+    pub rows: Option<usize>,
+
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -1,5 +1,7 @@
 //! `adpipe transform`: the dbt project, run by adpipe or by the real dbt.
 
+mod look;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use adpipe_transform::{
     Command, NodeResult, Project, ProjectFiles, RunOptions, RunResults, SourceFreshness, Status, Target,
     TransformError,
 };
-use adpipe_warehouse::Warehouse;
+use adpipe_warehouse::{Dialect, Warehouse};
 use anyhow::Context;
 
 use crate::cli::transform::{TransformAction, TransformDocsArgs, TransformRunArgs};
@@ -32,6 +34,8 @@ pub fn run(config: Config, action: &TransformAction) -> anyhow::Result<ExitCode>
         TransformAction::Run(args) => transform(config, Command::Run, args),
         TransformAction::Test(args) => transform(config, Command::Test, args),
         TransformAction::Build(args) => transform(config, Command::Build, args),
+        TransformAction::Ls(args) => look::list(&config, args),
+        TransformAction::Show(args) => look::show(config, args),
         TransformAction::Freshness(args) => freshness(config, args.json),
         TransformAction::Docs(args) => docs(config, args),
         TransformAction::Export { folder } => {
@@ -136,7 +140,11 @@ pub fn files(config: &Config) -> Result<ProjectFiles, TransformError> {
 
 /// What the project is built for.
 pub fn target(config: &Config, warehouse: &dyn Warehouse) -> Target {
-    let mut target = Target::new(warehouse.dialect());
+    target_for(config, warehouse.dialect())
+}
+
+fn target_for(config: &Config, dialect: Dialect) -> Target {
+    let mut target = Target::new(dialect);
     target.name.clone_from(&config.transform.target);
     target.threads = config.transform.threads as usize;
     target
@@ -170,13 +178,13 @@ fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyho
                 &stopped,
                 &|node, result, done, total| {
                     if let Some(result) = result {
-                        eprintln!(
+                        output::note(&format!(
                             "{done:>4} of {total}  {:<8} {} {}  {:.2} s",
                             result.status.name(),
                             node.kind(),
                             node.name,
                             result.seconds
-                        );
+                        ));
                     }
                 },
             )?;
@@ -204,7 +212,7 @@ fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyho
 /// and its open transactions leave nothing behind.
 fn listen() -> anyhow::Result<Shutdown> {
     let shutdown = Shutdown::new();
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     Ok(shutdown)
 }
 
@@ -226,6 +234,13 @@ fn print(results: &RunResults, json: bool) -> anyhow::Result<()> {
         shown.iter().filter(|result| result.message.as_ref().is_some_and(|message| message.contains('\n')))
     {
         output::line(&format!("\n{}: {}", result.name, result.message.as_deref().unwrap_or_default()))?;
+    }
+    let has_query = |result: &&&NodeResult| matches!(result.status, Status::Fail | Status::Warn);
+    if let Some(failed) = shown.iter().find(has_query) {
+        output::note(&format!(
+            "`adpipe transform show {} --rows 20` shows the query of this test and the rows that fail",
+            failed.name
+        ));
     }
     let made = results.count(Status::Success) as u64;
     let mut parts = vec![format!("{} made", output::grouped(made))];

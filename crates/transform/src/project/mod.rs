@@ -25,6 +25,7 @@ pub use self::settings::Materialized;
 use crate::error::Result;
 use crate::files::ProjectFiles;
 use crate::jinja::Templates;
+use crate::results::ProjectTests;
 use crate::target::Target;
 
 /// Everything that a project says.
@@ -51,6 +52,12 @@ impl Project {
     pub fn load(files: &ProjectFiles, target: &Target, vars: &str) -> Result<Project> {
         let vars = parse_vars(vars)?;
         parse::load(files, target, &vars)
+    }
+
+    /// The tests that it has.
+    pub fn tests(&self) -> ProjectTests {
+        let tests = self.nodes.iter().filter(|node| node.is_test());
+        ProjectTests { project: self.name.clone(), ids: tests.map(|node| node.id.clone()).collect() }
     }
 
     /// The node of this id.

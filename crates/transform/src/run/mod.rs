@@ -4,7 +4,7 @@
 mod data_test;
 pub(crate) mod materialize;
 mod seed;
-mod unit_test;
+pub(crate) mod unit_test;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -129,6 +129,7 @@ pub fn run(
         seconds: started.elapsed().as_secs_f64(),
         results: state.order.clone(),
         stopped: stopped(),
+        tests: Some(project.tests()),
     })
 }
 

@@ -27,10 +27,7 @@ pub(crate) fn run(
     test: &UnitTest,
     sql: &str,
 ) -> Result<Verdict, Failure> {
-    let mut ctes = Vec::new();
-    for (given, rows) in &test.given {
-        ctes.push(given_rows(work, project, test, given, rows)?);
-    }
+    let ctes = all_given(work, project, test)?;
     let sql = inject(sql, &ctes);
     let columns = shape(work, name, &sql)?;
     let (names, expected) = expected_rows(test, &columns)?;
@@ -46,6 +43,20 @@ pub(crate) fn run(
     };
     let columns: Vec<String> = names.split(", ").map(|name| name.trim_matches('"').to_owned()).collect();
     Ok(compare(&columns, &actual, &expected))
+}
+
+/// The statement that the test runs: the model on what is given.
+pub(crate) fn statement(
+    work: &mut Work<'_>,
+    project: &Project,
+    test: &UnitTest,
+    sql: &str,
+) -> Result<String, Failure> {
+    Ok(inject(sql, &all_given(work, project, test)?))
+}
+
+fn all_given(work: &mut Work<'_>, project: &Project, test: &UnitTest) -> Result<Vec<Cte>, Failure> {
+    test.given.iter().map(|(given, rows)| given_rows(work, project, test, given, rows)).collect()
 }
 
 /// The rows of one input as a part of the statement.
