@@ -3,6 +3,7 @@
 
 pub mod csv;
 pub mod terminal;
+pub mod whole_file;
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
@@ -91,10 +92,16 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// What became of records that were longer than the limit.
-pub fn too_long(records: u64) -> String {
+/// A share as a percentage, `17.06 %`: clicks of events. None of nothing.
+pub fn rate(part: u64, whole: u64) -> Option<String> {
+    (whole > 0).then(|| format!("{:.2} %", part as f64 * 100.0 / whole as f64))
+}
+
+/// What becomes of records that are longer than the limit.
+pub fn too_long(records: u64, dry_run: bool) -> String {
+    let fate = if dry_run { "would be kept" } else { "is kept" };
     format!(
-        "{} longer than ingest.max_record_size: only the beginning of each is kept, and it is in error",
+        "{} longer than ingest.max_record_size, thus invalid; only the beginning of each {fate}",
         counted(records, "record")
     )
 }

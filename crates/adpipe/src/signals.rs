@@ -22,11 +22,11 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long a command may take to end in order.
-const GRACE: Duration = Duration::from_millis(1_500);
+pub const GRACE: Duration = Duration::from_millis(1_500);
 
 /// The same for `up`, `run` and `demo`: requests are answered, running tasks of DAGs end and their end
 /// is stored, a consumer leaves its group. Below what systemd (90 s) and Kubernetes (30 s) wait.
-const SERVER_GRACE: Duration = Duration::from_secs(10);
+pub const SERVER_GRACE: Duration = Duration::from_secs(10);
 
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
@@ -46,16 +46,11 @@ fn stopped_by() -> Option<u8> {
     Some(CODE.load(Ordering::SeqCst)).filter(|code| *code != 0)
 }
 
-/// Turns the switch off at the first signal, for as long as the process lives.
-pub fn watch(shutdown: &Shutdown) -> anyhow::Result<()> {
+/// Turns the switch off at the first signal, for as long as the process lives; ends the process when
+/// it has not ended by itself within `grace`.
+pub fn watch(shutdown: &Shutdown, grace: Duration) -> anyhow::Result<()> {
     let shutdown = shutdown.clone();
-    on_signal(move || shutdown.trigger(), GRACE)
-}
-
-/// The same for a process that serves, which may take longer to end in order.
-pub fn watch_server(shutdown: &Shutdown) -> anyhow::Result<()> {
-    let shutdown = shutdown.clone();
-    on_signal(move || shutdown.trigger(), SERVER_GRACE)
+    on_signal(move || shutdown.trigger(), grace)
 }
 
 /// Ends the process at the first signal: for work whose results are of no use when it is cut short.

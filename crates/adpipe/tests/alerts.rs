@@ -114,7 +114,7 @@ fn without_data_it_says_what_to_do() {
 #[test]
 fn a_schedule_alone_moves_alerts_on_and_people_deal_with_them() {
     let folder = troubled();
-    assert!(ended(&folder, 0, &["list"]).0.contains("nothing needs anybody"));
+    assert!(ended(&folder, 0, &["list"]).0.contains("no alerts need attention"));
     assert!(ended(&folder, 0, &["list"]).1.contains("no monitor is at work"));
     assert!(ended(&folder, 0, &["history"]).0.contains("nothing fired"));
     assert!(ended(&folder, 0, &["silences"]).0.contains("nothing is silenced"));
@@ -130,7 +130,7 @@ fn a_schedule_alone_moves_alerts_on_and_people_deal_with_them() {
 
     // Other rules' alerts are none of this check's business.
     assert!(
-        ended(&folder, 0, &["check", "--rule", "DagFailed"]).0.contains("nothing needs anybody (1 alert")
+        ended(&folder, 0, &["check", "--rule", "DagFailed"]).0.contains("no alerts need attention (1 alert")
     );
     let listed = json(&folder, 0, &["list", "--json"]);
     assert_eq!((listed.as_array().unwrap().len(), &listed[0]["rule"]), (1, &"DlqExhausted".into()));
@@ -157,7 +157,9 @@ fn a_schedule_alone_moves_alerts_on_and_people_deal_with_them() {
 
     // Dealt with.
     folder.run(&["dlq", "discard", "--all", "--yes", "--reason", "a test"]);
-    assert!(ended(&folder, 0, &["check", "--fail"]).0.contains("nothing needs anybody (3 alerts looked at)"));
+    assert!(
+        ended(&folder, 0, &["check", "--fail"]).0.contains("no alerts need attention (3 alerts looked at)")
+    );
     let history = json(&folder, 0, &["history", "--json"]);
     assert_eq!((&history[0]["state"], &history[0]["note"]), (&"resolved".into(), &"mine".into()));
     assert_eq!(history[0]["alert_id"], id.as_str());

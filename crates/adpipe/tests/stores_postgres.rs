@@ -56,7 +56,7 @@ impl Pipeline<'_> {
     /// Runs everything until so many events and errors are stored.
     fn work(&self, seed: &str, rows: &str, expected: (u64, u64)) {
         let file = format!("{seed}.ndjson");
-        self.run(&["generate", "--out", &file, "--rows", rows, "--seed", seed]);
+        self.run(&["generate", "--out", &file, "--rows", rows, "--seed", seed, "--end", &common::now()]);
         std::fs::write(self.folder.join(&format!("{seed}.bad")), format!("{{\"id\":\"bad-{seed}\"}}\n"))
             .unwrap();
         let mut up = Running::start(self.adpipe(&["up"]));

@@ -24,6 +24,11 @@ pub enum DlqError {
 }
 
 impl DlqError {
+    /// No error has this id.
+    pub fn no_error(error_id: &str) -> DlqError {
+        DlqError::NotFound(format!("there is no error {error_id}"))
+    }
+
     /// True when the same call may work later.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -207,7 +207,7 @@ pub(crate) fn edit_one(
     actor: Actor<'_>,
 ) -> Result<Edited, DlqError> {
     let Some(state) = RowState::of(transaction, error_id)? else {
-        return Err(DlqError::NotFound(format!("there is no error {error_id}")));
+        return Err(DlqError::no_error(error_id));
     };
     if !matches!(state.status, Status::Pending | Status::Exhausted) {
         return Ok(Edited::DoesNotFit(format!(

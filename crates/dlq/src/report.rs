@@ -339,7 +339,7 @@ pub struct Story {
 /// # Errors
 /// [`DlqError::NotFound`], or of the warehouse.
 pub fn story(dlq: &Dlq, error_id: &str) -> Result<Story, DlqError> {
-    let missing = || DlqError::NotFound(format!("there is no error {error_id}"));
+    let missing = || DlqError::no_error(error_id);
     if !crate::ids::is_id(error_id) {
         return Err(missing());
     }

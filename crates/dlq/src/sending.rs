@@ -46,7 +46,7 @@ pub enum Heard {
 /// # Errors
 /// [`DlqError::NotFound`], or of the warehouse.
 pub fn before_sending(dlq: &Dlq, error_id: &str) -> Result<Sending, DlqError> {
-    let missing = || DlqError::NotFound(format!("there is no error {error_id}"));
+    let missing = || DlqError::no_error(error_id);
     if !crate::ids::is_id(error_id) {
         return Err(missing());
     }
@@ -68,10 +68,7 @@ pub fn before_sending(dlq: &Dlq, error_id: &str) -> Result<Sending, DlqError> {
 pub fn heard_of(dlq: &Dlq, sending: &Sending) -> Result<Heard, DlqError> {
     let params = [sending.error_id.as_str().into(), Value::Int(sending.attempt)];
     let table = query_table(dlq.warehouse(), HEARD_OF, &params)?;
-    let row = table
-        .rows
-        .first()
-        .ok_or_else(|| DlqError::NotFound(format!("there is no error {}", sending.error_id)))?;
+    let row = table.rows.first().ok_or_else(|| DlqError::no_error(&sending.error_id))?;
     let text = |index: usize| row[index].as_str().map(str::to_owned);
     Ok(match (text(2), status_of(&row[0])?) {
         (Some(outcome), _) => Heard::Outcome { outcome, error_message: text(3), next_retry_at: text(1) },

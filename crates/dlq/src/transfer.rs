@@ -118,8 +118,7 @@ pub fn export(dlq: &Dlq, error_id: &str) -> Result<String, DlqError> {
 pub fn import(dlq: &Dlq, line: &str, consent: Consent, actor: Actor<'_>) -> Result<Imported, DlqError> {
     let line: Line = serde_json::from_str(line)
         .map_err(|error| DlqError::Refused(format!("not a line of an export: {error}")))?;
-    let before = content(dlq, &line.error_id)?
-        .ok_or_else(|| DlqError::NotFound(format!("there is no error {}", line.error_id)))?;
+    let before = content(dlq, &line.error_id)?.ok_or_else(|| DlqError::no_error(&line.error_id))?;
     let edit = edit_of(&line, &before)?;
     let sending = before_sending(dlq, &line.error_id)?;
     let edited = match consent {

@@ -19,7 +19,7 @@ select sum(impressions) from realtime.metrics_hourly where window_start = $1;
 select coalesce(sum(pending + retrying + exhausted), 0), coalesce(sum(exhausted), 0) from errors.groups;
 
 -- name: dlq_causes
-select fingerprint, message, pending + retrying + exhausted as open_errors
+select fingerprint, message, pending + retrying + exhausted as open_errors, stage
 from errors.groups
 where pending + retrying + exhausted > 0
 order by open_errors desc, fingerprint
@@ -27,7 +27,7 @@ limit 3;
 
 -- name: dlq_newest_causes
 -- The causes with most errors that came in or after the hour $1, of those that have open ones.
-select g.fingerprint, g.message, g.pending + g.retrying + g.exhausted as open_errors
+select g.fingerprint, g.message, g.pending + g.retrying + g.exhausted as open_errors, g.stage
 from errors.groups as g
 join (
     select fingerprint, sum(errors) as errors from errors.group_hours where hour >= $1 group by fingerprint
@@ -38,7 +38,7 @@ limit 3;
 
 -- name: dlq_exhausted_causes
 -- The causes of errors that need a decision, with how many of theirs do.
-select fingerprint, message, exhausted
+select fingerprint, message, exhausted, stage
 from errors.groups
 where exhausted > 0
 order by exhausted desc, fingerprint

@@ -69,9 +69,9 @@ Examples:
     /// Write errors to a file, one JSON object a line
     #[command(after_help = "\
 Example:
-  adpipe dlq export --type parse --out broken.ndjson
+  adpipe dlq export --type parse --out errors.ndjson
   …repair the payloads in it…
-  adpipe dlq import broken.ndjson")]
+  adpipe dlq import errors.ndjson")]
     Export(ExportArgs),
 
     /// Take an exported file back: where a payload differs, the error is edited and sent again
@@ -80,8 +80,8 @@ A CSV row stays one: its format and its columns travel with it. A line whose eve
 is named and left alone. Exit code 1 when a line was left alone or an event failed again.
 
 Examples:
-  adpipe dlq import broken.ndjson --dry-run
-  adpipe dlq import broken.ndjson")]
+  adpipe dlq import errors.ndjson --dry-run
+  adpipe dlq import errors.ndjson")]
     Import(ImportArgs),
 
     /// List the newest bulk actions
@@ -92,7 +92,7 @@ Examples:
     #[command(after_help = "Example: adpipe dlq cancel 0193…")]
     Cancel(CancelArgs),
 
-    /// Look whether something needs somebody; exit code 1 when it does
+    /// Check whether an error needs attention; exit code 1 when one does
     #[command(after_help = "\
 For scripts: it measures, and neither waits nor tells anybody, as `adpipe alerts check` does. The
 thresholds are those of the alerts on dlq_exhausted, dlq_growth and error_share, in config/alerts.toml.

@@ -10,15 +10,16 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N")]
     pub rows: Option<u64>,
 
-    /// The same seed gives the same events
-    #[arg(long, default_value_t = 1, value_name = "S")]
-    pub seed: u64,
+    /// The same seed gives the same events, byte for byte; without --start and --end they lie on
+    /// 2014-10-21, the first day of the Avazu data [default: events of the last 24 hours]
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
 
     /// Records per second, with the time of now
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: Option<u32>,
 
-    /// Share of broken records, 0 to 1; they take turns through all error types
+    /// Share of invalid records, 0 to 1; they take turns through all error types
     #[arg(long, default_value_t = 0.0, value_name = "P")]
     pub bad: f64,
 
@@ -30,11 +31,12 @@ pub struct GenerateArgs {
     #[arg(long, value_enum, default_value_t = GenerateFormat::Ndjson)]
     pub format: GenerateFormat,
 
-    /// First event time (UTC): YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS [default: a day before --end]
+    /// First event time (UTC): YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS [default: a day before --end; with
+    /// --seed 2014-10-21]
     #[arg(long, value_name = "TIME")]
     pub start: Option<String>,
 
-    /// End of the event times (UTC) [default: now]
+    /// End of the event times (UTC) [default: now; with --seed a day after --start]
     #[arg(long, value_name = "TIME")]
     pub end: Option<String>,
 

@@ -34,7 +34,10 @@ pub fn take(config: &Config, config_file: Option<&Path>, args: &BackupArgs) -> a
             Ok(if taken.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Err(BackupError::Stopped) => {
-            eprintln!("stopped; a backup that was in {} before is still there", args.folder.display());
+            output::note(&format!(
+                "stopped; a backup that was in {} before is still there",
+                args.folder.display()
+            ));
             Ok(signals::exit_code())
         }
         Err(error) => Err(error.into()),
@@ -54,7 +57,7 @@ pub fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Result<ExitCode> 
             Ok(ExitCode::SUCCESS)
         }
         Err(BackupError::Stopped) => {
-            eprintln!("stopped; nothing was restored");
+            output::note("stopped; nothing was restored");
             Ok(signals::exit_code())
         }
         Err(error) => Err(error.into()),
@@ -65,7 +68,7 @@ fn run<T: Send>(
     work: impl FnOnce(&Progress, &Shutdown) -> Result<T, BackupError> + Send,
 ) -> anyhow::Result<Result<T, BackupError>> {
     let shutdown = Shutdown::new();
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     let progress = Progress::new();
     let look = || Look {
         name: progress.current(),
@@ -184,7 +187,7 @@ fn report_taken(folder: &Path, taken: &Taken, as_json: bool) -> anyhow::Result<(
         output::line(&format!("not included: {missing}"))?;
     }
     if !taken.problems.is_empty() {
-        eprintln!("the rest is a complete backup; `adpipe verify` says what is wrong with the archive");
+        output::note("the rest is a complete backup; `adpipe verify` says what is wrong with the archive");
     }
     Ok(())
 }

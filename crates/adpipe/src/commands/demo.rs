@@ -73,7 +73,11 @@ fn make_history(
         duplicates: DUPLICATES,
         ..GeneratorConfig::default()
     })?;
-    eprintln!("making history: {}, {}", output::counted(days.into(), "day"), output::counted(rows, "event"));
+    output::note(&format!(
+        "making history: {}, {}",
+        output::counted(days.into(), "day"),
+        output::counted(rows, "event")
+    ));
     let started = Instant::now();
     let mut line = Vec::new();
     loop {
@@ -93,7 +97,7 @@ fn make_history(
             other => other?,
         }
     }
-    eprintln!("history is in the log after {:.1} s", started.elapsed().as_secs_f64());
+    output::note(&format!("history is in the log after {:.1} s", started.elapsed().as_secs_f64()));
     Ok(())
 }
 

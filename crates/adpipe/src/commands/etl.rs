@@ -13,14 +13,14 @@ use adpipe_stream::shutdown::Shutdown;
 use crate::cli::ways_in::EtlArgs;
 use crate::config::{Config, ConfigError};
 use crate::services::Services;
-use crate::{progress_bar, signals};
+use crate::{output, progress_bar, signals};
 
 /// Runs batch once. Exit code 1 when a file could not be read to its end, 130 or 143 when a signal stopped it.
 pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let etl = etl_config(&config, args)?;
     let shutdown = Shutdown::new();
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     let services = Services::open(config)?;
     let progress = Progress::new();
     let place = Place {
@@ -46,7 +46,7 @@ pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     report::print(&report, args.json)?;
     Ok(match (report.stopped, report.is_failed()) {
         (true, _) => {
-            eprintln!("stopped; run the same command again to go on");
+            output::note("stopped; run the same command again to go on");
             signals::exit_code()
         }
         (_, true) => ExitCode::FAILURE,

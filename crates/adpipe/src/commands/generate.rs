@@ -20,21 +20,27 @@ const RECORDS_A_LOOK: u32 = 1_000;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
+/// 2014-10-21, the first day of the Avazu data: where events of a given seed lie unless told otherwise.
+const FIRST_DAY: Millis = Millis(1_413_849_600_000);
+
+/// 2090-01-01: of a given seed, records of the `future` lie behind it, whenever they are read.
+const FAR_AHEAD: Millis = Millis(3_786_912_000_000);
+
+/// Without `--seed`.
+const USUAL_SEED: u64 = 1;
+
 /// Writes events and says what they were.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     if args.rows.is_none() && args.rate.is_none() {
         bail!(ConfigError::Flag("say how many with --rows N, or how fast with --rate R".to_owned()));
     }
-    let now = Millis::now();
-    let end = args.end.as_deref().map_or(Ok(now), |text| parse_time("--end", text))?;
-    let start =
-        args.start.as_deref().map_or(Ok(Millis(end.0 - DAY_MS)), |text| parse_time("--start", text))?;
+    let (start, end) = time_range(args)?;
     let config = Config {
-        seed: args.seed,
+        seed: args.seed.unwrap_or(USUAL_SEED),
         start_ms: start.0,
         end_ms: end.0,
         rows: args.rows,
-        now_ms: Some(now.0),
+        now_ms: Some(if args.seed.is_some() { FAR_AHEAD.0 } else { Millis::now().0 }),
         bad: args.bad,
         duplicates: args.duplicates,
         format: if args.format == GenerateFormat::Csv { Format::Csv } else { Format::Ndjson },
@@ -45,7 +51,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
         bail!(ConfigError::Flag(format!("--start {start} must be before --end {end}")));
     }
     let shutdown = Shutdown::new();
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     let mut generator = Generator::new(config).map_err(|error| ConfigError::Flag(error.to_string()))?;
     let mut out: Box<dyn Write> = match &args.out {
         Some(path) => {
@@ -61,6 +67,22 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<ExitCode> {
     out.flush()?;
     report(generator.account(), args)?;
     Ok(if shutdown.is_triggered() { signals::exit_code() } else { ExitCode::SUCCESS })
+}
+
+/// The times of the events: with a seed the same at every call, else those of the last day.
+fn time_range(args: &GenerateArgs) -> Result<(Millis, Millis), ConfigError> {
+    let given = |flag, text: &Option<String>| text.as_deref().map(|text| parse_time(flag, text)).transpose();
+    Ok(match (given("--start", &args.start)?, given("--end", &args.end)?) {
+        (Some(start), Some(end)) => (start, end),
+        (None, Some(end)) => (Millis(end.0 - DAY_MS), end),
+        (Some(start), None) if args.seed.is_some() => (start, Millis(start.0 + DAY_MS)),
+        (Some(start), None) => (start, Millis::now()),
+        (None, None) if args.seed.is_some() => (FIRST_DAY, Millis(FIRST_DAY.0 + DAY_MS)),
+        (None, None) => {
+            let now = Millis::now();
+            (Millis(now.0 - DAY_MS), now)
+        }
+    })
 }
 
 /// Writes all of it as fast as it goes, and ends with a whole record when asked to end.
@@ -117,15 +139,16 @@ fn write_live(
 }
 
 fn report(account: &Account, args: &GenerateArgs) -> anyhow::Result<()> {
-    eprintln!(
-        "{} records: {} events with {} clicks (CTR {:.4}), {} duplicates, {} broken",
-        output::grouped(account.total),
-        output::grouped(account.valid),
-        output::grouped(account.clicks),
-        account.ctr().unwrap_or(0.0),
-        output::grouped(account.duplicates),
+    let rate = output::rate(account.clicks, account.valid);
+    output::note(&format!(
+        "{}: {} with {}{}, {}, {} invalid",
+        output::counted(account.total, "record"),
+        output::counted(account.valid, "event"),
+        output::counted(account.clicks, "click"),
+        rate.map(|rate| format!(" (CTR {rate})")).unwrap_or_default(),
+        output::counted(account.duplicates, "duplicate"),
         output::grouped(account.bad.total()),
-    );
+    ));
     let Some(path) = &args.account else { return Ok(()) };
     let bad = &account.bad;
     let account = serde_json::json!({

@@ -48,7 +48,7 @@ struct Ingested {
 /// Ingests every file in turn.
 pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     // Every file must be readable before the first record of any is appended.
     let open = |path: &PathBuf| Source::open(path, &shutdown);
     let sources = args.files.iter().map(open).collect::<anyhow::Result<Vec<Source>>>()?;
@@ -79,7 +79,7 @@ fn ingest_all(
         let name = source.name.clone();
         ingest(services, source, args.format, shutdown, &mut ingested).with_context(|| name)?;
         if ingested.interrupted {
-            eprintln!("stopped; start the same command again to go on");
+            output::note("stopped; start the same command again to go on");
             return Ok(signals::exit_code());
         }
     }
@@ -91,7 +91,7 @@ fn ingest_all(
     match wait::until_counted(services, &before, &after, shutdown)? {
         Some(counted) => wait::report(&counted, &ingested, args.json).map(|()| ExitCode::SUCCESS),
         None => {
-            eprintln!("stopped waiting; the events are in the log and will be counted");
+            output::note("stopped waiting; the events are in the log and will be counted");
             Ok(signals::exit_code())
         }
     }
@@ -106,10 +106,10 @@ fn report_appended(ingested: &Ingested, services: &Services, json: bool) -> anyh
     }
     output::line(&format!("{} durable in the log", output::counted(ingested.records, "record")))?;
     if ingested.too_long > 0 {
-        output::line(&output::too_long(ingested.too_long))?;
+        output::line(&output::too_long(ingested.too_long, false))?;
     }
     if services.take_vacant_stream_role()?.is_some() {
-        eprintln!("nobody counts them yet: run `adpipe up` or `adpipe run stream`, or use --wait");
+        output::note("nobody counts them yet: run `adpipe up` or `adpipe run stream`, or use --wait");
     }
     Ok(())
 }
@@ -269,7 +269,10 @@ impl Appender<'_> {
                 return Ok(());
             }
             if !told {
-                eprintln!("waiting for the processor: {} records are not counted yet", output::grouped(lag));
+                output::note(&format!(
+                    "waiting for the processor: {} records are not counted yet",
+                    output::grouped(lag)
+                ));
                 told = true;
             }
             self.shutdown.sleep(CATCH_UP);

@@ -51,7 +51,7 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
         None => None,
     };
     let shutdown = Shutdown::new();
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     let made = match &place {
         WarehousePlace::Folder(folder) => in_folder(config, args, folder, &shutdown),
         WarehousePlace::Postgres(_) => {
@@ -204,7 +204,7 @@ fn print(report: &RebuildReport, kept: Option<&Path>, args: &RebuildArgs) -> any
         output::line(&format!("the former file is {}", kept.display()))?;
     }
     for problem in &report.problems {
-        eprintln!("{} {problem}", output::paint_error("error:"));
+        output::error(problem);
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ pub fn run(config: Config, args: &SqlArgs) -> anyhow::Result<ExitCode> {
         statement => statement.to_owned(),
     };
     let services = Services::open_to_look(config)?;
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     let _guard = limits.memory.map(Guard::start);
     let query = Query { services: &services, statement: &statement, limits };
     let printed = match format {

@@ -21,7 +21,7 @@ pub fn run(config: Config, args: &StoresArgs) -> anyhow::Result<ExitCode> {
                 anyhow::bail!(ConfigError::Flag(format!("there is no store {name:?}; they are {names}")));
             };
             let stores = services.accept_store(store, &actor())?;
-            eprintln!("accepted {name} as it is");
+            output::note(&format!("accepted {name} as it is"));
             stores
         }
     };

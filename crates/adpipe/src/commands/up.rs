@@ -80,7 +80,7 @@ impl Up {
             .build()
             .context("cannot start the server threads")?;
         let shutdown = Shutdown::new();
-        signals::watch_server(&shutdown)?;
+        signals::watch(&shutdown, signals::SERVER_GRACE)?;
 
         let (mut url, mut console) = (String::new(), None);
         if plays(Role::Console) {

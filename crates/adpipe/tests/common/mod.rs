@@ -64,6 +64,11 @@ impl Folder {
         let mut all =
             vec!["generate", "--out", out.to_str().unwrap(), "--account", account.to_str().unwrap()];
         all.extend(arguments);
+        // Events of the last day, unless a test wants others.
+        let now = now();
+        if arguments.contains(&"--seed") && !arguments.iter().any(|it| matches!(*it, "--start" | "--end")) {
+            all.extend(["--end", now.as_str()]);
+        }
         self.run(&all);
         serde_json::from_slice(&std::fs::read(account).unwrap()).unwrap()
     }
@@ -77,6 +82,11 @@ impl Folder {
              from realtime.commits",
         )
     }
+}
+
+/// The time of now as `adpipe generate` takes it.
+pub fn now() -> String {
+    adpipe_event::Millis::now().to_string().replacen(' ', "T", 1)[..19].to_owned()
 }
 
 pub fn shown(output: &Output) -> String {

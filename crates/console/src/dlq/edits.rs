@@ -72,8 +72,7 @@ pub(super) async fn post_check(
 }
 
 fn check(dlq: &Dlq, id: &str, edit: &Edit) -> Result<Checked, DlqError> {
-    let before =
-        repair::content(dlq, id)?.ok_or_else(|| DlqError::NotFound(format!("there is no error {id}")))?;
+    let before = repair::content(dlq, id)?.ok_or_else(|| DlqError::no_error(id))?;
     let nothing = |outcome, reason| Checked { outcome, reason, verdict: None, after: None, changes: None };
     let (outcome, after, problem) = match try_edit(dlq.settings(), &before, edit) {
         Edited::DoesNotFit(reason) => return Ok(nothing("does_not_fit", Some(reason))),

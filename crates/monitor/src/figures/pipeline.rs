@@ -184,7 +184,7 @@ pub(super) fn dlq_growth(
     Ok(single(open - was, context))
 }
 
-/// The three causes with most open errors: `{"causes": [{fingerprint, message, open}]}`.
+/// The three causes with most open errors: `{"causes": [{fingerprint, message, open, stage}]}`.
 fn causes_when(sources: &Sources, is_bad: bool) -> Result<Json, WarehouseError> {
     if !is_bad {
         return Ok(Json::Null);
@@ -215,6 +215,7 @@ fn causes(sources: &Sources, sql: &str, params: &[Value], counted: &str) -> Resu
             "fingerprint": row[0].to_string(),
             "message": row[1].to_string(),
             counted: row[2].as_i64().unwrap_or(0),
+            "stage": row[3].to_string(),
         })
     };
     Ok(json!({ "causes": table.rows.iter().map(cause).collect::<Vec<_>>() }))

@@ -209,10 +209,13 @@ fn tell(found: &Found, json: bool) -> anyhow::Result<()> {
     }
     if found.alerts.is_empty() && coming_up(found).is_empty() {
         let looked_at = found.measured.values().filter(|readings| readings.is_ok()).count() as u64;
-        output::line(&format!("nothing needs anybody ({} looked at)", output::counted(looked_at, "alert")))?;
+        output::line(&format!(
+            "no alerts need attention ({} looked at)",
+            output::counted(looked_at, "alert")
+        ))?;
     }
     if found.is_report {
-        eprintln!("a monitor is at work and tells people; nothing was changed");
+        output::note("a monitor is at work and tells people; nothing was changed");
     }
     Ok(())
 }
@@ -247,7 +250,10 @@ fn causes(alert: &Alert) -> Vec<String> {
     let cause = |cause: &serde_json::Value| {
         let text = |key: &str| cause[key].as_str().unwrap_or_default().to_owned();
         let message: String = text("message").chars().filter(|c| !c.is_control()).take(80).collect();
-        format!("{}  {}  {message}", text("fingerprint"), errors_of(cause))
+        // Alerts of an older adpipe do not have the stage.
+        let stage = text("stage");
+        let stage = if stage.is_empty() { stage } else { format!("  {stage}") };
+        format!("{}  {}{stage}  {message}", text("fingerprint"), errors_of(cause))
     };
     causes.iter().map(cause).collect()
 }

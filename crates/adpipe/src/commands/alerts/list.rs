@@ -16,7 +16,7 @@ pub fn open(desk: &Desk, json: bool) -> anyhow::Result<()> {
         return output::json(&values.into());
     }
     if alerts.is_empty() {
-        output::line("nothing needs anybody")?;
+        output::line("no alerts need attention")?;
         return tell_who_watches(desk);
     }
     let now = Millis::now();
@@ -47,10 +47,10 @@ pub fn open(desk: &Desk, json: bool) -> anyhow::Result<()> {
 fn tell_who_watches(desk: &Desk) -> anyhow::Result<()> {
     use adpipe_schedule::lease::{MONITOR, holder};
     if holder(desk.warehouse.as_ref(), MONITOR)?.is_none() {
-        eprintln!(
+        output::note(&format!(
             "no monitor is at work; `adpipe up` or `adpipe run monitor` starts one, `adpipe alerts check` \
              looks once"
-        );
+        ));
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub fn run(config: Config, args: &SummaryArgs) -> anyhow::Result<ExitCode> {
         true => match notify::webhook(&config)? {
             Some(webhook) => Some(webhook),
             None => {
-                eprintln!("{HOW_TO_SET}");
+                output::note(HOW_TO_SET);
                 return Ok(ExitCode::FAILURE);
             }
         },

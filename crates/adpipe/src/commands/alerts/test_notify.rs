@@ -24,7 +24,7 @@ no webhook is set, so nobody is told by Slack. To set one:
 pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let slack = notify::slack_config(config)?;
     let Some(webhook) = notify::webhook(config)? else {
-        eprintln!("{HOW_TO_SET}");
+        output::note(HOW_TO_SET);
         return Ok(ExitCode::FAILURE);
     };
     let from = match std::env::var_os(VARIABLE) {
@@ -48,10 +48,10 @@ pub fn post(webhook: Webhook, message: &Value) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Answer::Wait(time) => {
-            eprintln!(
+            output::note(&format!(
                 "Slack asks to wait {} s: too many messages went to this webhook; try again then",
                 time.as_secs()
-            );
+            ));
         }
         Answer::Later(reason) => output::note(&format!(
             "Slack did not take it: {reason}\nlook whether this machine reaches the address (a proxy is named by \

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use super::measure::{Figure, measure};
 use super::scratch::Scratch;
 use crate::config::Config;
+use crate::output;
 use crate::services::Services;
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -49,7 +50,7 @@ pub fn etl(config: &Config, rows: u64, python: Option<&Path>) -> anyhow::Result<
     for (name, work) in PEERS {
         match python {
             Some(python) => figures.extend(peer(name, work, python, &source, &figures[0])?),
-            None => eprintln!("{name} is left out: name a Python that has it with --python"),
+            None => output::note(&format!("{name} is left out: name a Python that has it with --python")),
         }
     }
     Ok(figures)
@@ -140,7 +141,7 @@ fn peer(
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         if words.contains("ModuleNotFoundError") {
-            eprintln!("{name} is left out: {} has it not", python.display());
+            output::note(&format!("{name} is left out: {} has it not", python.display()));
             return Ok(None);
         }
         bail!("{name} failed: {}", words.trim());

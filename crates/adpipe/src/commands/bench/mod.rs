@@ -36,7 +36,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
     config.warehouse.url = args.warehouse.clone().unwrap_or_default();
     let mut figures = Vec::new();
     for kind in wanted {
-        eprintln!("measuring {} …", name(*kind));
+        output::note(&format!("measuring {} …", name(*kind)));
         match kind {
             BenchKind::Parse => figures.extend(stages::parse(args.rows)?),
             BenchKind::Ingest => figures.push(stages::ingest(&embedded, args.rows)?),

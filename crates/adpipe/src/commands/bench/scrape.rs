@@ -13,6 +13,7 @@ use super::measure::{Figure, measure};
 use super::scratch::Scratch;
 use super::stages::{fill_log, open_empty, wait_until_committed};
 use crate::config::Config;
+use crate::output;
 use crate::services::Services;
 
 /// Runs of each kind.
@@ -33,7 +34,7 @@ pub fn scrape(config: &Config, rows: u64) -> anyhow::Result<Vec<Figure>> {
             // Each kind is first once: a run that follows another finds another machine.
             let kind = (round + step) % KINDS.len();
             let every = KINDS[kind];
-            eprintln!("  round {} of {ROUNDS}: {}", round + 1, words(every));
+            output::note(&format!("  round {} of {ROUNDS}: {}", round + 1, words(every)));
             let (figure, scrapes) = one_run(config, rows, every)?;
             runs[kind].push(figure);
             alone = Some(scrapes);

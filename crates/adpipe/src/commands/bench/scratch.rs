@@ -6,6 +6,7 @@ use adpipe_warehouse::postgres::is_postgres;
 use anyhow::Context;
 
 use crate::config::Config;
+use crate::output;
 use crate::services::LogPlace;
 
 /// A folder of its own; on Kafka also topics of its own.
@@ -81,7 +82,10 @@ impl Drop for Scratch {
             let removed =
                 adpipe_log::kafka::KafkaLog::connect(options.clone()).and_then(|log| log.delete_topics());
             if let Err(error) = removed {
-                eprintln!("warning: the topics {}* are still there: {error}", options.topic_prefix);
+                output::note(&format!(
+                    "warning: the topics {}* are still there: {error}",
+                    options.topic_prefix
+                ));
             }
         }
     }

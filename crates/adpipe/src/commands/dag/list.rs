@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use adpipe_schedule::dag::{Dag, Trigger};
 use adpipe_schedule::requests::trigger_in_words;
-use adpipe_schedule::state::Run;
+use adpipe_schedule::state::{Run, moment};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -32,7 +32,7 @@ pub fn run(desk: &Desk, json: bool) -> anyhow::Result<ExitCode> {
             dag.id.clone(),
             trigger_in_words(dag),
             next.map_or_else(String::new, |at| show::local(dag, at)),
-            newest.as_ref().map_or("has not run yet".to_owned(), last_in_words),
+            newest.as_ref().map_or("has not run yet".to_owned(), |run| last_in_words(dag, run)),
             dag.tasks.iter().map(|task| task.id.as_str()).collect::<Vec<_>>().join(", "),
         ]);
     }
@@ -42,7 +42,7 @@ pub fn run(desk: &Desk, json: bool) -> anyhow::Result<ExitCode> {
     }
     output::line(&output::table(&["dag", "when", "next", "newest run", "tasks"], &[], &rows))?;
     if adpipe_schedule::holder(&desk.store)?.is_none() {
-        eprintln!("no scheduler is at work; `adpipe up` or `adpipe run scheduler` starts one");
+        output::note("no scheduler is at work; `adpipe up` or `adpipe run scheduler` starts one");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -54,6 +54,8 @@ fn next_due(dag: &Dag) -> Option<Timestamp> {
     }
 }
 
-fn last_in_words(run: &Run) -> String {
-    format!("{} {}", run.state.word(), run.finished_at.or(run.started_at).unwrap_or(run.queued_at))
+/// In the DAG's zone, as when it is due next.
+fn last_in_words(dag: &Dag, run: &Run) -> String {
+    let at = run.finished_at.or(run.started_at).unwrap_or(run.queued_at);
+    format!("{} {}", run.state.word(), show::local(dag, moment(at)))
 }

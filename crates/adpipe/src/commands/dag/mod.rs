@@ -58,12 +58,12 @@ fn backfill(desk: &mut Desk, args: &DagBackfillArgs) -> anyhow::Result<ExitCode>
     let redo = if args.all { Redo::All } else { Redo::Failed };
     let range = (args.from, args.to);
     let found = requests::backfill(&mut desk.store, &desk.dags, &args.dag, range, redo, now)?;
-    eprintln!(
+    output::note(&format!(
         "{} queued; {} succeeded before; {} queued or going already",
         output::counted(found.queued.len() as u64, "run"),
         found.succeeded,
         found.active
-    );
+    ));
     follow(desk, found.queued, args.no_wait, args.json)
 }
 

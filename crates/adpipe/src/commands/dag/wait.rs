@@ -39,7 +39,7 @@ pub fn until_finished(desk: &mut Desk, keys: &[RunKey]) -> anyhow::Result<Outcom
     let mut scheduler = Scheduler::new(config, Arc::clone(&desk.warehouse), Metrics::new(VERSION)?);
     let is_ours = scheduler.is_active();
     let (interrupted, stop) = (Shutdown::new(), Shutdown::new());
-    signals::watch(&interrupted)?;
+    signals::watch(&interrupted, signals::GRACE)?;
     let worker = {
         let stop = stop.clone();
         std::thread::Builder::new().name("scheduler".to_owned()).spawn(move || scheduler.run(&stop))?
@@ -76,7 +76,7 @@ fn watch(
             // Ours are cancelled, and their end is waited for.
             (false, true) if is_ours() => is_cancelled = true,
             (false, true) => {
-                eprintln!("the scheduler goes on with it; `adpipe dag cancel` ends it");
+                output::note("the scheduler goes on with it; `adpipe dag cancel` ends it");
                 return Ok(Outcome::Interrupted);
             }
             (false, false) => {}

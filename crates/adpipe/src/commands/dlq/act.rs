@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use adpipe_dlq::Dlq;
 use adpipe_dlq::actions::{self, Actor};
 use adpipe_dlq::jobs::{self, Work};
 use adpipe_dlq::repair::{self, Edit, Edited, try_edit};
 use adpipe_dlq::sending::{Sending, before_sending};
+use adpipe_dlq::{Dlq, DlqError};
 use anyhow::{Context, bail};
 
 use super::bulk::bulk;
@@ -116,7 +116,7 @@ fn all_before_sending(dlq: &Dlq, ids: &[String]) -> anyhow::Result<Vec<Sending>>
 fn told_beforehand(dlq: &Dlq, ids: &[String], edit: &Edit) -> anyhow::Result<u64> {
     let mut would_fail = 0;
     for id in ids {
-        let Some(before) = repair::content(dlq, id)? else { bail!("there is no error {id}") };
+        let before = repair::content(dlq, id)?.ok_or_else(|| DlqError::no_error(id))?;
         if let Edited::StillInvalid(_, error) = try_edit(dlq.settings(), &before, edit) {
             would_fail += 1;
             output::note(&format!("{id}: sent now, it would fail: {}", error.message));

@@ -86,7 +86,7 @@ fn follow(
         return Ok(ExitCode::SUCCESS);
     }
     let shutdown = Shutdown::new();
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     let bar = if job.total > 0 { ProgressBar::new(job.total as u64) } else { ProgressBar::no_length() };
     let sends = matches!(job.kind.as_str(), "retry" | "edit");
     let ended = running::until(services, dlq, &shutdown, pace.wait, || {

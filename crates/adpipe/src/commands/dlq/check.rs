@@ -58,8 +58,9 @@ pub fn run(services: &Services, json: bool, waiting: Waiting) -> anyhow::Result<
             output::line(alert["summary"].as_str().unwrap_or_default())?;
             for cause in alert["causes"].as_array().into_iter().flatten() {
                 let text = |key: &str| cause[key].as_str().unwrap_or_default();
-                let (fingerprint, message) = (text("fingerprint"), shortened(text("message")));
-                output::line(&format!("  {fingerprint}  {}  {message}", errors_of(cause)))?;
+                let (fingerprint, stage, message) =
+                    (text("fingerprint"), text("stage"), shortened(text("message")));
+                output::line(&format!("  {fingerprint}  {}  {stage}  {message}", errors_of(cause)))?;
             }
         }
     }

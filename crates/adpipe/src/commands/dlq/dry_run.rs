@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use adpipe_dlq::Dlq;
 use adpipe_dlq::repair::{self, DryRun, Edit};
+use adpipe_dlq::{Dlq, DlqError};
 use anyhow::bail;
 
 use crate::cli::dlq::EditArgs;
@@ -15,6 +15,9 @@ pub const ERRORS: u64 = 10_000;
 
 pub fn run(dlq: &Dlq, args: &EditArgs, edit: &Edit) -> anyhow::Result<ExitCode> {
     let (ids, filter) = (&args.selection.ids, args.selection.filter.filter());
+    for id in ids {
+        repair::content(dlq, id)?.ok_or_else(|| DlqError::no_error(id))?;
+    }
     let run = match edit {
         _ if !ids.is_empty() => repair::dry_run_of(dlq, ids, edit)?,
         Edit::Patch(patch) => repair::dry_run(dlq, &filter, patch, ERRORS)?,

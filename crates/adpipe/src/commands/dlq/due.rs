@@ -19,7 +19,7 @@ const OUTCOME_PATIENCE: Duration = Duration::from_secs(30);
 /// Sends what is due by itself, waits for the outcomes, and ends.
 pub fn send(services: &Services, dlq: &Dlq, pace: &PaceArgs, json: bool) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     let before = totals(&report::groups(dlq)?);
     let mut sent_at: Option<Instant> = None;
     let ended = running::until(services, dlq, &shutdown, pace.wait, || {

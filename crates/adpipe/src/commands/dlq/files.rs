@@ -1,20 +1,21 @@
 //! Errors into files and back.
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::ExitCode;
 
 use adpipe_dlq::Dlq;
 use adpipe_dlq::actions::Actor;
-use adpipe_dlq::search::{Direction, walk};
+use adpipe_dlq::search::{Direction, Walk, walk};
 use adpipe_dlq::sending::{Heard, Sending};
 use adpipe_dlq::transfer::{Consent, Imported, export as export_line, import as import_line};
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::actor;
 use super::outcomes::{self, Outcomes};
 use super::running::Ended;
 use crate::cli::dlq::{ExportArgs, ImportArgs};
 use crate::output;
+use crate::output::whole_file::WholeFile;
 use crate::services::Services;
 
 /// Errors fetched at once.
@@ -22,13 +23,26 @@ const STEP: usize = 500;
 
 pub fn export(dlq: &Dlq, args: &ExportArgs) -> anyhow::Result<()> {
     let mut search = walk(dlq, &args.filter.filter(), Direction::OldestFirst)?;
-    let mut out: Box<dyn Write> = match &args.out {
-        Some(path) => Box::new(BufWriter::new(
-            std::fs::File::create(path).with_context(|| format!("cannot make {}", path.display()))?,
-        )),
-        None => Box::new(output::results()),
+    let written = match &args.out {
+        Some(path) => {
+            let mut file = WholeFile::begin(path)?;
+            let written = write_lines(dlq, &mut search, &mut file)?;
+            file.finish()?;
+            written
+        }
+        None => {
+            let mut out = output::results();
+            let written = write_lines(dlq, &mut search, &mut out)?;
+            out.flush()?;
+            written
+        }
     };
-    let mut written = 0u64;
+    output::note(&format!("{} written", output::counted(written, "error")));
+    Ok(())
+}
+
+fn write_lines(dlq: &Dlq, search: &mut Walk, out: &mut dyn Write) -> anyhow::Result<u64> {
+    let mut written = 0;
     loop {
         let ids = search.next(dlq, STEP)?;
         for id in &ids {
@@ -36,12 +50,9 @@ pub fn export(dlq: &Dlq, args: &ExportArgs) -> anyhow::Result<()> {
             written += 1;
         }
         if ids.len() < STEP {
-            break;
+            return Ok(written);
         }
     }
-    out.flush()?;
-    output::note(&format!("{} written", output::counted(written, "error")));
-    Ok(())
 }
 
 /// What became of the lines of a file.
@@ -51,6 +62,13 @@ struct Account {
     unchanged: u64,
     would_fail: u64,
     wrong: u64,
+}
+
+impl Account {
+    /// Lines of errors that the queue has.
+    fn taken(&self) -> u64 {
+        self.edited.len() as u64 + self.unchanged + self.would_fail
+    }
 }
 
 /// Takes line after line, then waits for what comes of them. A line that is wrong, or whose event
@@ -93,12 +111,13 @@ fn take_lines(dlq: &Dlq, args: &ImportArgs) -> anyhow::Result<Account> {
     };
     let name = actor();
     let mut account = Account::default();
+    let mut complaints = Complaints::default();
     for (index, line) in reader.lines().enumerate() {
         let line = line.with_context(|| format!("cannot read line {}", index + 1))?;
         if line.trim().is_empty() {
             continue;
         }
-        let say = |what: &str| output::note(&format!("line {}: {what}", index + 1));
+        let mut say = |what: &str| complaints.say(index + 1, what);
         match import_line(dlq, &line, consent, Actor { name: &name, job_id: None }) {
             Ok(Imported::Edited(sending)) => account.edited.push(sending),
             Ok(Imported::Unchanged) => account.unchanged += 1,
@@ -116,8 +135,47 @@ fn take_lines(dlq: &Dlq, args: &ImportArgs) -> anyhow::Result<Account> {
                 say(&error.to_string());
             }
         }
+        let is_another_file = account.wrong == NAMED_LINES && account.taken() == 0;
+        if is_another_file {
+            bail!(
+                "{} is not a file that `adpipe dlq export` wrote: none of its first {NAMED_LINES} lines can be \
+                 taken; nothing was changed",
+                args.file.display()
+            );
+        }
     }
+    complaints.end();
     Ok(account)
+}
+
+/// Lines that are named one by one; of a file in which all of these are wrong, none more is read.
+const NAMED_LINES: u64 = 10;
+
+/// Says what is wrong with the first lines, and of the others only how many there are.
+#[derive(Default)]
+struct Complaints {
+    said: u64,
+    kept_back: u64,
+}
+
+impl Complaints {
+    fn say(&mut self, line: usize, what: &str) {
+        if self.said == NAMED_LINES {
+            self.kept_back += 1;
+            return;
+        }
+        self.said += 1;
+        output::note(&format!("line {line}: {what}"));
+    }
+
+    fn end(self) {
+        if self.kept_back > 0 {
+            output::note(&format!(
+                "and {} more that were not taken",
+                output::counted(self.kept_back, "line")
+            ));
+        }
+    }
 }
 
 fn print_account(account: &Account, outcomes: Option<Outcomes>, args: &ImportArgs) -> anyhow::Result<()> {

@@ -118,6 +118,7 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
                     .unwrap_or_default(),
         ),
         ("type", error.error_type.clone()),
+        ("found by", error.stage.clone()),
         ("field", error.field.clone().unwrap_or_else(|| "–".to_owned())),
         ("message", error.message.clone()),
         ("group", error.fingerprint.clone()),
@@ -232,13 +233,15 @@ pub fn stats(dlq: &Dlq, json: bool, waiting: Waiting) -> anyhow::Result<()> {
                 number(counts[Status::Resolved as usize]),
                 number(counts[Status::Discarded as usize]),
                 group.error_type.clone(),
+                group.stage.clone(),
                 group.field.clone().unwrap_or_default(),
                 group.last_seen_at.chars().take(19).collect(),
                 shortened(&group.message),
             ]
         })
         .collect();
-    let header = ["group", "open", "resolved", "discarded", "type", "field", "newest (UTC)", "message"];
+    let header =
+        ["group", "open", "resolved", "discarded", "type", "found by", "field", "newest (UTC)", "message"];
     output::line(&output::table(&header, &[false, true, true, true], &rows))
 }
 

@@ -31,7 +31,7 @@ pub fn wait(
     mut told: impl FnMut(&Sending, &Heard) -> anyhow::Result<()>,
 ) -> anyhow::Result<(Outcomes, Ended)> {
     let shutdown = Shutdown::new();
-    signals::watch(&shutdown)?;
+    signals::watch(&shutdown, signals::GRACE)?;
     // They are sent in about this order, so the first that is not known shows how far it is.
     let mut known = 0;
     let ended = running::until(services, dlq, &shutdown, pace.wait, || {

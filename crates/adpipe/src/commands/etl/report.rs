@@ -39,7 +39,7 @@ pub fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
         report.files.iter().partition(|file| file.state != "unchanged");
     let listed: Vec<&FileReport> = interesting.iter().chain(&unchanged).copied().take(SHOWN_FILES).collect();
     if !listed.is_empty() {
-        let rows: Vec<Vec<String>> = listed.iter().map(|file| row(file)).collect();
+        let rows: Vec<Vec<String>> = listed.iter().map(|file| row(file, report.dry_run)).collect();
         output::line(&output::table(&header, &right, &rows))?;
     }
     if report.files.len() > listed.len() {
@@ -48,10 +48,10 @@ pub fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
     }
     for file in &report.files {
         if file.counts.invalid() > 0 {
-            output::line(&format!("{}: {}", file.name, by_type(&file.counts)))?;
+            output::line(&format!("{}: {}", file.name, by_type(&file.counts, report.dry_run)))?;
         }
         if file.too_long > 0 {
-            output::line(&format!("{}: {}", file.name, output::too_long(file.too_long)))?;
+            output::line(&format!("{}: {}", file.name, output::too_long(file.too_long, report.dry_run)))?;
         }
         if !file.message.is_empty() {
             output::line(&format!("{}: {}", file.name, file.message))?;
@@ -147,10 +147,12 @@ fn list(what: &str, files: Vec<(&String, &String)>) -> anyhow::Result<()> {
     }
 }
 
-fn row(file: &FileReport) -> Vec<String> {
+fn row(file: &FileReport, dry_run: bool) -> Vec<String> {
+    // Nothing is done about a file in a dry run.
+    let state = if dry_run && file.state == "done" { "checked" } else { file.state };
     let state = match file.because {
-        "" | "new" => file.state.to_owned(),
-        because => format!("{}, {because}", file.state),
+        "" | "new" => state.to_owned(),
+        because => format!("{state}, {because}"),
     };
     // Of a file that was not read, what was read of it before.
     let counts = if file.because.is_empty() { &file.total } else { &file.counts };
@@ -161,10 +163,7 @@ fn row(file: &FileReport) -> Vec<String> {
         output::grouped(counts.records),
         output::grouped(counts.valid),
         output::grouped(counts.clicks),
-        match counts.valid {
-            0 => String::new(),
-            valid => format!("{:.2} %", counts.clicks as f64 * 100.0 / valid as f64),
-        },
+        output::rate(counts.clicks, counts.valid).unwrap_or_default(),
         output::grouped(counts.duplicates),
         output::grouped(counts.invalid()),
         output::grouped(counts.float_ids),
@@ -173,11 +172,16 @@ fn row(file: &FileReport) -> Vec<String> {
     ]
 }
 
-fn by_type(counts: &Counts) -> String {
+fn by_type(counts: &Counts, dry_run: bool) -> String {
     let kinds = ErrorType::ALL.iter().zip(counts.invalid_by_type).filter(|(_, count)| *count > 0);
     let kinds: Vec<String> =
         kinds.map(|(kind, count)| format!("{} {}", output::grouped(count), kind.as_str())).collect();
-    format!("invalid: {}; they are in ad_events_error", kinds.join(", "))
+    let place = if dry_run {
+        "without --dry-run they go to ad_events_error"
+    } else {
+        "they are in ad_events_error; see `adpipe dlq stats`"
+    };
+    format!("invalid: {}; {place}", kinds.join(", "))
 }
 
 /// `too_long` is known of this run alone.

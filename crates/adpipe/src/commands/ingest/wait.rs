@@ -100,12 +100,10 @@ pub fn report(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Resu
         }));
     }
     let number = output::grouped;
-    let rate = match counted.valid {
-        0 => String::new(),
-        events => format!(" (CTR {:.2} %)", counted.clicks as f64 * 100.0 / events as f64),
-    };
+    let rate = output::rate(counted.clicks, counted.valid);
+    let rate = rate.map(|rate| format!(" (CTR {rate})")).unwrap_or_default();
     output::line(&format!(
-        "{}: {} with {}{rate}, {}, {} in error",
+        "{}: {} with {}{rate}, {}, {} invalid",
         output::counted(counted.records, "record"),
         output::counted(counted.valid, "event"),
         output::counted(counted.clicks, "click"),
@@ -113,13 +111,13 @@ pub fn report(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Resu
         number(counted.invalid()),
     ))?;
     if ingested.too_long > 0 {
-        output::line(&output::too_long(ingested.too_long))?;
+        output::line(&output::too_long(ingested.too_long, false))?;
     }
     if counted.records != ingested.records {
-        eprintln!(
+        output::note(&format!(
             "note: {} of these came from other senders at the same time; they were counted together",
             number(counted.records.saturating_sub(ingested.records))
-        );
+        ));
     }
     for (error_type, count) in adpipe_event::ErrorType::ALL.iter().zip(counted.invalid_by_type) {
         if count > 0 {
@@ -127,14 +125,17 @@ pub fn report(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Resu
         }
     }
     if counted.float_ids > 0 {
-        eprintln!(
+        output::note(&format!(
             "warning: {} in float notation (like 1.4e+19): they may have lost digits before they came here, \
              and different events may share one",
             output::counted(counted.float_ids, "id")
-        );
+        ));
     }
     if counted.unknown_fields > 0 {
-        eprintln!("note: {} fields that adpipe does not know were ignored", number(counted.unknown_fields));
+        output::note(&format!(
+            "note: {} fields that adpipe does not know were ignored",
+            number(counted.unknown_fields)
+        ));
     }
     Ok(())
 }
