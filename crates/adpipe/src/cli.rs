@@ -11,6 +11,7 @@ pub mod recovery;
 pub mod run;
 pub mod sql;
 pub mod stores;
+pub mod topic;
 pub mod transform;
 pub mod ways_in;
 
@@ -123,14 +124,16 @@ Examples:
     Generate(generate::GenerateArgs),
 
     /// Run read-only SQL on the warehouse: one statement, or a shell
-    #[command(after_help = "\
-Tables: realtime.events, realtime.metrics (by the minute), realtime.metrics_5m,
-realtime.metrics_hourly, realtime.offsets, realtime.commits.
-
-Examples:
-  adpipe sql 'select count(*) from realtime.events'
-  adpipe sql --format csv 'select * from realtime.metrics_hourly' > hourly.csv")]
+    #[command(after_help = sql::EXAMPLES)]
     Sql(sql::SqlArgs),
+
+    /// The event log's topics: what they hold, and single records
+    #[command(after_help = "\
+Examples:
+  adpipe topic list
+  adpipe topic show ad_events_error
+  adpipe topic show ad_events_raw --partition 0 --offset 17")]
+    Topic(topic::TopicArgs),
 
     /// The dead-letter queue: look at errors, retry, repair, discard
     Dlq(Box<dlq::DlqArgs>),
@@ -239,15 +242,35 @@ Examples:
     Bench(bench::BenchArgs),
 
     /// Print a completion script for your shell
-    #[command(after_help = "Example: adpipe completions bash > /etc/bash_completion.d/adpipe")]
+    #[command(after_help = "\
+The script asks adpipe itself, so that it knows the DAGs, alerts and models of the current folder.
+
+Examples:
+  echo 'source <(adpipe completions bash)' >> ~/.bashrc
+  echo 'source <(adpipe completions zsh)' >> ~/.zshrc
+  adpipe completions fish > ~/.config/fish/completions/adpipe.fish")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
 
-    /// Print the manual page
-    #[command(after_help = "Example: adpipe man > adpipe.1 && man ./adpipe.1")]
-    Man,
+    /// Print the manual page of adpipe or of one command, or write all pages into a folder
+    #[command(after_help = "\
+Examples:
+  adpipe man dlq edit | man -l -
+  adpipe man --out ~/.local/share/man/man1 && man adpipe-dlq-edit")]
+    Man(ManArgs),
+}
+
+#[derive(Args)]
+pub struct ManArgs {
+    /// The command, such as dlq edit [default: adpipe as a whole]
+    #[arg(value_name = "COMMAND", conflicts_with = "out")]
+    pub command: Vec<String>,
+
+    /// Write one page for each command into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args)]

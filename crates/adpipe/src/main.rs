@@ -7,6 +7,7 @@ mod alerts;
 mod archive_place;
 mod cli;
 mod commands;
+mod completion;
 mod config;
 mod dags;
 mod notify;
@@ -32,6 +33,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    completion::answer();
     let cli = cli::Cli::parse();
     output::start_logging(cli.verbose);
     match commands::run(cli) {

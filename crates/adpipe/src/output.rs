@@ -2,6 +2,7 @@
 //! terminal (`terminal.rs`), and is no formula to a spreadsheet (`csv.rs`).
 
 pub mod csv;
+pub mod payload;
 pub mod terminal;
 pub mod whole_file;
 
@@ -87,6 +88,23 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A text whose counts have separators: numbers that stand before a word, as in `303083 records`.
+/// Offsets, years and parts of names stay as they are: people copy them.
+pub fn with_separators(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    let is_word = |word: &&&str| word.starts_with(|first: char| first.is_ascii_lowercase());
+    let is_name = |word: &str| ["offset", "partition", "row", "line", "year", "port"].contains(&word);
+    let shown = words.iter().enumerate().map(|(index, word)| {
+        let counts = words.get(index + 1).filter(is_word).is_some()
+            && !index.checked_sub(1).is_some_and(|before| is_name(words[before]));
+        match word.parse::<u64>() {
+            Ok(number) if counts && word.bytes().all(|byte| byte.is_ascii_digit()) => grouped(number),
+            _ => (*word).to_owned(),
+        }
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
 /// A number and its noun: `1 record`, `2 records`.
 pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
@@ -106,34 +124,71 @@ pub fn too_long(records: u64, dry_run: bool) -> String {
     )
 }
 
+/// Columns that a text takes on a terminal.
+pub fn width(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
+}
+
 /// Columns are made no wider than this: one long cell must not fill every other row with spaces.
 const WIDEST: usize = 200;
+
+/// Columns are cut to no less than this, to fit a terminal.
+const NARROWEST: usize = 8;
 
 /// Rows under a header, columns as wide as they need; numbers (by `right`) to the right. A row is one
 /// line whatever its cells hold: line ends and other control characters are shown escaped.
 pub fn table(header: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
+    fitting_table(header, right, rows, None).map_or_else(String::new, |fitting| fitting.text)
+}
+
+/// A table, and whether cells had to be cut.
+pub struct Fitting {
+    pub text: String,
+    pub is_cut: bool,
+}
+
+/// The same within so many columns of a terminal. None when there are too many for one line.
+pub fn fitting_table(
+    header: &[&str],
+    right: &[bool],
+    rows: &[Vec<String>],
+    terminal: Option<usize>,
+) -> Option<Fitting> {
     let rows: Vec<Vec<Cow<'_, str>>> =
         rows.iter().map(|row| row.iter().map(|cell| terminal::escaped(cell)).collect()).collect();
     let header: Vec<Cow<'_, str>> = header.iter().map(|name| terminal::escaped(name)).collect();
-    let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
+    let mut widths: Vec<usize> = header.iter().map(|name| width(name)).collect();
+    let mut longest = widths.clone();
     for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count().min(WIDEST));
+        for ((column, longest), cell) in widths.iter_mut().zip(&mut longest).zip(row) {
+            *column = (*column).max(width(cell).min(WIDEST));
+            *longest = (*longest).max(width(cell));
         }
+    }
+    let most = match terminal {
+        Some(terminal) => Some(cut_to_fit(&longest, terminal)?),
+        None => None,
+    };
+    if let Some(most) = most {
+        widths = longest.iter().map(|longest| (*longest).min(most)).collect();
     }
     let mut text = String::new();
     let mut add = |cells: &mut dyn Iterator<Item = &str>| {
         let mut line = String::new();
         for (index, cell) in cells.enumerate() {
-            let padding = " ".repeat(widths[index].saturating_sub(cell.chars().count()));
+            let cell = match most {
+                Some(most) => terminal::cut(cell, most),
+                None => Cow::Borrowed(cell),
+            };
+            let padding = " ".repeat(widths[index].saturating_sub(width(&cell)));
             if index > 0 {
                 line.push_str("  ");
             }
             if right.get(index).copied().unwrap_or(false) {
                 line.push_str(&padding);
-                line.push_str(cell);
+                line.push_str(&cell);
             } else {
-                line.push_str(cell);
+                line.push_str(&cell);
                 line.push_str(&padding);
             }
         }
@@ -145,7 +200,17 @@ pub fn table(header: &[&str], right: &[bool], rows: &[Vec<String>]) -> String {
         add(&mut row.iter().map(AsRef::as_ref));
     }
     text.truncate(text.trim_end_matches('\n').len());
-    text
+    let is_cut = most.is_some_and(|most| longest.iter().any(|longest| *longest > most));
+    Some(Fitting { text, is_cut })
+}
+
+/// The width to which columns are cut so that all fit into a line; the narrow ones stay as they are.
+/// None when they do not fit even when all are narrow.
+fn cut_to_fit(widths: &[usize], terminal: usize) -> Option<usize> {
+    let between = widths.len().saturating_sub(1) * 2;
+    let needed = |most: usize| between + widths.iter().map(|width| (*width).min(most)).sum::<usize>();
+    let widest = widths.iter().copied().max().unwrap_or(0).max(NARROWEST);
+    (NARROWEST..=widest).rev().find(|most| needed(*most) <= terminal)
 }
 
 #[cfg(test)]
@@ -156,6 +221,31 @@ mod tests {
         let table = super::table(&["a", "b"], &[], &[row(&"x".repeat(1_000)), row("y")]);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!((lines[1].len(), lines[2].len()), (1_003, super::WIDEST + 3), "{table}");
+    }
+
+    #[test]
+    fn a_table_fits_its_terminal() {
+        let rows = [vec!["1".to_owned(), "x".repeat(100), "가나다라마바사".to_owned()]];
+        let fitting = super::fitting_table(&["n", "long", "wide"], &[true], &rows, Some(40)).unwrap();
+        assert!(
+            fitting.is_cut && fitting.text.lines().all(|line| super::width(line) <= 40),
+            "{}",
+            fitting.text
+        );
+        assert!(fitting.text.contains("1  ") && fitting.text.contains("가나다라마바사"), "{}", fitting.text);
+        let whole = super::fitting_table(&["n", "long", "wide"], &[true], &rows, Some(200)).unwrap();
+        assert!(!whole.is_cut && whole.text.contains(&"x".repeat(100)));
+        let many = vec!["123456789".to_owned(); 10];
+        assert!(super::fitting_table(&["c"; 10], &[], &[many], Some(40)).is_none());
+    }
+
+    #[test]
+    fn counts_in_a_text_have_separators_and_places_do_not() {
+        let text = "303083 records, 51729 clicks; ad_events_raw partition 0 offset 12345 to 23456: on 2014-10-21 1e5 x";
+        let shown = "303,083 records, 51,729 clicks; ad_events_raw partition 0 offset 12345 to 23456: on 2014-10-21 1e5 x";
+        // A trailing mark keeps a number from being taken for a count.
+        assert_eq!(super::with_separators("51729 clicks"), "51,729 clicks");
+        assert_eq!(super::with_separators(text), shown);
     }
 
     #[test]

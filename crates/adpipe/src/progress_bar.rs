@@ -27,9 +27,10 @@ pub fn shown<T: Send>(
     std::thread::scope(|scope| {
         let worker = std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work)?;
         let watch = Watch { started: Instant::now(), step: 0, step_started: Instant::now() };
-        match std::io::stderr().is_terminal() {
-            true => draw(look, watch, || worker.is_finished()),
-            false => print(look, watch, || worker.is_finished()),
+        if std::io::stderr().is_terminal() {
+            draw(look, watch, || worker.is_finished())
+        } else {
+            print(look, watch, || worker.is_finished())
         }
         worker.join().map_err(|_| anyhow::anyhow!("{name} panicked; please report this"))
     })

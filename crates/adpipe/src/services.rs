@@ -168,9 +168,21 @@ impl Services {
         Services::open(config)
     }
 
-    /// The same for commands that only read, whatever does not fit.
+    /// The same for commands that only read, whatever does not fit. Looking makes no log that would
+    /// then count as whole.
     pub fn open_to_look(config: Config) -> anyhow::Result<Services> {
         WarehousePlace::of(&config)?.must_have_data()?;
+        // Without the other kind of log there is nothing else to match.
+        #[allow(irrefutable_let_patterns)]
+        if let LogPlace::Embedded(folder) = LogPlace::of(&config)?
+            && !folder.join("log.db").exists()
+        {
+            bail!(
+                "{} has no log.db; put it back, see that log.url names the right folder, or start `adpipe up` to \
+                 go on with a new one",
+                folder.display()
+            );
+        }
         Services::open_unsettled(config)
     }
 

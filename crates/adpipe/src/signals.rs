@@ -59,22 +59,28 @@ pub fn end_at_once() -> anyhow::Result<()> {
     on_signal(|| {}, Duration::ZERO)
 }
 
+/// Calls `act` at every Ctrl-C, which ends one of many things and not the process. SIGTERM ends it.
+pub fn at_each_interrupt(act: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    on_thread(|mut signals| async move {
+        loop {
+            match signals.next().await {
+                INTERRUPTED => act(),
+                code => {
+                    CODE.store(code, Ordering::SeqCst);
+                    end_now();
+                }
+            }
+        }
+    })
+}
+
 /// Has a folder removed when a signal ends the process before whoever made it does.
 pub fn remove_at_end(folder: PathBuf) {
     SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
 }
 
-/// On a thread of its own, so that nothing that blocks keeps it from ending the process.
 fn on_signal(act: impl FnOnce() + Send + 'static, grace: Duration) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut signals = {
-        let _in_runtime = runtime.enter();
-        Signals {
-            interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
-            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
-        }
-    };
-    let work = async move {
+    on_thread(move |mut signals| async move {
         let code = signals.next().await;
         let _ = CODE.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
         act();
@@ -86,7 +92,23 @@ fn on_signal(act: impl FnOnce() + Send + 'static, grace: Duration) -> anyhow::Re
             say_that_it_was_late();
         }
         end_now();
+    })
+}
+
+/// On a thread of its own, so that nothing that blocks keeps it from ending the process.
+fn on_thread<F>(work: impl FnOnce(Signals) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _in_runtime = runtime.enter();
+        Signals {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        }
     };
+    let work = work(signals);
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || runtime.block_on(work))

@@ -42,14 +42,13 @@ impl Report {
     fn write(&self) {
         let Some(file) = &self.file else { return };
         let stopped = self.metrics.stopped_roles();
-        let written = match stopped.is_empty() {
-            true => remove(file),
-            false => {
-                let lines: serde_json::Map<String, serde_json::Value> =
-                    stopped.into_iter().map(|(role, reason)| (role.to_owned(), reason.into())).collect();
-                let text = serde_json::Value::Object(lines).to_string();
-                adpipe_sql::private::write(file, text.as_bytes())
-            }
+        let written = if stopped.is_empty() {
+            remove(file)
+        } else {
+            let lines: serde_json::Map<String, serde_json::Value> =
+                stopped.into_iter().map(|(role, reason)| (role.to_owned(), reason.into())).collect();
+            let text = serde_json::Value::Object(lines).to_string();
+            adpipe_sql::private::write(file, text.as_bytes())
         };
         if let Err(error) = written {
             tracing::debug!(%error, file = %file.display(), "cannot write which roles have stopped");

@@ -120,3 +120,64 @@ fn data_does_not_drive_a_terminal() {
     // A table is for people wherever it goes.
     assert!(!folder.run(&["sql", &sql]).contains('\u{1b}'));
 }
+
+/// What a terminal of so many columns gets when this is typed.
+fn typed(folder: &Folder, columns: u32, arguments: &[&str], input: &str) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let data = folder.join("data");
+    let all = [ADPIPE, "--data", data.to_str().unwrap()].into_iter().chain(arguments.iter().copied());
+    let line: Vec<String> = all.map(quoted).collect();
+    let mut child = Command::new("script")
+        .args(["-qec", &format!("stty cols {columns} rows 40; {}", line.join(" ")), "/dev/null"])
+        .current_dir(folder.path())
+        .env("NO_COLOR", "1")
+        .env("TERM", "xterm")
+        .env("XDG_STATE_HOME", folder.join("state"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("script");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n")
+}
+
+fn with_an_event() -> Folder {
+    let folder = Folder::new();
+    folder.generate("events.ndjson", &["--rows", "10", "--seed", "1"]);
+    folder.run(&["ingest", "--wait", "events.ndjson"]);
+    folder
+}
+
+#[test]
+fn a_table_fits_the_terminal() {
+    let folder = with_an_event();
+    let wide = format!("select 1 as n, '{}' as long, '{}' as korean", "x".repeat(300), "가".repeat(30));
+    let shown = typed(&folder, 60, &["sql", &wide], "");
+    let table: Vec<&str> = shown.lines().filter(|line| line.contains('…')).collect();
+    assert!(table.len() == 1 && table[0].chars().count() <= 60, "{shown}");
+    assert!(shown.contains("--format vertical shows them whole"), "{shown}");
+    let whole = typed(&folder, 60, &["sql", "select * from realtime.events limit 1"], "");
+    assert!(whole.contains("-[ row 1 ]-") && whole.contains("device_model     |"), "{whole}");
+    // Elsewhere nothing is cut.
+    assert!(folder.run(&["sql", &wide]).contains(&"x".repeat(300)));
+}
+
+#[test]
+fn the_shell_edits_lines_and_keeps_a_history() {
+    let folder = with_an_event();
+    let shown = typed(
+        &folder,
+        100,
+        &["sql"],
+        "select count(*) as events\nfrom realtime.events;\nselekt;\n\\d\n\\q\n",
+    );
+    for expected in ["it only reads", "events\n", "10\n", "syntax error", "realtime.metrics_5m"] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    let history = folder.join("state/adpipe/sql_history");
+    let kept = std::fs::read_to_string(&history).unwrap();
+    assert!(kept.contains("select count(*) as events") && kept.contains("selekt;"), "{kept}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&history).unwrap().permissions());
+    assert_eq!(mode & 0o077, 0, "{mode:o}: readable by nobody else");
+}

@@ -53,9 +53,12 @@ impl Failure {
             origin.unwrap_or_else(|| (batch.topic.name().to_owned(), batch.partition, record.offset.0));
         let error_type =
             text(header::ERROR_TYPE).and_then(|name| name.parse().ok()).unwrap_or(ErrorType::Parse);
-        let message = text(header::ERROR_MESSAGE).unwrap_or_else(|| match is_ours {
-            true => "no reason was given".to_owned(),
-            false => format!("put into {} by somebody else, without a reason", Topic::Error.name()),
+        let message = text(header::ERROR_MESSAGE).unwrap_or_else(|| {
+            if is_ours {
+                "no reason was given".to_owned()
+            } else {
+                format!("put into {} by somebody else, without a reason", Topic::Error.name())
+            }
         });
         let field = text(header::ERROR_FIELD);
         let at = number(header::ERROR_AT).map_or(Millis(batch.appended_at_ms), |at| Millis(at as i64));

@@ -64,10 +64,11 @@ fn is_sign(character: char, rest: &std::iter::Peekable<std::str::Chars<'_>>) -> 
 fn skip_character(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> bool {
     let mut ahead = rest.clone();
     let is_escape = ahead.next() == Some('\\');
-    let closed = match is_escape {
+    let closed = if is_escape {
         // What is escaped may be a quote itself.
-        true => ahead.next().is_some() && ahead.any(|next| next == '\''),
-        false => ahead.next() == Some('\''),
+        ahead.next().is_some() && ahead.any(|next| next == '\'')
+    } else {
+        ahead.next() == Some('\'')
     };
     if closed {
         *rest = ahead;

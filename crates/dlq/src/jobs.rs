@@ -392,11 +392,10 @@ fn judge_canary(dlq: &Dlq, job: &Job, worker: &str) -> Result<bool, DlqError> {
     let tried = succeeded + failed;
     let share = if tried == 0 { 1.0 } else { succeeded as f64 / tried as f64 };
     let goes_on = share >= dlq.settings().canary_share;
-    let (state, message) = match goes_on {
-        true => ("running", format!("canary: {succeeded} of {tried} succeeded; went on")),
-        false => {
-            ("stopped", format!("canary: only {succeeded} of {tried} succeeded; the rest was left alone"))
-        }
+    let (state, message) = if goes_on {
+        ("running", format!("canary: {succeeded} of {tried} succeeded; went on"))
+    } else {
+        ("stopped", format!("canary: only {succeeded} of {tried} succeeded; the rest was left alone"))
     };
     if !goes_on {
         tracing::warn!(job_id = job.job_id, succeeded, tried, "a bulk action was stopped by its canary");

@@ -152,10 +152,7 @@ impl Step {
                 let (name, found) = (name(path)?, fields.get(&name(path)?)?);
                 let found: serde_json::Value =
                     serde_json::from_str(found.get()).map_err(|error| error.to_string())?;
-                match found == *value {
-                    true => Ok(()),
-                    false => Err(format!("{name} is {found}, not {value}")),
-                }
+                if found == *value { Ok(()) } else { Err(format!("{name} is {found}, not {value}")) }
             }
             Step::Add { path, value } => fields.set(&name(path)?, raw(value)?),
             Step::Replace { path, value } => {

@@ -67,9 +67,10 @@ pub struct Filter {
 impl Filter {
     /// The same, but of these statuses only.
     pub fn only(&self, statuses: &[Status]) -> Filter {
-        let status = match self.status.is_empty() {
-            true => statuses.to_vec(),
-            false => self.status.iter().copied().filter(|status| statuses.contains(status)).collect(),
+        let status = if self.status.is_empty() {
+            statuses.to_vec()
+        } else {
+            self.status.iter().copied().filter(|status| statuses.contains(status)).collect()
         };
         // Nothing in common: a list of a status that is never found would mean "any".
         let group = if status.is_empty() { vec![NO_GROUP.to_owned()] } else { self.group.clone() };
@@ -98,9 +99,10 @@ impl Filter {
         for error_type in &self.error_type {
             error_type.parse::<adpipe_event::ErrorType>().map_err(DlqError::Asked)?;
         }
-        match self.text.as_deref().is_some_and(|text| text.contains('\0')) {
-            true => Err(DlqError::Asked("text: may not hold a NUL".to_owned())),
-            false => Ok(()),
+        if self.text.as_deref().is_some_and(|text| text.contains('\0')) {
+            Err(DlqError::Asked("text: may not hold a NUL".to_owned()))
+        } else {
+            Ok(())
         }
     }
 
@@ -183,9 +185,10 @@ pub fn walk(dlq: &Dlq, filter: &Filter, direction: Direction) -> Result<Walk, Dl
         .flat_map(|(group, statuses)| statuses.iter().map(|status| (group.clone(), *status)))
         .collect();
     let is_merged = pairs.len() <= MOST_STREAMS;
-    let streams = match is_merged {
-        true => pairs.into_iter().map(|pair| stream(Some(pair))).collect(),
-        false => vec![stream(None)],
+    let streams = if is_merged {
+        pairs.into_iter().map(|pair| stream(Some(pair))).collect()
+    } else {
+        vec![stream(None)]
     };
     let looked_at = filter.is_looked_at();
     let [of_group, of_group_matching, of_all] = STATEMENTS[usize::from(dlq.is_postgres())];
@@ -304,10 +307,11 @@ impl Walk {
     }
 
     fn fill(&mut self, dlq: &Dlq, index: usize) -> Result<(), DlqError> {
-        let window = match self.looked_at {
+        let window = if self.looked_at {
             // Together the streams look at no more than one alone would.
-            true => (WINDOW_LOOKED_AT / self.streams.len().max(1) as i64).max(FEWEST_LOOKED_AT),
-            false => WINDOW,
+            (WINDOW_LOOKED_AT / self.streams.len().max(1) as i64).max(FEWEST_LOOKED_AT)
+        } else {
+            WINDOW
         };
         let stream = &mut self.streams[index];
         let topic = Value::from(self.filter.topic.as_deref().unwrap_or_default());

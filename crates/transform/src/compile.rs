@@ -118,9 +118,10 @@ impl Compiler<'_> {
                 Wanted::Model(name) => Given::Model(name.clone()),
                 Wanted::Source(source, table) => Given::Source(source.clone(), table.clone()),
             };
-            match given.contains(&wanted) {
-                true => Ok(Value::from(given_name(&wanted, ""))),
-                false => Err(format!("the unit test {name} gives no rows of {}", describe(&wanted))),
+            if given.contains(&wanted) {
+                Ok(Value::from(given_name(&wanted, "")))
+            } else {
+                Err(format!("the unit test {name} gives no rows of {}", describe(&wanted)))
             }
         };
         let mut vars: BTreeMap<String, Value> = (*self.project.vars).clone();
@@ -129,9 +130,10 @@ impl Compiler<'_> {
         let is_incremental = overrides.remove("is_incremental").is_some_and(|value| value.is_true());
         let gives_this = test.given.iter().any(|(given, _)| *given == Given::This);
         let scope = Scope {
-            this: match gives_this {
-                true => Value::from(given_name(&Given::This, &model.relation.name)),
-                false => model.relation.to_value(),
+            this: if gives_this {
+                Value::from(given_name(&Given::This, &model.relation.name))
+            } else {
+                model.relation.to_value()
             },
             resolve: Box::new(resolve),
             is_incremental,
@@ -156,9 +158,10 @@ impl Compiler<'_> {
         let mut tables: BTreeMap<Wanted, (Value, Option<usize>)> = BTreeMap::new();
         for (index, node) in self.project.nodes.iter().enumerate() {
             let Some(relation) = node.relation().filter(|_| !node.is_test()) else { continue };
-            let found = match node.is_ephemeral() {
-                true => (Value::from(cte_name(&node.name)), Some(index)),
-                false => (relation.to_value(), None),
+            let found = if node.is_ephemeral() {
+                (Value::from(cte_name(&node.name)), Some(index))
+            } else {
+                (relation.to_value(), None)
             };
             tables.insert(Wanted::Model(node.name.clone()), found);
         }

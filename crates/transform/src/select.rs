@@ -13,10 +13,8 @@ use crate::project::nodes::{Detail, TestBody};
 /// # Errors
 /// [`TransformError::Asked`] for a selector that is not understood, or chooses nothing.
 pub(crate) fn select(project: &Project, select: &[String], exclude: &[String]) -> Result<BTreeSet<usize>> {
-    let mut chosen = match select.is_empty() {
-        true => (0..project.nodes.len()).collect(),
-        false => union(project, select)?,
-    };
+    let mut chosen =
+        if select.is_empty() { (0..project.nodes.len()).collect() } else { union(project, select)? };
     for node in union(project, exclude)? {
         chosen.remove(&node);
     }

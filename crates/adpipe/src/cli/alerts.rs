@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::completion;
 
 #[derive(Args)]
 pub struct AlertsArgs {
@@ -126,7 +129,12 @@ pub struct CheckArgs {
     pub signal: Vec<String>,
 
     /// Only these alerts
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        add = ArgValueCandidates::new(completion::alerts)
+    )]
     pub rule: Vec<String>,
 
     /// Exit code 1 when something fires
@@ -156,7 +164,7 @@ pub struct RulesArgs {
 #[derive(Args)]
 pub struct AckArgs {
     /// The alert: its id, the beginning of it, or its name when it is open once
-    #[arg(value_name = "ALERT")]
+    #[arg(value_name = "ALERT", add = ArgValueCandidates::new(completion::alerts))]
     pub alert: String,
 
     /// What others should know
@@ -171,7 +179,11 @@ pub struct AckArgs {
 #[derive(Args)]
 pub struct SilenceArgs {
     /// The alert's name
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "all",
+        add = ArgValueCandidates::new(completion::alerts)
+    )]
     pub rule: Option<String>,
 
     /// Every alert

@@ -1,8 +1,10 @@
 //! `adpipe dag`.
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
 use super::JsonArgs;
+use crate::completion;
 
 #[derive(Args)]
 pub struct DagArgs {
@@ -43,6 +45,7 @@ Examples:
 #[derive(Args)]
 pub struct DagRunArgs {
     /// The DAG
+    #[arg(add = ArgValueCandidates::new(completion::dags))]
     pub dag: String,
 
     /// The data interval that begins on this day (in the DAG's time zone) [default: the newest]
@@ -61,6 +64,7 @@ pub struct DagRunArgs {
 #[derive(Args)]
 pub struct DagBackfillArgs {
     /// The DAG
+    #[arg(add = ArgValueCandidates::new(completion::dags))]
     pub dag: String,
 
     /// First day, in the DAG's time zone
@@ -91,6 +95,7 @@ pub struct DagBackfillArgs {
 #[derive(Args)]
 pub struct DagRunsArgs {
     /// The DAG [default: all]
+    #[arg(add = ArgValueCandidates::new(completion::dags))]
     pub dag: Option<String>,
 
     /// How many
@@ -105,6 +110,7 @@ pub struct DagRunsArgs {
 #[derive(Args)]
 pub struct DagRunName {
     /// The DAG
+    #[arg(add = ArgValueCandidates::new(completion::dags))]
     pub dag: String,
 
     /// The run, as `adpipe dag runs` prints it [default: the newest]

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use adpipe_dlq::{Filter, Status};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::completion;
 
 #[derive(Args)]
 pub struct DlqArgs {
@@ -105,11 +109,24 @@ Example: adpipe dlq check --json")]
 #[derive(Args)]
 pub struct FilterArgs {
     /// Of this status: pending, retrying, exhausted, resolved, discarded
-    #[arg(long, value_name = "STATUS", value_delimiter = ',', help_heading = "Which errors")]
+    #[arg(
+        long,
+        value_name = "STATUS",
+        value_delimiter = ',',
+        help_heading = "Which errors",
+        value_parser = statuses(),
+        hide_possible_values = true
+    )]
     pub status: Vec<Status>,
 
     /// Of this type: parse, schema, validation, future, sink, archive
-    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',', help_heading = "Which errors")]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        help_heading = "Which errors",
+        add = ArgValueCandidates::new(completion::error_types)
+    )]
     pub error_type: Vec<String>,
 
     /// This field is to blame
@@ -135,6 +152,10 @@ pub struct FilterArgs {
     /// Stands in the message or the payload, letter by letter
     #[arg(long, value_name = "TEXT", help_heading = "Which errors")]
     pub text: Option<String>,
+}
+
+fn statuses() -> impl TypedValueParser<Value = Status> {
+    PossibleValuesParser::new(Status::ALL.map(Status::as_str)).try_map(|name| name.parse::<Status>())
 }
 
 impl FilterArgs {

@@ -1,12 +1,28 @@
 //! `adpipe sql`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
+
+pub const EXAMPLES: &str = "\
+Tables: realtime.events, realtime.metrics (by the minute), realtime.metrics_5m,
+realtime.metrics_hourly, realtime.offsets, realtime.commits, errors.dlq_errors, and the marts in
+analytics. Without a statement you get a shell: statements end with ;, and \\d lists the tables, \\d NAME
+the columns of one, \\? the rest. Without a terminal, the shell reads statements from standard input
+and ends with exit code 1 at the first that fails.
+
+Examples:
+  adpipe sql                                          the shell
+  adpipe sql 'select count(*) from realtime.events'
+  adpipe sql --format vertical 'select * from realtime.events limit 1'
+  adpipe sql --format csv 'select * from realtime.metrics_hourly' > hourly.csv
+  adpipe sql --format parquet --out hourly.parquet 'select * from realtime.metrics_hourly'";
 
 #[derive(Args)]
 pub struct SqlArgs {
-    /// The statement, or - to read it from standard input
+    /// The statement, or - to read it from standard input [default: a shell]
     #[arg(allow_hyphen_values = true)]
-    pub statement: String,
+    pub statement: Option<String>,
 
     /// How to print the result
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]
@@ -15,6 +31,10 @@ pub struct SqlArgs {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
+
+    /// Write the result to this file, whole or not at all
+    #[arg(long, value_name = "FILE", requires = "statement")]
+    pub out: Option<PathBuf>,
 
     /// With --format csv: text as it is, for programs. Without it a text that a spreadsheet would run
     /// as a formula gets an apostrophe in front
@@ -32,10 +52,14 @@ pub struct SqlArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TableFormat {
-    /// For people; the first 10,000 rows
+    /// For people; the first 10,000 rows, and as wide as the terminal
     Table,
+    /// For people; a line for each value
+    Vertical,
     /// CSV with a header, all rows; see --exact
     Csv,
     /// A JSON array of objects
     Json,
+    /// A Parquet file: whole numbers, numbers, text and bytes by what the rows hold
+    Parquet,
 }

@@ -1,6 +1,9 @@
 //! `adpipe stores`.
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::completion;
 
 pub const EXAMPLES: &str = "\
 Log, realtime, errors and ops each remember how far the others were. A store that is gone, older
@@ -29,7 +32,7 @@ pub enum StoresAction {
     /// Go on with a store as it is
     Accept {
         /// log, realtime, errors or ops
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(completion::stores))]
         name: String,
     },
 }

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
 use super::JsonArgs;
+use crate::completion;
 
 #[derive(Args)]
 pub struct TransformArgs {
@@ -50,11 +52,11 @@ Examples:
 pub struct TransformRunArgs {
     /// Only these: names, tag:T, path:P, source:S, test_type:T …; + before or after takes what it
     /// is made of, or what is made of it; a,b what both choose
-    #[arg(short, long, value_name = "SELECTOR", num_args = 1..)]
+    #[arg(short, long, value_name = "SELECTOR", num_args = 1.., add = ArgValueCandidates::new(completion::nodes))]
     pub select: Vec<String>,
 
     /// Not these
-    #[arg(long, value_name = "SELECTOR", num_args = 1..)]
+    #[arg(long, value_name = "SELECTOR", num_args = 1.., add = ArgValueCandidates::new(completion::nodes))]
     pub exclude: Vec<String>,
 
     /// Make incremental models anew
@@ -73,11 +75,11 @@ pub struct TransformRunArgs {
 #[derive(Args)]
 pub struct TransformListArgs {
     /// Only these, as for run
-    #[arg(short, long, value_name = "SELECTOR", num_args = 1..)]
+    #[arg(short, long, value_name = "SELECTOR", num_args = 1.., add = ArgValueCandidates::new(completion::nodes))]
     pub select: Vec<String>,
 
     /// Not these
-    #[arg(long, value_name = "SELECTOR", num_args = 1..)]
+    #[arg(long, value_name = "SELECTOR", num_args = 1.., add = ArgValueCandidates::new(completion::nodes))]
     pub exclude: Vec<String>,
 
     /// Print the result as JSON
@@ -88,6 +90,7 @@ pub struct TransformListArgs {
 #[derive(Args)]
 pub struct TransformShowArgs {
     /// The model, seed or test: its name, or dbt's id
+    #[arg(add = ArgValueCandidates::new(completion::nodes))]
     pub name: String,
 
     /// Also run it, and print the first N rows

@@ -196,9 +196,10 @@ fn check_space(folder: &Path, findings: &mut Vec<Finding>) {
         return;
     };
     let gib = free_kib as f64 / (1 << 20) as f64;
-    match free_kib * 1_024 < LITTLE_SPACE_BYTES {
-        true => add(findings, "disk", State::Bad, format!("only {gib:.1} GiB free; make room")),
-        false => add(findings, "disk", State::Good, format!("{gib:.1} GiB free")),
+    if free_kib * 1_024 < LITTLE_SPACE_BYTES {
+        add(findings, "disk", State::Bad, format!("only {gib:.1} GiB free; make room"))
+    } else {
+        add(findings, "disk", State::Good, format!("{gib:.1} GiB free"))
     }
 }
 

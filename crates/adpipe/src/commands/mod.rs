@@ -11,17 +11,17 @@ mod doctor;
 mod etl;
 mod generate;
 mod ingest;
+mod manual;
 mod rebuild;
 mod run;
 mod sql;
 mod stores;
+mod topic;
 pub mod transform;
 mod up;
 mod verify;
 
 use std::process::ExitCode;
-
-use clap::CommandFactory;
 
 use crate::cli::config::ConfigAction;
 use crate::cli::{Cli, Command};
@@ -32,14 +32,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {
         Command::Generate(args) => generate::run(args),
-        Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "adpipe", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions { shell } => crate::completion::print_script(*shell).map(done),
+        Command::Man(args) => manual::run(args).map(done),
+        Command::Topic(args) => topic::run(&configuration(&cli, None)?, &args.action),
         Command::Demo(args) => demo::run(configuration(&cli, Some("data/demo"))?, args).map(done),
         Command::Up => up::run(configuration(&cli, None)?).map(done),
         Command::Run(args) => run::run(configuration(&cli, None)?, args.role).map(done),

@@ -9,18 +9,19 @@ use crate::commands::dlq::actor;
 use crate::config::{Config, ConfigError};
 use crate::output;
 use crate::services::Services;
+use crate::warehouse_place::WarehousePlace;
 
 /// Shows the stores, or accepts one. Exit code 1 when one is stopped or records are lost.
 pub fn run(config: Config, args: &StoresArgs) -> anyhow::Result<ExitCode> {
-    let services = Services::open_to_look(config)?;
     let stores = match &args.action {
-        None => services.look_at_stores()?,
+        None => Services::open_to_look(config)?.look_at_stores()?,
         Some(StoresAction::Accept { name }) => {
             let Some(store) = Store::from_name(name) else {
                 let names = Store::ALL.map(Store::name).join(", ");
                 anyhow::bail!(ConfigError::Flag(format!("there is no store {name:?}; they are {names}")));
             };
-            let stores = services.accept_store(store, &actor())?;
+            WarehousePlace::of(&config)?.must_have_data()?;
+            let stores = Services::open_unsettled(config)?.accept_store(store, &actor())?;
             output::note(&format!("accepted {name} as it is"));
             stores
         }

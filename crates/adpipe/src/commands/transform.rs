@@ -138,6 +138,12 @@ pub fn files(config: &Config) -> Result<ProjectFiles, TransformError> {
     project_files(project_folder(config).as_deref())
 }
 
+/// The names of models, seeds and tests.
+pub fn names(config: &Config) -> anyhow::Result<Vec<String>> {
+    let project = look::project(config)?;
+    Ok(project.nodes.into_iter().map(|node| node.name).collect())
+}
+
 /// What the project is built for.
 pub fn target(config: &Config, warehouse: &dyn Warehouse) -> Target {
     target_for(config, warehouse.dialect())

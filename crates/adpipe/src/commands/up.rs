@@ -69,10 +69,7 @@ impl Up {
             WarehousePlace::of(&config)?.must_take_writes()?;
         }
         let services = Arc::new(Services::open(config)?);
-        let stream_lock = match plays(Role::Stream) {
-            true => Some(take_stream_role(&services)?),
-            false => None,
-        };
+        let stream_lock = if plays(Role::Stream) { Some(take_stream_role(&services)?) } else { None };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(if plays(Role::Console) { 2 } else { 1 })
             .max_blocking_threads(BLOCKING_THREADS)

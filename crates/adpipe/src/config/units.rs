@@ -31,9 +31,10 @@ impl std::fmt::Display for Span {
         const DAY: u128 = 86_400_000;
         let millis = self.0.as_millis();
         // humantime makes months of ninety days; people write "90d".
-        match millis > 0 && millis.is_multiple_of(DAY) {
-            true => write!(f, "{}d", millis / DAY),
-            false => write!(f, "{}", humantime::format_duration(self.0)),
+        if millis > 0 && millis.is_multiple_of(DAY) {
+            write!(f, "{}d", millis / DAY)
+        } else {
+            write!(f, "{}", humantime::format_duration(self.0))
         }
     }
 }

@@ -29,9 +29,10 @@ impl Cells {
 
     /// A text as a cell.
     pub fn text(self, text: &str) -> String {
-        match self == Cells::Harmless && is_formula(text) {
-            true => quoted(&format!("'{text}")).into_owned(),
-            false => quoted(text).into_owned(),
+        if self == Cells::Harmless && is_formula(text) {
+            quoted(&format!("'{text}")).into_owned()
+        } else {
+            quoted(text).into_owned()
         }
     }
 }
@@ -54,9 +55,10 @@ fn is_number(text: &str) -> bool {
 }
 
 fn quoted(text: &str) -> Cow<'_, str> {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))),
-        false => Cow::Borrowed(text),
+    if text.contains([',', '"', '\n', '\r']) {
+        Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

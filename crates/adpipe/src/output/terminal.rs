@@ -44,10 +44,30 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 /// The same of a whole output, for a terminal: its line ends and tabs stay. For anything else it is
 /// the text itself.
 pub fn harmless(text: &str, is_terminal: bool) -> Cow<'_, str> {
-    match is_terminal {
-        true => escape(text, |character| matches!(character, '\n' | '\t')),
-        false => Cow::Borrowed(text),
+    if is_terminal { escape(text, |character| matches!(character, '\n' | '\t')) } else { Cow::Borrowed(text) }
+}
+
+/// Columns of the terminal that results go to; none when they go elsewhere.
+pub fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// The beginning of a text that is longer than so many columns, with `…` at its end.
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    if super::width(text) <= most {
+        return Cow::Borrowed(text);
     }
+    let mut used = 1;
+    let mut shown = String::new();
+    for character in text.chars() {
+        used += unicode_width::UnicodeWidthChar::width(character).unwrap_or(0);
+        if used > most {
+            break;
+        }
+        shown.push(character);
+    }
+    shown.push('…');
+    Cow::Owned(shown)
 }
 
 /// Stdout, buffered: as it is for a file or another program, harmless for a terminal.

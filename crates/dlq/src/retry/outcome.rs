@@ -69,9 +69,10 @@ pub(crate) fn failed_again(
     }
     // A try that met an archive that cannot be read says nothing about the event: none is used up.
     let is_waiting = failure.error_type == ErrorType::Archive;
-    let next_retry = match is_waiting || state.retry_count < state.max_retries {
-        true => next_retry_of(dlq, transaction, error_id, failure, state.retry_count + 1)?,
-        false => NextRetry::Never,
+    let next_retry = if is_waiting || state.retry_count < state.max_retries {
+        next_retry_of(dlq, transaction, error_id, failure, state.retry_count + 1)?
+    } else {
+        NextRetry::Never
     };
     let status = next_retry.status();
     let [next_retry_at, waits_for] = next_retry.columns();

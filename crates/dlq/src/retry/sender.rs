@@ -78,9 +78,10 @@ impl Sender {
         let is_paused = breaker::is_open(dlq)?;
         if is_paused != self.is_paused {
             self.is_paused = is_paused;
-            match is_paused {
-                true => tracing::warn!("most retries fail; automatic ones pause"),
-                false => tracing::info!("automatic retries go on"),
+            if is_paused {
+                tracing::warn!("most retries fail; automatic ones pause")
+            } else {
+                tracing::info!("automatic retries go on")
             }
         }
         let taken = take_due(dlq, allowed, is_paused)?;
@@ -124,10 +125,7 @@ fn lease(dlq: &Dlq) -> Value {
 }
 
 fn take_due(dlq: &Dlq, limit: u32, only_asked_for: bool) -> Result<Vec<Taken>, DlqError> {
-    let statement = match dlq.is_postgres() {
-        true => format!("{DUE}{FOR_UPDATE}"),
-        false => DUE.to_owned(),
-    };
+    let statement = if dlq.is_postgres() { format!("{DUE}{FOR_UPDATE}") } else { DUE.to_owned() };
     dlq.transact(|transaction| {
         let now = Millis::now();
         let params =
@@ -219,10 +217,7 @@ fn send(dlq: &Dlq, taken: Vec<Taken>) -> Result<(), DlqError> {
 
 /// Sends once more what was taken by somebody who died before it went out.
 fn send_lost(dlq: &Dlq) -> Result<u64, DlqError> {
-    let statement = match dlq.is_postgres() {
-        true => format!("{LOST}{FOR_UPDATE}"),
-        false => LOST.to_owned(),
-    };
+    let statement = if dlq.is_postgres() { format!("{LOST}{FOR_UPDATE}") } else { LOST.to_owned() };
     // Whatever is sent and not yet counted has its outcome before it.
     if !everything_sent_is_known(dlq)? {
         return Ok(0);

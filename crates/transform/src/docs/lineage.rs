@@ -57,9 +57,10 @@ pub(super) fn svg(project: &Project) -> String {
     for (index, drawn) in boxes.iter().enumerate() {
         let (x, y) = place[index];
         let title = escaped(&drawn.title);
-        let shown = match drawn.title.chars().count() > 27 {
-            true => format!("{}…", escaped(&drawn.title.chars().take(26).collect::<String>())),
-            false => title.clone(),
+        let shown = if drawn.title.chars().count() > 27 {
+            format!("{}…", escaped(&drawn.title.chars().take(26).collect::<String>()))
+        } else {
+            title.clone()
         };
         let _ = writeln!(
             out,

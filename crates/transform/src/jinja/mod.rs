@@ -71,10 +71,13 @@ impl Templates {
         base.set_debug(true);
         base.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         base.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        base.set_formatter(|out, state, value| match value.is_undefined() {
-            // It knows `x if y` without else, which prints nothing, from what is not defined.
-            true => minijinja::escape_formatter(out, state, value),
-            false => out.write_str(&python::text(value)).map_err(Error::from),
+        base.set_formatter(|out, state, value| {
+            if value.is_undefined() {
+                // It knows `x if y` without else, which prints nothing, from what is not defined.
+                minijinja::escape_formatter(out, state, value)
+            } else {
+                out.write_str(&python::text(value)).map_err(Error::from)
+            }
         });
         scope::add_common(&mut base, target.kind);
         macros::add_json(&mut base);
@@ -254,9 +257,10 @@ fn refusal(error: &Error, place: &Place) -> TransformError {
 
 /// The same for an expression in a YAML file, whose line is known already. An error inside of a macro keeps its own.
 fn at_yaml(error: &Error, place: &Place) -> TransformError {
-    match error.name().is_some_and(|name| name.contains('#')) {
-        true => refusal(error, place),
-        false => place.refuse(message(error)),
+    if error.name().is_some_and(|name| name.contains('#')) {
+        refusal(error, place)
+    } else {
+        place.refuse(message(error))
     }
 }
 

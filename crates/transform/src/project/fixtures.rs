@@ -36,9 +36,12 @@ fn csv_rows(text: &str, place: &Place) -> Result<Rows> {
     let mut records = records.into_iter();
     let header: Vec<String> =
         records.next().unwrap_or_default().iter().map(|name| name.trim().to_lowercase()).collect();
-    let value = |cell: String| match cell.is_empty() {
-        true => Yaml { line: place.line, data: Data::Null },
-        false => Yaml { line: place.line, data: Data::Text(cell) },
+    let value = |cell: String| {
+        if cell.is_empty() {
+            Yaml { line: place.line, data: Data::Null }
+        } else {
+            Yaml { line: place.line, data: Data::Text(cell) }
+        }
     };
     Ok(Rows::Values(
         records.map(|record| header.iter().cloned().zip(record.into_iter().map(value)).collect()).collect(),

@@ -29,9 +29,10 @@ pub(crate) fn generic_test(test: &str, target: &str, arguments: &[(String, Yaml)
     }
     let identifier = format!("{test}_{target}");
     let full = format!("{identifier}_{}", parts.join("__"));
-    let short = match full.chars().count() > LONGEST {
-        true => format!("{}_{}", identifier.chars().take(KEPT).collect::<String>(), md5_hex(&full)),
-        false => full.clone(),
+    let short = if full.chars().count() > LONGEST {
+        format!("{}_{}", identifier.chars().take(KEPT).collect::<String>(), md5_hex(&full))
+    } else {
+        full.clone()
     };
     (full, short)
 }

@@ -279,9 +279,10 @@ fn as_template(value: &Yaml) -> Yaml {
         trimmed.strip_prefix(function).is_some_and(|rest| rest.trim_start().starts_with('('))
             && trimmed.ends_with(')')
     });
-    match is_call {
-        true => Yaml { line: value.line, data: crate::yaml::Data::Text(format!("{{{{ {text} }}}}")) },
-        false => value.clone(),
+    if is_call {
+        Yaml { line: value.line, data: crate::yaml::Data::Text(format!("{{{{ {text} }}}}")) }
+    } else {
+        value.clone()
     }
 }
 

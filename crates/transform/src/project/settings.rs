@@ -324,10 +324,7 @@ impl<'s> Said<'s> {
     }
 
     fn optional_text(&self) -> Result<Option<String>> {
-        match self.value.is_null() {
-            true => Ok(None),
-            false => self.text().map(|text| Some(text.to_owned())),
-        }
+        if self.value.is_null() { Ok(None) } else { self.text().map(|text| Some(text.to_owned())) }
     }
 
     fn optional_truth(&self) -> Result<Option<bool>> {
@@ -340,13 +337,14 @@ impl<'s> Said<'s> {
 
     fn one_of(&self, known: &[&str]) -> Result<()> {
         let text = self.text()?;
-        match known.contains(&text) {
-            true => Ok(()),
-            false => Err(self.refuse(format!(
+        if known.contains(&text) {
+            Ok(())
+        } else {
+            Err(self.refuse(format!(
                 "{}: {text} is not understood by this runner, which knows {}",
                 self.key,
                 known.join(", ")
-            ))),
+            )))
         }
     }
 

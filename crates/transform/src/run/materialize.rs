@@ -58,10 +58,8 @@ impl std::fmt::Display for Failure {
 /// Makes a model within the transaction.
 pub(crate) fn make(work: &mut Work<'_>, node: &Node, model: &Model, step: &Step) -> Result<(), Failure> {
     let target = &model.relation;
-    let by_contract = match model.config.contract {
-        true => Some(check_contract(work, model, &step.sql)?),
-        false => None,
-    };
+    let by_contract =
+        if model.config.contract { Some(check_contract(work, model, &step.sql)?) } else { None };
     match model.config.materialized {
         Materialized::View => make_view(work, target, &step.sql)?,
         Materialized::Incremental if step.is_incremental => add_rows(work, model, &step.sql)?,
@@ -207,13 +205,14 @@ fn check_same_columns(new: &[DatabaseColumn], there: &[DatabaseColumn]) -> Resul
         names
     };
     let (new, there) = (names(new), names(there));
-    match new == there {
-        true => Ok(()),
-        false => Err(Failure::Broken(format!(
+    if new == there {
+        Ok(())
+    } else {
+        Err(Failure::Broken(format!(
             "the model's columns ({}) are not those of its table ({}), and on_schema_change is fail; run with --full-refresh",
             new.join(", "),
             there.join(", ")
-        ))),
+        )))
     }
 }
 
@@ -274,9 +273,10 @@ fn check_contract(work: &mut Work<'_>, model: &Model, sql: &str) -> Result<Vec<C
             }
         }
     }
-    match wrong.is_empty() {
-        true => Ok(promised),
-        false => Err(Failure::Broken(format!("the model breaks its contract: {}", wrong.join("; ")))),
+    if wrong.is_empty() {
+        Ok(promised)
+    } else {
+        Err(Failure::Broken(format!("the model breaks its contract: {}", wrong.join("; "))))
     }
 }
 
@@ -309,10 +309,7 @@ pub(crate) fn beside(target: &Relation) -> Relation {
 
 /// PostgreSQL cuts names at 63 bytes.
 fn shortened(name: &str) -> String {
-    match name.len() > 63 {
-        true => format!("adpipe_{}", crate::project::names::md5_hex(name)),
-        false => name.to_owned(),
-    }
+    if name.len() > 63 { format!("adpipe_{}", crate::project::names::md5_hex(name)) } else { name.to_owned() }
 }
 
 /// Descriptions as comments in the database, where they are asked for.

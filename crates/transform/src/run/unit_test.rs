@@ -105,14 +105,13 @@ fn given_rows(
         let values: Vec<String> = columns.iter().map(value).collect();
         selects.push(format!("select {}", values.join(", ")));
     }
-    let sql = match selects.is_empty() {
-        false => selects.join("\nunion all\n"),
-        true => {
-            let nulls = columns
-                .iter()
-                .map(|column| format!("{} as {}", cast(None, &column.data_type), quoted(&column.name)));
-            format!("select {} limit 0", nulls.collect::<Vec<_>>().join(", "))
-        }
+    let sql = if selects.is_empty() {
+        let nulls = columns
+            .iter()
+            .map(|column| format!("{} as {}", cast(None, &column.data_type), quoted(&column.name)));
+        format!("select {} limit 0", nulls.collect::<Vec<_>>().join(", "))
+    } else {
+        selects.join("\nunion all\n")
     };
     Ok(Cte { name, sql })
 }
@@ -182,14 +181,15 @@ fn compare(columns: &[String], actual: &[Vec<Value>], expected: &[Vec<Value>]) -
             rows.push(format!("{{\"{word}\": {row}}}"));
         }
     }
-    match lines.is_empty() {
-        true => Verdict { status: Status::Pass, failures: 0, message: None, rows: FailingRows::default() },
-        false => Verdict {
+    if lines.is_empty() {
+        Verdict { status: Status::Pass, failures: 0, message: None, rows: FailingRows::default() }
+    } else {
+        Verdict {
             status: Status::Fail,
             failures: 1,
             message: Some(format!("the model's rows are not the expected ones\n{}", lines.join("\n"))),
             rows: FailingRows { rows, is_complete: true },
-        },
+        }
     }
 }
 

@@ -47,10 +47,10 @@ pub fn open(desk: &Desk, json: bool) -> anyhow::Result<()> {
 fn tell_who_watches(desk: &Desk) -> anyhow::Result<()> {
     use adpipe_schedule::lease::{MONITOR, holder};
     if holder(desk.warehouse.as_ref(), MONITOR)?.is_none() {
-        output::note(&format!(
+        output::note(
             "no monitor is at work; `adpipe up` or `adpipe run monitor` starts one, `adpipe alerts check` \
-             looks once"
-        ));
+             looks once",
+        );
     }
     Ok(())
 }

@@ -119,10 +119,7 @@ pub fn silences(desk: &Desk, json: bool) -> anyhow::Result<()> {
     }
     let now = Millis::now();
     let row = |silence: &Silence| {
-        let left = match silence.lasts_at(now) {
-            true => lasted(now, silence.ends_at),
-            false => "to come".to_owned(),
-        };
+        let left = if silence.lasts_at(now) { lasted(now, silence.ends_at) } else { "to come".to_owned() };
         vec![
             about(silence),
             shown(silence.starts_at),

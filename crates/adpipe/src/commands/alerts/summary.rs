@@ -18,15 +18,16 @@ use crate::{notify, output};
 pub fn run(config: Config, args: &SummaryArgs) -> anyhow::Result<ExitCode> {
     let slack = notify::slack_config(&config)?;
     let style = notify::style(&config)?;
-    let webhook = match args.send {
-        true => match notify::webhook(&config)? {
+    let webhook = if args.send {
+        match notify::webhook(&config)? {
             Some(webhook) => Some(webhook),
             None => {
                 output::note(HOW_TO_SET);
                 return Ok(ExitCode::FAILURE);
             }
-        },
-        false => None,
+        }
+    } else {
+        None
     };
     let day = match args.date {
         Some(day) => day,
@@ -34,9 +35,10 @@ pub fn run(config: Config, args: &SummaryArgs) -> anyhow::Result<ExitCode> {
     };
     let services = Services::open_existing(config)?;
     let summary = read(services.warehouse.as_ref(), day, &slack.time_zone)?;
-    match args.json {
-        true => output::json(&serde_json::to_value(&summary)?)?,
-        false => output::line(&plain_summary(&summary, &style))?,
+    if args.json {
+        output::json(&serde_json::to_value(&summary)?)?
+    } else {
+        output::line(&plain_summary(&summary, &style))?
     }
     let Some(webhook) = webhook else { return Ok(ExitCode::SUCCESS) };
     let message = render(&Content::Summary(Box::new(summary)), &style, Millis::now());

@@ -108,9 +108,10 @@ pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
     let scratch = Scratch::new("ingest", config)?;
     let services = open_empty(scratch.config())?;
     let mut figure = measure("ingest NDJSON → log, durable", || fill_log(&services, rows, 0.0))?;
-    figure.note = match scratch.is_embedded() {
-        true => format!("{:.0} MB on disk", folder_mb(scratch.folder())),
-        false => services.log.location(),
+    figure.note = if scratch.is_embedded() {
+        format!("{:.0} MB on disk", folder_mb(scratch.folder()))
+    } else {
+        services.log.location()
     };
     Ok(figure)
 }
@@ -149,9 +150,10 @@ pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
         let work = || wait_until_committed(&services, Duration::from_secs(600));
         beside(|stop| Ok(services.run_stream(stop)?), work).map(|()| rows)
     })?;
-    figure.note = match is_postgres(&services.config.warehouse.url) {
-        true => services.warehouse.location(),
-        false => format!("{:.0} MB of warehouse", folder_mb(&scratch.folder().join("realtime.db"))),
+    figure.note = if is_postgres(&services.config.warehouse.url) {
+        services.warehouse.location()
+    } else {
+        format!("{:.0} MB of warehouse", folder_mb(&scratch.folder().join("realtime.db")))
     };
     Ok(figure)
 }

@@ -61,9 +61,10 @@ pub fn runs(desk: &Desk, runs: &[Run], json: bool) -> anyhow::Result<()> {
 }
 
 fn state(run: &Run) -> String {
-    match run.cancel_requested && run.state == RunState::Running {
-        true => "cancelling".to_owned(),
-        false => run.state.word().to_owned(),
+    if run.cancel_requested && run.state == RunState::Running {
+        "cancelling".to_owned()
+    } else {
+        run.state.word().to_owned()
     }
 }
 
@@ -121,9 +122,10 @@ pub fn dry_run(desk: &Desk, args: &DagBackfillArgs, now: Timestamp) -> anyhow::R
         }));
         rows.push(vec![local(dag, interval.start), local(dag, interval.end), what.to_owned()]);
     }
-    match args.json {
-        true => output::json(&Value::Array(values))?,
-        false => output::line(&output::table(&["data from", "up to", ""], &[], &rows))?,
+    if args.json {
+        output::json(&Value::Array(values))?
+    } else {
+        output::line(&output::table(&["data from", "up to", ""], &[], &rows))?
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -81,10 +81,7 @@ fn watch(
             }
             (false, false) => {}
         }
-        match is_cancelled {
-            true => std::thread::sleep(LOOK),
-            false => _ = interrupted.sleep(LOOK),
-        }
+        if is_cancelled { std::thread::sleep(LOOK) } else { _ = interrupted.sleep(LOOK) }
     }
 }
 

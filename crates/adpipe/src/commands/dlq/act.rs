@@ -72,9 +72,10 @@ pub fn edit(services: &Services, dlq: &Dlq, args: &EditArgs) -> anyhow::Result<E
             .with_context(|| id.clone())?;
     }
     tell_changed(selection, selection.ids.len() as u64, "edited")?;
-    match sends {
-        true => outcomes::tell(services, dlq, &sendings, &args.pace, selection.json),
-        false => Ok(ExitCode::SUCCESS),
+    if sends {
+        outcomes::tell(services, dlq, &sendings, &args.pace, selection.json)
+    } else {
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -79,9 +79,10 @@ fn follow(
 ) -> anyhow::Result<ExitCode> {
     if pace.no_wait {
         let told = format!("bulk action {} goes on where `adpipe up` or `adpipe run dlq` runs", job.job_id);
-        match json {
-            true => output::json(&serde_json::to_value(job)?)?,
-            false => output::line(&told)?,
+        if json {
+            output::json(&serde_json::to_value(job)?)?
+        } else {
+            output::line(&told)?
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -23,9 +23,10 @@ pub fn run(dlq: &Dlq, args: &EditArgs, edit: &Edit) -> anyhow::Result<ExitCode> 
         Edit::Patch(patch) => repair::dry_run(dlq, &filter, patch, ERRORS)?,
         _ => bail!(ConfigError::flag("--payload and --undo go with ids of errors")),
     };
-    match args.selection.json {
-        true => output::json(&serde_json::to_value(&run)?)?,
-        false => print(&run)?,
+    if args.selection.json {
+        output::json(&serde_json::to_value(&run)?)?
+    } else {
+        print(&run)?
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -31,25 +31,25 @@ pub fn send(services: &Services, dlq: &Dlq, pace: &PaceArgs, json: bool) -> anyh
         // Where no stream processor runs the outcomes come later; that is for it to mend.
         let waited = sent_at.get_or_insert_with(Instant::now).elapsed();
         let under_way = totals(&report::groups(dlq)?)[Status::Retrying as usize];
-        match under_way == 0 || waited > OUTCOME_PATIENCE {
-            true => Ok(Look::Over),
-            false => Ok(Look::Waiting(under_way)),
+        if under_way == 0 || waited > OUTCOME_PATIENCE {
+            Ok(Look::Over)
+        } else {
+            Ok(Look::Waiting(under_way))
         }
     })?;
     let after = totals(&report::groups(dlq)?);
     let resolved = after[Status::Resolved as usize].saturating_sub(before[Status::Resolved as usize]);
     let (pending, exhausted) = (after[Status::Pending as usize], after[Status::Exhausted as usize]);
-    match json {
-        true => output::json(
-            &serde_json::json!({"resolved": resolved, "pending": pending, "exhausted": exhausted}),
-        )?,
-        false => output::line(&format!(
+    if json {
+        output::json(&serde_json::json!({"resolved": resolved, "pending": pending, "exhausted": exhausted}))?
+    } else {
+        output::line(&format!(
             "{} resolved; {} pending{}, {} exhausted",
             output::counted(resolved, "error"),
             output::grouped(pending),
             if pending > 0 && ended == Ended::Over { " (not due yet)" } else { "" },
             output::grouped(exhausted)
-        ))?,
+        ))?
     }
     Ok(match ended {
         Ended::Over => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use adpipe_dlq::{Dlq, Status, headers_to_json, jobs};
 use super::waiting::Waiting;
 use crate::cli::dlq::{JobsArgs, ListArgs, ShowArgs};
 use crate::output;
+use crate::output::payload;
 
 /// Longest text of a cell.
 const CELL: usize = 60;
@@ -26,10 +27,7 @@ pub fn list(dlq: &Dlq, args: &ListArgs, waiting: Waiting) -> anyhow::Result<()> 
         total = page.total.or(total);
         listed += page.errors.len();
         for error in &page.errors {
-            match args.json {
-                true => output::line(&serde_json::to_string(error)?)?,
-                false => rows.push(row(error)),
-            }
+            if args.json { output::line(&serde_json::to_string(error)?)? } else { rows.push(row(error)) }
         }
         after = page.next;
         if after.is_none() || listed >= args.limit {
@@ -66,11 +64,7 @@ fn row(error: &ErrorLine) -> Vec<String> {
 }
 
 pub(super) fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(CELL).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(CELL).is_some() {
-        short.push('…');
-    }
-    short
+    payload::shortened(text, CELL)
 }
 
 pub fn show(dlq: &Dlq, args: &ShowArgs) -> anyhow::Result<()> {
@@ -129,16 +123,19 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
         ("next try", error.next_retry_at.clone().unwrap_or_else(|| "–".to_owned())),
     ];
     for (name, value) in facts {
-        output::line(&format!("{name:<13} {}", printable(&value)))?;
+        output::line(&format!("{name:<13} {}", payload::in_one_line(&value)))?;
     }
     for (name, value) in &story.headers.0 {
-        output::line(&format!("header        {name}: {}", printable(&String::from_utf8_lossy(value))))?;
+        output::line(&format!(
+            "header        {name}: {}",
+            payload::in_one_line(&String::from_utf8_lossy(value))
+        ))?;
     }
-    output::line(&format!("payload       {} bytes", story.raw_payload.len()))?;
-    output::line(&payload(&story.raw_payload))?;
+    output::line(&format!("payload       {}", output::counted(story.raw_payload.len() as u64, "byte")))?;
+    output::line(&payload::shown(&story.raw_payload))?;
     if let Some(edited) = &story.edited_payload {
         output::line("edited payload")?;
-        output::line(&payload(edited))?;
+        output::line(&payload::shown(edited))?;
     }
     for one in &story.tries {
         let outcome = one.outcome.as_deref().unwrap_or("under way").replace('_', " ");
@@ -147,7 +144,7 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
             "try {:<3} {}  {outcome}{} ({})",
             one.attempt,
             one.started_at,
-            printable(&reason),
+            payload::in_one_line(&reason),
             one.actor
         ))?;
     }
@@ -159,43 +156,10 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
             act.actor,
             act.at,
             act.action.replace('_', " "),
-            printable(&more)
+            payload::in_one_line(&more)
         ))?;
     }
     Ok(())
-}
-
-/// What may be sent to a terminal: a payload must not move its cursor.
-fn printable(text: &str) -> String {
-    output::terminal::escaped(text).into_owned()
-}
-
-/// Bytes shown of a payload.
-const SHOWN: usize = 4_096;
-
-/// Text as text, anything else in hexadecimal.
-fn payload(bytes: &[u8]) -> String {
-    let start = &bytes[..bytes.len().min(SHOWN)];
-    let more = if bytes.len() > SHOWN { "\n… (--payload shows all)" } else { "" };
-    let is_text = match std::str::from_utf8(start) {
-        Ok(_) => true,
-        // Cut in the middle of a character.
-        Err(error) => error.valid_up_to() + 4 > start.len() && bytes.len() > SHOWN,
-    };
-    if is_text {
-        return printable(&String::from_utf8_lossy(start)) + more;
-    }
-    let lines: Vec<String> = start
-        .chunks(16)
-        .enumerate()
-        .map(|(index, chunk)| {
-            let hex: Vec<String> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
-            let text: String =
-                chunk.iter().map(|byte| if byte.is_ascii_graphic() { *byte as char } else { '.' }).collect();
-            format!("{:08x}  {:<47}  {text}", index * 16, hex.join(" "))
-        })
-        .collect();
-    lines.join("\n") + more
 }
 
 pub fn stats(dlq: &Dlq, json: bool, waiting: Waiting) -> anyhow::Result<()> {

@@ -34,10 +34,7 @@ pub fn run(config: Config, action: &DlqAction) -> anyhow::Result<ExitCode> {
 fn act_on(services: &Services, action: &DlqAction) -> anyhow::Result<ExitCode> {
     let dlq = services.dlq()?;
     let done = |()| ExitCode::SUCCESS;
-    let waiting = match looks_at_all(action) {
-        true => waiting::store(services, &dlq)?,
-        false => Waiting::default(),
-    };
+    let waiting = if looks_at_all(action) { waiting::store(services, &dlq)? } else { Waiting::default() };
     match action {
         DlqAction::List(args) => look::list(&dlq, args, waiting).map(done),
         DlqAction::Show(args) => look::show(&dlq, args).map(done),

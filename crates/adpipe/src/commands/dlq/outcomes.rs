@@ -87,12 +87,15 @@ pub fn tell(
     if pace.no_wait {
         return Ok(ExitCode::SUCCESS);
     }
-    let (outcomes, ended) = wait(services, dlq, sendings, pace, |sending, heard| match json {
-        true => output::line(&as_json(sending, heard).to_string()),
-        false => match in_words(heard) {
-            Some(words) => output::line(&format!("{}  {words}", sending.error_id)),
-            None => Ok(()),
-        },
+    let (outcomes, ended) = wait(services, dlq, sendings, pace, |sending, heard| {
+        if json {
+            output::line(&as_json(sending, heard).to_string())
+        } else {
+            match in_words(heard) {
+                Some(words) => output::line(&format!("{}  {words}", sending.error_id)),
+                None => Ok(()),
+            }
+        }
     })?;
     Ok(exit_code(outcomes, ended, pace))
 }

@@ -141,9 +141,10 @@ fn list(what: &str, files: Vec<(&String, &String)>) -> anyhow::Result<()> {
     for (name, reason) in files.iter().take(SHOWN_FILES) {
         output::line(&format!("  {name}: {reason}"))?;
     }
-    match files.len() > SHOWN_FILES {
-        true => output::line(&format!("  … and {} more; --json has all", files.len() - SHOWN_FILES)),
-        false => Ok(()),
+    if files.len() > SHOWN_FILES {
+        output::line(&format!("  … and {} more; --json has all", files.len() - SHOWN_FILES))
+    } else {
+        Ok(())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use adpipe_transform::Project;
 use adpipe_transform::project::Node;
-use adpipe_transform::{Project, Target};
 use adpipe_warehouse::{Dialect, Value, Warehouse};
 use serde_json::json;
 
@@ -13,14 +13,18 @@ use crate::config::Config;
 use crate::output;
 use crate::warehouse_place::WarehousePlace;
 
-/// What the project consists of. It needs no data.
-pub fn list(config: &Config, args: &TransformListArgs) -> anyhow::Result<ExitCode> {
+/// The project as it is now. It needs no data.
+pub fn project(config: &Config) -> anyhow::Result<Project> {
     let dialect = match WarehousePlace::of(config)? {
         WarehousePlace::Folder(_) => Dialect::Sqlite,
         WarehousePlace::Postgres(_) => Dialect::Postgres,
     };
-    let target: Target = target_for(config, dialect);
-    let project = Project::load(&files(config)?, &target, "")?;
+    Ok(Project::load(&files(config)?, &target_for(config, dialect), "")?)
+}
+
+/// What the project consists of.
+pub fn list(config: &Config, args: &TransformListArgs) -> anyhow::Result<ExitCode> {
+    let project = project(config)?;
     let nodes = adpipe_transform::list(&project, &args.select, &args.exclude)?;
     if args.json {
         output::json(&nodes.iter().map(|node| as_json(node)).collect())?;
