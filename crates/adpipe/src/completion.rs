@@ -23,7 +23,8 @@ pub fn answer() {
 /// Prints the script that asks this program.
 pub fn print_script(shell: Shell) -> anyhow::Result<()> {
     let name = shell.to_string();
-    let Some(script) = Shells::builtins().completer(&name) else {
+    let shells = Shells::builtins();
+    let Some(script) = shells.completer(&name) else {
         anyhow::bail!("there is no completion for {name}");
     };
     let mut text = Vec::new();

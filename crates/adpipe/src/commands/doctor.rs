@@ -232,7 +232,12 @@ fn print(findings: &[Finding], json: bool) -> anyhow::Result<()> {
         return output::json(&serde_json::Value::Array(list));
     }
     for finding in findings {
-        output::line(&format!("{:4}  {}: {}", word(finding.state), finding.part, finding.text))?;
+        output::line(&format!(
+            "{:4}  {}: {}",
+            word(finding.state),
+            finding.part,
+            output::with_separators(&finding.text)
+        ))?;
     }
     Ok(())
 }

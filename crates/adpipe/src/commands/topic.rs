@@ -57,8 +57,8 @@ fn list(log: &dyn EventLog, json: bool) -> anyhow::Result<()> {
             rows.push(vec![
                 topic.name().to_owned(),
                 partition.to_string(),
-                output::grouped(first.0),
-                output::grouped(next.0),
+                first.0.to_string(),
+                next.0.to_string(),
                 output::grouped(next.0 - first.0),
             ]);
             values.push(json!({
@@ -129,12 +129,8 @@ fn within(topic: Topic, range: &PartitionRange, offset: Offset) -> anyhow::Resul
     if range.first == range.next {
         bail!("{place} holds no records now");
     }
-    let last = output::grouped(range.next.0 - 1);
-    bail!(
-        "{place} holds offsets {} to {last}, not {}",
-        output::grouped(range.first.0),
-        output::grouped(offset.0)
-    )
+    let last = range.next.0 - 1;
+    bail!("{place} holds offsets {} to {last}, not {}", range.first, offset)
 }
 
 /// Reads records of one partition, over offsets that the log skipped.
@@ -201,7 +197,7 @@ fn row(record: &Found, is_of_errors: bool) -> Vec<String> {
     let text = |name: &str| record.headers.text(name).unwrap_or_default().to_owned();
     let mut row = vec![
         record.partition.to_string(),
-        output::grouped(record.offset.0),
+        record.offset.0.to_string(),
         record.at.to_string(),
         payload::shortened(&String::from_utf8_lossy(&record.key), CELL),
     ];
@@ -218,12 +214,7 @@ fn row(record: &Found, is_of_errors: bool) -> Vec<String> {
 }
 
 fn print_whole(topic: Topic, record: &Found) -> anyhow::Result<()> {
-    let place = format!(
-        "{} partition {} offset {}",
-        topic.name(),
-        record.partition,
-        output::grouped(record.offset.0)
-    );
+    let place = format!("{} partition {} offset {}", topic.name(), record.partition, record.offset);
     output::line(&format!("record        {place}"))?;
     output::line(&format!("appended      {} UTC", record.at))?;
     output::line(&format!("key           {}", payload::in_one_line(&String::from_utf8_lossy(&record.key))))?;

@@ -122,7 +122,7 @@ fn print(
     }
     for check in &verdict.checks {
         let mark = if check.holds { "ok  " } else { "GAP " };
-        output::line(&format!("{mark} {}: {}", check.name, check.detail))?;
+        output::line(&format!("{mark} {}: {}", check.name, output::with_separators(&check.detail)))?;
     }
     if verdict.waiting > 0 {
         let waiting = output::grouped(verdict.waiting);
