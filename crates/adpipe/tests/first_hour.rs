@@ -6,6 +6,7 @@ mod common;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
+use adpipe_testkit::postgres::Postgres;
 use common::{ADPIPE, Folder, shown};
 use serde_json::Value;
 
@@ -107,6 +108,7 @@ fn an_import_of_a_wrong_file_ends_soon() {
 #[test]
 fn an_edit_of_one_error_can_be_tried() {
     let folder = with_errors();
+    ids(&folder);
     let id = folder.row("select error_id as id from errors.dlq_errors where error_type = 'validation'");
     let id = id["id"].as_str().unwrap();
     let told = folder.run(&["dlq", "edit", id, "--set", "banner_pos=1", "--dry-run"]);
@@ -174,7 +176,8 @@ fn models_and_tests_can_be_looked_at() {
     let listed = folder.run(&["transform", "ls"]);
     assert!(listed.contains("mart_daily_ctr") && listed.contains("unit test"), "{listed}");
     let folder = with_errors();
-    folder.run(&["transform", "run"]);
+    // Whether its tests pass is not the question here.
+    folder.adpipe(&["transform", "build"]).output().unwrap();
     let told = folder.run(&["transform", "show", "no_missing_hours", "--rows", "5"]);
     assert!(told.contains("select") && told.contains("(no rows)"), "{told}");
     let told: Value =
@@ -315,7 +318,6 @@ fn looking_makes_no_log() {
     }
     assert_eq!(folder.row("select count(*) as n from realtime.events")["n"], 1);
     assert!(folder.fail(1, &["verify"]).contains("no log.db"));
-    let _ = folder.adpipe(&["stores"]).output().unwrap();
     let _ = folder.adpipe(&["doctor"]).output().unwrap();
     assert!(!folder.join("data/log.db").exists(), "looking makes no log");
 }
@@ -364,4 +366,41 @@ fn sql_prints_every_column_in_every_format() {
     assert_eq!(std::fs::read(folder.join("x.parquet")).unwrap(), bytes);
     let left = std::fs::read_dir(folder.path()).unwrap();
     assert!(!left.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(".x.parquet")));
+}
+
+#[test]
+fn the_sql_shell_works_on_postgresql() {
+    let Some(server) = Postgres::shared("the_sql_shell_works_on_postgresql") else { return };
+    let (folder, url) = (Folder::new(), server.new_database());
+    std::fs::write(folder.join("three.ndjson"), RECORDS).unwrap();
+    let adpipe = |arguments: &[&str], input: &str| {
+        let mut command = Command::new(ADPIPE);
+        command.current_dir(folder.path()).args(arguments).env("ADPIPE_WAREHOUSE__URL", &url);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", shown(&output));
+        both(&output)
+    };
+    adpipe(&["ingest", "--wait", "three.ndjson"], "");
+    let tables = adpipe(&["sql"], "\\d");
+    assert!(tables.contains("realtime.events") && tables.contains("errors.groups"), "{tables}");
+    assert!(!tables.contains("events_2014"), "partitions are parts of their table: {tables}");
+    let columns =
+        adpipe(&["sql"], "\\d errors.groups\nselect $$;$$ as text, count(*) as n from realtime.events;");
+    assert!(
+        columns.contains("fingerprint") && columns.contains("bigint") && columns.contains("not null"),
+        "{columns}"
+    );
+    assert!(columns.contains(";     1"), "{columns}");
+    let twice = adpipe(&["sql", "--json", "select 1 as n, 2 as n"], "");
+    assert!(twice.contains("\"n_2\":2"), "{twice}");
+    adpipe(&["sql", "--format", "parquet", "--out", "x.parquet", "select * from realtime.events"], "");
+    assert!(std::fs::read(folder.join("x.parquet")).unwrap().ends_with(b"PAR1"));
+    adpipe(&["dlq", "list"], "");
+    let causes = adpipe(&["dlq", "stats"], "");
+    assert!(causes.contains("found by") && causes.contains(" stream "), "{causes}");
+    let made = adpipe(&["transform", "show", "stg_metrics", "--rows", "1"], "");
+    assert!(made.contains("select") && made.contains("impressions"), "{made}");
 }

@@ -4,10 +4,13 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use common::{ADPIPE, Folder};
+use common::{ADPIPE, Folder, eventually};
 
 /// Clears the screen, by C0 and by C1; turns the direction of text; rings; ends the line.
 const NASTY: &str = "x\u{1b}[2Jy\u{9b}2J\u{202e}z\u{2066}\u{7}\u{7f}\rw";
@@ -137,7 +140,7 @@ fn typed(folder: &Folder, columns: u32, arguments: &[&str], input: &str) -> Stri
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("script");
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n")
 }
@@ -166,18 +169,50 @@ fn a_table_fits_the_terminal() {
 #[test]
 fn the_shell_edits_lines_and_keeps_a_history() {
     let folder = with_an_event();
-    let shown = typed(
-        &folder,
-        100,
-        &["sql"],
-        "select count(*) as events\nfrom realtime.events;\nselekt;\n\\d\n\\q\n",
-    );
-    for expected in ["it only reads", "events\n", "10\n", "syntax error", "realtime.metrics_5m"] {
-        assert!(shown.contains(expected), "{expected}: {shown}");
+    let data = folder.join("data");
+    let mut child = Command::new("script")
+        .args(["-qec", &format!("'{ADPIPE}' --data '{}' sql", data.display()), "/dev/null"])
+        .env("TERM", "xterm")
+        .env("XDG_STATE_HOME", folder.join("state"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("script");
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let shown = Arc::new(Mutex::new(String::new()));
+    let seen = Arc::clone(&shown);
+    let reader = std::thread::spawn(move || {
+        let mut bytes = [0; 4_096];
+        while let Ok(count @ 1..) = screen.read(&mut bytes) {
+            seen.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    });
+    let steps = [
+        // What is typed, and what is shown before the shell asks for more.
+        ("", "it only reads"),
+        ("select count(*) + 990 as events", "     -> "),
+        ("from realtime.events;", "1000"),
+        ("selekt;", "syntax error"),
+        ("\\d", "realtime.metrics_5m"),
+        ("\\x", "a line for each value"),
+        ("select 7 as n;", "n | 7"),
+    ];
+    for (line, expected) in steps {
+        if !line.is_empty() {
+            writeln!(keyboard, "{line}").unwrap();
+        }
+        eventually(&format!("{expected} is shown"), Duration::from_secs(30), || {
+            let shown = shown.lock().unwrap();
+            let after = shown.find(expected).map(|at| &shown[at..]);
+            after.is_some_and(|after| after.contains("adpipe> ") || after.contains("     -> "))
+        });
     }
+    writeln!(keyboard, "\\q").unwrap();
+    assert!(child.wait().unwrap().success());
+    reader.join().unwrap();
     let history = folder.join("state/adpipe/sql_history");
     let kept = std::fs::read_to_string(&history).unwrap();
-    assert!(kept.contains("select count(*) as events") && kept.contains("selekt;"), "{kept}");
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&history).unwrap().permissions());
+    assert!(kept.contains("select count(*) + 990 as events") && kept.contains("selekt;"), "{kept}");
+    let mode = std::fs::metadata(&history).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0, "{mode:o}: readable by nobody else");
 }

@@ -13,15 +13,17 @@ use crate::warehouse_place::WarehousePlace;
 
 /// Shows the stores, or accepts one. Exit code 1 when one is stopped or records are lost.
 pub fn run(config: Config, args: &StoresArgs) -> anyhow::Result<ExitCode> {
+    WarehousePlace::of(&config)?.must_have_data()?;
+    // A log that is gone is begun: how the others stand to it is what is asked.
+    let services = Services::open_unsettled(config)?;
     let stores = match &args.action {
-        None => Services::open_to_look(config)?.look_at_stores()?,
+        None => services.look_at_stores()?,
         Some(StoresAction::Accept { name }) => {
             let Some(store) = Store::from_name(name) else {
                 let names = Store::ALL.map(Store::name).join(", ");
                 anyhow::bail!(ConfigError::Flag(format!("there is no store {name:?}; they are {names}")));
             };
-            WarehousePlace::of(&config)?.must_have_data()?;
-            let stores = Services::open_unsettled(config)?.accept_store(store, &actor())?;
+            let stores = services.accept_store(store, &actor())?;
             output::note(&format!("accepted {name} as it is"));
             stores
         }

@@ -213,10 +213,12 @@ fn with_variable(config: &Config, name: &str, value: &str) -> Result<(Config, St
     let table = toml::Table::try_from(config).map_err(|error| error.to_string())?;
     let (table, key) = replaced(table.clone(), name, value).map_err(|wrong| match wrong {
         Wrong::Value(message) => message,
-        Wrong::Name(message) => match nearest(name, known_variables("", &table).iter().map(String::as_str)) {
-            Some(meant) => format!("{message}; did you mean {meant}?"),
-            None => message,
-        },
+        Wrong::Name(message) => {
+            match nearest(name, known_variables(PREFIX, &table).iter().map(String::as_str)) {
+                Some(meant) => format!("{message}; did you mean {meant}?"),
+                None => message,
+            }
+        }
     })?;
     let config = table.try_into().map_err(|error: toml::de::Error| with_suggestion(error.message()))?;
     Ok((config, key))
@@ -237,7 +239,7 @@ fn known_variables(prefix: &str, table: &toml::Table) -> Vec<String> {
         let name = format!("{prefix}{}", key.to_uppercase());
         match value {
             toml::Value::Table(inner) => names.extend(known_variables(&format!("{name}__"), inner)),
-            _ => names.push(format!("{}{name}", if prefix.is_empty() { PREFIX } else { "" })),
+            _ => names.push(name),
         }
     }
     names
