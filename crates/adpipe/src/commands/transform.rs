@@ -305,7 +305,7 @@ fn freshness(config: Config, json: bool) -> anyhow::Result<ExitCode> {
             ]
         };
         let rows: Vec<Vec<String>> = found.iter().map(row).collect();
-        let head = ["source", "status", "age", "warn after", "error after", "newest"];
+        let head = ["source", "status", "age", "warn after", "error after", "newest (UTC)"];
         output::line(&output::table(&head, &[], &rows))?;
     }
     let is_bad = found.iter().any(|source| source.status.is_bad());

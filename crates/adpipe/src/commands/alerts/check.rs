@@ -192,7 +192,7 @@ fn tell(found: &Found, json: bool) -> anyhow::Result<()> {
         let silenced = if is_silenced(&found.silences, alert, now) { ", silenced" } else { "" };
         let known = alert.acknowledged_by.as_ref().map(|by| format!(", known to {by}")).unwrap_or_default();
         output::line(&format!(
-            "{} {} since {} ({}{silenced}{known}): {}",
+            "{} {} since {} UTC ({}{silenced}{known}): {}",
             alert.rule,
             alert.state.word(),
             shown(since),
