@@ -242,6 +242,7 @@ impl Services {
             batch_bytes: stream.batch_size.bytes(),
             linger: stream.linger.0,
             max_future: stream.max_future.0,
+            fields: self.config.event.fields.map().clone(),
             allowed_lateness: stream.allowed_lateness.0,
             archive: Some(Arc::new(self.archive.clone())),
         }
@@ -249,7 +250,7 @@ impl Services {
 
     /// The dead-letter queue.
     pub fn dlq(&self) -> Result<Dlq, ConfigError> {
-        let settings = self.config.dlq.settings(&self.config.stream)?;
+        let settings = self.config.dlq.settings(&self.config.stream, self.config.event.fields.map())?;
         Ok(Dlq::new(settings, Arc::clone(&self.log), Arc::clone(&self.warehouse), self.metrics.clone()))
     }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use adpipe_event::{ErrorType, Millis, Rules};
+use adpipe_event::{ErrorType, FieldMap, Millis, Rules};
 use adpipe_log::EventLog;
 use adpipe_metrics::Metrics;
 use adpipe_sql::section;
@@ -56,6 +56,8 @@ pub struct EtlConfig {
     pub max_record_bytes: usize,
     /// How far ahead of the clock an event's time may be.
     pub max_future: Duration,
+    /// Which fields of the input give those of an event.
+    pub fields: FieldMap,
     /// How long figures by the minute are kept, counted back from the newest.
     pub minutes: Duration,
     /// The hot window.
@@ -191,7 +193,8 @@ fn read_files(
     }
     let sizes = files.iter().map(|file| std::fs::metadata(&file.path).map_or(0, |metadata| metadata.len()));
     progress.expect_files(sizes.sum());
-    let rules = Rules { max_future_ms: config.max_future.as_millis() as i64 };
+    let max_future_ms = config.max_future.as_millis() as i64;
+    let rules = &Rules { max_future_ms, fields: config.fields.clone() };
     let minutes_since = hints::minutes_since(place.warehouse, files, rules, config.minutes)?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_THREADS);
     let committed = AtomicU64::new(0);
@@ -220,6 +223,7 @@ fn read_files(
         force: config.force,
         dry_run: config.dry_run,
         max_record_bytes: config.max_record_bytes,
+        fields: &config.fields,
         progress,
         shutdown,
         work: work_sender,

@@ -23,7 +23,7 @@ const TAIL_BYTES: u64 = 64 << 10;
 pub(crate) fn minutes_since(
     warehouse: &dyn Warehouse,
     files: &[RawFile],
-    rules: Rules,
+    rules: &Rules,
     kept: Duration,
 ) -> Result<Millis, BatchError> {
     let hinted = files.iter().filter_map(|file| newest_at_end(file, rules).ok().flatten()).max();
@@ -32,7 +32,7 @@ pub(crate) fn minutes_since(
 }
 
 /// The newest event among the last lines of a file that is not compressed.
-fn newest_at_end(file: &RawFile, rules: Rules) -> io::Result<Option<Millis>> {
+fn newest_at_end(file: &RawFile, rules: &Rules) -> io::Result<Option<Millis>> {
     let mut opened = open_regular(&file.path)?;
     let size = opened.metadata()?.len();
     let mut head = Vec::new();
@@ -42,7 +42,8 @@ fn newest_at_end(file: &RawFile, rules: Rules) -> io::Result<Option<Millis>> {
     }
     let columns = match sniff_format(&head) {
         Some(Format::Csv) => {
-            match RecordReader::new(head.as_slice(), Format::Csv, HEAD_BYTES as usize).columns() {
+            let reader = RecordReader::new(head.as_slice(), Format::Csv, HEAD_BYTES as usize);
+            match reader.with_fields(&rules.fields).columns() {
                 Ok(Some(columns)) => Some(CsvColumns::clone(columns)),
                 _ => return Ok(None),
             }
@@ -57,7 +58,7 @@ fn newest_at_end(file: &RawFile, rules: Rules) -> io::Result<Option<Millis>> {
     // The first line may lack its beginning.
     let start =
         if from == 0 { 0 } else { memchr::memchr2(b'\n', b'\r', &tail).map_or(tail.len(), |at| at + 1) };
-    let mut parser = Parser::new(rules);
+    let mut parser = Parser::new(rules.clone());
     let now = Millis::now();
     let mut newest = None;
     for line in tail[start..].split(|byte| matches!(byte, b'\n' | b'\r')) {

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use adpipe_event::{CsvColumns, Millis, Parser, Rules};
+use adpipe_event::{CsvColumns, FieldMap, Millis, Parser, Rules};
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::Warehouse;
 
@@ -47,6 +47,7 @@ pub(crate) struct Intake<'a> {
     pub force: bool,
     pub dry_run: bool,
     pub max_record_bytes: usize,
+    pub fields: &'a FieldMap,
     pub progress: &'a Progress,
     pub shutdown: &'a Shutdown,
     pub work: SyncSender<Work>,
@@ -89,7 +90,7 @@ impl Intake<'_> {
         let next_row = row.next_row;
         let started_at = row.started_at;
         let (bytes_read, shutdown) = (self.progress.counter(), self.shutdown);
-        let opened = reader::open(&raw.path, &row, self.max_record_bytes, bytes_read, shutdown);
+        let opened = reader::open(&raw.path, &row, self.max_record_bytes, self.fields, bytes_read, shutdown);
         if opened.is_err() && self.shutdown.is_triggered() {
             return Ok(());
         }
@@ -163,10 +164,10 @@ fn changed_meanwhile(raw: &RawFile, size: u64) -> String {
 pub(crate) fn parse_pieces(
     work: &Mutex<Receiver<Work>>,
     items: &SyncSender<Numbered>,
-    rules: Rules,
+    rules: &Rules,
     max_record_bytes: usize,
 ) {
-    let mut parser = Parser::new(rules);
+    let mut parser = Parser::new(rules.clone());
     loop {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Work { number, file, chunk, columns, started_at }) = next else { return };

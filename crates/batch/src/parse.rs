@@ -281,7 +281,7 @@ mod tests {
         let data = lines.join("\n").into_bytes();
         let end_position = data.len() as u64;
         let chunk = Chunk { data, kind: ChunkKind::Lines { is_first: true, is_open: true }, end_position };
-        let mut parser = Parser::new(Rules { max_future_ms: i64::MAX });
+        let mut parser = Parser::new(Rules::of_any_time(adpipe_event::FieldMap::default()));
         let mut parsed = parse(&chunk, None, &mut parser, 10_000, Millis(0));
         assert_eq!((parsed.events.len(), parsed.failed.len()), (5, 1));
         assert_eq!(parsed.tail.map(|tail| tail.outcome), Some(TailOutcome::Event));

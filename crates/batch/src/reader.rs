@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use adpipe_event::{
-    CsvColumns, Encoding, ErrorType, Format, ReadError, RecordReader, decode, sniff_encoding, sniff_foreign,
-    sniff_format,
+    CsvColumns, Encoding, ErrorType, FieldMap, Format, ReadError, RecordReader, decode, sniff_encoding,
+    sniff_foreign, sniff_format,
 };
 use adpipe_stream::shutdown::Shutdown;
 
@@ -38,6 +38,7 @@ pub fn open(
     path: &Path,
     row: &FileRow,
     max_record_bytes: usize,
+    fields: &FieldMap,
     bytes_read: &Arc<AtomicU64>,
     shutdown: &Shutdown,
 ) -> Result<Opened, String> {
@@ -71,7 +72,8 @@ pub fn open(
     }
     let mut columns = None;
     if format == Format::Csv {
-        let mut header = RecordReader::new(source.at(0).map_err(cannot)?, format, max_record_bytes);
+        let header = RecordReader::new(source.at(0).map_err(cannot)?, format, max_record_bytes);
+        let mut header = header.with_fields(fields);
         columns = match header.columns() {
             Ok(columns) => columns.map(|columns| Arc::new(columns.clone())),
             Err(ReadError::Io(error)) => return Err(cannot(error)),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_dlq::Dlq;
+use adpipe_event::FieldMap;
 use adpipe_log::EventLog;
 use adpipe_metrics::Metrics;
 use adpipe_monitor::rules::Rules;
@@ -31,6 +32,8 @@ pub struct ConsoleConfig {
     pub max_body_errors: u64,
     /// Longest record; of a longer one the beginning is kept, as an error to be.
     pub max_record_bytes: usize,
+    /// Which fields of the input give those of an event.
+    pub fields: FieldMap,
     /// Open connections; a few more wait shortly for one to end, others are answered 503.
     pub max_connections: usize,
     /// Memory for all bodies that are arriving or being split; beyond it requests get 429.
@@ -61,6 +64,7 @@ impl Default for ConsoleConfig {
             max_body_records: 500_000,
             max_body_errors: 10_000,
             max_record_bytes: 1 << 20,
+            fields: FieldMap::default(),
             max_connections: 1_024,
             body_budget_bytes: 32 << 20,
             header_timeout: Duration::from_secs(10),

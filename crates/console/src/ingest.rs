@@ -91,6 +91,7 @@ pub(crate) async fn post_events(
             max_errors: config.max_body_errors,
             max_record_bytes: config.max_record_bytes,
         },
+        fields: config.fields.clone(),
         max_decompressed_bytes: config.max_body_bytes as u64 * DECOMPRESSED_FACTOR,
     };
     let appended = split_and_append(&app, client, body, reading).await?;

@@ -4,7 +4,7 @@
 //! Every record is counted; some, chosen at random, are parsed. Only a body that looks bad by these
 //! is parsed whole, so an ordinary one costs nothing worth mentioning.
 
-use adpipe_event::{CsvColumns, ErrorType, EventError, InputRecord, Millis, Parser, Rules};
+use adpipe_event::{CsvColumns, ErrorType, EventError, FieldMap, InputRecord, Millis, Parser, Rules};
 use axum::http::StatusCode;
 
 use crate::refusal::Refusal;
@@ -52,19 +52,19 @@ pub(crate) enum Judged {
 
 impl<'l> Judge<'l> {
     /// Looks at some of the records.
-    pub fn sampling(limits: &'l BodyLimits) -> Judge<'l> {
-        Judge::new(limits, false)
+    pub fn sampling(limits: &'l BodyLimits, fields: &FieldMap) -> Judge<'l> {
+        Judge::new(limits, fields, false)
     }
 
     /// Looks at every record.
-    pub fn thorough(limits: &'l BodyLimits) -> Judge<'l> {
-        Judge::new(limits, true)
+    pub fn thorough(limits: &'l BodyLimits, fields: &FieldMap) -> Judge<'l> {
+        Judge::new(limits, fields, true)
     }
 
-    fn new(limits: &'l BodyLimits, is_thorough: bool) -> Judge<'l> {
+    fn new(limits: &'l BodyLimits, fields: &FieldMap, is_thorough: bool) -> Judge<'l> {
         Judge {
             limits,
-            parser: Parser::new(Rules::default()),
+            parser: Parser::new(Rules { fields: fields.clone(), ..Rules::default() }),
             now: Millis::now(),
             until_sample: 0,
             is_thorough,

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 use adpipe_event::{
-    CsvColumns, Encoding, Format, InputRecord, ReadError, RecordReader, record_id, sniff_format,
+    CsvColumns, Encoding, FieldMap, Format, InputRecord, ReadError, RecordReader, sniff_format,
 };
 use adpipe_log::{
     AppendTicket, EventLog, HeaderSet, Headers, LogError, MAX_QUEUED_BYTES, Records, Topic, header,
@@ -51,12 +51,13 @@ const LATER_SLICE_PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How a body is to be read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reading {
     /// None: by its first bytes.
     pub format: Option<Format>,
     pub encoding: Encoding,
     pub limits: BodyLimits,
+    pub fields: FieldMap,
     pub max_decompressed_bytes: u64,
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn append_body(
     admit: impl FnOnce(u64) -> Result<Admitted, Refusal>,
 ) -> Result<Appended, Refusal> {
     let mut splitter = Splitter::open(body, reading)?;
-    let mut judge = Judge::sampling(&reading.limits);
+    let mut judge = Judge::sampling(&reading.limits, &reading.fields);
     let slice = splitter.next_slice(Some(&mut judge))?;
     if slice.is_empty() {
         return Err(bad("the body holds no record"));
@@ -119,11 +120,11 @@ fn judge_whole(
 ) -> Result<(u64, u64), Refusal> {
     let judged = match judge {
         Some(judge) => judge.end()?,
-        None => survey(body, reading, Judge::sampling(&reading.limits))?,
+        None => survey(body, reading, Judge::sampling(&reading.limits, &reading.fields))?,
     };
     let judged = match judged {
         Judged::Fine { .. } => judged,
-        Judged::Doubtful => survey(body, reading, Judge::thorough(&reading.limits))?,
+        Judged::Doubtful => survey(body, reading, Judge::thorough(&reading.limits, &reading.fields))?,
     };
     match judged {
         Judged::Fine { records, too_long } => Ok((records, too_long)),
@@ -248,7 +249,8 @@ impl<'b> Splitter<'b> {
                 format
             }
         };
-        let mut reader = RecordReader::new(bytes, format, reading.limits.max_record_bytes);
+        let reader = RecordReader::new(bytes, format, reading.limits.max_record_bytes);
+        let mut reader = reader.with_fields(&reading.fields);
         let columns = reader.columns().map_err(|error| read_refusal(&error, reading))?.cloned();
         Ok(Splitter { reader, reading, columns, at_end: false })
     }
@@ -281,7 +283,7 @@ impl<'b> Splitter<'b> {
                     records.add_headers(truncated)
                 }
             };
-            push(&mut records, record, self.columns.as_ref(), headers)?;
+            push(&mut records, record, self.columns.as_ref(), &self.reading.fields, headers)?;
         }
         Ok(records)
     }
@@ -291,9 +293,10 @@ fn push(
     records: &mut Records,
     record: InputRecord<'_>,
     columns: Option<&CsvColumns>,
+    fields: &FieldMap,
     headers: HeaderSet,
 ) -> Result<(), Refusal> {
-    let key = record_id(record.payload, columns).unwrap_or_default();
+    let key = fields.record_id(record.payload, columns).unwrap_or_default();
     match records.push(&key, record.payload, headers) {
         true => Ok(()),
         // A slice is far smaller than what fits; said all the same, never dropped.

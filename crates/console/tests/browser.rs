@@ -62,6 +62,7 @@ fn read_files(harness: &Harness, raw_folder: &Path) {
         dry_run: false,
         max_record_bytes: 1 << 20,
         max_future: Duration::from_secs(3_600),
+        fields: adpipe_event::FieldMap::default(),
         minutes: 7 * day,
         hot: day,
         close_after: Duration::from_secs(3_600),

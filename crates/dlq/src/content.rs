@@ -3,14 +3,11 @@
 //! A record keeps its format and the columns of its CSV header through every edit: a row without
 //! them would be read as JSON, and fail however well it was repaired.
 
-use adpipe_event::csv_cells;
+use adpipe_event::{FieldMap, csv_cells, is_number_field};
 use adpipe_log::{Headers, header};
 
 /// Value of [`header::FORMAT`] for a row under [`header::COLUMNS`].
 const CSV: &str = "csv";
-
-/// Fields that hold numbers; the cells of all others become text.
-const NUMBERS: [&str; 4] = ["click", "banner_pos", "device_type", "device_conn_type"];
 
 /// A payload with what is needed to read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +25,9 @@ impl Content {
     }
 }
 
-/// A CSV row as the JSON object that means the same.
-pub(crate) fn as_json(content: &Content) -> Result<Content, String> {
+/// A CSV row as the JSON object that means the same. Cells that give a field of numbers become
+/// numbers, all others text.
+pub(crate) fn as_json(content: &Content, fields: &FieldMap) -> Result<Content, String> {
     if !content.is_csv() {
         return Ok(content.clone());
     }
@@ -52,7 +50,7 @@ pub(crate) fn as_json(content: &Content) -> Result<Content, String> {
         if cell.is_empty() {
             continue;
         }
-        let is_number = NUMBERS.contains(&name) || adpipe_event::INT_FIELDS.contains(&name);
+        let is_number = fields.field_of(name).is_some_and(is_number_field);
         let value = match cell.trim().parse::<i64>() {
             Ok(number) if is_number => number.to_string(),
             _ => serde_json::Value::from(cell.as_str()).to_string(),
@@ -124,10 +122,14 @@ mod tests {
 
     #[test]
     fn cells_that_may_have_moved_are_not_named() {
-        assert_eq!(as_json(&row("1,0,, ", "id,click")).unwrap().payload, br#"{"id":"1","click":0}"#);
-        assert_eq!(as_json(&row("\"1\",0", "\"id\", click")).unwrap().payload, br#"{"id":"1","click":0}"#);
+        let own = FieldMap::default();
+        assert_eq!(as_json(&row("1,0,, ", "id,click"), &own).unwrap().payload, br#"{"id":"1","click":0}"#);
+        assert_eq!(
+            as_json(&row("\"1\",0", "\"id\", click"), &own).unwrap().payload,
+            br#"{"id":"1","click":0}"#
+        );
         for moved in ["1,2,0", "1"] {
-            let refused = as_json(&row(moved, "id,click")).unwrap_err();
+            let refused = as_json(&row(moved, "id,click"), &own).unwrap_err();
             assert!(refused.contains("and the header 2"), "{refused}");
         }
     }

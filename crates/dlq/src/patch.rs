@@ -3,8 +3,10 @@
 //! `test`, `add`, `replace`, `remove`, `move` and `copy` mean what they mean there; paths name one
 //! field (`/banner_pos`), as events are flat. `{"op": "cast", "path": "/click", "to": "integer"}`
 //! makes text a whole number, or with `"to": "text"` a number text. Every field that no step names
-//! keeps its bytes: ids beyond 2^64, spaces and odd escapes stay as they came.
+//! keeps its bytes: ids beyond 2^64, spaces and odd escapes stay as they came. A path may also name a
+//! field of an event that is read from another name (`[event.fields]`): the step is done there.
 
+use adpipe_event::FieldMap;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -119,15 +121,15 @@ impl Patch {
         serde_json::to_string(&self.steps).unwrap_or_default()
     }
 
-    /// The payload with the edit applied.
+    /// The payload with the edit applied; `map` says which names of the payload are those of an event.
     ///
     /// # Errors
     /// Why it does not fit this payload, in words.
-    pub fn apply(&self, payload: &[u8]) -> Result<Vec<u8>, String> {
+    pub fn apply(&self, payload: &[u8], map: &FieldMap) -> Result<Vec<u8>, String> {
         let mut fields: Fields = serde_json::from_slice(payload)
             .map_err(|error| format!("the payload is no JSON object: {error}"))?;
         for step in &self.steps {
-            step.apply(&mut fields)?;
+            step.in_payload(&fields, map).apply(&mut fields)?;
         }
         Ok(fields.write())
     }
@@ -143,6 +145,32 @@ impl Step {
             | Step::Cast { path, .. } => vec![path],
             Step::Move { from, path } | Step::Copy { from, path } => vec![from, path],
         }
+    }
+
+    /// The step with the names of this payload.
+    fn in_payload(&self, fields: &Fields, map: &FieldMap) -> Step {
+        let mut step = self.clone();
+        if map.is_empty() {
+            return step;
+        }
+        let rename = |path: &mut String, is_there_counts: bool| {
+            let Ok(field) = field_of(path) else { return };
+            if let Some(name) = fields.name_of(&field, map, is_there_counts) {
+                *path = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            }
+        };
+        match &mut step {
+            Step::Test { path, .. }
+            | Step::Add { path, .. }
+            | Step::Replace { path, .. }
+            | Step::Cast { path, .. } => rename(path, false),
+            Step::Remove { path } => rename(path, true),
+            Step::Move { from, path } | Step::Copy { from, path } => {
+                rename(from, true);
+                rename(path, false);
+            }
+        }
+        step
     }
 
     fn apply(&self, fields: &mut Fields) -> Result<(), String> {
@@ -229,6 +257,18 @@ fn cast(value: &RawValue, to: Kind) -> Result<Box<RawValue>, String> {
 }
 
 impl Fields {
+    /// The name here of a field of an event; none where it is the same. What is read under another
+    /// name may be here under its own as well, to be taken away (`is_there_counts`), but nothing that
+    /// is put there would be read.
+    fn name_of<'m>(&self, field: &'m str, map: &'m FieldMap, is_there_counts: bool) -> Option<&'m str> {
+        let names = map.names(field);
+        let is_there = |name: &str| self.get(name).is_ok();
+        if map.field_of(field).is_some() || (is_there_counts && is_there(field)) {
+            return None;
+        }
+        names.iter().copied().find(|name| is_there(name)).or_else(|| names.first().copied())
+    }
+
     fn get(&self, name: &str) -> Result<&RawValue, String> {
         // Of a name that stands twice, the last one counts, as everywhere.
         let found = self.0.iter().rev().find(|(known, _)| known == name);
@@ -287,7 +327,7 @@ mod tests {
 
     fn apply(patch: &str, payload: &str) -> Result<String, String> {
         let patch = Patch::from_json(patch).map_err(|error| error.to_string())?;
-        patch.apply(payload.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
+        patch.apply(payload.as_bytes(), &FieldMap::default()).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
     #[test]
@@ -332,6 +372,34 @@ mod tests {
                 (Err(reason), Err(expected)) => assert!(reason.starts_with(expected), "{reason}"),
                 (other, _) => panic!("{patch} on {payload}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_field_that_has_another_name_is_edited_there() {
+        let source = |names: &[&str]| adpipe_event::FieldSource {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            default: None,
+        };
+        let map = FieldMap::new([("click", source(&["is_click", "clicked"])), ("site_id", source(&["a/b"]))])
+            .unwrap();
+        for (patch, payload, expected) in [
+            (r#"[{"op":"replace","path":"/click","value":1}]"#, r#"{"is_click":7}"#, r#"{"is_click":1}"#),
+            (r#"[{"op":"add","path":"/click","value":1}]"#, r#"{"clicked":7}"#, r#"{"clicked":1}"#),
+            (r#"[{"op":"add","path":"/click","value":1}]"#, r#"{"click":7}"#, r#"{"click":7,"is_click":1}"#),
+            (r#"[{"op":"cast","path":"/click","to":"integer"}]"#, r#"{"is_click":"1"}"#, r#"{"is_click":1}"#),
+            (
+                r#"[{"op":"cast","path":"/is_click","to":"integer"}]"#,
+                r#"{"is_click":"1"}"#,
+                r#"{"is_click":1}"#,
+            ),
+            (r#"[{"op":"move","from":"/click","path":"/is_click"}]"#, r#"{"click":1}"#, r#"{"is_click":1}"#),
+            (r#"[{"op":"add","path":"/site_id","value":"x"}]"#, "{}", r#"{"a/b":"x"}"#),
+            (r#"[{"op":"add","path":"/app_id","value":"x"}]"#, "{}", r#"{"app_id":"x"}"#),
+            (r#"[{"op":"add","path":"/other","value":"x"}]"#, "{}", r#"{"other":"x"}"#),
+        ] {
+            let patched = Patch::from_json(patch).unwrap().apply(payload.as_bytes(), &map).unwrap();
+            assert_eq!(String::from_utf8(patched).unwrap(), expected, "{patch} on {payload}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The payload as received is never touched: an edit is kept beside it, and every one on record.
 
-use adpipe_event::{EventError, Millis, Parser, Rules};
+use adpipe_event::{EventError, Millis, Rules};
 use adpipe_sql::section;
 use adpipe_stream::micro_batch::Parsing;
 use adpipe_warehouse::{Transaction, Value, query_table};
@@ -42,11 +42,11 @@ pub enum Edited {
 
 /// What an edit does to this content. A CSV row becomes a JSON object first.
 pub fn edit_content(settings: &DlqSettings, content: &Content, patch: &Patch) -> Edited {
-    let json = match as_json(content) {
+    let json = match as_json(content, &settings.fields) {
         Ok(json) => json,
         Err(reason) => return Edited::DoesNotFit(reason),
     };
-    match patch.apply(&json.payload) {
+    match patch.apply(&json.payload, &settings.fields) {
         Err(reason) => Edited::DoesNotFit(reason),
         Ok(payload) if payload == content.payload => Edited::Unchanged,
         Ok(payload) => judge(settings, Content { payload, headers: json.headers }),
@@ -79,8 +79,9 @@ fn judge(settings: &DlqSettings, content: Content) -> Edited {
 /// # Errors
 /// The rule that it breaks.
 pub fn check(settings: &DlqSettings, content: &Content) -> Result<(), EventError> {
-    let rules = Rules { max_future_ms: settings.max_future.as_millis() as i64 };
-    Parsing::new(Parser::new(rules)).parse_one(&content.payload, &content.headers, Millis::now()).map(drop)
+    let max_future_ms = settings.max_future.as_millis() as i64;
+    let rules = Rules { max_future_ms, fields: settings.fields.clone() };
+    Parsing::new(rules).parse_one(&content.payload, &content.headers, Millis::now()).map(drop)
 }
 
 /// What would be sent for an error; nothing when there is no such error.

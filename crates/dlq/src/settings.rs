@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adpipe_event::ErrorType;
+use adpipe_event::{ErrorType, FieldMap};
 
 /// Settings of the queue; `adpipe.toml` explains each.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct DlqSettings {
     pub breaker_pause: Duration,
     /// How far ahead of the clock an event's time may be: the stream processor's rule.
     pub max_future: Duration,
+    /// Which fields of the input give those of an event: the stream processor's, too.
+    pub fields: FieldMap,
     /// Errors tried first when a bulk action begins with a canary.
     pub canary: u32,
     /// Share of them that must succeed for it to go on.
@@ -50,6 +52,7 @@ impl Default for DlqSettings {
             breaker_tries: 50,
             breaker_pause: Duration::from_secs(60),
             max_future: Duration::from_secs(3_600),
+            fields: FieldMap::default(),
             canary: 20,
             canary_share: 0.95,
             keep_resolved: Duration::from_secs(30 * 86_400),

@@ -19,7 +19,7 @@ fn generated(records: u64, seed: u64) -> (Vec<Vec<u8>>, Bad, u64) {
     let config =
         Config { rows: Some(records), seed, bad: 0.02, now_ms: Some(Millis::now().0), ..Config::default() };
     let mut generator = Generator::new(config).unwrap();
-    let mut parser = Parser::new(Rules { max_future_ms: 2_000 });
+    let mut parser = Parser::new(Rules { max_future_ms: 2_000, ..Rules::default() });
     let (mut payloads, mut bad, mut valid) = (Vec::new(), Bad::new(), 0);
     let mut payload = Vec::new();
     while let Some(kind) = generator.next_record(&mut payload) {

@@ -6,8 +6,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use adpipe_event::{
-    CSV_HEADER, CsvColumns, Event, EventBatch, Format, INT_FIELDS, Millis, Parser, RecordReader, Rules,
-    TEXT_FIELDS, record_id,
+    CSV_HEADER, CsvColumns, Event, EventBatch, FIELDS, FieldMap, FieldSource, Format, INT_FIELDS, Millis,
+    Parser, RecordReader, Rules, TEXT_FIELDS, record_id,
 };
 
 const EVENT_COUNT: usize = 50_000;
@@ -78,6 +78,47 @@ fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect()
 }
 
+/// A source with names of its own for all fields, and defaults for three that it has all the same.
+fn mapped() -> FieldMap {
+    let source = |field: &'static str| FieldSource {
+        names: vec![format!("their_{field}")],
+        default: field.starts_with("app_").then(|| "none".to_owned()),
+    };
+    let map = FieldMap::new(FIELDS.map(|field| (field, source(field))));
+    map.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same records with the names of [`mapped`].
+fn renamed(text: &[u8], before: &str, after: &str) -> Vec<u8> {
+    let mut text = String::from_utf8(text.to_vec()).unwrap();
+    for field in FIELDS {
+        let (ours, theirs) = (format!("{before}{field}{after}"), format!("{before}their_{field}{after}"));
+        text = text.replace(&ours, &theirs);
+    }
+    text.into_bytes()
+}
+
+/// A mapped source, row for row beside an unmapped one.
+fn measure_mapped(ndjson: &[u8], csv: &[u8]) {
+    let map = mapped();
+    let mut parser = Parser::new(Rules { fields: map.clone(), ..Rules::default() });
+    let ndjson = renamed(ndjson, "\"", "\":");
+    let header = format!(",{CSV_HEADER},").replace(',', ",,");
+    let header = String::from_utf8(renamed(header.as_bytes(), ",", ",")).unwrap().replace(",,", ",");
+    let columns = CsvColumns::parse_by(header.trim_matches(',').as_bytes(), &map).unwrap();
+    let (json_lines, csv_lines) = (lines(&ndjson), lines(csv));
+    let time =
+        best(|| json_lines.iter().filter(|line| black_box(parser.parse_json(line, NOW)).is_ok()).count());
+    print_row("json: parse, validate; mapped", ndjson.len(), time);
+    let time = best(|| {
+        csv_lines.iter().filter(|line| black_box(parser.parse_csv(&columns, line, NOW)).is_ok()).count()
+    });
+    print_row("csv: parse, validate; mapped", csv.len(), time);
+    let time =
+        best(|| json_lines.iter().filter(|line| black_box(map.record_id(line, None)).is_some()).count());
+    print_row("json: record_id; mapped", ndjson.len(), time);
+}
+
 fn main() {
     let mut ndjson = Vec::new();
     let mut csv = Vec::new();
@@ -135,6 +176,7 @@ fn main() {
     }
     let time = best(|| json_lines.iter().filter(|line| black_box(record_id(line, None)).is_some()).count());
     print_row("json: record_id", ndjson.len(), time);
+    measure_mapped(&ndjson, &csv);
     let mut text = String::new();
     let time = best(|| {
         text.clear();

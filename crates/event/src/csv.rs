@@ -1,26 +1,32 @@
 //! Reads CSV rows (RFC 4180 quoting, one row a line) by the columns of their header.
 
 use crate::EventError;
-use crate::TEXT_FIELDS;
 use crate::error::shown;
+use crate::fields::{FIELDS, FieldMap, Place};
 use crate::parser::Fields;
-use crate::validate::{EVENT_TIME, FIELD_COUNT, FIRST_INT, HOUR, ID, RawValue, field_index};
+use crate::validate::{EVENT_TIME, FIELD_COUNT, FIRST_INT, HOUR, ID, RawValue};
 
 /// Which field each column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsvColumns {
     header: String,
-    /// Field of each column; `None` for a column that we do not know.
+    /// Field of each column; `None` for a column that we do not know, or only where another is empty.
     fields: Vec<Option<u8>>,
+    /// Fields that more columns than one may give, and these columns: the first one that is not empty
+    /// counts, after that of `fields`.
+    spare: Vec<(u8, usize)>,
+    /// Columns that may hold the id, the first one first.
+    id_columns: Vec<usize>,
     unknown: u32,
-    id_column: usize,
 }
 
 /// Why a header line cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// Some required columns are not there.
-    #[error("the header lacks the column(s) {0}; it begins with {1}")]
+    #[error(
+        "the header lacks the column(s) {0}; it begins with {1}; if its columns have other names, map them in [event.fields]"
+    )]
     Missing(String, String),
     /// A column stands twice.
     #[error("the header names the column {0} twice")]
@@ -31,56 +37,54 @@ pub enum HeaderError {
 }
 
 impl CsvColumns {
-    /// Reads a header line. Column names are matched without regard to spaces around them.
+    /// Reads a header line of our own names. Spaces around column names do not matter.
     ///
     /// # Errors
     /// When a required column is missing or any known one stands twice.
     pub fn parse(header: &[u8]) -> Result<CsvColumns, HeaderError> {
-        let text = std::str::from_utf8(header).map_err(|error| {
-            HeaderError::Unreadable(format!("is not valid UTF-8 at byte {}", error.valid_up_to()))
-        })?;
-        let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
-        if text.trim().is_empty() {
-            return Err(HeaderError::Unreadable("is empty".to_owned()));
-        }
-        let mut names = Vec::new();
-        let mut rewritten = String::new();
-        each_cell(text, &mut rewritten, |cell, rewritten| {
-            let name = match cell {
-                RawValue::Cell(name) => name,
-                RawValue::RewrittenCell(range) => &rewritten[range],
-                _ => "",
-            };
-            names.push(name.trim().to_owned());
-        })
-        .map_err(|error| HeaderError::Unreadable(format!("has {}", error.message)))?;
+        CsvColumns::parse_by(header, &FieldMap::default())
+    }
 
-        let mut found = [false; FIELD_COUNT];
-        let mut fields = Vec::with_capacity(names.len());
-        let mut unknown = 0;
-        let mut id_column = 0;
-        for (column, name) in names.iter().enumerate() {
-            let field = field_index(name.as_bytes());
-            match field {
-                Some(index) if found[index] => return Err(HeaderError::Duplicate(name.clone())),
-                Some(index) => {
-                    found[index] = true;
-                    if index == ID {
-                        id_column = column;
-                    }
-                }
-                None => unknown += 1,
+    /// Reads a header line whose names are to be read as `map` says.
+    ///
+    /// # Errors
+    /// When a required column is missing and has no default, or any known one stands twice.
+    pub fn parse_by(header: &[u8], map: &FieldMap) -> Result<CsvColumns, HeaderError> {
+        let (text, names) = header_names(header)?;
+        let mut places: Vec<Option<Place>> = Vec::with_capacity(names.len());
+        for name in &names {
+            let place = map.place(name.as_bytes());
+            if place.is_some() && places.contains(&place) {
+                return Err(HeaderError::Duplicate(name.clone()));
             }
-            fields.push(field.map(|index| index as u8));
+            places.push(place);
         }
-        let missing = missing_columns(&found);
+        let unknown = places.iter().filter(|place| place.is_none()).count() as u32;
+        let mut by_rank: Vec<(Place, usize)> =
+            places.iter().enumerate().filter_map(|(column, place)| Some(((*place)?, column))).collect();
+        by_rank.sort_by_key(|(place, _)| place.rank);
+        let id_columns: Vec<usize> = by_rank
+            .iter()
+            .filter(|(place, _)| usize::from(place.field) == ID)
+            .map(|(_, column)| *column)
+            .collect();
+        let mut fields = vec![None; names.len()];
+        let mut spare = Vec::new();
+        let mut found = [false; FIELD_COUNT];
+        for (place, column) in by_rank {
+            match std::mem::replace(&mut found[usize::from(place.field)], true) {
+                false => fields[column] = Some(place.field),
+                true => spare.push((place.field, column)),
+            }
+        }
+        let missing = missing_columns(&found, map);
         if !missing.is_empty() {
             return Err(HeaderError::Missing(missing.join(", "), shown(text)));
         }
-        Ok(CsvColumns { header: text.to_owned(), fields, unknown, id_column })
+        Ok(CsvColumns { header: text.to_owned(), fields, spare, id_columns, unknown })
     }
 
-    /// The header line, for [`parse`](Self::parse) to read again.
+    /// The header line, for [`parse_by`](Self::parse_by) to read again.
     pub fn wire(&self) -> &str {
         &self.header
     }
@@ -90,24 +94,45 @@ impl CsvColumns {
         self.unknown
     }
 
-    pub(crate) fn id_column(&self) -> usize {
-        self.id_column
+    /// The columns that may hold the id, the first one first.
+    pub(crate) fn id_columns(&self) -> &[usize] {
+        &self.id_columns
     }
 }
 
-fn missing_columns(found: &[bool; FIELD_COUNT]) -> Vec<&'static str> {
-    let mut required: Vec<(usize, &'static str)> =
-        ["id", "click", "banner_pos", "device_type", "device_conn_type"]
-            .into_iter()
-            .chain(TEXT_FIELDS)
-            .filter_map(|name| field_index(name.as_bytes()).map(|index| (index, name)))
-            .collect();
-    required.sort_unstable();
-    debug_assert!(required.iter().all(|(index, _)| *index < FIRST_INT));
-    let mut missing: Vec<&'static str> =
-        required.into_iter().filter(|(index, _)| !found[*index]).map(|(_, name)| name).collect();
+/// A header line as text, and the names in it.
+pub(crate) fn header_names(header: &[u8]) -> Result<(&str, Vec<String>), HeaderError> {
+    let text = std::str::from_utf8(header).map_err(|error| {
+        HeaderError::Unreadable(format!("is not valid UTF-8 at byte {}", error.valid_up_to()))
+    })?;
+    let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
+    if text.trim().is_empty() {
+        return Err(HeaderError::Unreadable("is empty".to_owned()));
+    }
+    let mut names = Vec::new();
+    let mut rewritten = String::new();
+    each_cell(text, &mut rewritten, |cell, rewritten| {
+        let name = match cell {
+            RawValue::Cell(name) => name,
+            RawValue::RewrittenCell(range) => &rewritten[range],
+            _ => "",
+        };
+        names.push(name.trim().to_owned());
+    })
+    .map_err(|error| HeaderError::Unreadable(format!("has {}", error.message)))?;
+    Ok((text, names))
+}
+
+fn missing_columns(found: &[bool; FIELD_COUNT], map: &FieldMap) -> Vec<String> {
+    let is_there = |field: usize| found[field] || map.has_default(field);
+    let required = (0..FIRST_INT).filter(|field| !matches!(*field, HOUR | EVENT_TIME));
+    let mut missing: Vec<String> =
+        required.filter(|field| !is_there(*field)).map(|field| map.described(FIELDS[field])).collect();
     if !found[HOUR] && !found[EVENT_TIME] {
-        missing.push("hour (or event_time)");
+        missing.push(match map.is_empty() {
+            true => "hour (or event_time)".to_owned(),
+            false => format!("{} or {}", map.described(FIELDS[HOUR]), map.described(FIELDS[EVENT_TIME])),
+        });
     }
     missing
 }
@@ -135,7 +160,34 @@ pub(crate) fn fields<'a>(
             columns.fields.len()
         )));
     }
+    if !columns.spare.is_empty() {
+        fill_from_spare(&mut fields, columns, text, rewritten)?;
+    }
     Ok(fields)
+}
+
+/// Looks for fields whose column is empty in the other columns that may give them.
+#[cold]
+fn fill_from_spare<'a>(
+    fields: &mut Fields<'a>,
+    columns: &CsvColumns,
+    text: &'a str,
+    rewritten: &mut String,
+) -> Result<(), EventError> {
+    for (field, wanted) in &columns.spare {
+        let value = &mut fields.values[usize::from(*field)];
+        if !matches!(value, RawValue::Absent) {
+            continue;
+        }
+        let mut column = 0;
+        each_cell(text, rewritten, |cell, _| {
+            if column == *wanted {
+                *value = cell;
+            }
+            column += 1;
+        })?;
+    }
+    Ok(())
 }
 
 /// The cells of a line as they are meant: without quotes, doubled ones made single.
@@ -172,7 +224,7 @@ pub(crate) fn nth_cell(line: &[u8], wanted: usize) -> Option<String> {
 }
 
 /// Calls `on_cell` for each cell of a line; an empty cell is absent.
-fn each_cell<'a>(
+pub(crate) fn each_cell<'a>(
     line: &'a str,
     rewritten: &mut String,
     mut on_cell: impl FnMut(RawValue<'a>, &str),

@@ -1,31 +1,49 @@
 //! Reads a JSON object of known fields without building it (RFC 8259).
 //!
-//! Of a key that stands twice the last value counts, as in most JSON readers.
+//! Of a key that stands twice the last value counts, as in most JSON readers. Which keys are known is
+//! a parameter, so that reading our own names costs nothing where a source has others.
 
 use std::ops::Range;
 
 use crate::EventError;
+use crate::fields::Names;
 use crate::parser::Fields;
-use crate::validate::{RawValue, field_index};
+use crate::validate::RawValue;
 
 /// How deep a record may be nested, its own braces included.
 const DEEPEST: u32 = 64;
 
 /// The known fields of an object.
-pub(crate) fn fields<'a>(payload: &'a [u8], rewritten: &mut String) -> Result<Fields<'a>, EventError> {
-    let text = std::str::from_utf8(payload)
-        .map_err(|error| EventError::parse(format!("not valid UTF-8 at byte {}", error.valid_up_to())))?;
-    let mut reader = Reader { text, bytes: payload, at: 0 };
-    reader.skip_space();
-    if reader.peek() != Some(b'{') {
-        return Err(reader.not_an_object());
-    }
-    let fields = reader.object(rewritten)?;
-    reader.skip_space();
-    if reader.at != payload.len() {
-        return Err(reader.unexpected("the end of the record"));
-    }
+pub(crate) fn fields<'a, N: Names>(
+    payload: &'a [u8],
+    rewritten: &mut String,
+    names: N,
+) -> Result<Fields<'a>, EventError> {
+    let mut reader = Reader::of_object(payload)?;
+    let fields = reader.object(rewritten, names)?;
+    reader.end()?;
     Ok(fields)
+}
+
+/// Calls `on_member` with the name and the value of every member of an object, where texts that were
+/// rewritten lie in the text it is given.
+pub(crate) fn each_member<'a>(
+    payload: &'a [u8],
+    mut on_member: impl FnMut(&str, RawValue<'a>, &str),
+) -> Result<(), EventError> {
+    let mut reader = Reader::of_object(payload)?;
+    let mut rewritten = String::new();
+    reader.each_member(&mut rewritten, |reader, name, rewritten| {
+        let name = match name {
+            Str::Plain(name) => name.to_owned(),
+            Str::Rewritten(range) => rewritten[range].to_owned(),
+        };
+        reader.colon()?;
+        let value = reader.value(rewritten)?;
+        on_member(&name, value, rewritten);
+        Ok(())
+    })?;
+    reader.end()
 }
 
 struct Reader<'a> {
@@ -41,6 +59,27 @@ enum Str<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Stands on the brace that opens an object.
+    fn of_object(payload: &'a [u8]) -> Result<Reader<'a>, EventError> {
+        let text = std::str::from_utf8(payload)
+            .map_err(|error| EventError::parse(format!("not valid UTF-8 at byte {}", error.valid_up_to())))?;
+        let mut reader = Reader { text, bytes: payload, at: 0 };
+        reader.skip_space();
+        match reader.peek() {
+            Some(b'{') => Ok(reader),
+            _ => Err(reader.not_an_object()),
+        }
+    }
+
+    /// Nothing may follow the object.
+    fn end(&mut self) -> Result<(), EventError> {
+        self.skip_space();
+        match self.at == self.bytes.len() {
+            true => Ok(()),
+            false => Err(self.unexpected("the end of the record")),
+        }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -81,46 +120,68 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn object(&mut self, rewritten: &mut String) -> Result<Fields<'a>, EventError> {
+    fn object<N: Names>(&mut self, rewritten: &mut String, names: N) -> Result<Fields<'a>, EventError> {
         let mut fields = Fields::of(self.bytes);
+        let mut ranks = N::Ranks::default();
+        self.each_member(rewritten, |reader, name, rewritten| {
+            let known = match name {
+                Str::Plain(name) => names.place(name.as_bytes()),
+                Str::Rewritten(range) => names.place(rewritten[range].as_bytes()),
+            };
+            reader.colon()?;
+            match known {
+                Some(place) => N::put(&mut fields, &mut ranks, place, reader.value(rewritten)?),
+                None => {
+                    reader.skip_value(1)?;
+                    fields.unknown += 1;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(fields)
+    }
+
+    /// Goes through an object; `on_member` stands behind a name and reads colon and value.
+    #[inline(always)]
+    fn each_member(
+        &mut self,
+        rewritten: &mut String,
+        mut on_member: impl FnMut(&mut Self, Str<'a>, &mut String) -> Result<(), EventError>,
+    ) -> Result<(), EventError> {
         self.at += 1;
         self.skip_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(fields);
+            return Ok(());
         }
         loop {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a field name"));
             }
-            let known = match self.string(rewritten)? {
-                Str::Plain(name) => field_index(name.as_bytes()),
-                Str::Rewritten(range) => field_index(rewritten[range].as_bytes()),
-            };
-            self.skip_space();
-            if self.peek() != Some(b':') {
-                return Err(self.unexpected("':'"));
-            }
-            self.at += 1;
-            self.skip_space();
-            match known {
-                Some(index) => fields.values[index] = self.value(rewritten)?,
-                None => {
-                    self.skip_value(1)?;
-                    fields.unknown += 1;
-                }
-            }
+            let name = self.string(rewritten)?;
+            on_member(self, name, rewritten)?;
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(fields);
+                    return Ok(());
                 }
                 _ => return Err(self.unexpected("',' or '}'")),
             }
             self.skip_space();
         }
+    }
+
+    #[inline]
+    fn colon(&mut self) -> Result<(), EventError> {
+        self.skip_space();
+        if self.peek() != Some(b':') {
+            return Err(self.unexpected("':'"));
+        }
+        self.at += 1;
+        self.skip_space();
+        Ok(())
     }
 
     fn value(&mut self, rewritten: &mut String) -> Result<RawValue<'a>, EventError> {

@@ -5,7 +5,7 @@
 //! ([`EventBatch`]). One [`Parser`] serves stream, HTTP and batch. Nothing is allocated per field:
 //! an event borrows from its record.
 //!
-//! Open `validate.rs` first: it holds every rule.
+//! Open `validate.rs` first: it holds every rule. `fields.rs` says which names of the input are read.
 
 mod batch;
 mod content;
@@ -14,9 +14,11 @@ mod encode;
 mod encoding;
 mod error;
 mod event;
+mod fields;
 mod gzip;
 mod json;
 mod key;
+mod name_table;
 mod parser;
 mod split;
 mod time;
@@ -29,6 +31,7 @@ pub use encode::CSV_HEADER;
 pub use encoding::{Encoding, Format, decode, sniff_encoding, sniff_foreign, sniff_format};
 pub use error::{ErrorType, EventError};
 pub use event::{Event, INT_FIELDS, TEXT_FIELDS, Warnings};
+pub use fields::{FIELDS, FieldMap, FieldMapError, FieldSource, is_number_field};
 pub use gzip::GzipReader;
 pub use key::record_id;
 pub use parser::{Parsed, Parser, Rules};

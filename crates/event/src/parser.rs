@@ -1,20 +1,30 @@
 //! From a record's bytes to an event.
 
 use crate::csv::{self, CsvColumns};
+use crate::fields::Own;
 use crate::json;
 use crate::validate::{FIELD_COUNT, RawValue, validate};
-use crate::{Event, EventError, Millis, Warnings};
+use crate::{Event, EventError, FieldMap, Millis, Warnings};
 
 /// Rules that the user may set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// How far ahead of the clock an event's time may be, ms.
     pub max_future_ms: i64,
+    /// Which fields of the input give those of an event.
+    pub fields: FieldMap,
+}
+
+impl Rules {
+    /// Takes an event of any time: whether it was ahead of the clock was decided before.
+    pub fn of_any_time(fields: FieldMap) -> Rules {
+        Rules { max_future_ms: i64::MAX, fields }
+    }
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { max_future_ms: 3_600_000 }
+        Rules { max_future_ms: 3_600_000, fields: FieldMap::default() }
     }
 }
 
@@ -73,12 +83,18 @@ impl Parser {
     /// # Errors
     /// The first broken rule, in the order of the fields.
     pub fn parse_json<'a>(&'a mut self, payload: &'a [u8], now: Millis) -> Result<Parsed<'a>, EventError> {
-        self.rewritten.clear();
-        let fields = json::fields(payload, &mut self.rewritten)?;
-        validate(&fields, &self.rewritten, self.rules, now)
+        let Parser { rules, rewritten } = self;
+        rewritten.clear();
+        let Some(mapping) = rules.fields.mapping() else {
+            let fields = json::fields(payload, rewritten, Own)?;
+            return validate(&fields, rewritten, rules, now);
+        };
+        let mut fields = json::fields(payload, rewritten, mapping)?;
+        mapping.fill(&mut fields);
+        validate(&fields, rewritten, rules, now).map_err(|error| mapping.explain(error))
     }
 
-    /// Parses one CSV row.
+    /// Parses one CSV row; `columns` were read with the parser's own fields.
     ///
     /// # Errors
     /// The first broken rule, in the order of the fields.
@@ -88,8 +104,13 @@ impl Parser {
         line: &'a [u8],
         now: Millis,
     ) -> Result<Parsed<'a>, EventError> {
-        self.rewritten.clear();
-        let fields = csv::fields(columns, line, &mut self.rewritten)?;
-        validate(&fields, &self.rewritten, self.rules, now)
+        let Parser { rules, rewritten } = self;
+        rewritten.clear();
+        let mut fields = csv::fields(columns, line, rewritten)?;
+        let Some(mapping) = rules.fields.mapping() else {
+            return validate(&fields, rewritten, rules, now);
+        };
+        mapping.fill(&mut fields);
+        validate(&fields, rewritten, rules, now).map_err(|error| mapping.explain(error))
     }
 }

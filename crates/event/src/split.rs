@@ -15,7 +15,7 @@ mod json_line;
 
 use std::io::Read;
 
-use crate::{CsvColumns, Format, HeaderError};
+use crate::{CsvColumns, FieldMap, Format, HeaderError};
 use csv_line::CsvLine;
 use element::{Element, EndsAt};
 use input::{Found, Input};
@@ -50,6 +50,7 @@ pub struct RecordReader<R: Read> {
     input: Input<R>,
     format: Format,
     max_record_bytes: usize,
+    fields: FieldMap,
     has_header: bool,
     /// A byte order mark may stand at the beginning.
     has_mark: bool,
@@ -87,6 +88,7 @@ impl<R: Read> RecordReader<R> {
             input: Input::new(reader),
             format,
             max_record_bytes: max_record_bytes.max(1),
+            fields: FieldMap::default(),
             has_header: format == Format::Csv,
             has_mark: true,
             header: None,
@@ -99,6 +101,11 @@ impl<R: Read> RecordReader<R> {
             json_line: JsonLine::default(),
             element: Element::default(),
         }
+    }
+
+    /// Reads the header of a CSV input by these fields.
+    pub fn with_fields(self, fields: &FieldMap) -> RecordReader<R> {
+        RecordReader { fields: fields.clone(), ..self }
     }
 
     /// Splits what follows the beginning of an input: without a header or a byte order mark.
@@ -133,7 +140,7 @@ impl<R: Read> RecordReader<R> {
         if self.has_header && self.header.is_none() {
             self.input.skip_byte_order_mark()?;
             if let Some(line) = self.next_line()? {
-                self.header = Some(CsvColumns::parse(&self.input.buffer[line.range]));
+                self.header = Some(CsvColumns::parse_by(&self.input.buffer[line.range], &self.fields));
             }
         }
         match &self.header {

@@ -112,7 +112,7 @@ impl<'a> Resolved<'a> {
 pub(crate) fn validate<'a>(
     fields: &Fields<'a>,
     rewritten: &'a str,
-    rules: Rules,
+    rules: &Rules,
     now: Millis,
 ) -> Result<Parsed<'a>, EventError> {
     let value = |index: usize| Resolved::of(&fields.values[index], rewritten);
@@ -136,6 +136,27 @@ pub(crate) fn validate<'a>(
 
     let event = Event { id, click, event_time, banner_pos, device_type, device_conn_type, texts, ints };
     Ok(Parsed { event, warnings: Warnings { float_id, unknown_fields: fields.unknown } })
+}
+
+/// Checks one value by itself, by the rule of its field.
+pub(crate) fn check_value(field: usize, value: &RawValue<'_>, rewritten: &str) -> Result<(), EventError> {
+    let value = Resolved::of(value, rewritten);
+    match field {
+        ID => check_id(value, false).map(drop),
+        CLICK => check_click(value).map(drop),
+        HOUR => check_time("hour", value).map(drop),
+        EVENT_TIME => check_time("event_time", value).map(drop),
+        BANNER_POS => check_code("banner_pos", value).map(drop),
+        DEVICE_TYPE => check_code("device_type", value).map(drop),
+        DEVICE_CONN_TYPE => check_code("device_conn_type", value).map(drop),
+        text @ FIRST_TEXT..FIRST_INT => check_text(TEXT_FIELDS[text - FIRST_TEXT], value, false).map(drop),
+        int => check_int(INT_FIELDS[int - FIRST_INT], value).map(drop),
+    }
+}
+
+/// Checks a value that is to stand where a record has none.
+pub(crate) fn check_default(field: usize, default: &str) -> Result<(), EventError> {
+    check_value(field, &RawValue::Cell(default), "")
 }
 
 fn missing(field: &'static str) -> EventError {
@@ -302,7 +323,7 @@ fn check_time(field: &'static str, value: Resolved<'_>) -> Result<Option<Millis>
     }
 }
 
-fn check_future(event_time: Millis, rules: Rules, now: Millis) -> Result<(), EventError> {
+fn check_future(event_time: Millis, rules: &Rules, now: Millis) -> Result<(), EventError> {
     if event_time.0 <= now.0.saturating_add(rules.max_future_ms) {
         return Ok(());
     }

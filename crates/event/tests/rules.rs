@@ -222,7 +222,7 @@ fn the_future_is_judged_last() {
     with_json(&serde_json::to_vec(&record).unwrap(), |result| {
         assert_eq!(result.unwrap_err().error_type, ErrorType::Validation);
     });
-    let mut patient = Parser::new(Rules { max_future_ms: i64::MAX });
+    let mut patient = Parser::new(Rules { max_future_ms: i64::MAX, ..Rules::default() });
     record["C21"] = Value::Null;
     assert!(patient.parse_json(&serde_json::to_vec(&record).unwrap(), NOW).is_ok());
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use adpipe_event::{Parser, Rules};
+use adpipe_event::Rules;
 use adpipe_log::{Consumer, EventLog, LogError, Offset, Polled, Topic};
 use adpipe_warehouse::Warehouse;
 
@@ -92,8 +92,10 @@ impl Intake<'_> {
 
     /// One consumer's life. It starts from the offsets in the warehouse, so it may end anywhere.
     fn read_on(&self, breaker: &mut Breaker) -> Result<(), StreamError> {
-        let rules = Rules { max_future_ms: self.config.max_future.as_millis() as i64 };
-        let mut parsing = Parsing::new(Parser::new(rules));
+        let mut parsing = Parsing::new(Rules {
+            max_future_ms: self.config.max_future.as_millis() as i64,
+            fields: self.config.fields.clone(),
+        });
         let mut sources = Vec::new();
         for topic in crate::TOPICS {
             sources.push(Source { topic, consumer: self.log.consume(topic)?, assigned: Vec::new() });

@@ -29,6 +29,7 @@ pub mod windows;
 use std::sync::Arc;
 use std::time::Duration;
 
+use adpipe_event::FieldMap;
 use adpipe_warehouse::ArchiveIds;
 
 /// The topics whose records are events: those that came in, and those that are tried again.
@@ -61,6 +62,8 @@ pub struct StreamConfig {
     pub max_future: Duration,
     /// An event is late when its minute ended this long before the newest event time.
     pub allowed_lateness: Duration,
+    /// Which fields of the input give those of an event.
+    pub fields: FieldMap,
     /// Where ids of hours are read that are in the archive only; none where nothing is archived.
     pub archive: Option<Arc<dyn ArchiveIds>>,
 }
@@ -73,6 +76,7 @@ impl Default for StreamConfig {
             linger: Duration::from_millis(100),
             max_future: Duration::from_secs(3_600),
             allowed_lateness: Duration::from_secs(300),
+            fields: FieldMap::default(),
             archive: None,
         }
     }

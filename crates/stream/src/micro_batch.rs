@@ -1,6 +1,8 @@
 //! Some records of the log, parsed: what one warehouse transaction will hold.
 
-use adpipe_event::{ContentHasher, ContentSum, CsvColumns, EventBatch, EventError, Millis, Parser};
+use adpipe_event::{
+    ContentHasher, ContentSum, CsvColumns, EventBatch, EventError, FieldMap, Millis, Parser, Rules,
+};
 use adpipe_log::{Headers, Offset, RecordBatch, Topic, header};
 use adpipe_warehouse::{Counts, LatencyCounts};
 
@@ -143,6 +145,7 @@ impl MicroBatch {
 #[derive(Debug)]
 pub struct Parsing {
     parser: Parser,
+    fields: FieldMap,
     /// Columns of the newest header set, with its index within the run.
     columns: Option<(usize, Result<CsvColumns, EventError>)>,
     /// The header line those columns came from, kept over runs as it rarely changes.
@@ -152,8 +155,9 @@ pub struct Parsing {
 
 impl Parsing {
     /// Parses by these rules.
-    pub fn new(parser: Parser) -> Parsing {
-        Parsing { parser, columns: None, known_header: Vec::new(), known_columns: None }
+    pub fn new(rules: Rules) -> Parsing {
+        let (fields, parser) = (rules.fields.clone(), Parser::new(rules));
+        Parsing { parser, fields, columns: None, known_header: Vec::new(), known_columns: None }
     }
 
     /// Forgets what header set indexes mean: they are counted anew in each run.
@@ -206,7 +210,8 @@ impl Parsing {
         if let Some(columns) = self.known_columns.as_ref().filter(|_| self.known_header == line) {
             return Ok(columns.clone());
         }
-        let columns = CsvColumns::parse(line).map_err(|error| unreadable(format!("csv header: {error}")))?;
+        let columns = CsvColumns::parse_by(line, &self.fields)
+            .map_err(|error| unreadable(format!("csv header: {error}")))?;
         self.known_header = line.to_vec();
         self.known_columns = Some(columns.clone());
         Ok(columns)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adpipe_event::{EventBatch, Millis, Parser, Rules};
+use adpipe_event::{EventBatch, FieldMap, Millis, Rules};
 use adpipe_log::{EventLog, LogError, Offset, PartitionRange, Topic};
 use adpipe_warehouse::audit::{self, CommitRow, Disagreement};
 use adpipe_warehouse::invalid::{Verdicts, verdicts};
@@ -68,8 +68,8 @@ pub fn verify(
     warehouse: &dyn Warehouse,
     minutes_kept: Duration,
 ) -> Result<Verdict, StreamError> {
-    let progress = Progress::new();
-    recount_all(&Scope { log, warehouse, archive: None, minutes_kept, progress: &progress })
+    let (fields, progress) = (FieldMap::default(), Progress::new());
+    recount_all(&Scope { log, warehouse, archive: None, fields: &fields, minutes_kept, progress: &progress })
 }
 
 /// What is verified, and who watches.
@@ -80,6 +80,8 @@ pub struct Scope<'a> {
     pub warehouse: &'a dyn Warehouse,
     /// Where events are looked for that are in the archive only; none: nowhere.
     pub archive: Option<&'a dyn ArchiveIds>,
+    /// What names the fields of records have.
+    pub fields: &'a FieldMap,
     /// How long minute figures are kept: hours older than that have none to compare.
     pub minutes_kept: Duration,
     /// How far it has come.
@@ -398,7 +400,7 @@ fn nothing_is_missing(
             gaps.push(format!("{place} offset {offset}: counted as an error, and in no queue"));
         }
         let of_partition: Vec<&CommitRow> = commits.iter().filter(|commit| place.holds(commit)).collect();
-        let found = recount(log, &mut archived, place, &of_partition, &errors, progress)?;
+        let found = recount(scope, &mut archived, place, &of_partition, &errors)?;
         if let Some(offset) = found.first_missing {
             gaps.push(format!("{place} offset {offset}: neither an event nor an error"));
         }
@@ -476,16 +478,19 @@ impl Archived<'_> {
 }
 
 fn recount(
-    log: &dyn EventLog,
+    scope: &Scope<'_>,
     warehouse: &mut Archived<'_>,
     place: &Place,
     commits: &[&CommitRow],
     errors: &HashSet<u64>,
-    progress: &Progress,
 ) -> Result<Recount, StreamError> {
+    let Scope { log, fields, progress, .. } = *scope;
     let (partition, from, to) = (place.range.partition, place.range.first, Offset(place.committed));
     // Whether an event's time was ahead of the clock was decided then; the error topic remembers.
-    let mut parsing = Parsing::new(Parser::new(Rules { max_future_ms: i64::MAX }));
+    // Records from before the mapping of fields, or of the demo, have our own names.
+    let own = (!fields.is_empty()).then(FieldMap::default);
+    let maps = std::iter::once(fields.clone()).chain(own);
+    let mut readers: Vec<Parsing> = maps.map(|map| Parsing::new(Rules::of_any_time(map))).collect();
     let mut found = Recount { by_commit: vec![Counted::default(); commits.len()], first_missing: None };
     let mut commit = 0;
     let mut next = from;
@@ -505,7 +510,7 @@ fn recount(
         for batch in &batches {
             let mut events = EventBatch::new();
             let mut event_offsets = Vec::new();
-            parsing.start_run();
+            readers.iter_mut().for_each(Parsing::start_run);
             for record in batch.iter().filter(|record| record.offset < to) {
                 while commits.get(commit).is_some_and(|commit| commit.next_offset <= record.offset.0) {
                     commit += 1;
@@ -518,12 +523,16 @@ fn recount(
                 if is_error {
                     continue;
                 }
-                match parsing.parse(record.payload, record.headers, record.header_set, Millis(0)) {
-                    Ok(parsed) => {
+                let is_event = readers.iter_mut().any(|parsing| {
+                    let parsed = parsing.parse(record.payload, record.headers, record.header_set, Millis(0));
+                    parsed.is_ok_and(|parsed| {
                         events.push(&parsed.event);
-                        event_offsets.push(record.offset.0);
-                    }
-                    Err(_) => found.first_missing = found.first_missing.or(Some(record.offset.0)),
+                        true
+                    })
+                });
+                match is_event {
+                    true => event_offsets.push(record.offset.0),
+                    false => found.first_missing = found.first_missing.or(Some(record.offset.0)),
                 }
             }
             let is_there = warehouse.contains(&events)?;

@@ -11,7 +11,7 @@ use adpipe_stream::shutdown::Shutdown;
 
 use super::up::Up;
 use crate::cli::run::DemoArgs;
-use crate::config::Config;
+use crate::config::{Config, EventConfig};
 use crate::output;
 use crate::services::Services;
 
@@ -24,7 +24,9 @@ const HISTORY_BATCH: usize = 20_000;
 const LIVE_STEP: Duration = Duration::from_millis(100);
 
 /// Makes history at the first start, then live traffic until Ctrl-C.
-pub fn run(config: Config, args: &DemoArgs) -> anyhow::Result<()> {
+pub fn run(mut config: Config, args: &DemoArgs) -> anyhow::Result<()> {
+    // Its events have our own names.
+    config.event = EventConfig::default();
     let up = Up::start(config, &Role::ALL)?;
     output::line(&format!("console: {}", up.url()))?;
     output::line(&format!(

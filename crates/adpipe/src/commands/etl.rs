@@ -68,6 +68,7 @@ fn etl_config(config: &Config, args: &EtlArgs) -> anyhow::Result<EtlConfig> {
         dry_run: args.dry_run,
         max_record_bytes: config.ingest.max_record_size.bytes(),
         max_future: config.stream.max_future.0,
+        fields: config.event.fields.map().clone(),
         minutes: config.retention.minutes.0,
         hot: config.retention.events.of(&config.warehouse.url),
         close_after: config.etl.close_after.0,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use adpipe_event::{Format, ReadError, RecordReader, record_id};
+use adpipe_event::{FieldMap, Format, ReadError, RecordReader};
 use adpipe_log::{AppendTicket, HeaderSet, Headers, LogError, Records, SourcePosition, Topic, header};
 use adpipe_metrics::Role;
 use adpipe_stream::backlog::Backlog;
@@ -142,9 +142,10 @@ fn ingest(
         return Ok(());
     };
     let max_record_bytes = services.config.ingest.max_record_size.bytes();
-    let mut reader = RecordReader::new(reader, format, max_record_bytes);
+    let fields = services.config.event.fields.map();
+    let mut reader = RecordReader::new(reader, format, max_record_bytes).with_fields(fields);
     let mut appender = Appender { services, shutdown, backlog: Backlog::new(), in_flight: None };
-    let batch = Batch::new(&mut reader, shutdown).map(Some).map_err(anyhow::Error::from);
+    let batch = Batch::new(&mut reader, fields, shutdown).map(Some).map_err(anyhow::Error::from);
     let Some(mut batch) = unless_stopped(batch, shutdown, ingested)? else { return Ok(()) };
     let mut taken = 0u64;
     loop {
@@ -286,13 +287,18 @@ struct Batch {
     headers: Headers,
     header_set: HeaderSet,
     columns: Option<adpipe_event::CsvColumns>,
+    fields: FieldMap,
     /// Which records of it were longer than the limit.
     too_long: Vec<usize>,
     begun: Instant,
 }
 
 impl Batch {
-    fn new(reader: &mut RecordReader<source::Input>, shutdown: &Shutdown) -> Result<Batch, ReadError> {
+    fn new(
+        reader: &mut RecordReader<source::Input>,
+        fields: &FieldMap,
+        shutdown: &Shutdown,
+    ) -> Result<Batch, ReadError> {
         let columns = loop {
             match reader.columns() {
                 Ok(columns) => break columns.cloned(),
@@ -310,14 +316,14 @@ impl Batch {
         };
         let mut records = Records::new();
         let header_set = records.add_headers(headers.clone());
-        let (too_long, begun) = (Vec::new(), Instant::now());
-        Ok(Batch { records, headers, header_set, columns, too_long, begun })
+        let (fields, too_long, begun) = (fields.clone(), Vec::new(), Instant::now());
+        Ok(Batch { records, headers, header_set, columns, fields, too_long, begun })
     }
 
     /// Takes one record; false at the end of the input.
     fn take(&mut self, reader: &mut RecordReader<source::Input>) -> Result<bool, ReadError> {
         let Some(record) = reader.next_record()? else { return Ok(false) };
-        let key = record_id(record.payload, self.columns.as_ref()).unwrap_or_default();
+        let key = self.fields.record_id(record.payload, self.columns.as_ref()).unwrap_or_default();
         let header_set = match record.truncated_from {
             None => self.header_set,
             Some(length) => {

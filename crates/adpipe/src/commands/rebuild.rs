@@ -139,6 +139,7 @@ fn rebuild(
     let how = RebuildConfig {
         minutes: config.retention.minutes.0,
         hot: config.retention.events.of(&config.warehouse.url),
+        fields: config.event.fields.map().clone(),
         dry_run: args.dry_run,
     };
     let data_id = data_id(warehouse)?;

@@ -318,6 +318,7 @@ fn console_config(config: &Config, dags: Dags) -> anyhow::Result<ConsoleConfig> 
         max_body_records: config.ingest.max_body_records,
         max_body_errors: config.ingest.max_body_errors,
         max_record_bytes: config.ingest.max_record_size.bytes(),
+        fields: config.event.fields.map().clone(),
         dags,
         slack: crate::notify::webhook(config)?.is_some(),
         ..ConsoleConfig::default()

@@ -55,7 +55,8 @@ const ARCHIVE_STEPS: u64 = 2;
 fn prove(services: &Services, args: &VerifyArgs, progress: &Progress) -> anyhow::Result<Proof> {
     let (log, warehouse) = (services.log.as_ref(), services.warehouse.as_ref());
     let minutes_kept = services.config.retention.minutes.0;
-    let scope = Scope { log, warehouse, archive: Some(&services.archive), minutes_kept, progress };
+    let (archive, fields) = (Some(&services.archive as _), services.config.event.fields.map());
+    let scope = Scope { log, warehouse, archive, fields, minutes_kept, progress };
     if args.quick {
         progress.expect_steps(verify::QUICK_STEPS);
         let mut verdict = verify::compare_sums(&scope)?;

@@ -1,7 +1,7 @@
 //! Section `[dlq]`.
 
 use adpipe_dlq::DlqSettings;
-use adpipe_event::ErrorType;
+use adpipe_event::{ErrorType, FieldMap};
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Span, StreamSettings};
@@ -46,7 +46,7 @@ impl Default for DlqConfig {
 
 impl DlqConfig {
     /// As the queue takes it.
-    pub fn settings(&self, stream: &StreamSettings) -> Result<DlqSettings, ConfigError> {
+    pub fn settings(&self, stream: &StreamSettings, fields: &FieldMap) -> Result<DlqSettings, ConfigError> {
         let wrong = |key, message: String| ConfigError::Key { key, message };
         let mut retryable = Vec::new();
         for name in &self.retryable {
@@ -70,6 +70,7 @@ impl DlqConfig {
             breaker_share: self.pause_share,
             breaker_pause: self.pause.0,
             max_future: stream.max_future.0,
+            fields: fields.clone(),
             canary: self.canary,
             canary_share: self.canary_share,
             keep_resolved: self.keep_resolved.0,

@@ -160,7 +160,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("ingest.max_body_records", config.ingest.max_body_records == 0)?;
     not_zero("ingest.max_record_size", config.ingest.max_record_size.0 == 0)?;
     not_zero("etl.segment_rows", config.etl.segment_rows == 0)?;
-    config.dlq.settings(&config.stream)?;
+    config.dlq.settings(&config.stream, config.event.fields.map())?;
     config.alerts.check()?;
     not_zero("transform.threads", config.transform.threads == 0)?;
     not_zero("scheduler.max_tasks", config.scheduler.max_tasks == 0)?;
@@ -271,6 +271,10 @@ fn replaced(mut table: toml::Table, name: &str, value: &str) -> Result<(toml::Ta
                     let setting = name_from_variable(key);
                     inner.insert(setting.clone(), toml::Value::String(value.to_owned()));
                     format!("{place}.{setting}")
+                }
+                "event.fields" => {
+                    inner
+                        .insert(super::event::field_of_variable(key), super::event::value_of_variable(value));
                 }
                 _ => set_key(inner, &place, key, value)?,
             }
@@ -406,6 +410,38 @@ mod tests {
         assert!(error.starts_with("adpipe.toml:2:2: a secret") && !error.contains("hunter2"), "{error}");
         let error = load("", &[("ADPIPE_LOG__KAFKAS__SASL_PASSWORD", "x")]).unwrap_err();
         assert!(error.contains("there is no table [log.kafkas]"), "{error}");
+    }
+
+    #[test]
+    fn fields_of_events_are_mapped_by_file_and_variables() {
+        let file = "[event.fields]\nclick = \"is_click\"\napp_id = { default = \"none\" }";
+        let variables = [
+            ("ADPIPE_EVENT__FIELDS__CLICK", "clicked, clk"),
+            ("ADPIPE_EVENT__FIELDS__C14", "campaign"),
+            ("ADPIPE_EVENT__FIELDS__DEVICE_TYPE", "{ names = \"kind\", default = 1 }"),
+        ];
+        let config = load(file, &variables).unwrap();
+        let map = config.event.fields.map();
+        assert_eq!((map.names("click"), map.names("C14")), (vec!["clicked", "clk"], vec!["campaign"]));
+        let written = toml::to_string(&config.event).unwrap();
+        assert!(written.contains("app_id") && written.contains("device_type"), "{written}");
+        let error = load("", &[("ADPIPE_EVENT__FIELDS__CLIK", "x")]).unwrap_err();
+        assert!(
+            error.starts_with("environment variable ADPIPE_EVENT__FIELDS__CLIK: an event has no field"),
+            "{error}"
+        );
+
+        let error = load("[event.fields]\nid = \"a\"\nclik = \"b\"", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:3:") && error.contains("did you mean click?"), "{error}");
+        let error = load("[event.fields]\nid = \"a\"\ndevice_id = \"a\"", &[]).unwrap_err();
+        assert!(
+            error.starts_with("adpipe.toml:2:6:") && error.contains("for id and for device_id"),
+            "{error}"
+        );
+        let error = load("[event.fields]\nid = \"a\"\n\nclick = { default = 7 }", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:4:") && error.contains("click 7 is out of range"), "{error}");
+        let error = load("[event.fields]\ndevice_id = \"id\"", &[]).unwrap_err();
+        assert!(error.starts_with("adpipe.toml:") && error.contains("list other names for id"), "{error}");
     }
 
     #[test]

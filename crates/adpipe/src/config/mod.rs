@@ -5,6 +5,7 @@
 
 mod alerts;
 mod dlq;
+mod event;
 mod kafka;
 mod load;
 mod notify;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alerts::{AlertsConfig, DEFAULT_RULES_FILE};
 pub use dlq::DlqConfig;
+pub use event::EventConfig;
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
 pub use notify::{DEFAULT_SLACK_CONFIG, NotifyConfig};
@@ -32,6 +34,8 @@ pub struct Config {
     pub warehouse: WarehouseConfig,
     /// What is kept, for how long.
     pub retention: RetentionConfig,
+    /// What is read as an event.
+    pub event: EventConfig,
     /// The ways in.
     pub ingest: IngestConfig,
     /// The stream processor.

@@ -20,6 +20,7 @@ mod tables;
 
 use std::time::Duration;
 
+use adpipe_event::FieldMap;
 use adpipe_log::EventLog;
 use adpipe_stream::progress::Progress;
 use adpipe_stream::shutdown::Shutdown;
@@ -41,6 +42,8 @@ pub struct RebuildConfig {
     pub minutes: Duration,
     /// The hot window.
     pub hot: Duration,
+    /// Which fields of the input give those of an event.
+    pub fields: FieldMap,
     /// Change nothing; say what there is.
     pub dry_run: bool,
 }

@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use adpipe_event::{ContentSum, ErrorType, Millis, Parser, Rules};
+use adpipe_event::{ContentSum, ErrorType, Millis, Rules};
 use adpipe_log::{LogError, Offset, PartitionRange, RecordBatch, Topic};
 use adpipe_sql::section;
 use adpipe_stream::micro_batch::{MicroBatch, Parsing};
@@ -67,7 +67,7 @@ pub(super) fn replay(
         counted: Lookup::new(archive, parts.iter().filter(|part| !by_stream(part))),
         streamed: Lookup::new(archive, parts.iter().filter(by_stream)),
         streamed_seen: IdSet::new(),
-        parsing: Parsing::new(Parser::new(Rules { max_future_ms: i64::MAX })),
+        parsing: Parsing::new(Rules::of_any_time(work.config.fields.clone())),
         on_the_way,
         report,
     };

@@ -95,7 +95,8 @@ fn detail(dlq: &Dlq, id: &str) -> Result<Detail, DlqError> {
     });
     let sent = edited.as_ref().unwrap_or(&received);
     // Of an edited one the message may be about what was sent since.
-    let mark = |content: &Content| bad_part(content, error.field.as_deref(), &error.message);
+    let mark =
+        |content: &Content| bad_part(content, error.field.as_deref(), &error.message, &dlq.settings().fields);
     let verdict = allowed.contains(&"retry").then(|| {
         let checked = repair::check(dlq.settings(), sent);
         Verdict::of(checked.as_ref().err())

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use adpipe_dlq::repair::Content;
+use adpipe_event::FieldMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -38,10 +39,16 @@ impl View {
 
 /// The part of a payload that its error is about: the field to blame, or the byte that the message
 /// names. Nothing when that is not there, as with a field that is missing.
-pub(super) fn bad_part(content: &Content, field: Option<&str>, message: &str) -> Option<Range<usize>> {
+pub(super) fn bad_part(
+    content: &Content,
+    field: Option<&str>,
+    message: &str,
+    map: &FieldMap,
+) -> Option<Range<usize>> {
     if let Some(field) = field {
-        let found = fields(content).into_iter().rev().find(|known| known.name == field);
-        return found.map(|found| found.value);
+        let found = fields(content);
+        let of_name = |name: &str| found.iter().rev().find(|known| known.name == name);
+        return map.names(field).into_iter().find_map(of_name).map(|found| found.value.clone());
     }
     let (_, rest) = message.rsplit_once(" at byte ")?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -69,16 +76,17 @@ mod tests {
 
     #[test]
     fn the_bad_part_is_found() {
+        let own = FieldMap::default();
         let json = content(br#"{"a":1,"click":7,"click":9}"#);
-        assert_eq!(bad_part(&json, Some("click"), "click is 9"), Some(25..26));
-        assert_eq!(bad_part(&json, Some("hour"), "hour is missing"), None);
+        assert_eq!(bad_part(&json, Some("click"), "click is 9", &own), Some(25..26));
+        assert_eq!(bad_part(&json, Some("hour"), "hour is missing", &own), None);
         let message = "'}' at byte 3 where a value should be";
-        assert_eq!(bad_part(&content(b"{\"a}"), None, message), Some(3..4));
-        assert_eq!(bad_part(&content("{\"a클".as_bytes()), None, message), Some(3..6));
-        assert_eq!(bad_part(&content(b"{\"a\xff"), None, "not valid UTF-8 at byte 3"), Some(3..4));
-        assert_eq!(bad_part(&content(b"{\"a"), None, "the record ends at byte 3 where"), Some(3..3));
-        assert_eq!(bad_part(&content(b"x"), None, "at byte 99"), None);
-        assert_eq!(bad_part(&content(b"x"), None, "no place at all"), None);
+        assert_eq!(bad_part(&content(b"{\"a}"), None, message, &own), Some(3..4));
+        assert_eq!(bad_part(&content("{\"a클".as_bytes()), None, message, &own), Some(3..6));
+        assert_eq!(bad_part(&content(b"{\"a\xff"), None, "not valid UTF-8 at byte 3", &own), Some(3..4));
+        assert_eq!(bad_part(&content(b"{\"a"), None, "the record ends at byte 3 where", &own), Some(3..3));
+        assert_eq!(bad_part(&content(b"x"), None, "at byte 99", &own), None);
+        assert_eq!(bad_part(&content(b"x"), None, "no place at all", &own), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! When an error is tried again.
 
-use adpipe_event::{ErrorType, Millis, Parser, Rules};
+use adpipe_event::{ErrorType, FieldMap, Millis, Rules};
 use adpipe_log::Headers;
 use adpipe_stream::micro_batch::Parsing;
 use adpipe_warehouse::Value;
@@ -71,7 +71,7 @@ pub(crate) fn next_retry(
         return NextRetry::Never;
     }
     let heals_at = match error_type {
-        ErrorType::Future => event_time(payload, headers)
+        ErrorType::Future => event_time(&settings.fields, payload, headers)
             .map(|time| Millis(time.0.saturating_sub(settings.max_future.as_millis() as i64))),
         _ => None,
     };
@@ -79,8 +79,8 @@ pub(crate) fn next_retry(
 }
 
 /// The time of an event that has no other fault.
-fn event_time(payload: &[u8], headers: &Headers) -> Option<Millis> {
-    let mut parsing = Parsing::new(Parser::new(Rules { max_future_ms: i64::MAX }));
+fn event_time(fields: &FieldMap, payload: &[u8], headers: &Headers) -> Option<Millis> {
+    let mut parsing = Parsing::new(Rules::of_any_time(fields.clone()));
     parsing.parse_one(payload, headers, Millis(0)).ok().map(|parsed| parsed.event.event_time)
 }
 

@@ -93,6 +93,7 @@ fn ours(scratch: &Scratch, source: &Path) -> anyhow::Result<Figure> {
         dry_run: false,
         max_record_bytes: 1 << 20,
         max_future: services.config.stream.max_future.0,
+        fields: adpipe_event::FieldMap::default(),
         minutes: services.config.retention.minutes.0,
         hot: services.config.retention.events.of(&services.config.warehouse.url),
         close_after: services.config.etl.close_after.0,

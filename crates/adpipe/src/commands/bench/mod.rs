@@ -9,12 +9,14 @@ mod stages;
 mod transform;
 
 use crate::cli::bench::{BenchArgs, BenchKind};
-use crate::config::Config;
+use crate::config::{Config, EventConfig};
 use crate::output;
 use measure::Figure;
 
 /// Runs what is asked for and prints one table.
 pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
+    // Its events have our own names.
+    config.event = EventConfig::default();
     if let Some(url) = &args.log {
         config.log.url.clone_from(url);
     }
