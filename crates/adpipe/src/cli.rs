@@ -203,7 +203,8 @@ every checksum is looked at; on Kafka its topics are, whose records are the brok
 Examples:
   adpipe doctor
   adpipe doctor --json
-  adpipe doctor --fix    also make the Kafka topics that are missing")]
+  adpipe doctor --fix    also make the Kafka topics that are missing
+  adpipe doctor --sample events.csv    propose [event.fields] for a file with other field names")]
     Doctor(checks::DoctorArgs),
 
     /// Run, backfill and watch DAGs: the pipeline's daily work

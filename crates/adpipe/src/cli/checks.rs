@@ -1,5 +1,7 @@
 //! `adpipe verify` and `adpipe doctor`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 #[derive(Args)]
@@ -26,8 +28,13 @@ pub struct VerifyArgs {
 #[derive(Args)]
 pub struct DoctorArgs {
     /// Make what is missing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "sample")]
     pub fix: bool,
+
+    /// Look at this file instead: which records would be valid, now and with the [event.fields] that
+    /// is proposed for it; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub sample: Option<PathBuf>,
 
     /// Print the result as JSON
     #[arg(long)]

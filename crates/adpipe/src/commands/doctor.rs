@@ -3,6 +3,7 @@
 mod archive;
 mod errors;
 mod log;
+mod sample;
 mod stores;
 
 use std::path::Path;
@@ -39,6 +40,9 @@ struct Finding {
 
 /// Checks every part; exit code 1 when one is bad, 2 when it is the configuration.
 pub fn run(cli: &Cli, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    if let Some(file) = &args.sample {
+        return sample::run(&super::configuration(cli, None)?, file, args.json);
+    }
     let mut findings = Vec::new();
     let mut misconfigured = true;
     match super::configuration(cli, None) {

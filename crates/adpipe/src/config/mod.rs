@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alerts::{AlertsConfig, DEFAULT_RULES_FILE};
 pub use dlq::DlqConfig;
-pub use event::EventConfig;
+pub use event::{EventConfig, Written};
 pub use kafka::KafkaSettings;
 pub use load::{ConfigError, load};
 pub use notify::{DEFAULT_SLACK_CONFIG, NotifyConfig};
