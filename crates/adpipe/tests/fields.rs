@@ -175,6 +175,7 @@ fn a_wrong_table_is_refused_with_its_line() {
         .unwrap();
     let words = folder.fail(2, &["config", "show"]);
     assert!(words.contains("adpipe.toml:2:6:") && words.contains("for id and for device_id"), "{words}");
+    std::fs::remove_file(folder.join("adpipe.toml")).unwrap();
     assert!(folder.fail(1, &["doctor", "--sample", "nowhere.csv"]).contains("cannot read nowhere.csv"));
 }
 
