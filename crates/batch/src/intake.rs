@@ -137,7 +137,7 @@ impl Intake<'_> {
                 // Not what is wrong with the file.
                 Err(_) if self.shutdown.is_triggered() => return Ok(()),
                 Err(error) => {
-                    let message = format!("cannot be read on: {error}");
+                    let message = format!("cannot be read on: {}", reader::with_cure(&error));
                     return self.send(number, Item::End { file, state: FileState::Damaged, message });
                 }
             }

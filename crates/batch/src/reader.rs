@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use adpipe_event::{
-    CsvColumns, Encoding, ErrorType, FieldMap, Format, ReadError, RecordReader, decode, sniff_encoding,
-    sniff_foreign, sniff_format,
+    CsvColumns, Encoding, ErrorType, FieldMap, Format, ReadError, RecordReader, decode, find_format, read_start,
+    sniff_encoding, sniff_foreign,
 };
 use adpipe_stream::shutdown::Shutdown;
 
@@ -17,9 +17,6 @@ use crate::discover::open_regular;
 use crate::files::{FileRow, TailOutcome};
 
 type Input = Box<dyn Read + Send>;
-
-/// Bytes looked at to find the format out.
-const SNIFF_BYTES: usize = 4_096;
 
 /// A file that can be read on.
 pub struct Opened {
@@ -43,28 +40,22 @@ pub fn open(
     shutdown: &Shutdown,
 ) -> Result<Opened, String> {
     let mut source = Source { path, size: row.size, encoding: Encoding::Identity, bytes_read, shutdown };
-    let mut first = vec![0; SNIFF_BYTES];
-    let mut file = source.raw().map_err(|error| format!("cannot be read: {error}"))?;
-    let count = read_full(&mut file, &mut first).map_err(|error| format!("cannot be read: {error}"))?;
-    first.truncate(count);
+    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    let first = start_of(source.raw().map_err(unreadable)?).map_err(unreadable)?;
     if let Some(reason) = sniff_foreign(&first, Encoding::Identity) {
         return Err(reason);
     }
     source.encoding = sniff_encoding(&first);
-    let cannot = |error: io::Error| format!("cannot be read on behind row 0: {error}");
-    let mut start = vec![0; SNIFF_BYTES];
-    let count = match source.encoding {
-        Encoding::Identity => {
-            start.clone_from(&first);
-            first.len()
-        }
-        _ => read_full(&mut source.at(0).map_err(cannot)?, &mut start).map_err(cannot)?,
+    let cannot = |error: io::Error| format!("cannot be read on behind row 0: {}", with_cure(&error));
+    let start = match source.encoding {
+        Encoding::Identity => first,
+        _ => start_of(source.at(0).map_err(cannot)?).map_err(cannot)?,
     };
-    start.truncate(count);
     if let Some(reason) = sniff_foreign(&start, source.encoding) {
         return Err(reason);
     }
-    let format = sniff_format(&start).unwrap_or(Format::Ndjson);
+    let said = path.file_name().and_then(|name| Format::of_name(&name.to_string_lossy()));
+    let format = find_format(&start, said).unwrap_or(Format::Ndjson);
     if format == Format::JsonArray {
         let input = source.counted(0).map_err(cannot)?;
         let cutter = Cutter::elements(input, row.position, max_record_bytes).map_err(cannot)?;
@@ -185,6 +176,47 @@ impl<R: Read> Read for Watched<R> {
         self.read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
+}
+
+/// The first bytes. What came before a failure may be enough to see what they are.
+fn start_of(input: impl Read) -> io::Result<Vec<u8>> {
+    read_start(&mut UpToFailure { input, has_read: false }, || Ok(()))
+}
+
+/// Ends where its input fails, unless it fails at once.
+struct UpToFailure<R> {
+    input: R,
+    has_read: bool,
+}
+
+impl<R: Read> Read for UpToFailure<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.input.read(buffer) {
+            Err(error) if self.has_read && error.kind() != io::ErrorKind::Interrupted => Ok(0),
+            other => {
+                self.has_read |= other.as_ref().is_ok_and(|count| *count > 0);
+                other
+            }
+        }
+    }
+}
+
+/// A failure to read on, and what helps: a damaged file stays so until somebody does something.
+pub(crate) fn with_cure(error: &io::Error) -> String {
+    let text = error.to_string();
+    let cure = match error.kind() {
+        _ if text.contains("too much memory") => {
+            "compress it again with a smaller window (zstd without --long or --ultra)"
+        }
+        // It says itself what to do.
+        io::ErrorKind::InvalidData => return text,
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
+            "put a whole copy in its place (rows that were counted already become duplicates), \
+             or move the file away to keep what was counted"
+        }
+        _ => return text,
+    };
+    format!("{text}; {cure}")
 }
 
 /// Fills the buffer, or reads to the end.

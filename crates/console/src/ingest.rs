@@ -73,7 +73,7 @@ pub(crate) async fn post_events(
     refuse_when_behind(&app, client).await?;
     let (head, body) = request.into_parts();
     let declared = declared_encoding(&head.headers)?;
-    let format = declared_format(&head.headers);
+    let format = declared_format(&head.headers)?;
     let config = &app.config;
     let limits =
         Limits { max_bytes: config.max_body_bytes, pause: config.body_pause, deadline: config.body_deadline };
@@ -186,13 +186,19 @@ fn declared_encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refusal> {
 }
 
 /// The format that the content type names; none when it does not say, as with curl's default.
-fn declared_format(headers: &HeaderMap) -> Option<Format> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+fn declared_format(headers: &HeaderMap) -> Result<Option<Format>, Refusal> {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return Ok(None);
+    };
     let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media_type.as_str() {
+    Ok(match media_type.as_str() {
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Format::Ndjson),
         "application/json" => Some(Format::JsonArray),
         "text/csv" => Some(Format::Csv),
+        // Their first bytes would not show these.
+        "application/x-protobuf" | "application/protobuf" | "application/grpc" => {
+            return Err(split::foreign("is Protocol Buffers; send JSON instead"));
+        }
         _ => None,
-    }
+    })
 }

@@ -8,7 +8,8 @@ use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 use adpipe_event::{
-    CsvColumns, Encoding, FieldMap, Format, InputRecord, ReadError, RecordReader, sniff_format,
+    CsvColumns, Encoding, FieldMap, Format, InputRecord, ReadError, RecordReader, find_format, read_start,
+    sniff_encoding, sniff_foreign,
 };
 use adpipe_log::{
     AppendTicket, EventLog, HeaderSet, Headers, LogError, MAX_QUEUED_BYTES, Records, Topic, header,
@@ -31,9 +32,6 @@ const RECORD_OVERHEAD_BYTES: usize = 32;
 /// The window of a Zstandard frame is allocated by its reader, so its size is limited: 8 MiB,
 /// what the format's description (RFC 8878, 3.1.1.1.2) asks every reader to take.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
-
-/// Bytes looked at to tell the format.
-const SNIFFED_BYTES: usize = 4 << 10;
 
 /// Slices up to this size may use the last of the budget.
 const SMALL_SLICE_BYTES: usize = 1 << 20;
@@ -231,24 +229,16 @@ struct Splitter<'b> {
 impl<'b> Splitter<'b> {
     fn open(body: &'b ReceivedBody, reading: &'b Reading) -> Result<Splitter<'b>, Refusal> {
         let mut bytes = decompressed(body, reading)?;
+        let start = read_start(&mut bytes, || Ok(())).map_err(|error| io_refusal(&error, reading))?;
+        if let Some(reason) = sniff_foreign(&start, reading.encoding) {
+            return Err(foreign(&reason));
+        }
         let format = match reading.format {
             Some(format @ (Format::Ndjson | Format::Csv)) => format,
             // Many clients say application/json and send a line an object: the bytes decide.
-            Some(Format::JsonArray) | None => {
-                let mut start = Vec::new();
-                bytes
-                    .by_ref()
-                    .take(SNIFFED_BYTES as u64)
-                    .read_to_end(&mut start)
-                    .map_err(|error| io_refusal(&error, reading))?;
-                let format = match (reading.format, sniff_format(&start)) {
-                    (Some(_), Some(Format::Csv)) | (_, None) => Format::Ndjson,
-                    (_, Some(format)) => format,
-                };
-                bytes = Box::new(std::io::Cursor::new(start).chain(bytes));
-                format
-            }
+            said => find_format(&start, said).unwrap_or(Format::Ndjson),
         };
+        let bytes: Box<dyn Read + 'b> = Box::new(std::io::Cursor::new(start).chain(bytes));
         let reader = RecordReader::new(bytes, format, reading.limits.max_record_bytes);
         let mut reader = reader.with_fields(&reading.fields);
         let columns = reader.columns().map_err(|error| read_refusal(&error, reading))?.cloned();
@@ -305,6 +295,9 @@ fn push(
 }
 
 fn decompressed<'b>(body: &'b ReceivedBody, reading: &Reading) -> Result<Box<dyn Read + 'b>, Refusal> {
+    if reading.encoding != Encoding::Identity && sniff_encoding(body.start()) != reading.encoding {
+        return Err(not_as_declared(body.start(), reading.encoding));
+    }
     let received = body.reader();
     let bytes: Box<dyn Read + 'b> = match reading.encoding {
         Encoding::Identity => return Ok(Box::new(received)),
@@ -333,6 +326,30 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
+/// A body that holds no events as it is.
+pub(crate) fn foreign(reason: &str) -> Refusal {
+    Refusal::wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the body {reason}"))
+}
+
+/// A body that is not compressed as `content-encoding` says.
+fn not_as_declared(start: &[u8], declared: Encoding) -> Refusal {
+    if let Some(reason) = sniff_foreign(start, Encoding::Identity) {
+        return foreign(&reason);
+    }
+    let name = encoding_name(declared);
+    bad(format!(
+        "content-encoding says {name} and the body is not {name} data; compress it, or leave the header out"
+    ))
+}
+
+fn encoding_name(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Gzip => "gzip",
+        Encoding::Zstd => "zstd",
+        Encoding::Identity => "no",
+    }
+}
+
 fn bad(message: impl Into<String>) -> Refusal {
     Refusal::wrong(StatusCode::BAD_REQUEST, message)
 }
@@ -354,11 +371,7 @@ fn io_refusal(error: &std::io::Error, reading: &Reading) -> Refusal {
         let message = format!("the body is longer than {limit} bytes when decompressed; send it in parts");
         return Refusal::wrong(StatusCode::PAYLOAD_TOO_LARGE, message);
     }
-    let name = match reading.encoding {
-        Encoding::Gzip => "gzip",
-        Encoding::Zstd => "zstd",
-        Encoding::Identity => "no",
-    };
+    let name = encoding_name(reading.encoding);
     bad(format!("the body cannot be read with {name} compression: {error}"))
 }
 

@@ -8,6 +8,9 @@ use flate2::bufread::GzDecoder;
 /// pad files, are passed over as gzip itself does; anything else that follows is an error.
 pub struct GzipReader<R: Read> {
     state: State<R>,
+    /// Number of the member that is read, from 1, and where it begins.
+    member: u64,
+    member_start: u64,
 }
 
 enum State<R: Read> {
@@ -24,14 +27,15 @@ impl<R: Read> GzipReader<R> {
     /// Reads what `input` holds.
     pub fn new(input: R) -> GzipReader<R> {
         let input = BufReader::with_capacity(64 << 10, Compressed { input, read: 0 });
-        GzipReader { state: State::Between { input, is_first: true } }
+        GzipReader { state: State::Between { input, is_first: true }, member: 0, member_start: 0 }
     }
 
     fn read_on(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match &mut self.state {
                 State::Member(decoder) => {
-                    let count = decoder.read(buffer)?;
+                    let (member, start) = (self.member, self.member_start);
+                    let count = decoder.read(buffer).map_err(|error| damage(error, member, start))?;
                     if count > 0 || buffer.is_empty() {
                         return Ok(count);
                     }
@@ -43,6 +47,8 @@ impl<R: Read> GzipReader<R> {
                     if !next_member(input, *is_first)? {
                         return Ok(0);
                     }
+                    self.member += 1;
+                    self.member_start = input.get_ref().read - input.buffer().len() as u64;
                     if let State::Between { input, .. } = std::mem::replace(&mut self.state, State::Moving) {
                         self.state = State::Member(Box::new(GzDecoder::new(input)));
                     }
@@ -59,6 +65,22 @@ impl<R: Read> Read for GzipReader<R> {
             ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
             _ => error,
         })
+    }
+}
+
+/// Names the member that is damaged; a pause stays a pause.
+fn damage(error: io::Error, member: u64, start: u64) -> io::Error {
+    let place = match member {
+        1 => "the gzip data".to_owned(),
+        _ => format!("the gzip member {member}, which begins at byte {start},"),
+    };
+    match error.kind() {
+        ErrorKind::UnexpectedEof => io::Error::new(error.kind(), format!("{place} is cut short")),
+        // What flate2 says of bytes that are not as they should be.
+        ErrorKind::InvalidInput | ErrorKind::InvalidData => {
+            io::Error::new(ErrorKind::InvalidInput, format!("{place} is damaged ({error})"))
+        }
+        _ => error,
     }
 }
 

@@ -5,16 +5,35 @@
 
 use std::ops::Range;
 
-use crate::EventError;
 use crate::fields::Names;
+use crate::foreign::sniff_foreign_record;
+use crate::mark::mark_length;
 use crate::parser::Fields;
 use crate::validate::RawValue;
+use crate::{ErrorType, EventError};
 
 /// How deep a record may be nested, its own braces included.
 const DEEPEST: u32 = 64;
 
 /// The known fields of an object.
 pub(crate) fn fields<'a, N: Names>(
+    payload: &'a [u8],
+    rewritten: &mut String,
+    names: N,
+) -> Result<Fields<'a>, EventError> {
+    object_of(payload, rewritten, names).map_err(|error| named(error, payload))
+}
+
+/// What cannot be read because it is something else is named.
+#[cold]
+fn named(error: EventError, payload: &[u8]) -> EventError {
+    match sniff_foreign_record(payload).filter(|_| error.error_type == ErrorType::Parse) {
+        Some(reason) => EventError::parse(format!("the record {reason}")),
+        None => error,
+    }
+}
+
+fn object_of<'a, N: Names>(
     payload: &'a [u8],
     rewritten: &mut String,
     names: N,
@@ -63,7 +82,7 @@ impl<'a> Reader<'a> {
     fn of_object(payload: &'a [u8]) -> Result<Reader<'a>, EventError> {
         let text = std::str::from_utf8(payload)
             .map_err(|error| EventError::parse(format!("not valid UTF-8 at byte {}", error.valid_up_to())))?;
-        let mut reader = Reader { text, bytes: payload, at: 0 };
+        let mut reader = Reader { text, bytes: payload, at: mark_length(payload) };
         reader.skip_space();
         match reader.peek() {
             Some(b'{') => Ok(reader),
@@ -114,7 +133,7 @@ impl<'a> Reader<'a> {
             return self.unexpected("the end of the record");
         }
         EventError {
-            error_type: crate::ErrorType::Schema,
+            error_type: ErrorType::Schema,
             field: None,
             message: "the record is JSON but not an object".to_owned(),
         }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, UNIX_EPOCH};
 
 use adpipe_batch::account_name;
-use adpipe_event::{Encoding, Format, decode, sniff_encoding, sniff_foreign, sniff_format};
+use adpipe_event::{Encoding, Format, decode, find_format, read_start, sniff_encoding, sniff_foreign};
 use adpipe_stream::shutdown::Shutdown;
 use anyhow::{Context, bail};
 
@@ -16,9 +16,6 @@ use crate::config::ConfigError;
 
 /// What records are read from.
 pub type Input = Box<dyn Read + Send>;
-
-/// Bytes looked at to find the format out.
-const SNIFF_BYTES: usize = 4_096;
 
 /// A live input that is silent this long lets go of what has come.
 const LIVE_PAUSE: Duration = Duration::from_millis(200);
@@ -92,7 +89,8 @@ impl Source {
         if let Some(reason) = sniff_foreign(&start, encoding) {
             bail!("{reason}");
         }
-        let Some(format) = format.or_else(|| sniff_format(&start)) else { return Ok(None) };
+        let found = format.or_else(|| find_format(&start, Format::of_name(&self.name)));
+        let Some(format) = found else { return Ok(None) };
         let input = Cursor::new(start).chain(rest);
         Ok(Some((Box::new(Stoppable { input, shutdown }), format)))
     }
@@ -115,21 +113,10 @@ impl<R: Read> Read for Stoppable<R> {
 
 /// The first bytes, and the reader behind them.
 fn peek(mut reader: Input, shutdown: &Shutdown) -> io::Result<(Vec<u8>, Input)> {
-    let mut start = vec![0; SNIFF_BYTES];
-    let mut filled = 0;
-    // One good read is enough for a live input; a file gives all at once anyway.
-    while filled < 16 {
-        if shutdown.is_triggered() {
-            return Err(io::Error::other("stopped"));
-        }
-        match reader.read(&mut start[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::TimedOut) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    start.truncate(filled);
+    let start = read_start(&mut reader, || match shutdown.is_triggered() {
+        true => Err(io::Error::other("stopped")),
+        false => Ok(()),
+    })?;
     Ok((start, reader))
 }
 
