@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use adpipe_event::{
-    CsvColumns, Encoding, ErrorType, FieldMap, Format, ReadError, RecordReader, decode, find_format, read_start,
-    sniff_encoding, sniff_foreign,
+    CsvColumns, Encoding, ErrorType, FieldMap, Format, ReadError, RecordReader, decode, find_format,
+    read_start, sniff_encoding, sniff_foreign,
 };
 use adpipe_stream::shutdown::Shutdown;
 

@@ -381,7 +381,7 @@ fn nothing_is_missing(
     commits: &[CommitRow],
     on_the_way: &ErrorOffsets,
 ) -> Result<Check, StreamError> {
-    let Scope { log, archive, progress, .. } = *scope;
+    let Scope { archive, progress, .. } = *scope;
     let still_held = |place: &Place| place.committed.saturating_sub(place.range.first.0);
     progress.expect(places.iter().map(still_held).sum(), Unit::Records);
     let mut gaps = Vec::new();

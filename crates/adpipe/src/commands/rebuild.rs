@@ -21,7 +21,6 @@ use serde_json::json;
 use crate::archive_place;
 use crate::cli::recovery::RebuildArgs;
 use crate::config::{Config, ConfigError};
-use crate::output;
 use crate::services::{LogPlace, Services, VERSION, retention_of, role_folder, take_role};
 use crate::signals;
 use crate::warehouse_place::WarehousePlace;

@@ -273,8 +273,9 @@ fn replaced(mut table: toml::Table, name: &str, value: &str) -> Result<(toml::Ta
                     format!("{place}.{setting}")
                 }
                 "event.fields" => {
-                    inner
-                        .insert(super::event::field_of_variable(key), super::event::value_of_variable(value));
+                    let field = super::event::field_of_variable(key);
+                    inner.insert(field.clone(), super::event::value_of_variable(value));
+                    format!("{place}.{field}")
                 }
                 _ => set_key(inner, &place, key, value)?,
             }
