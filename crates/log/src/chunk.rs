@@ -2,17 +2,22 @@
 //!
 //! Little-endian, before compression:
 //! ```text
-//! u8  version (1)
+//! u8  version (1, or 2 when a record has a row)
 //! u32 records, u32 header sets
 //! per header set: u16 count, then count × (u16 name length, name, u32 value length, value)
 //! records × u32 key length, records × u32 payload length, records × u32 header set
+//! version 2: u32 length, then per record the difference of its row from that of the record before
+//!            it, zigzag LEB128; row 0 is no row
 //! per record: key, payload
 //! ```
 //! Lengths stand together because equal neighbours compress to almost nothing.
 
-use crate::record::{Headers, Span};
+use crate::record::{Headers, Rows, Span};
 
+/// Chunks without rows, as they were before rows were kept, …
 const VERSION: u8 = 1;
+/// … and with.
+const VERSION_WITH_ROWS: u8 = 2;
 
 /// zstd level 1: on event JSON a tenth of the size at several hundred MB/s.
 const ZSTD_LEVEL: i32 = 1;
@@ -22,6 +27,7 @@ pub(crate) struct Decoded {
     pub data: Vec<u8>,
     pub spans: Vec<Span>,
     pub header_sets: Vec<Headers>,
+    pub rows: Rows,
 }
 
 /// Collects the records of one partition until they are worth a chunk.
@@ -31,6 +37,9 @@ pub(crate) struct ChunkBuilder {
     key_lens: Vec<u8>,
     payload_lens: Vec<u8>,
     header_indexes: Vec<u8>,
+    row_steps: Vec<u8>,
+    newest_row: u64,
+    has_rows: bool,
     body: Vec<u8>,
     records: u32,
     /// Which header set of which request the newest set here came from; requests arrive one by one.
@@ -48,7 +57,14 @@ pub(crate) struct Encoded {
 
 impl ChunkBuilder {
     /// Adds a record of request number `request` that uses its header set number `header_set`.
-    pub fn push(&mut self, request: usize, header_set: u32, headers: &Headers, key: &[u8], payload: &[u8]) {
+    pub fn push(
+        &mut self,
+        request: usize,
+        header_set: u32,
+        headers: &Headers,
+        row: Option<u64>,
+        (key, payload): (&[u8], &[u8]),
+    ) {
         if self.newest_origin != Some((request, header_set)) {
             if self.header_sets.last() != Some(headers) {
                 self.header_sets.push(headers.clone());
@@ -58,6 +74,10 @@ impl ChunkBuilder {
         self.key_lens.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.payload_lens.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         self.header_indexes.extend_from_slice(&((self.header_sets.len() - 1) as u32).to_le_bytes());
+        let (row, newest) = (row.unwrap_or(0), self.newest_row);
+        push_varint(&mut self.row_steps, zigzag(row.wrapping_sub(newest) as i64));
+        self.newest_row = row;
+        self.has_rows |= row > 0;
         self.body.extend_from_slice(key);
         self.body.extend_from_slice(payload);
         self.records += 1;
@@ -74,7 +94,7 @@ impl ChunkBuilder {
     /// Compresses what was collected.
     pub fn finish(self) -> std::io::Result<Encoded> {
         let mut raw = Vec::with_capacity(self.raw_bytes() + 256);
-        raw.push(VERSION);
+        raw.push(if self.has_rows { VERSION_WITH_ROWS } else { VERSION });
         raw.extend_from_slice(&self.records.to_le_bytes());
         raw.extend_from_slice(&(self.header_sets.len() as u32).to_le_bytes());
         for headers in &self.header_sets {
@@ -89,6 +109,10 @@ impl ChunkBuilder {
         raw.extend_from_slice(&self.key_lens);
         raw.extend_from_slice(&self.payload_lens);
         raw.extend_from_slice(&self.header_indexes);
+        if self.has_rows {
+            raw.extend_from_slice(&(self.row_steps.len() as u32).to_le_bytes());
+            raw.extend_from_slice(&self.row_steps);
+        }
         raw.extend_from_slice(&self.body);
         let data = zstd::bulk::compress(&raw, ZSTD_LEVEL)?;
         let data_crc32 = crc32fast::hash(&data);
@@ -107,8 +131,10 @@ pub(crate) fn decode(data: &[u8], raw_bytes: u64) -> Result<Decoded, String> {
         .map_err(|error| format!("cannot be decompressed: {error}"))?;
     let mut cursor = Cursor { bytes: &raw, at: 0 };
     let version = cursor.take(1)?[0];
-    if version != VERSION {
-        return Err(format!("layout version {version} is newer than this adpipe knows ({VERSION})"));
+    if version != VERSION && version != VERSION_WITH_ROWS {
+        return Err(format!(
+            "layout version {version} is newer than this adpipe knows ({VERSION_WITH_ROWS})"
+        ));
     }
     let records = cursor.u32()? as usize;
     let header_set_count = cursor.u32()? as usize;
@@ -128,6 +154,8 @@ pub(crate) fn decode(data: &[u8], raw_bytes: u64) -> Result<Decoded, String> {
     let key_lens = cursor.take(array_bytes)?;
     let payload_lens = cursor.take(array_bytes)?;
     let header_indexes = cursor.take(array_bytes)?;
+    let rows =
+        if version == VERSION_WITH_ROWS { decode_rows(&mut cursor, records)? } else { Rows::default() };
     let body_start = cursor.at;
 
     let mut spans = Vec::with_capacity(records);
@@ -150,7 +178,50 @@ pub(crate) fn decode(data: &[u8], raw_bytes: u64) -> Result<Decoded, String> {
     }
     let mut data = raw;
     data.drain(..body_start);
-    Ok(Decoded { data, spans, header_sets })
+    Ok(Decoded { data, spans, header_sets, rows })
+}
+
+fn decode_rows(cursor: &mut Cursor<'_>, records: usize) -> Result<Rows, String> {
+    let length = cursor.u32()? as usize;
+    let mut steps = cursor.take(length)?;
+    let mut numbers = Vec::with_capacity(records);
+    let mut row = 0u64;
+    for _ in 0..records {
+        row = row.wrapping_add(unzigzag(take_varint(&mut steps)?) as u64);
+        numbers.push(row);
+    }
+    if steps.is_empty() { Ok(Rows::new(numbers)) } else { Err("there are more rows than records".to_owned()) }
+}
+
+/// Small numbers of either sign as small numbers.
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
+}
+
+/// LEB128: seven bits a byte, the lowest first; the high bit says that more follow.
+fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Result<u64, String> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or("its rows end too early")?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err("a row is no number".to_owned())
 }
 
 fn le_u32(array: &[u8], index: usize) -> u32 {
@@ -189,9 +260,9 @@ mod tests {
         let mut builder = ChunkBuilder::default();
         let plain = Headers::default();
         let csv = Headers::default().with("adpipe-format", "csv");
-        builder.push(0, 0, &plain, b"1", b"{}");
-        builder.push(0, 1, &csv, b"", b"\xff\x00");
-        builder.push(1, 0, &csv, b"3", b"");
+        builder.push(0, 0, &plain, None, (b"1", b"{}"));
+        builder.push(0, 1, &csv, None, (b"", b"\xff\x00"));
+        builder.push(1, 0, &csv, None, (b"3", b""));
         builder.finish().unwrap()
     }
 
@@ -206,6 +277,21 @@ mod tests {
             decoded.header_sets[decoded.spans[2].header_set as usize].text("adpipe-format"),
             Some("csv")
         );
+    }
+
+    #[test]
+    fn rows_of_files_are_read_back_and_cost_nothing_where_there_are_none() {
+        let (plain, rows) = (Headers::default(), [None, Some(1), Some(u64::MAX), Some(7), None, Some(300)]);
+        let mut builder = ChunkBuilder::default();
+        for row in rows {
+            builder.push(0, 0, &plain, row, (b"1", b"{}"));
+        }
+        let with_rows = builder.finish().unwrap();
+        let decoded = decode(&with_rows.data, with_rows.raw_bytes as u64).unwrap();
+        assert_eq!(decoded.data, b"1{}1{}1{}1{}1{}1{}");
+        assert_eq!(std::array::from_fn(|index| decoded.rows.get(index)), rows);
+        let without = encoded();
+        assert_eq!(zstd::bulk::decompress(&without.data, without.raw_bytes).unwrap()[0], VERSION);
     }
 
     proptest::proptest! {

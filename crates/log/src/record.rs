@@ -88,6 +88,35 @@ pub struct Records {
     pub(crate) data: Vec<u8>,
     pub(crate) spans: Vec<Span>,
     pub(crate) header_sets: Vec<Headers>,
+    pub(crate) rows: Rows,
+}
+
+/// The row of its file that each record was read from. It differs from record to record, so that a
+/// header of it would let no two records share a set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rows {
+    /// 0 for a record without one; records behind the last one have none either.
+    numbers: Vec<u64>,
+}
+
+impl Rows {
+    pub fn new(numbers: Vec<u64>) -> Rows {
+        Rows { numbers }
+    }
+
+    pub fn get(&self, index: usize) -> Option<u64> {
+        self.numbers.get(index).copied().filter(|row| *row > 0)
+    }
+
+    /// Notes the row of the record at an index behind all that have one.
+    pub fn set(&mut self, index: usize, row: u64) {
+        self.numbers.resize(index, 0);
+        self.numbers.push(row);
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        self.numbers.drain(..count.min(self.numbers.len()));
+    }
 }
 
 /// Names a set of headers within one [`Records`].
@@ -107,7 +136,7 @@ impl Records {
     /// grows to megabytes is copied again and again.
     pub fn with_capacity(bytes: usize, records: usize) -> Records {
         let (data, spans) = (Vec::with_capacity(bytes), Vec::with_capacity(records));
-        Records { data, spans, header_sets: Vec::new() }
+        Records { data, spans, header_sets: Vec::new(), rows: Rows::default() }
     }
 
     /// An empty buffer with room for as much as this one holds.
@@ -139,9 +168,37 @@ impl Records {
         true
     }
 
+    /// Adds a record that was read from a row of a file, from 1. False, and nothing added, when the
+    /// buffer is full (1 GiB).
+    #[must_use]
+    pub fn push_row(&mut self, key: &[u8], payload: &[u8], headers: HeaderSet, row: u64) -> bool {
+        let fits = self.push(key, payload, headers);
+        if fits {
+            self.rows.set(self.spans.len() - 1, row);
+        }
+        fits
+    }
+
+    /// The row of the record at an index, when it was read from a file.
+    pub fn row_at(&self, index: usize) -> Option<u64> {
+        self.rows.get(index)
+    }
+
+    /// The payload of the record at an index.
+    pub fn payload_at(&self, index: usize) -> Option<&[u8]> {
+        self.spans.get(index).map(|span| self.payload(*span))
+    }
+
+    /// Keeps the first records only.
+    pub fn keep_first(&mut self, count: usize) {
+        self.spans.truncate(count);
+        self.rows.numbers.truncate(count);
+    }
+
     /// Drops the first records.
     pub fn drop_first(&mut self, count: usize) {
         self.spans.drain(..count.min(self.spans.len()));
+        self.rows.drop_first(count);
     }
 
     /// Number of records.
@@ -197,6 +254,7 @@ pub struct RecordBatch {
     pub(crate) data: Vec<u8>,
     pub(crate) spans: Vec<Span>,
     pub(crate) header_sets: Vec<Headers>,
+    pub(crate) rows: Rows,
 }
 
 /// One record of a [`RecordBatch`].
@@ -210,10 +268,22 @@ pub struct Record<'a> {
     pub key: &'a [u8],
     /// Its payload, exactly as received.
     pub payload: &'a [u8],
-    /// Its headers.
+    /// Its headers, of a record of `ad_events_raw` without its row.
     pub headers: &'a Headers,
+    /// The row of its file, from 1, of a record of `ad_events_raw` that has one.
+    pub row: Option<u64>,
     /// Index of the header set within the batch: equal index, equal headers.
     pub header_set: usize,
+}
+
+impl Record<'_> {
+    /// Its headers with its row among them, as a record of its own has them.
+    pub fn own_headers(&self) -> Headers {
+        match self.row {
+            Some(row) => self.headers.clone().with(header::ROW, row.to_string()),
+            None => self.headers.clone(),
+        }
+    }
 }
 
 impl RecordBatch {
@@ -248,6 +318,7 @@ impl RecordBatch {
             key: &self.data[key_start..payload_start],
             payload: &self.data[payload_start..payload_start + span.payload_len as usize],
             headers: &self.header_sets[span.header_set as usize],
+            row: self.rows.get(index),
             header_set: span.header_set as usize,
         })
     }
@@ -262,6 +333,7 @@ impl RecordBatch {
         let skip = first.0.saturating_sub(self.base_offset.0).min(self.spans.len() as u64);
         self.spans.drain(..skip as usize);
         self.times_ms.drain(..(skip as usize).min(self.times_ms.len()));
+        self.rows.drop_first(skip as usize);
         self.base_offset = Offset(self.base_offset.0 + skip);
         self.covered_from = self.covered_from.max(first).min(self.base_offset);
     }

@@ -40,9 +40,19 @@ fn records(range: std::ops::Range<u32>) -> Records {
     let csv = records.add_headers(Headers::default().with(header::FORMAT, "csv"));
     for number in range {
         let headers = if number.is_multiple_of(10) { csv } else { plain };
-        assert!(records.push(number.to_string().as_bytes(), format!("payload {number}").as_bytes(), headers));
+        let (key, payload) = (number.to_string(), format!("payload {number}"));
+        let fits = match row_of(number) {
+            Some(row) => records.push_row(key.as_bytes(), payload.as_bytes(), headers, row),
+            None => records.push(key.as_bytes(), payload.as_bytes(), headers),
+        };
+        assert!(fits);
     }
     records
+}
+
+/// Two of three records come from a file.
+fn row_of(number: u32) -> Option<u64> {
+    (!number.is_multiple_of(3)).then_some(u64::from(number) << 8)
 }
 
 fn append(log: &KafkaLog, range: std::ops::Range<u32>) {
@@ -102,6 +112,10 @@ fn what_was_acknowledged_is_read_back_with_its_headers() {
             let number: u32 = String::from_utf8_lossy(record.key).parse().unwrap();
             assert_eq!(record.payload, format!("payload {number}").as_bytes());
             assert_eq!(record.headers.text(header::FORMAT), number.is_multiple_of(10).then_some("csv"));
+            assert_eq!(record.row, row_of(number));
+            assert_eq!(record.headers.text(header::ROW), None, "records with other rows share their headers");
+            let own = record.own_headers();
+            assert_eq!(own.text(header::ROW), row_of(number).map(|row| row.to_string()).as_deref());
         }
         assert!(batch.appended_at_ms > 1_700_000_000_000);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{
-    EventLog, Headers, LogError, Offset, Polled, Records, RetentionPolicy, SourcePosition, Topic,
+    EventLog, Headers, LogError, Offset, Polled, RecordBatch, Records, RetentionPolicy, SourcePosition, Topic,
 };
 
 fn records(range: std::ops::Range<u32>) -> Records {
@@ -115,6 +115,38 @@ fn headers_and_bytes_come_back_as_they_were() {
     assert_eq!(record.payload, b"\x00\xff{not json");
     assert_eq!(record.headers.text("adpipe-format"), Some("csv"));
     assert_eq!(record.headers.get("raw"), Some(&[0, 255][..]));
+}
+
+#[test]
+fn rows_come_back_from_any_offset() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(folder.path()).unwrap();
+    let mut records = Records::new();
+    let headers = records.add_headers(Headers::default().with("adpipe-source", "a.csv"));
+    for row in 1..=1_000u64 {
+        let key = row.to_string();
+        let fits = match row % 7 {
+            0 => records.push(key.as_bytes(), b"{}", headers),
+            _ => records.push_row(key.as_bytes(), b"{}", headers, row),
+        };
+        assert!(fits);
+    }
+    records.drop_first(100);
+    records.keep_first(800);
+    log.append(Topic::Raw, records, None).unwrap().wait().unwrap();
+    let mut found = 0;
+    for partition in 0..Topic::Raw.default_partitions() {
+        let whole = log.read(Topic::Raw, partition, Offset(0), 1 << 20).unwrap();
+        let later = log.read(Topic::Raw, partition, Offset(50), 1 << 20).unwrap();
+        for record in whole.iter().chain(&later).flat_map(RecordBatch::iter) {
+            let number: u64 = std::str::from_utf8(record.key).unwrap().parse().unwrap();
+            assert!((101..=900).contains(&number));
+            assert_eq!(record.row, (!number.is_multiple_of(7)).then_some(number));
+            found += 1;
+        }
+    }
+    let of_later = 50 * u64::from(Topic::Raw.default_partitions());
+    assert_eq!(found, 800 + 800 - of_later);
 }
 
 #[test]

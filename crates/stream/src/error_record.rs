@@ -18,8 +18,7 @@ pub(crate) fn push(
     let run = &batch.runs[origin.run as usize];
     let Some(record) = run.get(origin.record as usize) else { return true };
     let mut headers = record
-        .headers
-        .clone()
+        .own_headers()
         .with(header::ERROR_TOPIC, run.topic.name())
         .with(header::ERROR_PARTITION, run.partition.to_string())
         .with(header::ERROR_OFFSET, record.offset.to_string())

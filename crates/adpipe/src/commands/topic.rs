@@ -91,7 +91,7 @@ impl Found {
             at: Millis(record.appended_at_ms),
             key: record.key.to_vec(),
             payload: record.payload.to_vec(),
-            headers: record.headers.clone(),
+            headers: record.own_headers(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 
-use crate::record::Span;
+use crate::record::{Rows, Span, header};
 use crate::{Headers, Offset, RecordBatch, Topic};
 
 /// A batch is closed at this many bytes, far below what its 32-bit positions could hold.
@@ -64,6 +64,7 @@ impl Collector {
             data: Vec::new(),
             spans: Vec::new(),
             header_sets: Vec::new(),
+            rows: Rows::default(),
         });
         push(batch, message);
         self.next = Offset(offset.0 + 1);
@@ -88,14 +89,19 @@ impl Collector {
             data: Vec::new(),
             spans: Vec::new(),
             header_sets: Vec::new(),
+            rows: Rows::default(),
         }
     }
 }
 
 fn push(batch: &mut RecordBatch, message: &BorrowedMessage<'_>) {
     let (key, payload) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
-    if !batch.header_sets.last().is_some_and(|newest| are_equal(newest, message)) {
-        batch.header_sets.push(to_ours(message));
+    let row = row_of(batch.topic, message);
+    if !batch.header_sets.last().is_some_and(|newest| are_equal(newest, message, row)) {
+        batch.header_sets.push(to_ours(message, row));
+    }
+    if let Some(row) = row {
+        batch.rows.set(batch.spans.len(), row);
     }
     batch.times_ms.push(appended_at_ms(message));
     batch.spans.push(Span {
@@ -108,22 +114,32 @@ fn push(batch: &mut RecordBatch, message: &BorrowedMessage<'_>) {
     batch.data.extend_from_slice(payload);
 }
 
-fn are_equal(ours: &Headers, message: &BorrowedMessage<'_>) -> bool {
-    let Some(theirs) = message.headers() else { return ours.0.is_empty() };
-    theirs.count() == ours.0.len()
-        && theirs.iter().zip(&ours.0).all(|(theirs, (name, value))| {
-            theirs.key == name && theirs.value.unwrap_or_default() == value.as_slice()
-        })
+/// The row of a record's file, which every record has for itself. Only in the topic that files are
+/// read into: elsewhere it is a header like others.
+fn row_of(topic: Topic, message: &BorrowedMessage<'_>) -> Option<u64> {
+    if topic != Topic::Raw {
+        return None;
+    }
+    let own = message.headers()?.iter().find(|theirs| theirs.key == header::ROW)?;
+    std::str::from_utf8(own.value?).ok()?.parse().ok().filter(|row| *row > 0)
 }
 
-fn to_ours(message: &BorrowedMessage<'_>) -> Headers {
-    let Some(theirs) = message.headers() else { return Headers::default() };
-    Headers(
-        theirs
-            .iter()
-            .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
-            .collect(),
-    )
+/// Headers of a message but for its row, when that was read.
+fn shared_headers<'a>(
+    message: &'a BorrowedMessage<'_>,
+    row: Option<u64>,
+) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    let all = message.headers().into_iter().flat_map(|headers| headers.iter());
+    all.filter(move |theirs| row.is_none() || theirs.key != header::ROW)
+        .map(|theirs| (theirs.key, theirs.value.unwrap_or_default()))
+}
+
+fn are_equal(ours: &Headers, message: &BorrowedMessage<'_>, row: Option<u64>) -> bool {
+    shared_headers(message, row).eq(ours.0.iter().map(|(name, value)| (name.as_str(), value.as_slice())))
+}
+
+fn to_ours(message: &BorrowedMessage<'_>, row: Option<u64>) -> Headers {
+    Headers(shared_headers(message, row).map(|(name, value)| (name.to_owned(), value.to_vec())).collect())
 }
 
 /// The time that the message carries, whenever it is read: a record that is read again must be the

@@ -14,7 +14,9 @@ use super::context::Troubles;
 use super::failure::failure;
 use super::options::{KafkaOptions, PATIENCE};
 use super::positions::Positions;
-use crate::{AppendReply, AppendTicket, Headers, LogError, MAX_QUEUED_BYTES, Records, SourcePosition, Topic};
+use crate::{
+    AppendReply, AppendTicket, Headers, LogError, MAX_QUEUED_BYTES, Records, SourcePosition, Topic, header,
+};
 
 /// Bytes on their way to the brokers before appends are refused with [`LogError::Busy`]: as much
 /// as the embedded log has waiting and being written.
@@ -74,7 +76,7 @@ impl Producer {
         let header_sets: Vec<Option<OwnedHeaders>> = records.header_sets.iter().map(to_kafka).collect();
         let deadline = Instant::now() + PATIENCE;
         let mut refused = None;
-        for span in &records.spans {
+        for (index, span) in records.spans.iter().enumerate() {
             // After the first refusal the rest is not sent: the append has failed already, and
             // its sender will send all of it again.
             if refused.is_none() {
@@ -84,7 +86,11 @@ impl Producer {
                     record = record.key(key);
                 }
                 record = record.payload(records.payload(*span));
-                record.headers = header_sets[span.header_set as usize].clone();
+                let headers = header_sets[span.header_set as usize].clone();
+                record.headers = match records.row_at(index) {
+                    Some(row) => Some(with_row(headers, row)),
+                    None => headers,
+                };
                 refused = self.send(record, deadline);
                 if refused.is_none() {
                     continue;
@@ -209,4 +215,9 @@ fn to_kafka(headers: &Headers) -> Option<OwnedHeaders> {
     }
     let empty = OwnedHeaders::new_with_capacity(headers.0.len());
     Some(headers.0.iter().fold(empty, |all, (key, value)| all.insert(Header { key, value: Some(value) })))
+}
+
+fn with_row(headers: Option<OwnedHeaders>, row: u64) -> OwnedHeaders {
+    let headers = headers.unwrap_or_else(|| OwnedHeaders::new_with_capacity(1));
+    headers.insert(Header { key: header::ROW, value: Some(&row.to_string()) })
 }

@@ -117,13 +117,13 @@ fn encode(requests: &[Request]) -> std::io::Result<PartitionChunks> {
     let mut builders: BTreeMap<(Topic, u32), ChunkBuilder> = BTreeMap::new();
     for (request_index, request) in requests.iter().enumerate() {
         let records = &request.records;
-        for span in &records.spans {
+        for (index, span) in records.spans.iter().enumerate() {
             let (key, payload) = (records.key(*span), records.payload(*span));
             let partition = partition_of(key, payload, request.topic.default_partitions());
             let place = (request.topic, partition);
             let builder = builders.entry(place).or_default();
             let headers = &records.header_sets[span.header_set as usize];
-            builder.push(request_index, span.header_set, headers, key, payload);
+            builder.push(request_index, span.header_set, headers, records.row_at(index), (key, payload));
             if builder.raw_bytes() >= CHUNK_BYTES {
                 chunks.entry(place).or_default().push(std::mem::take(builder).finish()?);
             }

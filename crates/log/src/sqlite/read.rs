@@ -165,6 +165,7 @@ impl<'row> Chunk<'row> {
             data: decoded.data,
             spans: decoded.spans,
             header_sets: decoded.header_sets,
+            rows: decoded.rows,
         };
         batch.skip_to(expected);
         Ok(Some(batch))
