@@ -5,8 +5,8 @@
 use std::io::Read;
 
 use adpipe_event::{
-    CSV_HEADER, CsvColumns, Format, Millis, Parser, RecordReader, Rules, csv_cells, decode, record_id,
-    sniff_encoding, sniff_format,
+    CSV_HEADER, CsvColumns, Format, Millis, Parser, RecordReader, Rules, csv_cells, decode, find_format,
+    read_start, record_id, sniff_encoding, sniff_foreign,
 };
 
 const NOW: Millis = Millis(4_102_444_800_000);
@@ -40,8 +40,11 @@ pub fn run(bytes: &[u8]) {
         let pieces = split(Pieces { rest: bytes, size: 1 + bytes.len() % 7 }, format);
         assert_eq!(whole, pieces, "pieces do not matter");
     }
-    let _ = sniff_format(bytes);
-    if let Ok(unpacked) = decode(Box::new(bytes), sniff_encoding(bytes)) {
+    let encoding = sniff_encoding(bytes);
+    let _ = sniff_foreign(bytes, encoding);
+    let start = read_start(&mut Pieces { rest: bytes, size: 1 + bytes.len() % 7 }, || Ok(()));
+    let _ = start.map(|start| find_format(&start, Some(Format::Ndjson)));
+    if let Ok(unpacked) = decode(Box::new(bytes), encoding) {
         let _ = unpacked.take(MOST_UNPACKED).read_to_end(&mut Vec::new());
     }
     let _ = Millis::parse_sql(&String::from_utf8_lossy(bytes));

@@ -116,7 +116,7 @@ mod s3 {
         let file = match settings.secret_access_key_file.as_str() {
             "" => None,
             file => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
+                let text = adpipe_sql::text::read(file.as_ref()).map_err(|error| {
                     wrong("archive.secret_access_key_file", format!("{file} cannot be read: {error}"))
                 })?;
                 let secret = text.trim_end_matches(['\r', '\n']).to_owned();

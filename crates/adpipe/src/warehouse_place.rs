@@ -97,8 +97,8 @@ fn password(file: &str) -> anyhow::Result<Option<String>> {
         return Ok(variable("PGPASSWORD"));
     }
     let wrong = |message| ConfigError::Key { key: "warehouse.password_file", message };
-    let text =
-        std::fs::read_to_string(file).map_err(|error| wrong(format!("{file} cannot be read: {error}")))?;
+    let text = adpipe_sql::text::read(file.as_ref())
+        .map_err(|error| wrong(format!("{file} cannot be read: {error}")))?;
     match text.trim_end_matches(['\r', '\n']) {
         "" => bail!(wrong(format!("{file} is empty; put the password into its first line"))),
         password => Ok(Some(password.to_owned())),

@@ -154,10 +154,11 @@ fn foreign_clients_send_and_read() {
         told.status.success() && String::from_utf8_lossy(&told.stderr).contains("nobody counts them yet")
     );
     let read = pipeline
-        .kcat(&["-C", "-t", "ad_events_raw", "-o", "beginning", "-e", "-q", "-f", "%k %s\n"], b"")
+        .kcat(&["-C", "-t", "ad_events_raw", "-o", "beginning", "-e", "-q", "-f", "%k %s %h\n"], b"")
         .unwrap();
     let read = String::from_utf8_lossy(&read.stdout).into_owned();
-    assert!(read.lines().any(|line| line == "from adpipe {\"id\":\"from adpipe\"}"));
+    let sent = "from adpipe {\"id\":\"from adpipe\"} adpipe-source=one.ndjson,adpipe-row=1";
+    assert!(read.lines().any(|line| line == sent));
     let errors = pipeline
         .kcat(&["-C", "-t", "ad_events_error", "-o", "beginning", "-e", "-q", "-f", "%h\n"], b"")
         .unwrap();
@@ -167,9 +168,45 @@ fn foreign_clients_send_and_read() {
     let counted = pipeline.run(&["ingest", "--wait", "one.ndjson"]);
     // The one from before is told, too, when both came in one commit.
     assert!(counted.contains("1 invalid") || counted.contains("2 invalid"), "{counted}");
+    let errors = pipeline.run(&["topic", "show", "ad_events_error", "--json", "--limit", "1"]);
+    assert!(errors.contains(r#""adpipe-source":"one.ndjson""#), "{errors}");
+    assert!(errors.contains(r#""adpipe-row":"1""#), "{errors}");
 
     let described = pipeline.run(&["doctor"]);
     assert!(described.contains("in 5 partitions of 3 topics"), "{described}");
+}
+
+#[test]
+fn messages_that_are_not_json_are_named() {
+    let test = "messages_that_are_not_json_are_named";
+    let Some(pipeline) = Pipeline::start(test) else { return };
+    let event = r#"{"id":"1","click":1,"hour":"14102105","banner_pos":1,"device_type":1,"device_conn_type":0,"site_id":"s","site_domain":"d","site_category":"c","app_id":"a","app_domain":"b","app_category":"e","device_id":"i","device_ip":"p","device_model":"m"}"#;
+    let wide: Vec<u8> = event.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let messages: [(Vec<u8>, &str); 6] = [
+        ([b"\xef\xbb\xbf", event.as_bytes()].concat(), ""),
+        ([b"\0\0\0\0\x07", event.as_bytes()].concat(), "Confluent's magic byte"),
+        (b"\x83\xa2id\xa11\xa5click\x01\xa4hour\xa814102105".to_vec(), "MessagePack"),
+        (wide, "UTF-16 text"),
+        (format!("\x1e{event}").into_bytes(), "RFC 7464"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec(), "compressed with gzip"),
+    ];
+    for (index, (message, _)) in messages.iter().enumerate() {
+        let file = pipeline.folder.join(&format!("message{index}"));
+        std::fs::write(&file, message).unwrap();
+        let Some(sent) = pipeline.kcat(&["-P", "-t", "ad_events_raw", file.to_str().unwrap()], b"") else {
+            return skip(test, "kcat is missing; apt-get install kcat");
+        };
+        assert!(sent.status.success(), "{}", shown(&sent));
+    }
+    let processor = pipeline.processor();
+    pipeline.wait_until_processed(messages.len() as u64);
+    processor.end();
+    assert_eq!(pipeline.number("select sum(valid) as n from realtime.commits"), 1);
+    let errors = pipeline.run(&["dlq", "list", "--json"]);
+    for (_, words) in &messages[1..] {
+        assert!(errors.contains(words), "{words}: {errors}");
+    }
+    pipeline.verify();
 }
 
 #[test]

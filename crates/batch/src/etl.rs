@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use adpipe_event::{ErrorType, FieldMap, Millis, Rules};
+use adpipe_event::{ErrorLimit, ErrorType, FieldMap, Millis, Rules};
 use adpipe_log::EventLog;
 use adpipe_metrics::Metrics;
 use adpipe_sql::section;
@@ -25,6 +25,7 @@ use crate::discover::{RawFile, discover};
 use crate::files::{self, FileState};
 use crate::hours::HourSets;
 use crate::intake::{Intake, Item, Numbered, parse_pieces};
+use crate::limit::ErrorGuard;
 use crate::parse::ParsedChunk;
 use crate::report::{FileReport, Report, file_reports, settled_report, unreadable_report};
 use crate::segment::{ErrorRow, Piece, Segment};
@@ -68,6 +69,8 @@ pub struct EtlConfig {
     pub segment_rows: u64,
     /// So many files of a day with few rows are merged.
     pub merge_files: u64,
+    /// The run ends when it meets more invalid rows than this.
+    pub max_errors: Option<ErrorLimit>,
 }
 
 /// What a run works on.
@@ -114,9 +117,10 @@ fn write_all(
     config: &EtlConfig,
     place: Place<'_>,
     progress: &Progress,
-    shutdown: &Shutdown,
+    whole_run: &Shutdown,
     report: &mut Report,
 ) -> Result<(), BatchError> {
+    let shutdown = &whole_run.part();
     progress.begin("looking at the archive");
     let found = sweep::look_before(place)?;
     let unreadable = unreadable::look_before(place, &found)?;
@@ -128,6 +132,10 @@ fn write_all(
     report.hashed = hashes::set_missing(place, &unreadable, shutdown)?;
 
     read_raw_files(config, place, &unreadable, progress, shutdown, report)?;
+    if report.is_cut_off() {
+        // As if somebody had stopped it: the next run does the rest.
+        shutdown.trigger();
+    }
     files::copy_to_ops(place.warehouse)?;
     progress.begin("archiving closed hours");
     if !shutdown.is_triggered() {
@@ -229,7 +237,7 @@ fn read_files(
         work: work_sender,
         items: item_sender.clone(),
     };
-    let (sorted, accounts) = std::thread::scope(|scope| {
+    let (sorted, accounts, over_limit) = std::thread::scope(|scope| {
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let start = |error: std::io::Error| BatchError::Thread(error.to_string());
         let reading = named("etl-read").spawn_scoped(scope, move || intake.run()).map_err(start)?;
@@ -258,9 +266,11 @@ fn read_files(
             full: full_sender,
             tokens: token_sender,
             settled: Vec::new(),
+            guard: ErrorGuard::new(config.max_errors),
         };
         let sorted = sorter.run(&items);
         let settled = std::mem::take(&mut sorter.settled);
+        let over_limit = sorter.guard.over.take();
         // Ends the other threads, those that wait for room first.
         drop((sorter, items));
         let panicked = |_| BatchError::Thread("a thread panicked; please report this".to_owned());
@@ -268,8 +278,9 @@ fn read_files(
         let outcome = committing.join().map_err(panicked)??;
         read?;
         sorted?;
-        Ok::<_, BatchError>((settled, outcome))
+        Ok::<_, BatchError>((settled, outcome, over_limit))
     })?;
+    report.over_limit = over_limit;
     report.parts = accounts.parts;
     report.part_bytes = accounts.part_bytes;
     report.files = file_reports(files, sorted, accounts.accounts);
@@ -345,6 +356,7 @@ struct Sorter<'a> {
     full: SyncSender<Segment>,
     tokens: SyncSender<()>,
     settled: Vec<FileReport>,
+    guard: ErrorGuard,
 }
 
 impl Sorter<'_> {
@@ -358,8 +370,12 @@ impl Sorter<'_> {
                 if !self.take(item)? {
                     return Ok(());
                 }
+                if self.guard.over.is_some() {
+                    return self.close().map(drop);
+                }
             }
         }
+        self.guard.judge_whole();
         self.close().map(drop)
     }
 
@@ -375,7 +391,12 @@ impl Sorter<'_> {
                 self.taken_back = start.taken_back;
                 self.segment.delta(file).start = Some(*start);
             }
-            Item::Piece { file, parsed, chunk } => self.add(file, *parsed, &chunk)?,
+            Item::Piece { file, parsed, chunk } => {
+                if !self.guard.admits(&self.files[file], self.next_row, &parsed) {
+                    return Ok(true);
+                }
+                self.add(file, *parsed, &chunk)?;
+            }
             Item::End { file, state, message } => {
                 let message = match (state, message.is_empty()) {
                     (FileState::Damaged, false) if self.next_row > 1 => {

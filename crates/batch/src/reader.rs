@@ -211,7 +211,7 @@ pub(crate) fn with_cure(error: &io::Error) -> String {
         // It says itself what to do.
         io::ErrorKind::InvalidData => return text,
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
-            "put a whole copy in its place (rows that were counted already become duplicates), \
+            "put a whole copy in its place (nothing is counted twice), \
              or move the file away to keep what was counted"
         }
         _ => return text,

@@ -11,6 +11,7 @@ use crate::commit::Account;
 use crate::discover::{NotRead, RawFile};
 use crate::files::FileState;
 use crate::identity::Plan;
+use crate::limit::OverLimit;
 use crate::unnamed::Unnamed;
 
 /// What became of one file.
@@ -79,6 +80,8 @@ pub struct Report {
     pub unreadable_hours: Vec<(Millis, String)>,
     /// Parts from before hashes were kept that have one now.
     pub hashed: u64,
+    /// There were more invalid rows than the user allows.
+    pub over_limit: Option<OverLimit>,
     /// How long all of it took; the command that prints it sets its own time.
     pub took: Duration,
     /// Of it: from opening the first raw file to committing the last row.
@@ -102,7 +105,12 @@ impl Report {
 
     /// Whether somebody has to look at a file.
     pub fn is_failed(&self) -> bool {
-        self.files.iter().any(FileReport::is_failed)
+        self.over_limit.is_some() || self.files.iter().any(FileReport::is_failed)
+    }
+
+    /// Whether too many invalid rows ended it before all files were read.
+    pub fn is_cut_off(&self) -> bool {
+        self.over_limit.as_ref().is_some_and(|over| over.place.is_some())
     }
 }
 

@@ -68,6 +68,7 @@ fn read_files(harness: &Harness, raw_folder: &Path) {
         close_after: Duration::from_secs(3_600),
         segment_rows: 1_000_000,
         merge_files: 8,
+        max_errors: None,
     };
     adpipe_batch::run(&config, place, &Progress::new(), &Shutdown::new()).unwrap();
 }

@@ -74,8 +74,7 @@ fn is_telling(start: &[u8]) -> bool {
     let text = without_mark(start).trim_ascii_start();
     match text.split_first() {
         None => false,
-        Some((b'[', _)) => true,
-        Some((b'{', rest)) => rest.iter().any(|byte| !matches!(byte, b' ' | b'\t')),
+        Some((b'[' | b'{', rest)) => rest.iter().any(|byte| !matches!(byte, b' ' | b'\t')),
         Some(_) => {
             let lines = memchr::memchr2_iter(b'\n', b'\r', text);
             begins_with_header(text)
@@ -89,7 +88,7 @@ fn is_telling(start: &[u8]) -> bool {
 pub fn sniff_format(start: &[u8]) -> Option<Format> {
     let text = without_mark(start).trim_ascii_start();
     Some(match text.first()? {
-        b'[' => Format::JsonArray,
+        b'[' if opens_an_array(text) => Format::JsonArray,
         b'{' if opens_over_lines(text) => Format::JsonArray,
         b'{' => Format::Ndjson,
         _ if begins_with_header(text) => Format::Csv,
@@ -108,6 +107,14 @@ pub fn find_format(start: &[u8], said: Option<Format>) -> Option<Format> {
         return Some(Format::Ndjson);
     }
     Some(found)
+}
+
+/// Whether a value follows the bracket, and not a word: then it is a section of an INI file, or the
+/// level of a log line.
+fn opens_an_array(text: &[u8]) -> bool {
+    text[1..].trim_ascii_start().first().is_none_or(|next| {
+        matches!(next, b'{' | b'[' | b']' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+    })
 }
 
 /// Whether the first line is a brace and nothing else, as in JSON that was printed for people.
@@ -148,6 +155,11 @@ mod tests {
         }
         for start in ["id,click\n1,{\"a\":1}\n", "a,b\n1,2\n", "\"a\",\"b\"\n\"{\",1\n", crate::CSV_HEADER] {
             assert_eq!(sniff_format(start.as_bytes()), Some(Format::Csv), "{start}");
+        }
+        assert_eq!(sniff_format(b"[databases]\nhost = here\n"), Some(Format::Csv));
+        assert_eq!(sniff_format(b"[INFO] started\n{\"id\":1}\n"), Some(Format::Ndjson));
+        for start in ["[", "[ ]", "\n[\n {", "[[1]]", "[null]"] {
+            assert_eq!(sniff_format(start.as_bytes()), Some(Format::JsonArray), "{start}");
         }
         let json_cells = format!("{}\n{{\"id\":1}}\n", crate::CSV_HEADER);
         assert_eq!(sniff_format(json_cells.as_bytes()), Some(Format::Csv), "the header is usable");

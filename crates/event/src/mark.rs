@@ -19,13 +19,13 @@ pub(crate) fn mark_length(bytes: &[u8]) -> usize {
 /// What else it is and what to do, in words.
 pub fn decode_text(mut bytes: Vec<u8>) -> Result<String, String> {
     if let Some(reason) = crate::foreign::sniff_wide_text(&bytes) {
-        return Err(reason);
+        return Err(format!("it {reason}"));
     }
     bytes.drain(..mark_length(&bytes));
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = 1 + memchr::memchr_iter(b'\n', &error.as_bytes()[..at]).count();
-        format!("is not valid UTF-8 in line {line}; save it as UTF-8")
+        format!("it is not valid UTF-8 in line {line}; save it as UTF-8")
     })
 }
 
@@ -46,6 +46,6 @@ mod tests {
         let utf16: Vec<u8> = "\u{feff}[log]".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(decode_text(utf16).unwrap_err().contains("UTF-16"));
         let latin = b"# one\n# caf\xe9\n".to_vec();
-        assert_eq!(decode_text(latin).unwrap_err(), "is not valid UTF-8 in line 2; save it as UTF-8");
+        assert_eq!(decode_text(latin).unwrap_err(), "it is not valid UTF-8 in line 2; save it as UTF-8");
     }
 }

@@ -289,6 +289,37 @@ fn the_first_fault_in_field_order_is_told() {
     });
 }
 
+#[test]
+fn a_record_may_begin_with_a_byte_order_mark() {
+    let record = serde_json::to_vec(&valid()).unwrap();
+    with_json(&[b"\xef\xbb\xbf", record.as_slice()].concat(), |result| {
+        with_json(&record, |plain| assert_eq!(result.unwrap().event, plain.unwrap().event));
+    });
+    assert_eq!(json_error("\u{feff}{}").message, "id is missing");
+    assert_eq!(json_error("\u{feff}{x").message, "'x' at byte 4 where a field name should be");
+}
+
+#[test]
+fn a_record_that_is_something_else_is_named() {
+    for (record, words) in [
+        (&b"\x1f\x8b\x08\0"[..], "the record is compressed with gzip; send each event as plain JSON"),
+        (b"\0\0\0\0\x01{\"id\":1}", "Confluent's magic byte"),
+        (b"{\0\"\0i\0d\0\"\0", "UTF-16 text"),
+        (b"\x81\xa2id\x01", "MessagePack"),
+        (b"\xc3\x01\0\0", "an Avro message"),
+    ] {
+        with_json(record, |result| {
+            let error = result.unwrap_err();
+            assert_eq!(error.error_type, ErrorType::Parse);
+            assert!(error.message.contains(words), "{}", error.message);
+        });
+    }
+    // Text that only looks alike keeps its own message.
+    for record in ["\u{7c0}\u{7c1}", "PK", "Objects", "x", "%7"] {
+        assert!(json_error(record).message.contains(" at byte "), "{record}");
+    }
+}
+
 fn json_error(payload: &str) -> EventError {
     with_json(payload.as_bytes(), |result| result.unwrap_err())
 }
@@ -324,7 +355,8 @@ fn json_grammar() {
         "\"a\nb\"",
         "{\"a\":\"\t\"}",
         "// x",
-        "\u{feff}{}",
+        "\u{feff}\u{feff}{}",
+        "\u{feff}",
         "NaN",
     ] {
         let error = json_error(broken);

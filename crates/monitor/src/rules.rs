@@ -172,7 +172,7 @@ impl Rules {
     /// # Errors
     /// With file, line, and what to write.
     pub fn load(path: &Path) -> Result<Rules, RulesError> {
-        let text = std::fs::read_to_string(path).map_err(|error| RulesError::Unreadable {
+        let text = adpipe_sql::text::read(path).map_err(|error| RulesError::Unreadable {
             path: path.to_path_buf(),
             reason: error.to_string(),
         })?;

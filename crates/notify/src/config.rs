@@ -162,7 +162,7 @@ impl SlackConfig {
     /// # Errors
     /// With file, line and column, and what to write.
     pub fn load(path: &Path, rules: &Rules) -> Result<SlackConfig, NotifyError> {
-        match std::fs::read_to_string(path) {
+        match adpipe_sql::text::read(path) {
             Ok(text) => SlackConfig::parse(&text, path, rules),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 SlackConfig::parse(BUILT_IN, Path::new("config/slack_config.json (built in)"), rules)

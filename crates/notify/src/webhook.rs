@@ -31,7 +31,7 @@ impl Webhook {
         if file.is_empty() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(Path::new(file)).map_err(|error| {
+        let text = adpipe_sql::text::read(Path::new(file)).map_err(|error| {
             NotifyError::Webhook(format!("notify.webhook_file: {file} cannot be read: {error}"))
         })?;
         Webhook::parse(text.trim(), "notify.webhook_file").map(Some)

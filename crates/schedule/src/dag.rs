@@ -96,7 +96,7 @@ impl Dags {
     /// # Errors
     /// [`ScheduleError::Definition`] with the line, [`ScheduleError::Io`] when it cannot be read.
     pub fn load(path: &Path, zone: &TimeZone) -> Result<Dags, ScheduleError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ScheduleError::Io {
+        let text = adpipe_sql::text::read(path).map_err(|source| ScheduleError::Io {
             what: format!("cannot read {}", path.display()),
             source,
         })?;

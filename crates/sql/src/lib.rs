@@ -3,12 +3,13 @@
 //! [`section`] takes a named statement out of an included `.sql` file while the
 //! program is compiled, so that a missing name is a build error. [`sqlite`] opens
 //! databases with the settings we rely on, [`sqlite::migrate`] brings them up to
-//! date, [`private`] keeps files from others, [`pool`] bounds how many connections readers have, and
+//! date, [`private`] keeps files from others, [`text`] reads those that people write, [`pool`] bounds how many connections readers have, and
 //! [`trouble`] turns SQLite's error codes into what a person can do.
 
 pub mod pool;
 pub mod private;
 pub mod sqlite;
+pub mod text;
 pub mod trouble;
 
 /// The statement under `-- name: NAME` in `file`, up to the next such line or the end.

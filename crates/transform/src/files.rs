@@ -105,7 +105,7 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, String)>) -> Re
             .iter()
             .any(|end| name.ends_with(end))
         {
-            let text = std::fs::read_to_string(&path).map_err(|error| fail(&path, error.to_string()))?;
+            let text = adpipe_sql::text::read(&path).map_err(|error| fail(&path, error.to_string()))?;
             files.push((format!("{prefix}{name}"), text));
         }
     }

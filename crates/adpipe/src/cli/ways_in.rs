@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use adpipe_event::ErrorLimit;
 use clap::{Args, ValueEnum};
 
 #[derive(Args)]
@@ -18,6 +19,11 @@ pub struct IngestArgs {
     /// Take this format instead of finding it out
     #[arg(long, value_enum)]
     pub format: Option<FileFormat>,
+
+    /// End with exit code 1 before more records than this are invalid: a number, or a share like 1%.
+    /// The records before that are in the log
+    #[arg(long, value_name = "N|P%")]
+    pub max_errors: Option<ErrorLimit>,
 
     /// Print the result as JSON
     #[arg(long)]
@@ -53,6 +59,11 @@ pub struct EtlArgs {
     /// Validate and report only: nothing is written
     #[arg(long)]
     pub dry_run: bool,
+
+    /// End with exit code 1 before more rows than this are invalid: a number, or a share like 1%.
+    /// What was committed before that stays
+    #[arg(long, value_name = "N|P%")]
+    pub max_errors: Option<ErrorLimit>,
 
     /// Print the report as JSON
     #[arg(long)]

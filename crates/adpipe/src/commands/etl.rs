@@ -44,6 +44,9 @@ pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     // What a clock on the wall shows, whatever the time went into.
     report.took = started.elapsed();
     report::print(&report, args.json)?;
+    if let Some(over) = &report.over_limit {
+        eprintln!("{}", report::over_limit(over));
+    }
     Ok(match (report.stopped, report.is_failed()) {
         (true, _) => {
             output::note("stopped; run the same command again to go on");
@@ -74,5 +77,6 @@ fn etl_config(config: &Config, args: &EtlArgs) -> anyhow::Result<EtlConfig> {
         close_after: config.etl.close_after.0,
         segment_rows: config.etl.segment_rows,
         merge_files: config.archive.merge_files,
+        max_errors: args.max_errors,
     })
 }

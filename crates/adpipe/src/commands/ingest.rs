@@ -1,15 +1,17 @@
 //! `adpipe ingest`: files into the log, and with `--wait` until they are counted.
 
+mod batch;
+mod check;
 mod progress;
 mod source;
 mod wait;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use adpipe_event::{FieldMap, Format, ReadError, RecordReader};
-use adpipe_log::{AppendTicket, HeaderSet, Headers, LogError, Records, SourcePosition, Topic, header};
+use adpipe_event::{Format, ReadError, RecordReader};
+use adpipe_log::{AppendTicket, LogError, Records, SourcePosition, Topic};
 use adpipe_metrics::Role;
 use adpipe_stream::backlog::Backlog;
 use adpipe_stream::shutdown::Shutdown;
@@ -20,6 +22,8 @@ use crate::config::Config;
 use crate::output;
 use crate::services::Services;
 use crate::signals;
+use batch::Batch;
+use check::Checker;
 use progress::Progress;
 use source::Source;
 
@@ -43,6 +47,27 @@ struct Ingested {
     too_long: u64,
     resumed_from: u64,
     interrupted: bool,
+    /// With `--max-errors`.
+    checker: Option<Checker>,
+}
+
+impl Ingested {
+    /// Looks at a batch that is about to be appended, with `--max-errors`; gives how many records of
+    /// it were dropped.
+    fn check(&mut self, file: &str, batch: &mut Batch) -> u64 {
+        self.checker.as_mut().map_or(0, |checker| checker.check(file, batch))
+    }
+
+    /// Whether more records were invalid than may be.
+    fn is_over(&self) -> bool {
+        self.checker.as_ref().is_some_and(Checker::is_over)
+    }
+
+    fn note(&self) {
+        if let Some(checker) = &self.checker {
+            checker.note();
+        }
+    }
 }
 
 /// Ingests every file in turn.
@@ -74,22 +99,31 @@ fn ingest_all(
         wait::until_counted(services, &before, &before, shutdown)?;
         before = wait::ends(services)?;
     }
-    let mut ingested = Ingested::default();
+    let rules = services.config.event_rules();
+    let mut ingested =
+        Ingested { checker: args.max_errors.map(|limit| Checker::new(rules, limit)), ..Ingested::default() };
     for source in sources {
         let name = source.name.clone();
         ingest(services, source, args.format, shutdown, &mut ingested).with_context(|| name)?;
         if ingested.interrupted {
+            ingested.note();
             output::note("stopped; start the same command again to go on");
             return Ok(signals::exit_code());
         }
+        if ingested.is_over() {
+            break;
+        }
     }
+    ingested.note();
+    let is_within_limit = ingested.checker.as_ref().is_none_or(Checker::is_within_limit);
+    let exit_code = if is_within_limit { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let after = wait::ends(services)?;
     if !args.wait {
         report_appended(&ingested, services, args.json)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(exit_code);
     }
     match wait::until_counted(services, &before, &after, shutdown)? {
-        Some(counted) => wait::report(&counted, &ingested, args.json).map(|()| ExitCode::SUCCESS),
+        Some(counted) => wait::report(&counted, &ingested, args.json).map(|()| exit_code),
         None => {
             output::note("stopped waiting; the events are in the log and will be counted");
             Ok(signals::exit_code())
@@ -101,7 +135,7 @@ fn report_appended(ingested: &Ingested, services: &Services, json: bool) -> anyh
     if json {
         return output::json(&serde_json::json!({
             "appended": ingested.records, "resumed_from": ingested.resumed_from,
-            "too_long": ingested.too_long,
+            "too_long": ingested.too_long, "checked": ingested.checker.as_ref().map(Checker::to_json),
         }));
     }
     output::line(&format!("{} durable in the log", output::counted(ingested.records, "record")))?;
@@ -145,7 +179,8 @@ fn ingest(
     let fields = services.config.event.fields.map();
     let mut reader = RecordReader::new(reader, format, max_record_bytes).with_fields(fields);
     let mut appender = Appender { services, shutdown, backlog: Backlog::new(), in_flight: None };
-    let batch = Batch::new(&mut reader, fields, shutdown).map(Some).map_err(anyhow::Error::from);
+    let batch =
+        Batch::new(progress.name(), &mut reader, fields, shutdown).map(Some).map_err(anyhow::Error::from);
     let Some(mut batch) = unless_stopped(batch, shutdown, ingested)? else { return Ok(()) };
     let mut taken = 0u64;
     loop {
@@ -163,7 +198,8 @@ fn ingest(
                 let row = taken + batch.records.len() as u64;
                 if row > resume_from && !batch.records.is_empty() {
                     batch.keep_last((row - resume_from.max(taken)) as usize);
-                    let position = identity.map(|source| SourcePosition { source, position: Some(row) });
+                    let kept = row - ingested.check(progress.name(), &mut batch);
+                    let position = identity.map(|source| SourcePosition { source, position: Some(kept) });
                     ingested.too_long += batch.too_long.len() as u64;
                     appender.append(batch.take_records(), position)?;
                 }
@@ -171,7 +207,8 @@ fn ingest(
                 return Err(error).with_context(|| match row {
                     0 => "nothing of it was taken".to_owned(),
                     _ => format!(
-                        "cannot be read on behind record {row}; the records before that are in the log"
+                        "cannot be read on behind record {row}; the records up to there are in the log, so \
+                         ingest a whole copy (nothing is counted twice) or keep what was taken"
                     ),
                 });
             }
@@ -179,6 +216,7 @@ fn ingest(
         if shutdown.is_triggered() && more {
             // A file is read again from its position; what came from a pipe came once.
             if identity.is_none() && !batch.records.is_empty() {
+                ingested.check(progress.name(), &mut batch);
                 ingested.records += batch.records.len() as u64;
                 ingested.too_long += batch.too_long.len() as u64;
                 appender.append(batch.take_records(), None)?;
@@ -202,16 +240,19 @@ fn ingest(
         if taken - count < resume_from {
             batch.keep_last((taken - resume_from.min(taken)) as usize);
         }
+        taken -= ingested.check(progress.name(), &mut batch);
+        // Beyond the limit of errors there may be more, and it is not read.
+        let is_whole = !more && !ingested.is_over();
         let position =
-            identity.clone().map(|source| SourcePosition { source, position: more.then_some(taken) });
+            identity.clone().map(|source| SourcePosition { source, position: (!is_whole).then_some(taken) });
         let appended = batch.records.len() as u64;
         ingested.too_long += batch.too_long.len() as u64;
-        if appended > 0 || (position.is_some() && !more) {
+        if appended > 0 || (position.is_some() && is_whole) {
             appender.append(batch.take_records(), position)?;
             ingested.records += appended;
             progress.appended(ingested.records);
         }
-        if !more {
+        if !more || ingested.is_over() {
             appender.finish()?;
             progress.finish();
             return Ok(());
@@ -278,82 +319,6 @@ impl Appender<'_> {
             }
             self.shutdown.sleep(CATCH_UP);
         }
-    }
-}
-
-/// Records being collected for one append.
-struct Batch {
-    records: Records,
-    headers: Headers,
-    header_set: HeaderSet,
-    columns: Option<adpipe_event::CsvColumns>,
-    fields: FieldMap,
-    /// Which records of it were longer than the limit.
-    too_long: Vec<usize>,
-    begun: Instant,
-}
-
-impl Batch {
-    fn new(
-        reader: &mut RecordReader<source::Input>,
-        fields: &FieldMap,
-        shutdown: &Shutdown,
-    ) -> Result<Batch, ReadError> {
-        let columns = loop {
-            match reader.columns() {
-                Ok(columns) => break columns.cloned(),
-                // A live input that has not begun yet.
-                Err(ReadError::Io(error))
-                    if error.kind() == std::io::ErrorKind::TimedOut && !shutdown.is_triggered() => {}
-                Err(error) => return Err(error),
-            }
-        };
-        let headers = match &columns {
-            Some(columns) => {
-                Headers::default().with(header::FORMAT, "csv").with(header::COLUMNS, columns.wire())
-            }
-            None => Headers::default(),
-        };
-        let mut records = Records::new();
-        let header_set = records.add_headers(headers.clone());
-        let (fields, too_long, begun) = (fields.clone(), Vec::new(), Instant::now());
-        Ok(Batch { records, headers, header_set, columns, fields, too_long, begun })
-    }
-
-    /// Takes one record; false at the end of the input.
-    fn take(&mut self, reader: &mut RecordReader<source::Input>) -> Result<bool, ReadError> {
-        let Some(record) = reader.next_record()? else { return Ok(false) };
-        let key = self.fields.record_id(record.payload, self.columns.as_ref()).unwrap_or_default();
-        let header_set = match record.truncated_from {
-            None => self.header_set,
-            Some(length) => {
-                self.too_long.push(self.records.len());
-                let headers = self.headers.clone().with(header::TRUNCATED_FROM, length.to_string());
-                self.records.add_headers(headers)
-            }
-        };
-        let fits = self.records.push(&key, record.payload, header_set);
-        debug_assert!(fits, "an append is far smaller than a buffer");
-        Ok(true)
-    }
-
-    fn take_records(&mut self) -> Records {
-        let mut records = self.records.next();
-        self.header_set = records.add_headers(self.headers.clone());
-        self.begun = Instant::now();
-        self.too_long.clear();
-        std::mem::replace(&mut self.records, records)
-    }
-
-    fn clear(&mut self) {
-        drop(self.take_records());
-    }
-
-    /// Drops all but the last `count` records.
-    fn keep_last(&mut self, count: usize) {
-        let dropped = self.records.len() - count.min(self.records.len());
-        self.records.drop_first(dropped);
-        self.too_long.retain(|index| *index >= dropped);
     }
 }
 

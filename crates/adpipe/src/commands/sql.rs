@@ -8,7 +8,7 @@ mod print;
 mod shell;
 mod statements;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub fn run(config: Config, args: &SqlArgs) -> anyhow::Result<ExitCode> {
     let warehouse = open(&config)?;
     let statement = match args.statement.as_deref() {
         None => return shell::run(warehouse, printer, time, memory),
-        Some("-") => std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?,
+        Some("-") => standard_input().context("cannot read standard input")?,
         Some(statement) => statement.to_owned(),
     };
     let shutdown = Shutdown::new();
@@ -103,4 +103,10 @@ fn explain(error: WarehouseError) -> anyhow::Error {
         ),
         other => other.into(),
     }
+}
+
+fn standard_input() -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    adpipe_sql::text::decode(bytes)
 }

@@ -331,7 +331,7 @@ fn console_token(config: &Config) -> anyhow::Result<Option<String>> {
     let token = match (from_environment, config.console.token_file.as_str()) {
         (Some(token), _) => token,
         (None, "") => return Ok(None),
-        (None, file) => std::fs::read_to_string(file).map_err(|error| ConfigError::Key {
+        (None, file) => adpipe_sql::text::read(file.as_ref()).map_err(|error| ConfigError::Key {
             key: "console.token_file",
             message: format!("{file} cannot be read: {error}"),
         })?,

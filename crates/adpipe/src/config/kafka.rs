@@ -26,7 +26,7 @@ impl KafkaSettings {
             match key.strip_suffix(FILE_SUFFIX) {
                 None => drop(resolved.insert(key.clone(), value.clone())),
                 Some(key) => {
-                    let secret = std::fs::read_to_string(value)
+                    let secret = adpipe_sql::text::read(value.as_ref())
                         .map_err(|error| format!("{key}{FILE_SUFFIX}: cannot read {value}: {error}"))?;
                     resolved.insert(key.to_owned(), secret.trim().to_owned());
                 }

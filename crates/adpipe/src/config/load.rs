@@ -50,7 +50,7 @@ impl ConfigError {
 /// Reads the file (`explicit`, or `adpipe.toml` here if there is one) and the variables.
 pub fn load(explicit: Option<&Path>) -> Result<Config, ConfigError> {
     let path = explicit.unwrap_or(Path::new(FILE_NAME));
-    let text = match std::fs::read_to_string(path) {
+    let text = match adpipe_sql::text::read(path) {
         Ok(text) => text,
         Err(error) if explicit.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => {

@@ -69,6 +69,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// The rules that events are judged by.
+    pub fn event_rules(&self) -> adpipe_event::Rules {
+        adpipe_event::Rules {
+            max_future_ms: self.stream.max_future.0.as_millis() as i64,
+            fields: self.event.fields.map().clone(),
+        }
+    }
+
     /// The same with every secret hidden, for people to look at.
     pub fn redacted(&self) -> Config {
         let mut shown = self.clone();

@@ -99,6 +99,7 @@ fn ours(scratch: &Scratch, source: &Path) -> anyhow::Result<Figure> {
         close_after: services.config.etl.close_after.0,
         segment_rows: services.config.etl.segment_rows,
         merge_files: services.config.archive.merge_files,
+        max_errors: None,
     };
     let mut report = None;
     let mut figure = measure("etl: CSV → archive + figures", || {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use adpipe_dlq::patch::{Kind, Patch, Step};
 use adpipe_dlq::repair::Edit;
+use adpipe_event::{Encoding, sniff_foreign, without_mark};
 use anyhow::{Context, bail};
 
 use crate::cli::dlq::EditArgs;
@@ -15,11 +16,15 @@ pub fn of(args: &EditArgs) -> anyhow::Result<Edit> {
         return Ok(Edit::Undo);
     }
     if let Some(file) = &args.payload {
-        return Ok(Edit::Payload(read(file)?));
+        let bytes = read(file)?;
+        if let Some(reason) = sniff_foreign(&bytes, Encoding::Identity) {
+            bail!("{} {reason}", file.display());
+        }
+        return Ok(Edit::Payload(without_mark(&bytes).to_vec()));
     }
     if let Some(file) = &args.patch {
-        let text =
-            String::from_utf8(read(file)?).with_context(|| format!("{} is no UTF-8", file.display()))?;
+        let text = adpipe_sql::text::decode(read(file)?)
+            .with_context(|| format!("cannot read {}", file.display()))?;
         return Ok(Edit::Patch(Patch::from_json(&text)?));
     }
     let mut steps = Vec::new();

@@ -8,6 +8,7 @@ use adpipe_dlq::actions::Actor;
 use adpipe_dlq::search::{Direction, Walk, walk};
 use adpipe_dlq::sending::{Heard, Sending};
 use adpipe_dlq::transfer::{Consent, Imported, export as export_line, import as import_line};
+use adpipe_event::{Encoding, sniff_foreign, without_mark};
 use anyhow::{Context, bail};
 
 use super::actor;
@@ -97,13 +98,14 @@ pub fn import(services: &Services, dlq: &Dlq, args: &ImportArgs) -> anyhow::Resu
 }
 
 fn take_lines(dlq: &Dlq, args: &ImportArgs) -> anyhow::Result<Account> {
-    let reader: Box<dyn BufRead> = match args.file.to_str() {
+    let mut reader: Box<dyn BufRead> = match args.file.to_str() {
         Some("-") => Box::new(BufReader::new(std::io::stdin())),
         _ => Box::new(BufReader::new(
             std::fs::File::open(&args.file)
                 .with_context(|| format!("cannot open {}", args.file.display()))?,
         )),
     };
+    pass_mark(&mut reader, args)?;
     let consent = match (args.dry_run, args.force) {
         (true, _) => Consent::Look,
         (false, true) => Consent::Any,
@@ -176,6 +178,18 @@ impl Complaints {
             ));
         }
     }
+}
+
+/// Passes over a byte order mark; names a file that cannot hold lines of an export.
+fn pass_mark(reader: &mut dyn BufRead, args: &ImportArgs) -> anyhow::Result<()> {
+    let file = args.file.display();
+    let start = reader.fill_buf().with_context(|| format!("cannot read {file}"))?;
+    if let Some(reason) = sniff_foreign(start, Encoding::Identity) {
+        bail!("{file} {reason}");
+    }
+    let mark = start.len() - without_mark(start).len();
+    reader.consume(mark);
+    Ok(())
 }
 
 fn print_account(account: &Account, outcomes: Option<Outcomes>, args: &ImportArgs) -> anyhow::Result<()> {

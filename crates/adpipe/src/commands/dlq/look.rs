@@ -4,6 +4,7 @@ use std::io::Write;
 
 use adpipe_dlq::report::{self, ErrorLine, Story};
 use adpipe_dlq::{Dlq, Status, headers_to_json, jobs};
+use adpipe_log::header;
 
 use super::waiting::Waiting;
 use crate::cli::dlq::{JobsArgs, ListArgs, ShowArgs};
@@ -122,7 +123,12 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
         ("tries", tries_of(error)),
         ("next try", error.next_retry_at.clone().unwrap_or_else(|| "–".to_owned())),
     ];
-    for (name, value) in facts {
+    let header = |name: &str| story.headers.text(name);
+    let file = header(header::SOURCE).map(|file| match header(header::ROW) {
+        Some(row) => format!("{file} row {row}"),
+        None => file.to_owned(),
+    });
+    for (name, value) in facts.into_iter().chain(file.map(|file| ("file", file))) {
         output::line(&format!("{name:<13} {}", payload::in_one_line(&value)))?;
     }
     for (name, value) in &story.headers.0 {

@@ -40,8 +40,7 @@ pub fn run(config: &Config, file: &Path, json: bool) -> anyhow::Result<ExitCode>
     let proposal = Proposal::of(&sample, present);
     // A guess that contradicts itself is none.
     let map = proposal.map().unwrap_or_else(|| present.clone());
-    let max_future_ms = config.stream.max_future.0.as_millis() as i64;
-    let judged = |fields: &FieldMap| judge(&input, &Rules { max_future_ms, fields: fields.clone() });
+    let judged = |fields: &FieldMap| judge(&input, &Rules { fields: fields.clone(), ..config.event_rules() });
     let findings = report::Findings {
         file: file.display().to_string(),
         input: &input,

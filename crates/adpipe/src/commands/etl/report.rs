@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use adpipe_batch::discover::NotRead;
-use adpipe_batch::{FileReport, Report};
+use adpipe_batch::{FileReport, OverLimit, Report};
 use adpipe_event::ErrorType;
 use adpipe_warehouse::Counts;
 use serde_json::{Value, json};
@@ -148,6 +148,24 @@ fn list(what: &str, files: Vec<(&String, &String)>) -> anyhow::Result<()> {
     }
 }
 
+/// Why a run ended that met too many invalid rows.
+pub fn over_limit(over: &OverLimit) -> String {
+    let met = format!(
+        "{} of {} invalid, more than --max-errors {}",
+        output::grouped(over.invalid),
+        output::counted(over.records, "row"),
+        over.limit
+    );
+    match &over.place {
+        Some((file, row, reason)) => output::terminal::escaped(&format!(
+            "stopped before {file} row {}: {reason}; {met}; the rows before it are done, and the next run continues there",
+            output::grouped(*row)
+        ))
+        .into_owned(),
+        None => format!("{met}; everything was read"),
+    }
+}
+
 fn row(file: &FileReport, dry_run: bool) -> Vec<String> {
     // Nothing is done about a file in a dry run.
     let state = if dry_run && file.state == "done" { "checked" } else { file.state };
@@ -231,6 +249,12 @@ fn to_json(report: &Report) -> Value {
                     "from_stream": report.archived_from_stream,
                     "merged": report.merged.0, "merged_into": report.merged.1, "swept": report.swept,
                     "hashed": report.hashed, "unnamed": report.unnamed, "unreadable_hours": unreadable},
+        "over_limit": report.over_limit.as_ref().map(|over| json!({
+            "invalid": over.invalid, "rows": over.records, "limit": over.limit.to_string(),
+            "file": over.place.as_ref().map(|(file, ..)| file),
+            "row": over.place.as_ref().map(|(_, row, _)| row),
+            "message": over.place.as_ref().map(|(.., message)| message),
+        })),
         "hot": {"in": report.made_hot, "out": report.left_hot},
         "seconds": report.took.as_secs_f64(), "seconds_for_files": report.took_files.as_secs_f64(),
     })

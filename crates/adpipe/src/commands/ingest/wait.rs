@@ -7,6 +7,7 @@ use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Counts, audit};
 
 use super::Ingested;
+use super::check::Checker;
 use crate::output;
 use crate::services::Services;
 
@@ -96,7 +97,7 @@ pub fn report(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Resu
             "duplicates": counted.duplicates, "invalid": counted.invalid(), "parse": parse,
             "schema": schema, "validation": validation, "future": future, "sink": sink, "archive": archive,
             "late": counted.late, "float_ids": counted.float_ids, "unknown_fields": counted.unknown_fields,
-            "too_long": ingested.too_long,
+            "too_long": ingested.too_long, "checked": ingested.checker.as_ref().map(Checker::to_json),
         }));
     }
     let number = output::grouped;
