@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use common::{Dice, Running, eventually, seed, shown};
+use adpipe_testkit::seed;
+use common::{Dice, Running, eventually, shown};
 use pipeline::Pipeline;
 use serde_json::Value;
 

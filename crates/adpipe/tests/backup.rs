@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use common::{ADPIPE, Dice, Folder, Killed, Running, eventually, seed, shown, without_test_settings};
+use adpipe_testkit::seed;
+use common::{ADPIPE, Dice, Folder, Killed, Running, eventually, shown, without_test_settings};
 use serde_json::Value;
 
 /// The binary with its data in a folder of this name.

@@ -13,14 +13,13 @@ mod common;
 mod raw_files;
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{Dice, Folder, Running, eventually, flips, seed, shown};
+use adpipe_testkit::{flips, seed};
+use common::{Dice, Folder, Running, eventually, run_for, shown};
 
 /// Bits flipped in each store, end to end. `ADPIPE_TEST_FLIPS` has it try more or fewer; the stores have
 /// tests of their own with 200 and more.
@@ -181,7 +180,7 @@ impl Trial {
         ];
         let mut told = Vec::new();
         for arguments in commands {
-            let (output, is_waiting) = self.run_for(LIMIT, arguments);
+            let (output, is_waiting) = run_for(LIMIT, self.folder.adpipe(arguments));
             let words = format!(
                 "{}{}",
                 String::from_utf8_lossy(&output.stdout),
@@ -206,37 +205,6 @@ impl Trial {
             told.push(format!("{}: {line}", arguments[0]));
         }
         told
-    }
-
-    /// Runs a command, and stops it with Ctrl-C when it takes longer; says whether it had to.
-    fn run_for(&self, limit: Duration, arguments: &[&str]) -> (Output, bool) {
-        let mut command = self.folder.adpipe(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let read = |pipe: &mut dyn Read| {
-            let mut bytes = Vec::new();
-            pipe.read_to_end(&mut bytes).unwrap();
-            bytes
-        };
-        std::thread::scope(|scope| {
-            let stdout = scope.spawn(move || read(&mut stdout));
-            let stderr = scope.spawn(move || read(&mut stderr));
-            let started = Instant::now();
-            let mut is_waiting = false;
-            let status = loop {
-                if let Some(status) = child.try_wait().unwrap() {
-                    break status;
-                }
-                if started.elapsed() > limit && !is_waiting {
-                    is_waiting = true;
-                    let pid = child.id().to_string();
-                    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            };
-            let output = Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
-            (output, is_waiting)
-        })
     }
 
     /// None where it cannot be read, which is an answer, too.

@@ -6,11 +6,12 @@
 
 mod common;
 
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use adpipe_testkit::kafka::Kafka;
-use common::{ADPIPE, Dice, Folder, eventually, flips, seed, shown, without_test_settings};
+use adpipe_testkit::{flips, seed};
+use common::{ADPIPE, Dice, Folder, eventually, run_for, shown, without_test_settings};
 
 /// Bits flipped every day.
 const FLIPS: u64 = 40;
@@ -59,18 +60,7 @@ impl<'k> Reader<'k> {
 
     /// Counts all that is in the topics: what it says where it does not, none where it does.
     fn count_all(&self) -> Option<String> {
-        let mut command = self.adpipe(&["ingest", "--wait", "repeated.ndjson"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let started = Instant::now();
-        let mut is_waiting = false;
-        while child.try_wait().unwrap().is_none() {
-            if started.elapsed() > LIMIT && !is_waiting {
-                is_waiting = true;
-                adpipe_testkit::kafka::signal(child.id(), "INT");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let output = child.wait_with_output().unwrap();
+        let (output, is_waiting) = run_for(LIMIT, self.adpipe(&["ingest", "--wait", "repeated.ndjson"]));
         let words = shown(&output);
         assert!(!words.contains("panicked"), "{words}");
         if output.status.success() && !is_waiting {

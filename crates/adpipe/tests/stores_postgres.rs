@@ -14,7 +14,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use common::{ADPIPE, Dice, Folder, Running, eventually, flips, seed, shown, without_test_settings};
+use adpipe_testkit::{flips, seed};
+use common::{ADPIPE, Dice, Folder, Running, eventually, shown, without_test_settings};
 use damage::{filled, is_harmless, is_told, verdict};
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -109,11 +109,7 @@ fn no_changed_bit_of_a_part_goes_unseen() {
     let (hour, path) = (*part.hours.keys().next().unwrap(), folder.path().join(&part.path));
     let sound = std::fs::read(&path).unwrap();
     assert_eq!(archive.hash(&part.path).unwrap(), (part.hash.clone(), sound.len() as u64));
-    let seed = std::env::var("ADPIPE_TEST_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(|| std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    println!("ADPIPE_TEST_SEED={seed}");
+    let seed = adpipe_testkit::seed();
     let mut state = seed;
     for _ in 0..1_000 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -134,7 +134,7 @@ impl Records {
 
     /// An empty buffer with room for so many bytes of keys and payloads, and so many records: one that
     /// grows to megabytes is copied again and again.
-    pub fn with_capacity(bytes: usize, records: usize) -> Records {
+    fn with_capacity(bytes: usize, records: usize) -> Records {
         let (data, spans) = (Vec::with_capacity(bytes), Vec::with_capacity(records));
         Records { data, spans, header_sets: Vec::new(), rows: Rows::default() }
     }

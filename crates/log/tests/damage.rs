@@ -52,15 +52,6 @@ fn whole(folder: &Path) -> Whole {
     Whole { bytes: std::fs::read(folder.join("log.db")).unwrap(), records }
 }
 
-fn seed() -> u64 {
-    let seed = match std::env::var("ADPIPE_TEST_SEED") {
-        Ok(seed) => seed.parse().unwrap(),
-        Err(_) => rand::random(),
-    };
-    println!("ADPIPE_TEST_SEED={seed}");
-    seed
-}
-
 /// Says what is wrong with an error of a read, if anything is.
 fn is_helpful(error: &LogError, topic: Topic) -> bool {
     let text = error.to_string();
@@ -74,7 +65,7 @@ fn is_helpful(error: &LogError, topic: Topic) -> bool {
 fn whatever_bit_of_the_file_changes_no_record_is_lost_in_silence() {
     let folder = tempfile::tempdir().unwrap();
     let whole = whole(folder.path());
-    let seed = seed();
+    let seed = adpipe_testkit::seed();
     let mut random = Pcg64::seed_from_u64(seed);
     let (mut exact, mut refused, mut at_opening) = (0, 0, 0);
     for _ in 0..FLIPS {

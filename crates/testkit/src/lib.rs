@@ -16,12 +16,14 @@ pub mod postgres;
 pub mod prometheus;
 pub mod proxy;
 pub mod s3;
+mod seed;
 mod server;
 mod skip;
 pub mod slack;
 pub mod texts;
 pub mod venv;
 
+pub use seed::{flips, seed};
 pub use server::get;
 pub use skip::skip;
 

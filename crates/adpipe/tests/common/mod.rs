@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 pub const ADPIPE: &str = env!("CARGO_BIN_EXE_adpipe");
 
@@ -168,6 +168,36 @@ pub fn read_answer(connection: &mut TcpStream) -> (u16, String) {
     (status, answer)
 }
 
+/// Runs a command, and stops it with Ctrl-C when it takes longer; says whether it had to.
+pub fn run_for(limit: Duration, mut command: Command) -> (Output, bool) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let read = |pipe: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    std::thread::scope(|scope| {
+        let stdout = scope.spawn(move || read(&mut stdout));
+        let stderr = scope.spawn(move || read(&mut stderr));
+        let started = Instant::now();
+        let mut is_waiting = false;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if started.elapsed() > limit && !is_waiting {
+                is_waiting = true;
+                let pid = child.id().to_string();
+                assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let output = Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
+        (output, is_waiting)
+    })
+}
+
 /// Waits until something holds.
 pub fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
@@ -175,20 +205,6 @@ pub fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) 
         assert!(started.elapsed() < limit, "{what} did not come true within {limit:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// The seed of this run: `ADPIPE_TEST_SEED`, or one of this moment; printed, so that a failure can be
-/// replayed.
-pub fn seed() -> u64 {
-    let given = std::env::var("ADPIPE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    println!("ADPIPE_TEST_SEED={seed} does the same again");
-    seed
-}
-
-/// How many bits are flipped: `ADPIPE_TEST_FLIPS`, or as many as there is time for every day.
-pub fn flips(everyday: u64) -> u64 {
-    std::env::var("ADPIPE_TEST_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(everyday)
 }
 
 /// Takes away what is said to the tests: adpipe would take it for its configuration.

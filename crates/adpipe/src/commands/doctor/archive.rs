@@ -34,12 +34,11 @@ pub fn check(config: &Config, warehouse: Option<&dyn Warehouse>, findings: &mut 
 }
 
 fn check_parts(archive: &Archive, warehouse: &dyn Warehouse, findings: &mut Vec<Finding>) {
-    let seed = seed();
-    let looked = match sample(warehouse, archive, SAMPLED, seed) {
+    let looked = match sample(warehouse, archive, SAMPLED, Millis::now().0.unsigned_abs()) {
         Ok(looked) => looked,
         Err(error) => return add(findings, "archive parts", State::Bad, error.to_string()),
     };
-    for (state, text) in part_lines(&looked, seed) {
+    for (state, text) in part_lines(&looked) {
         add(findings, "archive parts", state, text);
     }
     match archive::unreadable_hours(warehouse) {
@@ -59,7 +58,7 @@ fn check_parts(archive: &Archive, warehouse: &dyn Warehouse, findings: &mut Vec<
     }
 }
 
-fn part_lines(looked: &Sample, seed: u64) -> Vec<(State, String)> {
+fn part_lines(looked: &Sample) -> Vec<(State, String)> {
     let mut lines = Vec::new();
     let found = &looked.found;
     let names = |paths: &mut dyn Iterator<Item = String>| paths.take(SHOWN).collect::<Vec<_>>().join(", ");
@@ -102,7 +101,7 @@ fn part_lines(looked: &Sample, seed: u64) -> Vec<(State, String)> {
     }
     if lines.iter().all(|(state, _)| *state != State::Bad) && looked.listed > 0 {
         let text = format!(
-            "all {} are there; the hash of {} was compared (seed {seed}; `adpipe verify` compares all)",
+            "all {} are there; the hash of {} was compared (a sample; `adpipe verify` compares all)",
             looked.listed, looked.compared
         );
         lines.push((State::Good, text));
@@ -126,10 +125,4 @@ fn check_open_hours(warehouse: &dyn Warehouse, findings: &mut Vec<Finding>) {
         }
         Err(error) => add(findings, "archive hours", State::Bad, error.to_string()),
     }
-}
-
-/// As `ADPIPE_TEST_SEED` says, so that a finding can be repeated; else one of this moment.
-fn seed() -> u64 {
-    let asked = std::env::var("ADPIPE_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    asked.unwrap_or_else(|| Millis::now().0.unsigned_abs())
 }

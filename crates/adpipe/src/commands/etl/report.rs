@@ -31,8 +31,8 @@ pub fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
         "duplicates",
         "invalid",
         "float ids",
-        "from",
-        "to",
+        "from (UTC)",
+        "to (UTC)",
     ];
     let right = [false, false, true, true, true, true, true, true, true, false, false];
     let (interesting, unchanged): (Vec<&FileReport>, Vec<&FileReport>) =
