@@ -1,7 +1,7 @@
 //! How alike the names of two fields are.
 
 use crate::fields::FIELDS;
-use crate::validate::FIRST_INT;
+use crate::validate::{FIRST_INT, ID};
 
 /// Scores of names: the same, the same but for spelling, another word for it, and the best that words
 /// in common can come to.
@@ -146,12 +146,13 @@ pub(super) fn name_score(name: &str, field: usize) -> f64 {
     if let Some(place) = synonyms(field).iter().position(|word| *word == plain) {
         return SYNONYM - place as f64;
     }
-    if field >= FIRST_INT {
+    // The word "id" is in many names, such as `campaign_id`.
+    if field >= FIRST_INT || field == ID {
         return 0.0;
     }
     let (ours, theirs) = (words(own), words(name));
     let common = ours.iter().filter(|word| theirs.contains(word)).count();
-    // One word of several, such as "id", is in many names.
+    // One word of several is in many names, too.
     if common < ours.len().min(2) {
         return 0.0;
     }
@@ -202,7 +203,7 @@ mod tests {
             let best = scores.max_by(|one, other| one.0.total_cmp(&other.0)).unwrap();
             assert!(best.0 >= LEAST && FIELDS[best.1] == field, "{name}: {} {}", best.0, FIELDS[best.1]);
         }
-        for name in ["price", "c2", "campaign_id", "creative", "currency"] {
+        for name in ["price", "c2", "campaign_id", "creativeId", "id_of_order", "creative", "currency"] {
             let score = (0..FIELD_COUNT).map(|field| name_score(name, field)).fold(0.0, f64::max);
             assert!(score < LEAST, "{name}: {score}");
         }
