@@ -7,7 +7,7 @@ mod common;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Folder, shown};
+use common::{Folder, eventually, shown};
 use rusqlite::Connection;
 
 /// A folder with counted events of the last day.
@@ -170,32 +170,46 @@ fn what_cannot_be_done_is_said_with_its_place_and_changes_nothing() {
     assert!(empty.fail(1, &["transform", "build"]).contains("there is no data"));
 }
 
-/// Models that take long enough to be killed in the middle; each row carries the run's number.
-fn slow_project(folder: &Folder) {
-    project_of(folder, 40_000);
+/// What each model of these projects begins with.
+const ROWS: &str = "with recursive n (n) as (select 1 union all select n + 1 from n where n < 40000)";
+
+/// A project of tables, in which each row carries the run's number.
+fn project_of<'m>(folder: &Folder, tables: impl IntoIterator<Item = &'m str>) {
+    write(folder, "dbt_project.yml", "name: slow\nprofile: slow\nmodels:\n  +materialized: table\n");
+    for model in tables {
+        let sql = format!("{ROWS} select n, {{{{ var('round') }}}} as round from n");
+        write(folder, &format!("models/{model}.sql"), &sql);
+    }
 }
 
-/// A project whose models have so many rows.
-fn project_of(folder: &Folder, rows: u64) {
-    let write = |file: &str, text: &str| {
-        let path = folder.join("dbt").join(file);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
-    write("dbt_project.yml", "name: slow\nprofile: slow\nmodels:\n  +materialized: table\n");
-    let rows = format!("with recursive n (n) as (select 1 union all select n + 1 from n where n < {rows})");
-    for model in ["a", "b", "c"] {
-        write(
-            &format!("models/{model}.sql"),
-            &format!("{rows} select n, {{{{ var('round') }}}} as round from n"),
-        );
-    }
-    write(
-        "models/grown.sql",
-        &format!(
-            "{{{{ config(materialized='incremental', unique_key='k') }}}} {rows} select n, n % 7 as k, {{{{ var('round') }}}} as round from n"
-        ),
-    );
+fn write(folder: &Folder, file: &str, text: &str) {
+    let path = folder.join("dbt").join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// Models that take long enough to be killed in the middle.
+fn slow_project(folder: &Folder) {
+    project_of(folder, ["a", "b", "c"]);
+    let keyed = "{{ config(materialized='incremental', unique_key='k') }}";
+    let sql = format!("{keyed} {ROWS} select n, n % 7 as k, {{{{ var('round') }}}} as round from n");
+    write(folder, "models/grown.sql", &sql);
+}
+
+/// How many models [`long_project`] has.
+const MODELS: u32 = 60;
+
+/// A project of many models that each take a moment: when the first is there, nearly all of the run is
+/// still to come, on a fast machine and on a slow one.
+fn long_project(folder: &Folder) {
+    let names: Vec<String> = (0..MODELS).map(|number| format!("m{number:02}")).collect();
+    project_of(folder, names.iter().map(String::as_str));
+}
+
+/// How many models of [`long_project`] have been made.
+fn models_made(folder: &Folder) -> u32 {
+    let made = "select count(*) from sqlite_master where type = 'table' and name glob 'm[0-9][0-9]'";
+    analytics(folder).query_row(made, [], |row| row.get(0)).unwrap()
 }
 
 #[test]
@@ -211,7 +225,7 @@ fn a_kill_leaves_every_model_old_or_new() {
     };
     let started = Instant::now();
     assert!(round(0).status().unwrap().success());
-    let whole_run = started.elapsed();
+    let mut whole_run = started.elapsed();
     let states = |connection: &Connection| -> Vec<(i64, i64, i64)> {
         ["a", "b", "c", "grown"]
             .iter()
@@ -223,7 +237,10 @@ fn a_kill_leaves_every_model_old_or_new() {
     };
     let mut dice = seed;
     let mut cut_short = 0;
-    for number in 1..=25 {
+    for number in 1..=100 {
+        if number > 25 && cut_short >= 8 {
+            break;
+        }
         let mut child = round(number).spawn().unwrap();
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let patience = whole_run.mul_f64((dice >> 33) as f64 / f64::from(1_u32 << 31));
@@ -244,7 +261,12 @@ fn a_kill_leaves_every_model_old_or_new() {
         for (count, first, last) in &after {
             assert!(*count == 40_000 && first == last && *last <= number, "seed {seed}: {after:?}");
         }
-        cut_short += u32::from(after.iter().any(|state| state.2 != number));
+        if after.iter().any(|state| state.2 != number) {
+            cut_short += 1;
+        } else {
+            // A run takes less time than the first one did.
+            whole_run = patience;
+        }
     }
     assert!(cut_short >= 8, "seed {seed}: only {cut_short} kills met any work");
     assert!(round(99).status().unwrap().success());
@@ -254,34 +276,28 @@ fn a_kill_leaves_every_model_old_or_new() {
 #[test]
 fn ctrl_c_ends_it_in_order() {
     let folder = counted("500");
-    slow_project(&folder);
+    long_project(&folder);
     let mut command = folder.adpipe(&["transform", "run", "--vars", "{round: 1}"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = child.id().to_string();
     // As soon as anything has been made, the rest is called off.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let anything = "select count(*) from sqlite_master where name in ('a', 'b', 'c', 'grown')";
-    while analytics(&folder).query_row(anything, [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
-        assert!(Instant::now() < deadline);
-    }
+    eventually("a model is made", Duration::from_secs(60), || models_made(&folder) > 0);
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     let said = shown(&output);
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(said.contains("the run was stopped") && said.contains("skipped"), "{said}");
+    let made = models_made(&folder);
+    assert!(said.contains(&format!("{made} made, {} skipped", MODELS - made)), "{made} made: {said}");
 }
 
 #[test]
 fn two_at_once_do_not_meet() {
     let folder = counted("500");
-    project_of(&folder, 1_000_000);
+    long_project(&folder);
     let mut first = folder.adpipe(&["transform", "run", "--vars", "{round: 1}"]);
     let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let anything = "select count(*) from sqlite_master where name in ('a', 'b', 'c', 'grown')";
-    while analytics(&folder).query_row(anything, [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
-        assert!(Instant::now() < deadline);
-    }
+    eventually("a model is made", Duration::from_secs(60), || models_made(&folder) > 0);
     let words = folder.fail(1, &["transform", "run", "--vars", "{round: 2}"]);
     assert!(words.contains("another `adpipe transform` is running"), "{words}");
     assert!(first.wait().unwrap().success());
