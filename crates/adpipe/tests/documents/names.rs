@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use adpipe_event::FIELDS;
+
 use crate::common::Folder;
 use crate::shell::repository;
 use crate::{documents, name};
@@ -71,7 +73,12 @@ fn every_key_that_the_documents_name_exists() {
             };
             count += 1;
             let is_secret = ["token", "password", "webhook", "secret", "session_token", "kafka__"];
-            let is_known = keys.contains(&named) || is_secret.iter().any(|word| named.contains(word));
+            // The keys of this table are the fields of an event.
+            let field = named.strip_prefix("event.fields__");
+            let is_field =
+                field.is_some_and(|field| FIELDS.iter().any(|own| own.eq_ignore_ascii_case(field)));
+            let is_known =
+                keys.contains(&named) || is_field || is_secret.iter().any(|word| named.contains(word));
             if !is_known {
                 unknown.push(format!("{}:{line}: {span}", name(&path)));
             }
