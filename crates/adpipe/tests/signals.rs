@@ -254,8 +254,8 @@ fn ingest_ends_within_a_line_a_pipe_and_a_silent_input() {
     let folder = site();
     let pipe = folder.join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let zeros = gzip_of_zeros(&folder, "zeros.gz");
-    for file in ["/dev/zero", pipe.to_str().unwrap(), "-", zeros.to_str().unwrap()] {
+    let (plain, packed) = (line_without_end(&folder), packed_line(&folder, "line.gz"));
+    for file in [plain.to_str().unwrap(), pipe.to_str().unwrap(), "-", packed.to_str().unwrap()] {
         for format in [&[][..], &["--format", "ndjson"], &["--format", "json"], &["--format", "csv"]] {
             for (name, expected) in SIGNALS {
                 let mut command = quiet(folder.adpipe(&["ingest", "--wait", file]));
@@ -270,11 +270,23 @@ fn ingest_ends_within_a_line_a_pipe_and_a_silent_input() {
     assert_eq!(folder.account()["records"], 500, "nothing of these became a record");
 }
 
-/// Four gigabytes of zeros, compressed.
-fn gzip_of_zeros(folder: &Folder, name: &str) -> PathBuf {
+/// What a line without an end begins with: zeros alone are named, and not read.
+const START_OF_LINE: &str = "{\"id\":\"";
+
+/// A terabyte in one line, which takes no room.
+fn line_without_end(folder: &Folder) -> PathBuf {
+    let path = folder.join("line");
+    let mut file = File::create(&path).unwrap();
+    file.write_all(START_OF_LINE.as_bytes()).unwrap();
+    file.set_len(1 << 40).unwrap();
+    path
+}
+
+/// Four gigabytes in one line, compressed.
+fn packed_line(folder: &Folder, name: &str) -> PathBuf {
     let path = folder.join(name);
-    let zeros = "head -c 64M /dev/zero | gzip -1";
-    let gzip = Command::new("sh").args(["-c", zeros]).output().unwrap();
+    let line = format!("(printf '%s' '{START_OF_LINE}'; head -c 64M /dev/zero) | gzip -1");
+    let gzip = Command::new("sh").args(["-c", &line]).output().unwrap();
     let mut file = File::create(&path).unwrap();
     for _ in 0..64 {
         file.write_all(&gzip.stdout).unwrap();
@@ -305,7 +317,7 @@ fn events_read_from_a_pipe_are_kept_when_it_is_stopped() {
 fn etl_ends_within_a_line_and_is_not_kept_by_a_pipe() {
     let folder = site();
     std::fs::create_dir_all(folder.join("data/raw")).unwrap();
-    gzip_of_zeros(&folder, "data/raw/train.gz");
+    packed_line(&folder, "data/raw/train.gz");
     assert!(Command::new("mkfifo").arg(folder.join("data/raw/pipe.csv")).status().unwrap().success());
     for (name, expected) in SIGNALS {
         let mut child = Killed(quiet(folder.adpipe(&["etl"])).spawn().unwrap());
