@@ -160,7 +160,7 @@ fn operations_are_clicked_through() {
     let warehouse: &dyn Warehouse = harness.warehouse.as_ref();
     browser.look(1_280, 900, false);
     browser.open(&format!("{home}/operations?lang=en"));
-    browser.wait_for_text("#no-monitor", "No monitor is at work");
+    browser.wait_for_text("#no-monitor", "No monitor is running");
     browser.wait_for_text("#no-alerts", "No alert is pending or firing");
 
     let now = Millis::now();
