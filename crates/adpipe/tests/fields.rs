@@ -84,7 +84,7 @@ fn a_source_of_its_own_goes_from_a_sample_to_the_marts() {
     configure(&folder, "sample.ndjson");
     // The table is what is printed for people as well, and with it there is nothing to propose.
     let said = folder.run(&["doctor", "--sample", "sample.ndjson"]);
-    assert!(said.contains("500 valid, 0 in error") && said.contains("nothing to add"), "{said}");
+    assert!(said.contains("500 valid, 0 invalid") && said.contains("nothing to add"), "{said}");
     let shown = folder.run(&["config", "show"]);
     assert!(shown.contains("wasClicked"), "{shown}");
 

@@ -203,6 +203,21 @@ fn a_proposal_makes_records_valid() {
     }
 }
 
+#[test]
+fn names_of_web_and_app_logs_are_known() {
+    let mut sample = Sample::new();
+    let header = "requestId,wasClicked,servedAt,slot,publisher,pageHost,topic,appPkg,appHost,appCat,uid,clientIp,phone";
+    sample.set_header(header.as_bytes()).unwrap();
+    for row in 0..50 {
+        let row = format!(
+            "r{row},0,2014-10-21T05:{row:02}:00Z,1,p,a.example,news,com.x,b.example,games,u{row},10.0.0.{row},m1"
+        );
+        sample.add_csv(row.as_bytes()).unwrap();
+    }
+    let proposal = Proposal::of(&sample, &FieldMap::default());
+    assert_eq!(sample.unread(&proposal.map().unwrap()), [] as [&str; 0], "{proposal:?}");
+}
+
 /// Other names for all fields, in two alphabets of letters and of several lengths.
 fn renamed() -> FieldMap {
     FieldMap::new(FIELDS.map(|field| (field, source(&[&other_name(field)], None)))).unwrap()

@@ -99,15 +99,29 @@ fn synonyms(field: usize) -> &'static [&'static str] {
             "host",
             "hostname",
             "pagedomain",
+            "pagehost",
+            "publisherhost",
             "publisherdomain",
             "website",
             "referrerdomain",
         ],
         "site_category" => {
-            &["sitecat", "category", "iabcategory", "pagecategory", "contentcategory", "sitegenre"]
+            &["sitecat", "category", "iabcategory", "pagecategory", "contentcategory", "sitegenre", "topic"]
         }
-        "app_id" => &["app", "application", "applicationid", "bundle", "bundleid", "appbundle", "package"],
-        "app_domain" => &["applicationdomain", "appstoredomain", "appstore", "storedomain"],
+        "app_id" => &[
+            "app",
+            "application",
+            "applicationid",
+            "bundle",
+            "bundleid",
+            "appbundle",
+            "package",
+            "packagename",
+            "apppackage",
+            "apppkg",
+            "pkg",
+        ],
+        "app_domain" => &["applicationdomain", "apphost", "appstoredomain", "appstore", "storedomain"],
         "app_category" => &["appcat", "applicationcategory", "appgenre", "genre"],
         "device_id" => &[
             "device",
@@ -126,9 +140,16 @@ fn synonyms(field: usize) -> &'static [&'static str] {
         "device_ip" => {
             &["ip", "ipaddress", "ipaddr", "clientip", "userip", "remoteaddr", "remoteip", "deviceipaddress"]
         }
-        "device_model" => {
-            &["model", "devicename", "handset", "phonemodel", "hardware", "hardwaremodel", "modelname"]
-        }
+        "device_model" => &[
+            "model",
+            "devicename",
+            "handset",
+            "phone",
+            "phonemodel",
+            "hardware",
+            "hardwaremodel",
+            "modelname",
+        ],
         _ => &[],
     }
 }

@@ -58,7 +58,7 @@ pub fn print(findings: &Findings<'_>, as_json: bool) -> anyhow::Result<()> {
 
 fn print_judged(how: &str, judged: &Judged) -> anyhow::Result<()> {
     let (valid, invalid) = (output::grouped(judged.valid), output::grouped(judged.invalid()));
-    output::line(&format!("{how}: {valid} valid, {invalid} in error"))?;
+    output::line(&format!("{how}: {valid} valid, {invalid} invalid"))?;
     for (count, message) in judged.causes.iter().take(SHOWN_CAUSES) {
         output::line(&format!("  {:>7}  {message}", output::grouped(*count)))?;
     }
@@ -100,7 +100,7 @@ fn reason(proposed: &Proposed) -> String {
         Basis::Present => "as it is",
         Basis::Name => "by its name",
         Basis::Values => "by its values: please check",
-        Basis::Nothing => return "the source has nothing like it".to_owned(),
+        Basis::Nothing => return "no field of the source looks like it".to_owned(),
     };
     match proposed.fit {
         Some(fit) if fit < 1.0 => format!("{because}; {:.1} % of its values are valid", fit * 100.0),
