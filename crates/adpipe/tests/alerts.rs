@@ -151,7 +151,7 @@ fn a_schedule_alone_moves_alerts_on_and_people_deal_with_them() {
     ended(&folder, 1, &["check", "--signal", "dlq"]);
 
     // Taken on.
-    assert!(ended(&folder, 0, &["ack", "DlqExhausted", "--note", "mine"]).0.contains("is yours"));
+    assert!(ended(&folder, 0, &["ack", "DlqExhausted", "--note", "mine"]).0.contains("is acknowledged"));
     assert!(ended(&folder, 0, &["check", "--signal", "dlq"]).0.contains(", known to "));
     assert!(ended(&folder, 0, &["list"]).0.contains("1 errors wait"));
 

@@ -264,6 +264,8 @@ fn every_command_has_its_page() {
     }
     let page = folder.run(&["man", "dlq", "edit"]);
     assert!(page.contains("payload") && page.contains(".TH"), "{page}");
+    let written = std::fs::read_to_string(folder.join("pages/adpipe-dlq-edit.1")).unwrap();
+    assert!(written.contains(".TH adpipe-dlq-edit 1  \"adpipe "), "its foot names the program: {written}");
     assert!(folder.fail(2, &["man", "dlq", "mend"]).contains("there are: list"));
     // A manual's formatter takes it, where there is one.
     if let Ok(output) =

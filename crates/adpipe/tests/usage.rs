@@ -58,6 +58,7 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["alerts", "silence", "DagFailed", "--for", "0s", "--comment", "x"], "some time"),
     (&["alerts", "history", "--since", "ever"], "--since"),
     (&["alerts", "ack", ""], "which alert"),
+    (&["alerts", "ack", "Lunch"], "there are"),
     (&["alerts", "summary", "--date", "1"], "--date"),
     (&["dlq", "list", "--since", "soon"], "is no time"),
     (&["dlq", "list", "--status", "lost"], "exhausted"),

@@ -109,6 +109,19 @@ pub fn export(dlq: &Dlq, error_id: &str) -> Result<String, DlqError> {
     serde_json::to_string(&line).map_err(|error| DlqError::Refused(error.to_string()))
 }
 
+/// In the words of people, without the parser's own and its place, as each line is read by itself.
+fn what_is_wrong(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let reason = message.rsplit_once(" at line ").map_or(message.as_str(), |(reason, _)| reason);
+    match error.classify() {
+        serde_json::error::Category::Data if reason.ends_with("expected struct Line") => {
+            "it is not a JSON object".to_owned()
+        }
+        serde_json::error::Category::Data => reason.to_owned(),
+        _ => "it is not JSON".to_owned(),
+    }
+}
+
 /// Takes a line back: where its payload or its CSV columns differ, the error is edited and sent
 /// again. A record keeps its format: what stands in the line's headers matters
 /// only where it names other columns, so tools that drop the headers do no harm.
@@ -117,7 +130,7 @@ pub fn export(dlq: &Dlq, error_id: &str) -> Result<String, DlqError> {
 /// [`DlqError::Refused`] or [`DlqError::NotFound`] when the line is wrong; or of the warehouse.
 pub fn import(dlq: &Dlq, line: &str, consent: Consent, actor: Actor<'_>) -> Result<Imported, DlqError> {
     let line: Line = serde_json::from_str(line)
-        .map_err(|error| DlqError::Refused(format!("not a line of an export: {error}")))?;
+        .map_err(|error| DlqError::Refused(format!("not a line of an export: {}", what_is_wrong(&error))))?;
     let before = content(dlq, &line.error_id)?.ok_or_else(|| DlqError::no_error(&line.error_id))?;
     let edit = edit_of(&line, &before)?;
     let sending = before_sending(dlq, &line.error_id)?;

@@ -49,7 +49,7 @@ Examples:
 Example: adpipe alerts rules > /etc/prometheus/adpipe_alert_rules.yml")]
     Rules(RulesArgs),
 
-    /// Take an alert on: it is not told again, but for its end
+    /// Acknowledge an alert: no further notifications until it resolves
     #[command(after_help = "\
 Examples:
   adpipe alerts ack DlqExhausted --note 'the new format of site 42; repairing'

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 pub const EXAMPLES: &str = "\
 Tables: realtime.events, realtime.metrics (by the minute), realtime.metrics_5m,
 realtime.metrics_hourly, realtime.offsets, realtime.commits, errors.dlq_errors, and the marts in
-analytics. Without a statement you get a shell: statements end with ;, and \\d lists the tables, \\d NAME
-the columns of one, \\? the rest. Without a terminal, the shell reads statements from standard input
-and ends with exit code 1 at the first that fails.
+analytics. Without a statement you get a shell: statements end with ;, \\d lists the tables, \\d NAME
+the columns of a table, and \\? the other commands. Without a terminal, the shell reads statements
+from standard input and ends with exit code 1 at the first that fails.
 
 Examples:
   adpipe sql                                          the shell

@@ -21,7 +21,9 @@ pub fn run(args: &ManArgs) -> anyhow::Result<()> {
 
 fn write_all(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    clap_mangen::generate_to(Cli::command(), folder)
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    write_with_commands(&command, folder)
         .with_context(|| format!("cannot write into {}", folder.display()))?;
     output::note(&format!(
         "wrote the pages into {}; read them with `man {}`",
@@ -29,6 +31,20 @@ fn write_all(folder: &Path) -> anyhow::Result<()> {
         folder.join("adpipe.1").display()
     ));
     Ok(())
+}
+
+/// The page of a command and those of its commands, however deep.
+fn write_with_commands(command: &clap::Command, folder: &Path) -> std::io::Result<()> {
+    page_of(command).generate_to(folder)?;
+    command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .try_for_each(|command| write_with_commands(command, folder))
+}
+
+/// Every page says at its foot which adpipe it is of; by itself it would name the command as a program.
+fn page_of(command: &clap::Command) -> Man {
+    Man::new(command.clone()).source(concat!("adpipe ", env!("CARGO_PKG_VERSION")))
 }
 
 fn print(words: &[String]) -> anyhow::Result<()> {
@@ -50,7 +66,7 @@ fn print(words: &[String]) -> anyhow::Result<()> {
         })?;
     }
     let mut page = Vec::new();
-    Man::new(found.clone()).render(&mut page)?;
+    page_of(found).render(&mut page)?;
     let mut out = std::io::stdout();
     out.write_all(&page)?;
     Ok(out.flush()?)

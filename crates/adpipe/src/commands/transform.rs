@@ -254,7 +254,7 @@ fn print(results: &RunResults, json: bool) -> anyhow::Result<()> {
         (Status::Pass, "passed"),
         (Status::Warn, "warned"),
         (Status::Fail, "failed"),
-        (Status::Error, "in error"),
+        (Status::Error, "could not run"),
         (Status::Skipped, "skipped"),
     ] {
         if results.count(status) > 0 {

@@ -14,16 +14,19 @@ use crate::output;
 
 pub fn acknowledge(desk: &Desk, args: &AckArgs) -> anyhow::Result<()> {
     let open = store::open_alerts(desk.warehouse.as_ref())?;
-    let alert_id = meant(&open, &args.alert)?;
+    let alert_id = meant(&open, &desk.rules, &args.alert)?;
     let alert = store::acknowledge(desk.warehouse.as_ref(), &alert_id, &actor(), &args.note)?;
     if args.json {
         return output::json(&serde_json::to_value(&alert)?);
     }
-    output::line(&format!("{} is yours; it is told again when it is over", alert.rule))
+    output::line(&format!(
+        "{} is acknowledged; there are no further notifications until it resolves",
+        alert.rule
+    ))
 }
 
 /// The id of the open alert that is meant.
-fn meant(open: &[Alert], text: &str) -> anyhow::Result<String> {
+fn meant(open: &[Alert], rules: &Rules, text: &str) -> anyhow::Result<String> {
     let found: Vec<&Alert> =
         open.iter().filter(|alert| alert.rule == text || alert.alert_id.starts_with(text)).collect();
     match found[..] {
@@ -31,7 +34,8 @@ fn meant(open: &[Alert], text: &str) -> anyhow::Result<String> {
         [alert] => Ok(alert.alert_id.clone()),
         // Over or never there: the store says which.
         [] if text.len() == 36 => Ok(text.to_owned()),
-        [] => bail!("no open alert is called {text:?}; `adpipe alerts list` lists them"),
+        [] if rules.find(text).is_none() => bail!(unknown(rules, text)),
+        [] => bail!("{text} is not open; `adpipe alerts list` lists the alerts that are"),
         _ => {
             let ids: Vec<&str> = found.iter().map(|alert| alert.alert_id.as_str()).collect();
             bail!("{text:?} may be any of {}; name one by its id", ids.join(", "))
@@ -67,6 +71,12 @@ pub fn silence(desk: &Desk, args: &SilenceArgs) -> anyhow::Result<()> {
     ))
 }
 
+/// That the table of alerts has none of this name.
+fn unknown(rules: &Rules, name: &str) -> ConfigError {
+    let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+    ConfigError::flag(format!("there is no alert {name:?}; there are: {}", names.join(", ")))
+}
+
 /// Labels that the alert can have: another one would silence nothing, and nobody would notice.
 fn labels(rules: &Rules, rule: &str, texts: &[String]) -> anyhow::Result<Labels> {
     let known: Vec<&str> = match rules.find(rule) {
@@ -74,10 +84,7 @@ fn labels(rules: &Rules, rule: &str, texts: &[String]) -> anyhow::Result<Labels>
         None if rule.is_empty() => {
             rules.iter().flat_map(|rule| rule.signal.labels().iter().copied()).collect()
         }
-        None => {
-            let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
-            bail!(ConfigError::flag(format!("there is no alert {rule:?}; there are: {}", names.join(", "))));
-        }
+        None => bail!(unknown(rules, rule)),
     };
     let mut labels = Labels::new();
     for text in texts {
