@@ -106,7 +106,10 @@ fn the_command_line_repairs_an_error_by_itself() {
     let checked = folder.adpipe(&["dlq", "check"]).output().unwrap();
     let checked = String::from_utf8(checked.stdout).unwrap();
     assert!(checked.contains("need a decision, as adpipe does not retry them: 2\n"), "{checked}");
-    assert!(checked.contains("  1 needs a decision  click ") && !checked.contains("used up"), "{checked}");
+    assert!(
+        checked.contains("  1 needs a decision  stream  click ") && !checked.contains("used up"),
+        "{checked}"
+    );
     assert_eq!(folder.row("select count(*) as n from errors.actions")["n"], 0);
 
     let shown = folder.run(&["dlq", "show", id]);
