@@ -178,7 +178,7 @@ fn operations_are_clicked_through() {
 
     // Every page says that something critical fires, and leads to it.
     browser.open(&format!("{home}/"));
-    browser.wait_for_text("#firing", "3.42 % of the records are in error");
+    browser.wait_for_text("#firing", "3.42 % of the records are invalid");
     // The tiles go by the table of alerts and by the monitor.
     browser.wait_for_text("#note-error-rate", "above 1.00% (ErrorRateHigh)");
     browser.wait_for("document.querySelector('#tile-error-rate').classList.contains('warn')");
@@ -191,7 +191,7 @@ fn operations_are_clicked_through() {
     // Of the three that fire somebody is on one.
     browser.wait_for("document.querySelector('#firing-count').textContent === '2'");
     browser.wait_for_text("#note-firing-count", "acknowledged or silenced: 1");
-    browser.wait_for_text("#unsent", "Slack is not set up");
+    browser.wait_for_text("#note-unsent", "Slack is not set up");
     for chart in ["throughput", "error_share", "latency", "heat", "lag"] {
         browser.wait_for(&format!("document.querySelector('#chart-{chart} .main-svg')"));
     }

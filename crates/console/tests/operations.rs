@@ -106,7 +106,7 @@ fn story(harness: &Harness, warehouse: &dyn Warehouse) {
     assert_eq!(limits["error_share"]["alert"], json!({"state": "firing", "value": 0.0342, "at": now.0}));
     assert_eq!(ids("history"), ["over"]);
     let first = &found["alerts"][0];
-    assert_eq!(first["summary"], "3.42 % of the records are in error, more than 1 %");
+    assert_eq!(first["summary"], "3.42 % of the records are invalid, more than 1 %");
     assert_eq!(
         (&first["value"], &first["worst"], &first["threshold"]),
         (&json!("3.42 %"), &json!("5 %"), &json!("1 %"))
@@ -114,7 +114,7 @@ fn story(harness: &Harness, warehouse: &dyn Warehouse) {
     assert_eq!(first["context"]["causes"][0]["fingerprint"], "f00d");
     assert_eq!(first["firing_since"].as_i64().unwrap(), now.0 - 600_000);
     let korean = operations(harness, "ko");
-    assert_eq!(korean["alerts"][0]["summary"], "레코드의 3.42%가 오류입니다(기준 1%)");
+    assert_eq!(korean["alerts"][0]["summary"], "레코드의 3.42%가 무효입니다(기준 1%)");
     let rule = |name: &str| {
         found["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == name).unwrap().clone()
     };

@@ -57,11 +57,11 @@ fn an_alert_says_what_why_and_where_to_look() {
     assert_eq!(message["blocks"][0]["text"]["text"], "🔴 Error rate over its threshold");
     assert_eq!(
         message["text"],
-        "🔴 Error rate over its threshold: 2 % of the records are in error, more than 1 %"
+        "🔴 Error rate over its threshold: 2 % of the records are invalid, more than 1 %"
     );
     let text = texts(&message);
     for expected in [
-        "*2 % of the records are in error, more than 1 %*",
+        "*2 % of the records are invalid, more than 1 %*",
         "*Threshold*\n1 %",
         "*Since*\n20:58 KST",
         "• `click must be 0 or 1 &lt;!channel&gt; &amp; 'x'` <https://console.example/dlq/errors?group=f00d|1,234 errors>",
@@ -72,7 +72,7 @@ fn an_alert_says_what_why_and_where_to_look() {
     }
     let korean = checked(&content, &style("ko"));
     assert_eq!(korean["blocks"][0]["text"]["text"], "🔴 오류율이 기준을 넘었습니다");
-    assert!(texts(&korean).contains("*레코드의 2%가 오류입니다(기준 1%)*"), "{}", texts(&korean));
+    assert!(texts(&korean).contains("*레코드의 2%가 무효입니다(기준 1%)*"), "{}", texts(&korean));
 }
 
 #[test]
