@@ -45,6 +45,7 @@ fn main() -> Result<(), Failure> {
             let warehouse = Arc::clone(&warehouse);
             Arc::new(move || docs_page(warehouse.as_ref()).map_err(|error| error.to_string()))
         },
+        project_tests: Arc::new(|| None),
         rules: Arc::new(Rules::built_in()?),
         version: "preview",
     };

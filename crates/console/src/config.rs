@@ -1,5 +1,6 @@
 //! What the console is told at start.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,9 @@ impl Default for ConsoleConfig {
 /// Gives a whole page of HTML, or what is wrong, for people. It may wait for files and the database.
 pub type DocsPage = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
+/// Ids of the tests that the dbt project has now; none while nobody knows. It may wait for files.
+pub type ProjectTests = Arc<dyn Fn() -> Option<BTreeSet<String>> + Send + Sync>;
+
 /// What the console shows and writes to.
 #[derive(Clone)]
 pub struct Services {
@@ -92,6 +96,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Makes the page about models, tests and lineage (`/quality/docs`).
     pub docs_page: DocsPage,
+    /// Which tests there are, so that those that were removed are not shown as failing.
+    pub project_tests: ProjectTests,
     /// The table of alerts that the monitor judges by.
     pub rules: Arc<Rules>,
     /// Version of the program.

@@ -79,7 +79,7 @@ use adpipe_stream::shutdown::Shutdown;
 use tokio::net::{TcpListener, lookup_host};
 
 use crate::app::App;
-pub use crate::config::{ConsoleConfig, DECOMPRESSED_FACTOR, DocsPage, Services};
+pub use crate::config::{ConsoleConfig, DECOMPRESSED_FACTOR, DocsPage, ProjectTests, Services};
 pub use crate::error::{ConsoleError, MetricsError};
 pub use crate::metrics_server::MetricsServer;
 pub use crate::routes::ROUTES;

@@ -3,7 +3,8 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use adpipe_event::Millis;
 use adpipe_generate::{Config, Generator};
@@ -167,6 +168,31 @@ fn the_story_of_a_fault_is_told_on_postgres() {
         services.docs_page = docs_page(Arc::clone(&warehouse));
     });
     story(&harness, warehouse.as_ref());
+}
+
+#[test]
+fn a_test_that_was_removed_does_not_fail_for_ever() {
+    let known: Arc<Mutex<Option<BTreeSet<String>>>> = Arc::default();
+    let harness = Harness::start_with(config(), |services| {
+        let known = Arc::clone(&known);
+        services.project_tests = Arc::new(move || known.lock().unwrap().clone());
+    });
+    transform(harness.warehouse.as_ref(), Command::Build);
+    let ids = |quality: &Value| -> BTreeSet<String> {
+        tests(quality).iter().map(|test| test["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ids(&quality(&harness));
+    let project = Project::load(&ProjectFiles::embedded(), &Target::new(harness.warehouse.dialect()), "");
+    assert_eq!(all, project.unwrap().test_ids(), "while nobody knows the project, every test is shown");
+    let mut left = all.clone();
+    let gone = left.pop_first().unwrap();
+    script(
+        harness.warehouse.as_ref(),
+        Schema::Ops,
+        &format!("update ops.data_tests set status = 'fail' where test_id = '{gone}'"),
+    );
+    *known.lock().unwrap() = Some(left.clone());
+    assert_eq!(ids(&quality(&harness)), left);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::services::{HeldRole, Services, VERSION, role_folder};
 use crate::signals;
 use crate::supervisor::{Supervisor, Work};
 use crate::warehouse_place::WarehousePlace;
+use crate::watched_project::WatchedProject;
 
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(config: Config) -> anyhow::Result<()> {
@@ -302,6 +303,11 @@ fn console_services(services: &Services, rules: Rules) -> Result<adpipe_console:
             Arc::new(move || {
                 transform::docs_page(&config, warehouse.as_ref()).map_err(|error| error.to_string())
             })
+        },
+        project_tests: {
+            let target = transform::target(&services.config, services.warehouse.as_ref());
+            let project = WatchedProject::new(services.config.clone(), target);
+            Arc::new(move || project.now().map(|project| project.test_ids()))
         },
         rules: Arc::new(rules),
         version: VERSION,

@@ -98,11 +98,12 @@ async fn get_quality(
     State(app): State<Arc<App>>,
     Extension(client): Extension<Client>,
 ) -> Result<Response, Refusal> {
-    answer::read(&app, client, |warehouse| {
+    let project_tests = Arc::clone(&app.services.project_tests);
+    answer::read(&app, client, move |warehouse| {
         let now = Millis::now();
         Ok(Quality {
             at: now.0,
-            tests: results::all(warehouse)?,
+            tests: results::all(warehouse, project_tests().as_ref())?,
             freshness: freshness::sources(warehouse, now)?,
         })
     })

@@ -1,6 +1,6 @@
 //! Results, history and failing rows of the tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use adpipe_sql::section;
 use adpipe_warehouse::{Value, Warehouse, WarehouseError, query_table};
@@ -76,7 +76,13 @@ impl Test {
 }
 
 /// Every test that ran lately; those that need somebody first, then by name.
-pub(super) fn all(warehouse: &dyn Warehouse) -> Result<Vec<Test>, WarehouseError> {
+///
+/// Of a test that was removed from the project nobody will ever find out whether it would pass, so it is
+/// left out, as the monitor leaves it out.
+pub(super) fn all(
+    warehouse: &dyn Warehouse,
+    project: Option<&BTreeSet<String>>,
+) -> Result<Vec<Test>, WarehouseError> {
     let rows = query_table(warehouse, TESTS, &[Value::Int(RUNS as i64)])?.rows;
     let counts = query_table(warehouse, FAILURE_COUNTS, &[])?.rows;
     let counts: BTreeMap<&str, (i64, i64)> = counts
@@ -116,6 +122,7 @@ pub(super) fn all(warehouse: &dyn Warehouse) -> Result<Vec<Test>, WarehouseError
         test.runs.reverse();
     }
     let newest = tests.iter().filter_map(Test::newest).max();
+    tests.retain(|test| project.is_none_or(|project| project.contains(&test.id)));
     tests.retain(|test| test.newest().zip(newest).is_none_or(|(at, newest)| newest - at < GONE_MS));
     tests.sort_by(|a, b| (a.rank(), &a.name, &a.id).cmp(&(b.rank(), &b.name, &b.id)));
     Ok(tests)

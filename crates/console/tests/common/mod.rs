@@ -48,6 +48,7 @@ pub fn services(folder: &std::path::Path) -> (Arc<SqliteLog>, Arc<SqliteWarehous
         warehouse: Arc::clone(&warehouse) as _,
         metrics,
         docs_page: docs_page(Arc::clone(&warehouse) as _),
+        project_tests: Arc::new(|| None),
         rules: Arc::new(Rules::built_in().unwrap()),
         version: "1.2.3",
     };

@@ -15,7 +15,7 @@ pub(crate) mod properties;
 pub(crate) mod root;
 pub(crate) mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minijinja::value::Value;
@@ -54,10 +54,14 @@ impl Project {
         parse::load(files, target, &vars)
     }
 
+    /// dbt's ids of the tests that it has.
+    pub fn test_ids(&self) -> BTreeSet<String> {
+        self.nodes.iter().filter(|node| node.is_test()).map(|node| node.id.clone()).collect()
+    }
+
     /// The tests that it has.
     pub fn tests(&self) -> ProjectTests {
-        let tests = self.nodes.iter().filter(|node| node.is_test());
-        ProjectTests { project: self.name.clone(), ids: tests.map(|node| node.id.clone()).collect() }
+        ProjectTests { project: self.name.clone(), ids: self.test_ids() }
     }
 
     /// The node of this id.
