@@ -364,7 +364,8 @@ byId("backfill-form").addEventListener("submit", () =>
 
 fill("legend", "legend", () =>
   ["success", "failed", "running", "queued", "retrying", "upstream_failed", "cancelled"].map((state) =>
-    make("li", {}, mark(state), stateName(state))));
+    // A task that waits for another one has the mark of those that are queued.
+    make("li", {}, mark(state), state === "queued" ? `${stateName(state)}, ${stateName("waiting")}` : stateName(state))));
 keepAddress();
 
 // --- looking --------------------------------------------------------------------------------------

@@ -253,6 +253,23 @@ function readAddress() {
   if (byId("text").value !== asked.text) byId("text").value = asked.text;
   openReports.clear();
   for (const address of params.getAll("report")) openReports.add(keyAt(address));
+  byId("no-report").hidden = true;
+}
+
+/** Whether the address was given by a link, and not made by what somebody did on this page. */
+let isFollowed = true;
+
+/** Names the reports that a link asks for and that are not here; those that are there open. */
+function showMissing(files) {
+  if (!isFollowed) return;
+  isFollowed = false;
+  const here = new Set(files.map(keyOf));
+  const missing = [...openReports].filter((key) => !here.has(key));
+  if (missing.length === 0) return;
+  for (const key of missing) openReports.delete(key);
+  const names = missing.map((key) => key.split("\n")[0] || key.trim());
+  show(byId("no-report"), text("files_no_report", { file: names.join(", ") }));
+  byId("no-report").hidden = false;
 }
 
 function draw() {
@@ -268,6 +285,7 @@ function draw() {
   show(byId("found"), text("files_found", { count: formatCount(found) }));
   byId("none-found").hidden = found > 0;
   byId("list-scroll").hidden = found === 0;
+  showMissing(files);
   showLines();
   byId("pages").hidden = pages === 1;
   show(byId("page-of"), text("files_page_of", { page: formatCount(page), pages: formatCount(pages) }));
@@ -304,6 +322,7 @@ byId("text").addEventListener("input", () => {
 });
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("popstate", () => {
+  isFollowed = true;
   readAddress();
   reload();
 });

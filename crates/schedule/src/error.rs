@@ -17,9 +17,12 @@ pub enum ScheduleError {
         /// What is wrong there.
         message: String,
     },
-    /// The request cannot be met as things are: no such run, or not in a state for it.
+    /// The request cannot be met as things are: a run that is not in a state for it.
     #[error("{0}")]
     Refused(String),
+    /// There is no such run; it may have been removed with old ones.
+    #[error("{0}")]
+    NotThere(String),
     /// What was asked for makes no sense, whatever has run: a DAG or a day that does not exist.
     #[error("{0}")]
     Asked(String),

@@ -267,7 +267,7 @@ pub fn cancel(store: &mut Store, key: &RunKey, now: Timestamp) -> Result<(), Sch
 }
 
 fn no_such_run(key: &RunKey) -> ScheduleError {
-    ScheduleError::Refused(format!(
+    ScheduleError::NotThere(format!(
         "DAG {} has no run {}; `adpipe dag runs {}` lists them",
         key.dag_id, key.run_id, key.dag_id
     ))

@@ -222,7 +222,7 @@ fn redo(all: bool) -> Redo {
 }
 
 fn no_such_run(key: &RunKey) -> ScheduleError {
-    ScheduleError::Refused(format!("DAG {} has no run {}", key.dag_id, key.run_id))
+    ScheduleError::NotThere(format!("DAG {} has no run {}", key.dag_id, key.run_id))
 }
 
 /// Does `work` where it may block, and gives its JSON.
@@ -235,6 +235,7 @@ async fn answer(
     made(&app, client, move || {
         let mut store = Store::new(Arc::clone(&shared.services.warehouse));
         work(&shared, &mut store).map_err(|error| match error {
+            ScheduleError::NotThere(message) => Refusal::wrong(StatusCode::NOT_FOUND, message),
             ScheduleError::Refused(message) | ScheduleError::Asked(message) => {
                 Refusal::wrong(StatusCode::CONFLICT, message)
             }
