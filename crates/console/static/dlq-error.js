@@ -3,7 +3,7 @@
 import { NONE, formatDuration, text } from "./format.js";
 import { editor } from "./dlq-edit.js";
 import { changesTable, showPayload, textOf } from "./dlq-payload.js";
-import { ask, badge, rebuildMarts, showTime, start, startKeys } from "./dlq-shared.js";
+import { ask, badge, isNotRetried, rebuildMarts, showTime, stageName, start, startKeys } from "./dlq-shared.js";
 import { inWords } from "./messages.js";
 import { act, byId, get, make, post, refresh, show, toast } from "./page.js";
 
@@ -26,7 +26,7 @@ function facts(error) {
   const group = make("a", { href: `/dlq/errors?group=${error.fingerprint}` }, error.fingerprint);
   return [
     ["place", `${error.topic} / ${error.partition} / ${error.offset}`],
-    ["dlq_stage", error.stage],
+    ["dlq_stage", stageName(error.stage)],
     ["dlq_group", group],
     ["dlq_tries", triesOf(error)],
     ["dlq_next_try", error.next_retry_at && showTime(error.next_retry_at)],
@@ -42,8 +42,7 @@ function resolution({ status, resolution: how }) {
   return status === "resolved" ? text(`dlq_outcome_${how}`) : text("dlq_because", { reason: how });
 }
 
-/** An error that needs somebody before its tries are used up is of a type that is not retried. */
-const triesOf = (error) => (error.status === "exhausted" && error.retry_count < error.max_retries
+const triesOf = (error) => (isNotRetried(error)
   ? text("dlq_tries_none", { count: error.retry_count }) : text("dlq_tries_of", { count: error.retry_count, most: error.max_retries }));
 
 const pairs = (entries) =>

@@ -4,7 +4,7 @@ import { NONE, formatCount, fromField, text, toField } from "./format.js";
 import { editMany } from "./dlq-edit.js";
 import { loadJobs } from "./dlq-jobs.js";
 import {
-  addressOf, ask, badge, changedLine, current, filterOf, move, parseTime, showTime, start, startJob, startKeys,
+  addressOf, ask, badge, changedLine, current, filterOf, isNotRetried, move, parseTime, showTime, start, startJob, startKeys,
 } from "./dlq-shared.js";
 import { inWords } from "./messages.js";
 import { act, byId, get, keyed, make, post, refresh, show } from "./page.js";
@@ -121,7 +121,8 @@ function update(row, error) {
   show(part(".field"), error.field ?? NONE);
   show(part(".what"), inWords(error.message));
   part(".what").title = error.message;
-  show(part(".tries"), `${error.retry_count}/${error.max_retries}`);
+  // "0/5" would promise retries that this type does not get.
+  show(part(".tries"), isNotRetried(error) ? formatCount(error.retry_count) : `${error.retry_count}/${error.max_retries}`);
   show(part(".where"), `${error.topic} / ${error.partition} / ${error.offset}`);
   const preview = part(".payload div");
   show(preview, error.preview.slice(0, PREVIEW_CHARS));

@@ -7,6 +7,12 @@ import { act, actorLine, byId, get, keepAddress, make, post, show, startActor, s
 export const badge = (status) =>
   make("span", { class: "badge", data: { status } }, text(`dlq_status_${status}`));
 
+/** What found an error, by its name in the page's language. */
+export const stageName = (stage) => text(`dlq_stage_${stage}`);
+
+/** An error that needs a decision before its retries are used up is of a type that is not retried. */
+export const isNotRetried = (error) => error.status === "exhausted" && error.retry_count < error.max_retries;
+
 /** "2026-01-31 23:59:59.123" as ms since the Unix epoch. */
 export const parseTime = (sql) => (sql ? Date.parse(`${sql.replace(" ", "T")}Z`) : null);
 export const showTime = (sql) => formatExactTime(parseTime(sql));

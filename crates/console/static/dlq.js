@@ -4,7 +4,7 @@ import { formatCount, formatDuration, text } from "./format.js";
 import { drawBacklog, redrawBacklog } from "./dlq-backlog.js";
 import { editMany } from "./dlq-edit.js";
 import { loadJobs } from "./dlq-jobs.js";
-import { current, move, showTime, start, startJob, startKeys } from "./dlq-shared.js";
+import { current, move, showTime, stageName, start, startJob, startKeys } from "./dlq-shared.js";
 import { inWords } from "./messages.js";
 import { byId, get, keyed, make, refresh, show, showProblem } from "./page.js";
 
@@ -25,7 +25,7 @@ function showTiles({ statuses, counts, resolved_today: resolved, oldest, at, wai
   byId("tile-exhausted").classList.toggle("warn", count.exhausted > 0);
   show(byId("note-exhausted"), text(count.exhausted ? "dlq_note_exhausted" : "dlq_note_nothing"));
   show(byId("moving"), `${formatCount(count.pending)} / ${formatCount(count.retrying)}`);
-  show(byId("note-moving"), text("dlq_note_moving"));
+  show(byId("note-moving"), text(count.pending + count.retrying ? "dlq_note_moving" : "dlq_note_nothing"));
   show(byId("resolved"), formatCount(resolved));
   show(byId("oldest"), oldest === null ? "–" : formatDuration(at - oldest));
   show(byId("note-oldest"), oldest === null ? text("dlq_note_nothing") : showTime(new Date(oldest).toISOString().slice(0, 19).replace("T", " ")));
@@ -79,7 +79,7 @@ function update(element, group) {
   const part = (name) => element.querySelector(name);
   show(part(".type"), group.error_type);
   show(part(".field"), group.field ?? "");
-  show(part(".stage"), text("dlq_found_by", { stage: group.stage }));
+  show(part(".stage"), text("dlq_found_by", { stage: stageName(group.stage) }));
   show(part(".text"), inWords(group.message));
   part(".text").title = group.message === group.sample_message ? group.message : text("dlq_for_example", { message: inWords(group.sample_message) });
   part(".open-list").href = `/dlq/errors?group=${group.fingerprint}`;
@@ -146,6 +146,7 @@ function showGroups() {
   if (isTurned) byId("groups").replaceChildren();
   kept = groups.map((group) => group.fingerprint);
   keyed(byId("groups"), groups, (group) => group.fingerprint, build, update);
+  byId("causes").hidden = groups.length === 0;
   byId("cause-pages").hidden = pages < 2;
   show(byId("cause-page"), text("dlq_page_of", { page: formatCount(page), pages: formatCount(pages), count: formatCount(listed) }));
   byId("causes-before").disabled = page <= 1;

@@ -10,6 +10,7 @@ const rate = new Intl.NumberFormat(language, {
   minimumFractionDigits: 2,
   maximumFractionDigits: 2,
 });
+const percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
 const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
 const unit = (name) =>
   new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 1 });
@@ -82,7 +83,10 @@ export function text(key, places = {}) {
 export const formatCount = (value) => orNone(value, (count) => whole.format(count));
 /** Few events a second are worth a digit behind the point. */
 export const formatRate = (value) => orNone(value, (rate) => (rate < 100 ? oneDigit : whole).format(rate));
-export const formatShare = (value) => orNone(value, (share) => rate.format(share));
+/** "16.59 %" in English and "16.59%" in Korean, as in messages and on the command line. */
+const spaced = (percentage) => (language === "ko" ? percentage : percentage.replace(/(\d)%/, "$1\u00a0%"));
+export const formatShare = (value) => orNone(value, (share) => spaced(rate.format(share)));
+export const formatPercent = (value) => orNone(value, (share) => spaced(percent.format(share)));
 export const formatTime = (ms) => orNone(ms, (at) => time.format(at));
 export const formatExactTime = (ms) => orNone(ms, (at) => exactTime.format(at));
 

@@ -17,6 +17,19 @@ const WANTED = {
   "a colon": "쌍점", "a comma": "쉼표",
 };
 
+/** Why a time is none, and what is allowed. */
+const IMPOSSIBLE = {
+  "the month has no such day": "그 달에 없는 날짜입니다", "year is not in #..=#": "연도가 범위를 벗어납니다",
+  "month is not in #..=#": "월이 범위를 벗어납니다", "hour is not in #..=#": "시가 범위를 벗어납니다",
+  "minute or second is not in #..=#": "분 또는 초가 범위를 벗어납니다",
+};
+
+const impossible = (reason) => {
+  const [, range] = /(\d+\.\.=\d+)/.exec(reason) ?? [];
+  const known = IMPOSSIBLE[reason.replace(/\d+/g, "#")];
+  return known && range ? `${known}(${range.replace("..=", "~")})` : known ?? reason;
+};
+
 const kind = (name) => KINDS[name] ?? name;
 const wanted = (name) => WANTED[name] ?? name;
 const NUMBER = "(#|[\\d,]+)";
@@ -27,7 +40,8 @@ const SENTENCES = [
   ["hour \\(or event_time\\) is missing", () => "hour(또는 event_time) 필드가 없습니다"],
   ["(\\w+) is missing", (field) => `${field} 필드가 없습니다`],
   [`(\\w+) is (${Object.keys(KINDS).join("|")}|true|false|null) and should be (.+)`, (field, found, should) => `${field}에는 ${kind(should)}이(가) 필요한데 ${kind(found)}이(가) 들어왔습니다`],
-  [`id ${VALUE} is not 1 to ${NUMBER} printable ASCII characters without spaces around`, (id, most) => `id ${id}은(는) 앞뒤 공백이 없는 출력 가능한 ASCII 문자 1~${most}자가 아닙니다`],
+  [`(\\w+) ${VALUE}: (the month has no such day|(?:year|month|hour|minute or second) is not in .+)`, (field, value, why) => `${field}의 값 ${value}: ${impossible(why)}`],
+  [`id ${VALUE} is not ${NUMBER} to ${NUMBER} printable ASCII characters without spaces around`, (id, least, most) => `id ${id}은(는) 앞뒤 공백이 없는 출력 가능한 ASCII 문자 ${least}~${most}자가 아닙니다`],
   [`(\\w+) ${VALUE} is not a whole number`, (field, value) => `${field}의 값 ${value}은(는) 정수가 아닙니다`],
   [`(\\w+) ${VALUE} is out of range (\\S+)\\.\\.=(\\S+)`, (field, value, least, most) => `${field}의 값 ${value}이(가) 범위(${least}~${most})를 벗어납니다`],
   [`(\\w+) has ${NUMBER} characters and may have ${NUMBER} to ${NUMBER}`, (field, count, least, most) => `${field}은(는) ${least}~${most}자여야 하는데 ${count}자입니다`],
@@ -39,6 +53,8 @@ const SENTENCES = [
   [`the record ends at byte ${NUMBER} where (.+) should be`, (at, should) => `레코드가 ${at}번째 바이트에서 끝납니다. ${wanted(should)}이(가) 와야 합니다`],
   [`(.+) at byte ${NUMBER} where (.+) should be`, (found, at, should) => `${at}번째 바이트: ${wanted(should)} 자리에 ${found}이(가) 있습니다`],
   [`nested deeper than ${NUMBER} levels at byte ${NUMBER}`, (levels, at) => `${at}번째 바이트에서 중첩이 ${levels}단계를 넘습니다`],
+  ["not valid UTF-[8#]", () => "올바른 UTF-8이 아닙니다"],
+  ["the row and the header differ in their number of cells", () => "행과 헤더의 칸 수가 다릅니다"],
   ["the record is empty", () => "레코드가 비어 있습니다"],
   ["the record is JSON but not an object", () => "레코드가 JSON이지만 객체가 아닙니다"],
   [`the row has ${NUMBER} cells and the header ${NUMBER}`, (cells, columns) => `행의 칸은 ${cells}개인데 헤더는 ${columns}개입니다`],
@@ -65,9 +81,14 @@ const SENTENCES = [
   ["run (\\S+) is (\\S+)( already)?", (run, state) => `실행 ${run}의 상태가 ${state}입니다`],
 ].map(([pattern, sentence]) => [new RegExp(`^${pattern}$`, "su"), sentence]);
 
+/** By which names a mapped field was looked for; it follows the message itself. */
+const READ_FROM = /^(.*); (\w+) is read from ([^;]+)$/su;
+
 /** An error's message in the language of the page. */
 export function inWords(message) {
   if (language !== "ko" || !message) return message;
+  const mapped = READ_FROM.exec(message);
+  if (mapped) return `${inWords(mapped[1])}. ${mapped[2]}은(는) ${mapped[3].replaceAll(" or ", ", ")}에서 읽습니다`;
   for (const [pattern, sentence] of SENTENCES) {
     const found = pattern.exec(message);
     if (found) return sentence(...found.slice(1));

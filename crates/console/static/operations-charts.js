@@ -216,8 +216,8 @@ function showUnsent(report) {
   // A monitor that sends nothing measures nothing: what it measured before Slack was removed is over.
   const [at, value] = points.at(-1) ?? [0, null];
   const seconds = report.at - at < 2 * report.step + UNSENT_MS ? value : null;
-  const unknown = report.slack ? NONE : text("ops_unsent_off");
-  show(byId("unsent"), seconds === null ? unknown : seconds === 0 ? text("ops_unsent_none") : formatDuration(seconds * 1_000));
+  show(byId("note-unsent"), seconds === null && !report.slack ? text("ops_unsent_off") : "");
+  show(byId("unsent"), seconds === null ? NONE : seconds === 0 ? text("ops_unsent_none") : formatDuration(seconds * 1_000));
   const limit = report.charts.find((chart) => chart.signal === "notifications_waiting")?.thresholds[0]?.value ?? Infinity;
   byId("tile-unsent").classList.toggle("warn", seconds !== null && seconds > limit);
 }

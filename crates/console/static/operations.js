@@ -1,12 +1,12 @@
 // The page "Operations": alerts, silences and processes; the charts are in operations-charts.js.
 
-import { NONE, formatBytes, formatCount, formatDuration, formatExactTime, text } from "./format.js";
+import { NONE, formatBytes, formatCount, formatDuration, formatExactTime, formatPercent, text } from "./format.js";
+import { inWords } from "./messages.js";
 import { startCharts } from "./operations-charts.js";
 import { act, actorLine, byId, changed, get, keepAddress, keyed, make, post, refresh, show, startActor, startDialogs } from "./page.js";
 
 const EVERY_MS = 5_000;
 const language = document.documentElement.lang;
-const percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
 
 const labelsLine = (labels) => Object.entries(labels).map(([name, value]) => `${name}=${value}`).join(", ");
 const nameOf = ({ rule, labels }) => [rule, labelsLine(labels)].filter(Boolean).join(" ");
@@ -68,7 +68,7 @@ function contextOf({ context, labels }) {
   const found = [];
   if (Array.isArray(causes) && causes.length) {
     found.push(list(causes.map((cause) => make("span", {},
-      make("a", { href: `/dlq/errors?group=${encodeURIComponent(cause.fingerprint)}` }, cause.message),
+      make("a", { href: `/dlq/errors?group=${encodeURIComponent(cause.fingerprint)}` }, inWords(cause.message)),
       ` (${text(cause.exhausted === undefined ? "ops_cause_open" : "ops_cause_exhausted", { count: formatCount(cause.exhausted ?? cause.open) })})`))));
   }
   if (Array.isArray(tests) && tests.length) {
@@ -79,16 +79,29 @@ function contextOf({ context, labels }) {
     found.push(make("p", {}, make("a", { href: `/dags?${params}` }, run), message ? `: ${message}` : ""));
   }
   const others = Object.entries(rest).filter(([, value]) => value !== null && value !== "");
-  if (others.length) found.push(make("p", { class: "hint" }, others.map(([name, value]) => `${words(name)} ${figure(name, value)}`).join(" · ")));
+  if (message && run === undefined) found.push(make("p", { class: "hint" }, inWords(message)));
+  if (others.length) found.push(make("p", { class: "hint" }, others.map(fact).join(" · ")));
   return found;
 }
 
-const words = (name) => name.replace(/_(seconds|bytes)$/, "").replaceAll("_", " ");
+/** A figure beside the value, in the words of the page; what is not known here keeps its name. */
+function fact([name, value]) {
+  if (name === "why") return text(`ops_why_${value}`);
+  const key = `ops_fact_${name}`;
+  const named = text(key, { value: figure(name, value) });
+  return named === key ? `${name.replaceAll("_", " ")}: ${figure(name, value)}` : named;
+}
 
 function figure(name, value) {
-  if (typeof value !== "number") return typeof value === "string" ? value : JSON.stringify(value);
+  if (typeof value !== "number") return typeof value === "string" ? atOf(value) ?? value : JSON.stringify(value);
   if (name.endsWith("_seconds")) return formatDuration(value * 1_000);
+  if (name.endsWith("_ms")) return formatDuration(value);
   return name.endsWith("_bytes") ? formatBytes(value) : formatCount(value);
+}
+
+/** A time as it is stored, in UTC, as the page shows times; null for any other text. */
+function atOf(value) {
+  return /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?$/.test(value) ? formatExactTime(Date.parse(`${value.replace(" ", "T")}Z`)) : null;
 }
 
 // --- acknowledge and silence ----------------------------------------------------------------
@@ -174,11 +187,11 @@ function spark(values, label) {
   return svg;
 }
 
-const cpu = (value) => (value === null ? NONE : percent.format(value / 100));
+const cpu = (value) => (value === null ? NONE : formatPercent(value / 100));
 
 function disk(process) {
   if (process.disk_free === null || !process.disk_size) return NONE;
-  return text("ops_disk_free", { free: formatBytes(process.disk_free), share: percent.format(process.disk_free / process.disk_size) });
+  return text("ops_disk_free", { free: formatBytes(process.disk_free), share: formatPercent(process.disk_free / process.disk_size) });
 }
 
 function processRow(process) {

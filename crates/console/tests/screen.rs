@@ -6,11 +6,12 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adpipe_console::ConsoleConfig;
-use adpipe_event::Millis;
+use adpipe_event::{FieldMap, FieldSource, Millis, Parser, Rules};
 use adpipe_generate::{Config, Format, Generator};
 use adpipe_log::{Headers, Records, Topic, append_and_wait};
 use adpipe_schedule::dag::{BUILT_IN, Dags};
@@ -553,8 +554,13 @@ fn addresses_lead_to_what_they_name() {
     browser.open(&format!("{home}/dags?lang=en&dag=no_such_dag"));
     browser.wait_for_text("#no-dag", "There is no DAG no_such_dag");
     assert_eq!(browser.evaluate("document.querySelector('#dag').hidden"), true);
+    browser.open(&format!("{home}/dags?lang=en&dag=dag_dlq_retry&run=gone"));
+    browser.wait_for_text("#no-run", "dag_dlq_retry has no run gone");
+    assert_eq!(browser.evaluate("document.querySelector('#problem').hidden"), true);
     browser.open(&format!("{home}/dags?lang=ko&dag=dag_dlq_retry"));
     browser.wait_for_text("#dag-about", "재시도할 때가 된 오류");
+    browser.open(&format!("{home}/files?lang=en&report=1:0123456789abcdef:gone.csv"));
+    browser.wait_for_text("#no-report", "The report of gone.csv is not on this page");
     browser.open(&format!("{home}/quality?lang=en&test=nobody"));
     browser.wait_for_text("#no-test", "There is no test nobody");
     let quality = harness.get("/api/quality").json();
@@ -566,7 +572,7 @@ fn addresses_lead_to_what_they_name() {
 
     // An alert is read out by its name, and not again with each new figure.
     browser.open(&format!("{home}/files?lang=en"));
-    browser.wait_for_text("#firing", "of the records are in error");
+    browser.wait_for_text("#firing", "of the records are invalid");
     browser
         .wait_for("document.querySelector('#firing-said').textContent === 'Critical alerts: ErrorRateHigh'");
     assert_eq!(browser.evaluate("document.querySelector('#firing').getAttribute('role')"), Value::Null);
@@ -586,7 +592,7 @@ fn a_limit_is_named_above_the_curve_and_a_peak_does_not_set_the_scale() {
     // Half an hour was measured: the range fits it.
     browser.wait_for("document.querySelector('[data-range=\"1h\"]').ariaCurrent === 'true'");
     browser.wait_for_text("#panel-throughput .lines", "a peak of 900,000 is beyond the scale");
-    browser.wait_for_text("#panel-error_share .lines", "ErrorRateHigh > 1.00%");
+    browser.wait_for_text("#panel-error_share .lines", "ErrorRateHigh > 1.00\u{a0}%");
     assert_eq!(browser.evaluate("document.querySelectorAll('.chart .annotation').length"), 0);
     browser.wait_for("document.querySelector('#chart-throughput').layout.yaxis.range[1] < 50000");
     assert_eq!(browser.errors(), [] as [String; 0]);
@@ -628,4 +634,76 @@ fn is_sent_once(harness: &Harness, target: &str) {
         let read_at = again.header("x-at").unwrap().parse::<i64>().unwrap();
         assert!(read_at >= first.json()["at"].as_i64().unwrap());
     }
+}
+
+/// What is wrong with made-up bad records and a few others: as the parser says it, and as the queue masks it.
+fn all_messages() -> BTreeSet<String> {
+    let names = [("click", vec!["is_click".to_owned(), "clicked".to_owned()])];
+    let sources = names.map(|(field, names)| (field, FieldSource { names, default: None }));
+    let mapped = FieldMap::new(sources).unwrap();
+    let mut messages = BTreeSet::new();
+    for fields in [FieldMap::default(), mapped] {
+        let mut parser = Parser::new(Rules { fields, ..Rules::default() });
+        let made = Config { rows: Some(4_000), bad: 1.0, seed: 7, ..Config::default() };
+        let mut bytes = Vec::new();
+        Generator::new(made).unwrap().write_all(&mut bytes).unwrap();
+        let own = [
+            event(1, &json!({ "hour": "99010100" })),
+            event(1, &json!({ "hour": "2014-10-21T24:00" })),
+            event(1, &json!({ "hour": "2014-10-21T10:61" })),
+            event(1, &json!({ "hour": "2014-02-30T00:00" })),
+            event(1, &json!({ "event_time": "2026-01-03T00:00" })),
+        ];
+        for record in bytes.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).chain(own) {
+            if let Err(error) = parser.parse_json(&record, Millis::now()) {
+                messages.insert(error.message);
+            }
+        }
+    }
+    assert!(messages.len() > 50, "{messages:?}");
+    let masked: Vec<String> = messages.iter().map(|message| adpipe_dlq::mask(message)).collect();
+    messages.extend(masked);
+    messages
+}
+
+#[test]
+fn what_is_wrong_with_a_record_is_said_in_korean() {
+    let Some(mut browser) = browser("what_is_wrong_with_a_record_is_said_in_korean") else { return };
+    let harness = Harness::start(config());
+    browser.open(&format!("http://{}/dlq?lang=ko", harness.address));
+    let messages = serde_json::to_string(&all_messages()).unwrap();
+    let untold = browser.evaluate(&format!(
+        "import('/static/messages.js').then(({{ inWords }}) => {messages}.filter((message) => !/[가-힣]/.test(inWords(message))))"
+    ));
+    assert_eq!(untold, json!([]));
+}
+
+/// The queue's own message of an alert, with what the monitor found beside the value.
+#[test]
+fn facts_beside_an_alert_are_in_the_language_of_the_page() {
+    let Some(mut browser) = browser("facts_beside_an_alert_are_in_the_language_of_the_page") else { return };
+    let harness = full(config());
+    let context = json!({
+        "why": "source_silent", "appended_per_minute": 0, "waiting": 5, "more_waiting": 1, "warehouse_answers_in_ms": 3,
+        "last_week_per_minute": 12, "p50_seconds": 0.2, "p99_seconds": 0.3, "last_commit": "2026-01-02 03:04:05", "open": 7,
+        "host": "h", "roles": "stream", "free_bytes": 5_000, "size_bytes": 9_000, "error": "e", "hour": "2026-01-02 03:00:00",
+        "since": "2026-01-02 03:04:05", "newest": "2026-01-02 03:04:05",
+        "causes": [{ "fingerprint": "f", "message": "the row has # cells and the header #", "open": 1 }],
+    });
+    script(harness.warehouse.as_ref(), Schema::Ops, &format!("update ops.alerts set context = '{context}'"));
+    let home = format!("http://{}", harness.address);
+    browser.look(380, 900, false);
+    browser.open(&format!("{home}/operations?lang=ko"));
+    browser.wait_for_text("#alerts .context", "들어오는 이벤트가 없습니다");
+    let facts = browser.text("#alerts .context");
+    assert!(!facts.contains('_') && !facts.contains("cells"), "{facts}");
+    for word in ["waiting", "commit", "appended", "since", "free", "error"] {
+        assert!(!facts.contains(word), "{word} is English: {facts}");
+    }
+    // Where Slack is not set up the tile has no figure, and does not make the page wider than a phone.
+    assert_eq!(browser.text("#unsent"), "–");
+    browser.wait_for_text("#note-unsent", "Slack이 설정되지 않음");
+    assert!(!browser.overflows_sideways());
+    browser.open(&format!("{home}/operations?lang=en"));
+    browser.wait_for_text("#alerts .context", "No events arrive. · appended: 0 a minute");
 }

@@ -7,7 +7,7 @@ const LONGEST: usize = 300;
 
 /// The message with everything that differs from record to record replaced: quoted text by `"…"`,
 /// numbers by `#`.
-pub(crate) fn mask(message: &str) -> String {
+pub fn mask(message: &str) -> String {
     let mut masked = String::with_capacity(message.len());
     let mut rest = message.chars().peekable();
     let mut after_word = false;

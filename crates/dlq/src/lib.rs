@@ -44,6 +44,7 @@ pub mod transfer;
 pub mod voids;
 
 pub use error::DlqError;
+pub use fingerprint::mask;
 pub use headers::{headers_from_json, headers_to_json};
 pub use ids::new_id;
 pub use queue::Dlq;
