@@ -20,6 +20,7 @@ const ALL_COLUMNS: Both =
 const DEPENDENTS: &str = section(POSTGRES, "dependents");
 const PATIENCE: &str = section(POSTGRES, "patience");
 pub(crate) const TRY_LOCK: &str = section(POSTGRES, "try_lock");
+pub(crate) const UNLOCK: &str = section(POSTGRES, "unlock");
 
 /// A statement that differs.
 pub(crate) struct Both {

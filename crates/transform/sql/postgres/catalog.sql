@@ -59,3 +59,6 @@ set local lock_timeout = '60s';
 -- name: try_lock
 -- One transformation at a time on a database: held until the session ends, however it ends.
 select pg_try_advisory_lock(hashtext('adpipe transform'), hashtext(current_database()));
+
+-- name: unlock
+select pg_advisory_unlock(hashtext('adpipe transform'), hashtext(current_database()));

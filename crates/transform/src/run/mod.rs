@@ -18,7 +18,7 @@ pub(crate) use self::data_test::failing_rows;
 use self::materialize::Failure;
 use self::seed::SeedTable;
 use crate::compile::{Step, compile};
-use crate::database::{Catalog, TRY_LOCK, Work};
+use crate::database::{Catalog, TRY_LOCK, UNLOCK, Work};
 use crate::error::{Result, TransformError};
 use crate::graph::waits_for;
 use crate::history::FailingRows;
@@ -92,7 +92,7 @@ pub fn run(
     if chosen.is_empty() {
         return Err(TransformError::Asked("nothing is selected; see --select and --exclude".to_owned()));
     }
-    let _lock = lock(warehouse)?;
+    let _lock = DatabaseLock::take(warehouse)?;
     let catalog = Catalog::read(warehouse)?;
     let steps = compile(project, &chosen, &catalog, target.full_refresh)?;
     let seeds = read_seeds(project, &chosen, target.dialect)?;
@@ -133,20 +133,36 @@ pub fn run(
     })
 }
 
-/// Keeps other transformations away from a PostgreSQL database while it lives. On SQLite the
-/// caller holds a lock beside the files.
-fn lock(warehouse: &dyn Warehouse) -> Result<Option<Box<dyn Session>>> {
-    if warehouse.dialect() == Dialect::Sqlite {
-        return Ok(None);
+/// Keeps other transformations away from a PostgreSQL database while it lives.
+struct DatabaseLock(Box<dyn Session>);
+
+impl DatabaseLock {
+    /// None on SQLite, where the caller holds a lock beside the files.
+    fn take(warehouse: &dyn Warehouse) -> Result<Option<DatabaseLock>> {
+        if warehouse.dialect() == Dialect::Sqlite {
+            return Ok(None);
+        }
+        let mut session = warehouse.session(Schema::Analytics)?;
+        match call(session.as_mut(), TRY_LOCK)? {
+            0 => Err(TransformError::Busy(warehouse.location())),
+            _ => Ok(Some(DatabaseLock(session))),
+        }
     }
-    let mut session = warehouse.session(Schema::Analytics)?;
+}
+
+impl Drop for DatabaseLock {
+    /// The server ends a session some time after it was closed; the next run may begin before that.
+    fn drop(&mut self) {
+        let _ = call(self.0.as_mut(), UNLOCK);
+    }
+}
+
+/// The number that a statement gives.
+fn call(session: &mut dyn Session, sql: &str) -> Result<i64> {
     let mut transaction = session.begin()?;
-    let found = transaction.query(TRY_LOCK, &[])?;
+    let found = transaction.query(sql, &[])?;
     transaction.commit()?;
-    match materialize::number(found.rows.first().and_then(|row| row.first())) {
-        0 => Err(TransformError::Busy(warehouse.location())),
-        _ => Ok(Some(session)),
-    }
+    Ok(materialize::number(found.rows.first().and_then(|row| row.first())))
 }
 
 fn read_seeds(
