@@ -138,3 +138,6 @@ join whole w on w.event_hour = m.window_start;
 -- name: try_role
 -- One batch process a database; held for as long as the connection. "adbatch" in ASCII.
 select case when pg_try_advisory_lock(27413446445523816) then 1 else 0 end;
+
+-- name: leave_role
+select pg_advisory_unlock(27413446445523816);

@@ -2,13 +2,14 @@
 
 use adpipe_sql::section;
 use adpipe_stream::role_lock::RoleLock;
-use adpipe_warehouse::{Dialect, Schema, Session, Warehouse};
+use adpipe_warehouse::{Dialect, Schema, Session, Warehouse, WarehouseError};
 
 use crate::BatchError;
 use crate::archive::Archive;
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const TRY_ROLE: &str = section(ARCHIVE_SQL, "try_role");
+const LEAVE_ROLE: &str = section(ARCHIVE_SQL, "leave_role");
 
 /// The lock file in the archive's folder, or beside the warehouse: `.etl.lock`.
 const ROLE: &str = ".etl";
@@ -17,7 +18,22 @@ const ROLE: &str = ".etl";
 pub(crate) struct BatchLock {
     _folder: Option<RoleLock>,
     /// The server's lock is this connection's.
-    _session: Option<Box<dyn Session>>,
+    session: Option<Box<dyn Session>>,
+}
+
+impl Drop for BatchLock {
+    /// The server ends a session some time after it was closed; the next run may begin before that.
+    fn drop(&mut self) {
+        if let Some(session) = &mut self.session {
+            let _ = leave(session.as_mut());
+        }
+    }
+}
+
+fn leave(session: &mut dyn Session) -> Result<(), WarehouseError> {
+    let mut transaction = session.begin()?;
+    transaction.query(LEAVE_ROLE, &[])?;
+    transaction.commit()
 }
 
 /// Takes the lock file, and the database's lock where several machines may share it.
@@ -45,5 +61,5 @@ pub(crate) fn take(archive: &Archive, warehouse: &dyn Warehouse) -> Result<Batch
             Some(session)
         }
     };
-    Ok(BatchLock { _folder: folder, _session: session })
+    Ok(BatchLock { _folder: folder, session })
 }
