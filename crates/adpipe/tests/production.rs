@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -99,13 +100,20 @@ impl Production {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Starts a role and waits until it says that it works: one that finds no server at its start ends.
+    fn start_role(&self, role: &str) -> Child {
+        let mut child = self.adpipe(&["run", role]).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        child
+    }
+
     fn add_processor(&mut self) {
-        let child = self.adpipe(&["run", "stream"]).stdout(Stdio::null()).spawn().unwrap();
+        let child = self.start_role("stream");
         self.processors.push(child);
     }
 
     fn add_keeper(&mut self) {
-        let child = self.adpipe(&["run", "dlq"]).stdout(Stdio::null()).spawn().unwrap();
+        let child = self.start_role("dlq");
         self.keepers.push(child);
     }
 
