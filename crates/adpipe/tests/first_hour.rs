@@ -53,9 +53,14 @@ fn a_dry_run_does_not_claim_to_have_stored_anything() {
         "{told}"
     );
     assert!(!told.contains("they are in"), "{told}");
-    assert_eq!(folder.row("select count(*) as n from errors.dlq_errors")["n"], 0);
+    let made: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(made, ["three.ndjson"], "nothing is written, no empty data folder either");
     let told = folder.run(&["etl", "three.ndjson"]);
     assert!(told.contains("they are in ad_events_error"), "{told}");
+    folder.run(&["etl", "--dry-run", "--force", "three.ndjson"]);
+    let files = folder.row("select count(*) as n from ops.ingest_files");
+    assert_eq!(files["n"], 1, "where there is data, a dry run only reads it");
 }
 
 #[test]

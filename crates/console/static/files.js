@@ -295,9 +295,11 @@ function draw() {
   }
 }
 
+const firstArchive = loadArchive();
 readAddress();
 const reload = refresh(async (isNewest) => {
-  const found = await get(`/api/files?${query({ page: asked.page })}`);
+  // The page is shown when both are there: what came later would move what is read already.
+  const [found] = await Promise.all([get(`/api/files?${query({ page: asked.page })}`), firstArchive]);
   if (!isNewest()) return;
   list = found;
   draw();
@@ -327,5 +329,4 @@ addEventListener("popstate", () => {
   reload();
 });
 keepAddress();
-loadArchive();
 setInterval(() => !document.hidden && loadArchive(), ARCHIVE_EVERY_MS);

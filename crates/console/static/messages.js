@@ -17,6 +17,27 @@ const WANTED = {
   "a colon": "쌍점", "a comma": "쉼표",
 };
 
+/** What a record is instead of an event, and what to do; commands stay as they are. */
+const FOREIGN = {
+  MessagePack: "MessagePack", CBOR: "CBOR", BSON: "BSON", XML: "XML", "an HTML page": "HTML 페이지", "an Avro message": "Avro 메시지",
+  "a zip archive": "zip 파일", "UTF-16 text": "UTF-16 텍스트", "UTF-32 text": "UTF-32 텍스트", "percent-encoded": "퍼센트 인코딩",
+  "a multipart body": "multipart 본문", "a PDF file": "PDF 파일", "a spreadsheet file": "스프레드시트 파일",
+  "a message with Confluent's magic byte and schema id in front": "앞에 Confluent 매직 바이트와 스키마 ID가 붙은 메시지",
+  "a sequence of JSON texts with record separators (RFC 7464)": "레코드 구분자가 있는 JSON 시퀀스(RFC 7464)",
+};
+
+const CURES = {
+  "send JSON instead": "JSON으로 보내세요", "convert it to CSV or NDJSON": "CSV나 NDJSON으로 변환하세요",
+  "it comes from a server or proxy instead of the file; fetch the file again": "파일 대신 서버나 프록시의 응답을 받았습니다. 파일을 다시 받으세요",
+  "send each event as plain JSON, and let the client compress whole batches": "이벤트는 일반 JSON으로 보내고 압축은 배치 전체에 적용하세요",
+  "save the sheet as CSV (UTF-8)": "시트를 CSV(UTF-8)로 저장하세요",
+};
+
+const foreign = (what) => {
+  const packed = /^compressed with (.+)$/.exec(what);
+  return packed ? `${packed[1]} 압축` : FOREIGN[what] ?? what;
+};
+
 /** Why a time is none, and what is allowed. */
 const IMPOSSIBLE = {
   "the month has no such day": "그 달에 없는 날짜입니다", "year is not in #..=#": "연도가 범위를 벗어납니다",
@@ -55,6 +76,7 @@ const SENTENCES = [
   [`nested deeper than ${NUMBER} levels at byte ${NUMBER}`, (levels, at) => `${at}번째 바이트에서 중첩이 ${levels}단계를 넘습니다`],
   ["not valid UTF-[8#]", () => "올바른 UTF-8이 아닙니다"],
   ["the row and the header differ in their number of cells", () => "행과 헤더의 칸 수가 다릅니다"],
+  ["the record is ([^;]+); (.+)", (what, cure) => `레코드가 이벤트가 아니라 다른 형식입니다: ${foreign(what)}. ${CURES[cure] ?? cure}`],
   ["the record is empty", () => "레코드가 비어 있습니다"],
   ["the record is JSON but not an object", () => "레코드가 JSON이지만 객체가 아닙니다"],
   [`the row has ${NUMBER} cells and the header ${NUMBER}`, (cells, columns) => `행의 칸은 ${cells}개인데 헤더는 ${columns}개입니다`],

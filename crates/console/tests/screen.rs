@@ -578,7 +578,10 @@ fn addresses_lead_to_what_they_name() {
     assert_eq!(browser.evaluate("document.querySelector('#firing').getAttribute('role')"), Value::Null);
     browser.open(&format!("{home}/runbook?lang=ko#errorratehigh"));
     browser.wait_for_text(".runbook", "규칙에 어긋나는 레코드");
-    assert_eq!(browser.errors(), [] as [String; 0]);
+    // That there is no such run is what the browser was asked to find out.
+    let errors: Vec<&String> =
+        browser.errors().iter().filter(|error| !error.contains("/runs/gone")).collect();
+    assert_eq!(errors, [] as [&String; 0]);
 }
 
 #[test]

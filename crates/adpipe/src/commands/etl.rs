@@ -1,5 +1,6 @@
 //! `adpipe etl`: raw files to the archive and the warehouse.
 
+mod dry_run;
 mod report;
 
 use std::path::PathBuf;
@@ -16,11 +17,12 @@ use crate::services::Services;
 use crate::{output, progress_bar, signals};
 
 /// Runs batch once. Exit code 1 when a file could not be read to its end, 130 or 143 when a signal stopped it.
-pub fn run(config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
+pub fn run(mut config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let etl = etl_config(&config, args)?;
     let shutdown = Shutdown::new();
     signals::watch(&shutdown, signals::GRACE)?;
+    let _scratch = if args.dry_run { dry_run::Scratch::instead_of_none(&mut config)? } else { None };
     let services = Services::open(config)?;
     let progress = Progress::new();
     let place = Place {

@@ -1,0 +1,39 @@
+//! Where a dry run works that has no data to look at: it must not leave any behind.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::services::embedded_folder;
+use crate::signals;
+
+/// Stores for one dry run, gone with it.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Points log and warehouse to a folder of its own where neither has been made yet. Where there is
+    /// data, or a server, a dry run only reads it.
+    pub fn instead_of_none(config: &mut Config) -> anyhow::Result<Option<Scratch>> {
+        let is_missing =
+            |key, url: &str, file| embedded_folder(key, url).is_ok_and(|folder| !folder.join(file).exists());
+        if !is_missing("log.url", &config.log.url, "log.db")
+            || !is_missing("warehouse.url", &config.warehouse.url, "realtime.db")
+        {
+            return Ok(None);
+        }
+        let folder = std::env::temp_dir().join(format!("adpipe-dry-run-{}", std::process::id()));
+        signals::remove_at_end(folder.clone());
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let url = format!("sqlite:{}", folder.display());
+        config.log.url.clone_from(&url);
+        config.warehouse.url = url;
+        Ok(Some(Scratch(folder)))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
