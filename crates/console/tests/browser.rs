@@ -180,7 +180,7 @@ fn operations_are_clicked_through() {
     browser.open(&format!("{home}/"));
     browser.wait_for_text("#firing", "3.42 % of the records are invalid");
     // The tiles go by the table of alerts and by the monitor.
-    browser.wait_for_text("#note-error-rate", "above 1.00% (ErrorRateHigh)");
+    browser.wait_for_text("#note-error-rate", "above 1.00\u{a0}% (ErrorRateHigh)");
     browser.wait_for("document.querySelector('#tile-error-rate').classList.contains('warn')");
     browser.wait_for_text("#note-latency", "(LatencyHigh, ");
     browser.wait_for("!document.querySelector('#tile-latency').classList.contains('warn')");
@@ -196,7 +196,7 @@ fn operations_are_clicked_through() {
         browser.wait_for(&format!("document.querySelector('#chart-{chart} .main-svg')"));
     }
     browser.wait_for(
-        "document.querySelector('#panel-error_share .lines').textContent.includes('ErrorRateHigh > 1.00%')",
+        "document.querySelector('#panel-error_share .lines').textContent.includes('ErrorRateHigh > 1.00\u{a0}%')",
     );
     browser.click(".ranges [data-range='1h']");
     browser.wait_for("location.search === '?range=1h' && document.querySelector('[data-range=\"1h\"]').ariaCurrent === 'true'");
