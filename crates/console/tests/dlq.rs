@@ -517,7 +517,7 @@ fn pages_hold_nothing_of_a_payload_and_speak_both_languages() {
         for path in
             ["/dlq".to_owned(), "/dlq/errors?text=%3Cscript%3Ealert".to_owned(), format!("/dlq/errors/{id}")]
         {
-            for (language, word) in [("en", "Dead letters"), ("ko", "데드 레터")] {
+            for (language, word) in [("en", "Dead-letter queue"), ("ko", "데드 레터 큐")] {
                 let page = harness.send("GET", &path, &[("Accept-Language", language)], b"");
                 assert_eq!(page.status, 200, "{path}");
                 let html = page.text();
