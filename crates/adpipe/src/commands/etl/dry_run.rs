@@ -22,9 +22,11 @@ impl Scratch {
         {
             return Ok(None);
         }
-        let folder = std::env::temp_dir().join(format!("adpipe-dry-run-{}", std::process::id()));
+        let name = format!("adpipe-dry-run-{}-{}", std::process::id(), adpipe_warehouse::identity::new_id());
+        let folder = std::env::temp_dir().join(name);
+        // Fails where somebody has put something there.
+        std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         signals::remove_at_end(folder.clone());
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let url = format!("sqlite:{}", folder.display());
         config.log.url.clone_from(&url);
         config.warehouse.url = url;
