@@ -170,18 +170,22 @@ fn a_schedule_alone_moves_alerts_on_and_people_deal_with_them() {
 #[test]
 fn what_makes_no_sense_is_refused_with_what_there_is() {
     let folder = troubled();
-    let cases: [(&[&str], &str); 8] = [
+    let wrong: [(&[&str], &str); 7] = [
+        (&["ack", "Errors"], "there is no alert \"Errors\"; there are: DlqExhausted"),
         (&["check", "--signal", "errors"], "no alert watches a signal \"errors\"; there are: dlq_exhausted"),
         (&["check", "--rule", "Errors"], "there is no alert \"Errors\"; there are: DlqExhausted"),
         (&["silence", "Errors", "--for", "1h"], "there is no alert \"Errors\""),
         (&["silence", "DagFailed", "--for", "1h", "--label", "dag"], "write --label NAME=VALUE"),
         (&["silence", "DagFailed", "--for", "1h", "--label", "dga=x"], "has no label \"dga\"; it has dag"),
         (&["silence", "--all", "--for", "0s"], "must last for some time"),
-        (&["ack", "DlqExhausted"], "no open alert is called \"DlqExhausted\""),
+    ];
+    let not_there: [(&[&str], &str); 2] = [
+        (&["ack", "DlqExhausted"], "DlqExhausted is not open"),
         (&["unsilence", "x"], "no silence begins with \"x\""),
     ];
-    for (arguments, expected) in cases {
-        let (_, words) = ended(&folder, 1, arguments);
+    let coded = wrong.map(|case| (2, case)).into_iter().chain(not_there.map(|case| (1, case)));
+    for (code, (arguments, expected)) in coded {
+        let (_, words) = ended(&folder, code, arguments);
         assert!(words.contains(expected), "{arguments:?}: {words}");
     }
     ended(&folder, 2, &["silence", "DagFailed"]);
