@@ -74,8 +74,12 @@ function fillTable(id, head, rows) {
 const oldestOf = (report) => Math.min(report.at, ...report.charts.flatMap((chart) =>
   chart.series.map((series) => series.points[0]?.[0] ?? report.at)));
 
-/** Off the scale is what is beyond this many times the most of all but the highest twentieth. */
+/** Off the scale is what is beyond this many times the most of all but the highest points. */
 const FAR = 4;
+
+/** The highest points: so large a share of all, and no fewer than one minute may have. */
+const HIGHEST_SHARE = 0.05;
+const HIGHEST_POINTS = 6;
 
 /**
  * The top of an axis. A few moments far above all others, as when history is loaded, do not press
@@ -85,7 +89,8 @@ function scaleOf(series, thresholds) {
   const values = series.flatMap((one) => one.points.map(([, value]) => value));
   const sorted = values.filter((value) => value > 0).sort((a, b) => a - b);
   const peak = sorted.at(-1) ?? 0;
-  const usual = sorted[Math.floor(sorted.length * 0.95) - 1] ?? peak;
+  const highest = Math.max(Math.ceil(sorted.length * HIGHEST_SHARE), HIGHEST_POINTS);
+  const usual = sorted[sorted.length - 1 - highest] ?? peak;
   const lines = Math.max(0, ...thresholds.map((line) => line.value));
   const isFar = sorted.length >= 20 && peak > FAR * Math.max(usual, lines);
   return { top: isFar ? 2 * Math.max(usual, lines) : Math.max(peak, lines), peak, isFar };
