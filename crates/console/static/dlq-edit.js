@@ -2,7 +2,7 @@
 
 import { formatCount, text } from "./format.js";
 import { changedLine } from "./dlq-shared.js";
-import { act, actorLine, byId, make, post, show } from "./page.js";
+import { act, actorLine, byId, closing, make, post, show } from "./page.js";
 
 const OPS = ["set", "rename", "cast", "drop"];
 
@@ -134,7 +134,7 @@ function showRun(place, counts, run) {
  * The dialog that edits many errors: `target` is {filter} or {ids}. Resolves true when something
  * was begun.
  */
-export function editMany({ target, title, field = null, canary = 0 }) {
+export async function editMany({ target, title, field = null, canary = 0 }) {
   const dialog = byId("edit-many");
   const [dry, start, problem, result, counts] = ["dry", "start", "problem", "result", "counts"].map((name) => byId(`edit-many-${name}`));
   show(byId("edit-many-title"), title);
@@ -194,7 +194,6 @@ export function editMany({ target, title, field = null, canary = 0 }) {
   };
   dialog.showModal();
   tool.focus();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(isDone), { once: true });
-  });
+  await closing(dialog);
+  return isDone;
 }

@@ -2,7 +2,7 @@
 // happens when this is loaded; `start` is each page's first call.
 
 import { formatCount, formatExactTime, text } from "./format.js";
-import { act, actorLine, byId, get, keepAddress, make, post, show, startActor, startDialogs, toast } from "./page.js";
+import { act, actorLine, byId, closing, get, keepAddress, make, post, show, startActor, startDialogs, toast } from "./page.js";
 
 export const badge = (status) =>
   make("span", { class: "badge", data: { status } }, text(`dlq_status_${status}`));
@@ -29,7 +29,7 @@ export const rebuildMarts = () => act(() => post(`/api/dags/${MARTS_DAG}/run`), 
 // --- dialogs --------------------------------------------------------------------------------
 
 /** Asks; gives what was entered, or null. */
-export function ask({ title, body, button, reason = false, canary = null }) {
+export async function ask({ title, body, button, reason = false, canary = null }) {
   const dialog = byId("confirm");
   show(byId("confirm-title"), title);
   show(byId("confirm-text"), body);
@@ -43,12 +43,9 @@ export function ask({ title, body, button, reason = false, canary = null }) {
   dialog.returnValue = "";
   dialog.showModal();
   (reason ? byId("confirm-reason") : byId("confirm-yes")).focus();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
-      const entered = { reason: byId("confirm-reason").value.trim(), canary: Number(byId("confirm-canary").value) };
-      resolve(dialog.returnValue === "yes" ? entered : null);
-    }, { once: true });
-  });
+  await closing(dialog);
+  const entered = { reason: byId("confirm-reason").value.trim(), canary: Number(byId("confirm-canary").value) };
+  return dialog.returnValue === "yes" ? entered : null;
 }
 
 // --- keys -----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import { NONE, formatBytes, formatCount, formatDuration, formatExactTime, formatPercent, text } from "./format.js";
 import { inWords } from "./messages.js";
 import { startCharts } from "./operations-charts.js";
-import { act, actorLine, byId, changed, get, keepAddress, keyed, make, post, refresh, show, startActor, startDialogs } from "./page.js";
+import { act, actorLine, byId, changed, closing, get, keepAddress, keyed, make, post, refresh, show, startActor, startDialogs } from "./page.js";
 
 const EVERY_MS = 5_000;
 const language = document.documentElement.lang;
@@ -107,15 +107,14 @@ function atOf(value) {
 // --- acknowledge and silence ----------------------------------------------------------------
 
 /** Shows a dialog; gives true when it was not cancelled. */
-function asked(id, field) {
+async function asked(id, field) {
   const dialog = byId(id);
   show(byId(`${id}-actor`), actorLine());
   dialog.returnValue = "";
   dialog.showModal();
   field.focus();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-  });
+  await closing(dialog);
+  return dialog.returnValue === "yes";
 }
 
 async function acknowledge(alert) {

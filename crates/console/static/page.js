@@ -225,3 +225,12 @@ export function startDialogs() {
     button.addEventListener("click", () => button.closest("dialog").close(""));
   }
 }
+
+/** Waits until a dialog is closed. The event of an earlier closing may come when it is open again. */
+export const closing = (dialog) => new Promise((resolve) => {
+  dialog.addEventListener("close", function onClose() {
+    if (dialog.open) return;
+    dialog.removeEventListener("close", onClose);
+    resolve();
+  });
+});
