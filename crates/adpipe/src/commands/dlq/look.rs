@@ -118,10 +118,10 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
         ("message", error.message.clone()),
         ("group", error.fingerprint.clone()),
         ("from", format!("{} partition {} offset {}", error.topic, error.partition, error.offset)),
-        ("failed first", error.first_failed_at.clone()),
-        ("failed last", error.last_failed_at.clone()),
-        ("tries", tries_of(error)),
-        ("next try", error.next_retry_at.clone().unwrap_or_else(|| "–".to_owned())),
+        ("first failed", error.first_failed_at.clone()),
+        ("last failed", error.last_failed_at.clone()),
+        ("retries", tries_of(error)),
+        ("next retry", error.next_retry_at.clone().unwrap_or_else(|| "–".to_owned())),
     ];
     let header = |name: &str| story.headers.text(name);
     let file = header(header::SOURCE).map(|file| match header(header::ROW) {
