@@ -135,12 +135,18 @@ fn a_dry_run_changes_nothing() {
     etl.write("2014-10-22.csv", csv(20..30));
     let report = etl.run(0, &["--dry-run"]);
     assert_eq!(outcome(&report, "2014-10-21.csv"), ("done", 11, 10, 0, 1));
-    assert_eq!(etl.row("select count(*) as n from realtime.files")["n"], 0);
-    assert_eq!(etl.errors(), []);
-    assert!(!etl.folder.join("data/processed").exists());
+    let made = |folder: &str| -> Vec<_> {
+        let entries = std::fs::read_dir(etl.folder.join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    assert_eq!(made("data"), ["raw"], "no log, no warehouse, no archive");
     let report = etl.run(0, &["--date", "2014-10-22"]);
     assert_eq!(report["files"].as_array().unwrap().len(), 1);
     assert_eq!(outcome(&report, "2014-10-22.csv").2, 10);
+    let dry = etl.run(0, &["--dry-run"]);
+    assert_eq!(outcome(&dry, "2014-10-21.csv"), ("done", 11, 10, 0, 1));
+    assert_eq!(etl.row("select count(*) as n from realtime.files")["n"], 1);
+    assert_eq!(etl.errors(), []);
     let passed_over = &report["passed_over"];
     assert_eq!(
         (passed_over.as_array().unwrap().len(), &passed_over[0]["file"]),

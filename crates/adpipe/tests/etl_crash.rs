@@ -33,8 +33,7 @@ fn file_and_stream(warehouse: Option<String>, rows: u64) {
         "data/raw/events.csv",
         &["--rows", &rows_text, "--start", "2014-10-21", "--end", "2014-10-21T06:00:00", "--format", "csv"],
     );
-    // Makes the tables.
-    pipeline.run(&["etl", "--dry-run"]);
+    pipeline.make_tables();
     let mut up = pipeline.adpipe(&["up"]);
     up.env("ADPIPE_STREAM__BATCH_RECORDS", "2000").stdout(Stdio::null()).stderr(Stdio::null());
     let mut up = up.spawn().unwrap();
@@ -108,7 +107,7 @@ fn stopped_by_a_signal_it_goes_on_at_the_next_run() {
         "data/raw/events.csv",
         &["--rows", "300000", "--start", "2014-10-01", "--end", "2014-10-21", "--format", "csv"],
     );
-    pipeline.run(&["etl", "--dry-run"]);
+    pipeline.make_tables();
     let child =
         pipeline.adpipe(&["etl", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     eventually("something is committed", Duration::from_secs(60), || {

@@ -64,6 +64,11 @@ impl Pipeline {
         Pipeline { folder, warehouse, store: None }
     }
 
+    /// Makes log and warehouse, without data, so that they can be asked before the first record.
+    pub fn make_tables(&self) {
+        self.run(&["ingest", "/dev/null"]);
+    }
+
     /// With the archive in an object store.
     pub fn with_store(store: Bucket) -> Pipeline {
         Pipeline { store: Some(store), ..Pipeline::new(None) }
