@@ -123,7 +123,7 @@ impl Rule {
         };
         let unit = self.signal.unit();
         fill(template, |name| match name {
-            "value" => Some(unit.humane(language, value)),
+            "value" => Some(unit.humane_beside(language, value, self.bound.threshold())),
             "threshold" => Some(unit.humane(language, self.bound.threshold())),
             "window" => Some(humane_duration(language, self.window.as_secs_f64())),
             label => labels.get(label).cloned(),

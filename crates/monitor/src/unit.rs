@@ -50,15 +50,29 @@ impl Unit {
         match self {
             Unit::Count => grouped(value),
             Unit::Seconds => humane_duration(language, value),
-            Unit::Share => {
-                let percent = shortest(value * 100.0, decimals(value * 100.0) + 1);
-                match language {
-                    Language::English => format!("{percent} %"),
-                    Language::Korean => format!("{percent}%"),
-                }
-            }
+            Unit::Share => percent(language, value, 1),
             Unit::Times => digits(value),
         }
+    }
+
+    /// A value that stands beside the threshold it is beyond: a share that would read as the threshold
+    /// gets as many decimals more as tell them apart, up to three.
+    pub fn humane_beside(self, language: Language, value: f64, threshold: f64) -> String {
+        let usual = self.humane(language, value);
+        if self != Unit::Share || value == threshold || usual != self.humane(language, threshold) {
+            return usual;
+        }
+        let exact = |more| percent(language, value, more);
+        (2..=4).map(exact).find(|text| *text != usual).unwrap_or(usual)
+    }
+}
+
+/// `more` decimals than other values have.
+fn percent(language: Language, share: f64, more: usize) -> String {
+    let percent = shortest(share * 100.0, decimals(share * 100.0) + more);
+    match language {
+        Language::English => format!("{percent} %"),
+        Language::Korean => format!("{percent}%"),
     }
 }
 
@@ -165,5 +179,17 @@ mod tests {
             assert_eq!(unit.humane(English, value), english, "{value}");
             assert_eq!(unit.humane(Korean, value), korean, "{value}");
         }
+    }
+
+    #[test]
+    fn a_share_just_beyond_its_threshold_does_not_read_as_it() {
+        let beside = |value| Unit::Share.humane_beside(English, value, 0.01);
+        assert_eq!(beside(0.010_03), "1.003 %");
+        assert_eq!(beside(0.010_000_04), "1 %", "no more decimals than anybody reads");
+        assert_eq!(
+            (beside(0.01), beside(0.02), beside(0.0131)),
+            ("1 %".into(), "2 %".into(), "1.31 %".into())
+        );
+        assert_eq!(Unit::Share.humane_beside(Korean, 0.099_96, 0.1), "9.996%");
     }
 }

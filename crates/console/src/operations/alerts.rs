@@ -156,7 +156,7 @@ pub(super) fn summary(rules: &Rules, language: Language, alert: &store::Alert) -
 fn show(rules: &Rules, language: Language, alert: &store::Alert, silenced_until: Option<i64>) -> Alert {
     let rule = rules.find(&alert.rule);
     let humane = |value: f64| match rule {
-        Some(rule) => rule.signal.unit().humane(language, value),
+        Some(rule) => rule.signal.unit().humane_beside(language, value, alert.threshold),
         None => value.to_string(),
     };
     Alert {

@@ -142,18 +142,19 @@ fn unit(notice: &Notice) -> Unit {
 fn fields(news: News, notice: &Notice, style: &Style, now: Millis) -> Vec<(String, String)> {
     let alert = &notice.alert;
     let humane = |value: f64| unit(notice).humane(style.language, value);
+    let beside = |value: f64| unit(notice).humane_beside(style.language, value, alert.threshold);
     let mut fields = Vec::new();
     let mut field = |key: &str, value: String| fields.push((style.text(key, &[]), value));
     let since = alert.firing_since.unwrap_or(alert.pending_since);
     match news {
         News::Fired | News::Still => {
-            field("field_now", humane(alert.value));
+            field("field_now", beside(alert.value));
             field("field_threshold", humane(alert.threshold));
             field("field_since", style.clock(alert.pending_since, now));
             field("field_severity", style.text(severity_key(alert.severity), &[]));
         }
         News::Resolved | News::Passed => {
-            field("field_worst", humane(alert.worst));
+            field("field_worst", beside(alert.worst));
             field("field_threshold", humane(alert.threshold));
             field("field_since", style.clock(since, now));
             let lasted = (alert.resolved_at.unwrap_or(now).0 - since.0).max(0) as f64 / 1_000.0;
