@@ -16,7 +16,7 @@ use common::{ADPIPE, Folder, Killed, eventually};
 
 /// A command has a second and a half to end in order; fourteen tests at once on two cores may hold it
 /// up for a while.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(10);
 
 const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
 

@@ -164,7 +164,7 @@ fn what_cannot_be_done_is_said_with_its_place_and_changes_nothing() {
     let output = folder.adpipe(&["transform", "build"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("no_such_column") && said.contains("1 in error, 1 skipped"), "{said}");
+    assert!(said.contains("no_such_column") && said.contains("1 could not run, 1 skipped"), "{said}");
     assert!(said.contains("models/marts/mart_bad.sql:1: no such column: no_such_column\n"), "{said}");
     let empty = Folder::new();
     assert!(empty.fail(1, &["transform", "build"]).contains("there is no data"));
