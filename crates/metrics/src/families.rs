@@ -95,7 +95,7 @@ pub const FAMILIES: [Family; 42] = [
     family("adpipe_events_processed_total", Counter, &["outcome"], "records", &[Stream],
         "Records whose outcome is committed."),
     family("adpipe_events_invalid_total", Counter, &["error_type"], "records", &[Stream],
-        "Records in error, by the type of error."),
+        "Invalid records, by the type of error."),
     family("adpipe_late_events_total", Counter, &[], "events", &[Stream],
         "Events that came long after their minute; they are counted in it all the same."),
     family("adpipe_event_latency_seconds", Histogram, &[], "seconds", &[Stream],

@@ -49,7 +49,7 @@ pub struct CommitRow {
     pub valid: u64,
     /// Events counted before.
     pub duplicates: u64,
-    /// Records in error.
+    /// Invalid records.
     pub invalid: u64,
 }
 

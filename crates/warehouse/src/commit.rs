@@ -48,7 +48,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Records in error.
+    /// Invalid records.
     pub fn invalid(&self) -> u64 {
         self.invalid_by_type.iter().sum()
     }
@@ -58,7 +58,7 @@ impl Counts {
         self.invalid_by_type[error_type as usize] += 1;
     }
 
-    /// Records in error of one type.
+    /// Invalid records of one type.
     pub fn of_type(&self, error_type: ErrorType) -> u64 {
         self.invalid_by_type[error_type as usize]
     }

@@ -86,7 +86,7 @@ pub struct LivePoint {
     pub valid: u64,
     /// Events counted before.
     pub duplicates: u64,
-    /// Records in error.
+    /// Invalid records.
     pub invalid: u64,
     /// Half of the records took no longer, ms; none without records.
     pub p50_ms: Option<f64>,
