@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use adpipe_batch::{Archive, EtlConfig, Place, Progress};
@@ -15,24 +15,7 @@ use adpipe_metrics::Metrics;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_testkit::browser::Browser;
 use adpipe_warehouse::{Schema, Warehouse};
-use common::{Harness, add_alerts, config, events, gzip, script};
-
-/// A browser, or none where there is no Chromium.
-fn browser(test: &str) -> Option<Browser> {
-    match Browser::start() {
-        Ok(browser) => Some(browser),
-        Err(reason) => {
-            adpipe_testkit::skip(test, &reason);
-            None
-        }
-    }
-}
-
-fn picture(browser: &mut Browser, name: &str) {
-    if let Some(folder) = std::env::var_os("ADPIPE_PICTURES") {
-        browser.picture(&PathBuf::from(folder).join(format!("{name}.png")));
-    }
-}
+use common::{Harness, add_alerts, browser, config, events, gzip, picture, script};
 
 /// Nothing went wrong in the page, and nothing was asked of anybody else.
 fn check(browser: &Browser, home: &str) {

@@ -7,7 +7,7 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use adpipe_console::ConsoleConfig;
@@ -16,12 +16,11 @@ use adpipe_generate::{Config, Format, Generator};
 use adpipe_log::{Headers, Records, Topic, append_and_wait};
 use adpipe_schedule::dag::{BUILT_IN, Dags};
 use adpipe_stream::shutdown::Shutdown;
-use adpipe_testkit::browser::Browser;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_transform::{Command, Project, ProjectFiles, RunOptions, Target};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{Schema, Warehouse};
-use common::{Harness, add_alerts, config, events, script, token};
+use common::{Harness, add_alerts, browser, config, events, picture, script, token};
 use serde_json::{Value, json};
 
 /// Layout that moves by less than this is not felt (web.dev/cls).
@@ -30,23 +29,6 @@ const MOST_SHIFT: f64 = 0.1;
 /// How long a page is watched after it was asked for, ms: its charts are there, and the first
 /// figures have come anew.
 const WATCHED_MS: u32 = 1_600;
-
-/// A browser, or none where there is no Chromium.
-fn browser(test: &str) -> Option<Browser> {
-    match Browser::start() {
-        Ok(browser) => Some(browser),
-        Err(reason) => {
-            adpipe_testkit::skip(test, &reason);
-            None
-        }
-    }
-}
-
-fn picture(browser: &mut Browser, name: &str) {
-    if let Some(folder) = std::env::var_os("ADPIPE_PICTURES") {
-        browser.picture(&PathBuf::from(folder).join(format!("{name}.png")));
-    }
-}
 
 /// Adds up how far the layout has moved since the page began to load.
 const SHIFT: &str = "new Promise((resolve) => {

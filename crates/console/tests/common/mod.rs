@@ -18,6 +18,7 @@ use adpipe_metrics::Metrics;
 use adpipe_monitor::rules::Rules;
 use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor};
+use adpipe_testkit::browser::Browser;
 use adpipe_transform::{Project, ProjectFiles, Target};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 use adpipe_warehouse::{Schema, Warehouse};
@@ -355,4 +356,22 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 pub fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::stream::encode_all(bytes, 1).unwrap()
+}
+
+/// A browser, or none where there is no Chromium.
+pub fn browser(test: &str) -> Option<Browser> {
+    match Browser::start() {
+        Ok(browser) => Some(browser),
+        Err(reason) => {
+            adpipe_testkit::skip(test, &reason);
+            None
+        }
+    }
+}
+
+/// Keeps a picture of the page in the folder that `ADPIPE_PICTURES` names, if it names one.
+pub fn picture(browser: &mut Browser, name: &str) {
+    if let Some(folder) = std::env::var_os("ADPIPE_PICTURES") {
+        browser.picture(&std::path::PathBuf::from(folder).join(format!("{name}.png")));
+    }
 }
