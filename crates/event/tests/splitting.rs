@@ -145,6 +145,17 @@ fn the_limit_is_that_of_an_object_and_not_of_a_line() {
 }
 
 #[test]
+fn white_space_behind_an_object_makes_it_no_longer() {
+    let space = " \t".repeat(50);
+    for behind in [String::new(), "\n".to_owned(), "{".to_owned(), "{\"".to_owned(), "{\"b\":2}".to_owned()] {
+        let text = format!("{{\"a\":{{}}}}{space}{behind}");
+        let mut reader = RecordReader::new(text.as_bytes(), Format::Ndjson, 8);
+        let record = reader.next_record().unwrap().unwrap();
+        assert_eq!((record.payload, record.truncated_from), (&br#"{"a":{}}"#[..], None), "{behind:?}");
+    }
+}
+
+#[test]
 fn a_lone_carriage_return_ends_a_row_of_csv() {
     let of = |rows: &str| payloads(&format!("{CSV_HEADER}\r{rows}"), Format::Csv);
     assert_eq!(of("1,a\r2,b\r3,c"), ["1,a", "2,b", "3,c"]);

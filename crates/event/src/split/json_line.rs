@@ -23,7 +23,7 @@ pub(super) struct JsonLine {
 enum Next {
     /// An object, behind so much white space.
     Object(usize),
-    /// An object if the brace closes all that is open.
+    /// The next record, if the brace closes all that is open.
     Perhaps(usize),
     /// Nothing that ends a record.
     Other,
@@ -95,8 +95,11 @@ fn is_space(byte: u8) -> bool {
 }
 
 fn next(text: &[u8], ahead: Ahead) -> Next {
-    let unknown = |otherwise| if ahead == Ahead::End { otherwise } else { Next::Unknown };
-    let Some(space) = text.iter().position(|byte| !is_space(*byte)) else { return unknown(Next::Other) };
+    let unknown = |otherwise| if ahead == Ahead::More { Next::Unknown } else { otherwise };
+    let Some(space) = text.iter().position(|byte| !is_space(*byte)) else {
+        // A record that is complete is not too long because of the white space behind it.
+        return unknown(if ahead == Ahead::Limit { Next::Perhaps(text.len()) } else { Next::Other });
+    };
     if text[space] != b'{' {
         return Next::Other;
     }
