@@ -337,9 +337,31 @@ fn sqlite_failure(folder: &Path, error: &rusqlite::Error) -> WarehouseError {
     let (location, reason) = (folder.display().to_string(), error.to_string());
     match trouble {
         Trouble::Corrupt => WarehouseError::Unusable { location, reason, advice: trouble.advice() },
-        Trouble::Other | Trouble::Constraint => WarehouseError::Statement(reason),
+        Trouble::Other | Trouble::Constraint => {
+            let is_wrong_name = matches!(error, rusqlite::Error::SqlInputError { .. });
+            let damage = is_wrong_name.then(|| changed_definition(folder)).flatten();
+            damage.unwrap_or(WarehouseError::Statement(reason))
+        }
         _ => WarehouseError::Unavailable { location, reason, advice: trouble.advice() },
     }
+}
+
+/// The file whose tables are not those that adpipe made, if there is one. A flipped bit in a column's
+/// name leaves a sound database, in which statements of ours name a column that it does not have.
+fn changed_definition(folder: &Path) -> Option<WarehouseError> {
+    Schema::ALL.into_iter().find_map(|schema| {
+        let path = folder.join(format!("{}.db", schema.name()));
+        let attach = format!("attach ?1 as {}", schema.name());
+        let connection = in_memory().ok()?;
+        connection.execute(&attach, params![read_only_address(&path)]).ok()?;
+        // What cannot be read is told by the statement that could not read it.
+        let changes = soundness::changed_definitions(&connection, schema).ok()?;
+        (!changes.is_empty()).then(|| WarehouseError::Unusable {
+            location: path.display().to_string(),
+            reason: changes.join("; "),
+            advice: Trouble::Corrupt.advice(),
+        })
+    })
 }
 
 impl Warehouse for SqliteWarehouse {

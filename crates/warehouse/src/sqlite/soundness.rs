@@ -33,7 +33,7 @@ type Definitions = BTreeMap<(String, String), Option<String>>;
 
 /// A damaged definition may still be read, and mean something else: a check that is gone, a column
 /// that is called otherwise.
-fn changed_definitions(connection: &Connection, schema: Schema) -> rusqlite::Result<Vec<String>> {
+pub(super) fn changed_definitions(connection: &Connection, schema: Schema) -> rusqlite::Result<Vec<String>> {
     let history = migrations(schema);
     if history.is_empty() {
         return Ok(Vec::new());
@@ -69,4 +69,46 @@ fn definitions(connection: &Connection, schema: Schema) -> rusqlite::Result<Defi
         Ok(((kind, format!("{table}.{name}")), row.get(3)?))
     })?;
     rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use crate::sqlite::SqliteWarehouse;
+    use crate::{Schema, Warehouse, WarehouseError};
+
+    /// A flipped bit in a column's name gave SQLite's words for a wrong statement, over many lines,
+    /// and no advice.
+    #[test]
+    fn a_statement_that_meets_a_changed_table_tells_of_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SqliteWarehouse::open(folder.path()).unwrap());
+        let connection = Connection::open(folder.path().join("realtime.db")).unwrap();
+        connection
+            .execute_batch(
+                "pragma writable_schema = on;
+                 update sqlite_schema set sql = replace(sql, 'next_offset', 'next_offseu')
+                 where name = 'offsets';",
+            )
+            .unwrap();
+        drop(connection);
+        let warehouse = SqliteWarehouse::open(folder.path()).unwrap();
+        let error = warehouse.offsets("ad_events_raw").unwrap_err();
+        assert!(matches!(error, WarehouseError::Unusable { .. }), "{error}");
+        let told = error.to_string();
+        assert!(
+            told.contains("realtime.db") && told.contains("offsets") && told.contains("restore"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_statement_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = SqliteWarehouse::open(folder.path()).unwrap();
+        let error =
+            warehouse.session(Schema::Ops).unwrap().begin().unwrap().query("select x", &[]).unwrap_err();
+        assert!(matches!(error, WarehouseError::Statement(_)), "{error}");
+    }
 }
