@@ -28,8 +28,9 @@ pub(super) fn check(connection: &Connection, schema: Schema) -> rusqlite::Result
     Ok(damages)
 }
 
-/// Type and name of a table, an index or a view, and the statement that made it.
-type Definitions = BTreeMap<(String, String), Option<String>>;
+/// Type and name of a table, an index or a view, and the statement that made it: as bytes, since what
+/// is damaged need not be text.
+type Definitions = BTreeMap<(String, String), Option<Vec<u8>>>;
 
 /// A damaged definition may still be read, and mean something else: a check that is gone, a column
 /// that is called otherwise.
@@ -62,11 +63,18 @@ pub(super) fn changed_definitions(connection: &Connection, schema: Schema) -> ru
 }
 
 fn definitions(connection: &Connection, schema: Schema) -> rusqlite::Result<Definitions> {
-    let sql = format!("select type, name, tbl_name, sql from {}.sqlite_master", schema.name());
+    let sql = format!(
+        "select cast(type as blob), cast(name as blob), cast(tbl_name as blob), cast(sql as blob)
+         from {}.sqlite_master",
+        schema.name()
+    );
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], |row| {
-        let (kind, name, table): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(((kind, format!("{table}.{name}")), row.get(3)?))
+        let text = |index: usize| {
+            let bytes: Option<Vec<u8>> = row.get(index)?;
+            Ok::<_, rusqlite::Error>(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
+        };
+        Ok(((text(0)?, format!("{}.{}", text(2)?, text(1)?)), row.get(3)?))
     })?;
     rows.collect()
 }
