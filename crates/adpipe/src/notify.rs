@@ -8,7 +8,7 @@ use adpipe_notify::config::{Period, SlackConfig};
 use adpipe_notify::message::Style;
 use adpipe_notify::webhook::{VARIABLE, Webhook};
 use adpipe_notify::{Notifier, NotifierOptions, NotifyError, POLL};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use anyhow::Context;
 
 use crate::config::{Config, ConfigError, DEFAULT_SLACK_CONFIG};

@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use adpipe_stream::progress::{Look, Unit};
+use adpipe_runtime::progress::{Look, Unit};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output;

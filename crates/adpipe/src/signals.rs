@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

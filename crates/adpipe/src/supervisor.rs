@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use adpipe_metrics::{Metrics, Role};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use anyhow::anyhow;
 
 /// The pause before the first try again; each next one is twice as long.

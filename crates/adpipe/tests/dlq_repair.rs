@@ -7,7 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
-use adpipe_stream::role_lock::RoleLock;
+use adpipe_runtime::RoleLock;
 use common::{Folder, Running, eventually};
 use serde_json::{Value, json};
 

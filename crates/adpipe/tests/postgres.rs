@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_metrics::Metrics;
+use adpipe_runtime::Shutdown;
 use adpipe_stream::StreamConfig;
 use adpipe_stream::backlog::lag;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_testkit::pgbouncer::PgBouncer;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use twox_hash::xxhash3_128::Hasher;
 
 use crate::{BackupError, Progress};

@@ -10,9 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use adpipe_runtime::Shutdown;
 use adpipe_sql::sqlite::BUSY_TIMEOUT;
 use adpipe_sql::trouble::Trouble;
-use adpipe_stream::shutdown::Shutdown;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 

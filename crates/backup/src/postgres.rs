@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Schema, Session, Warehouse, WarehouseError, query_table};
 
 use crate::copy::{Content, content_of, create_private};

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf, absolute};
 
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 use crate::copy::{content_of, copy, make_folder, sync_folder};
 use crate::manifest::{Kind, Manifest};

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adpipe_event::Millis;
-use adpipe_stream::role_lock::RoleLock;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::RoleLock;
+use adpipe_runtime::Shutdown;
 use adpipe_warehouse::Warehouse;
 
 use crate::copy::{Content, copy, create_private, make_folder, sync_folder};

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use serde::{Deserialize, Serialize};
 
 use crate::copy::{Content, copy, create_private, make_folder, sync_folder};

@@ -1,8 +1,8 @@
 //! The archive's part of `adpipe verify`: its files against its list, and against the figures.
 
 use adpipe_event::Millis;
+use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
-use adpipe_stream::progress::{Progress, Unit};
 use adpipe_stream::verify::Check;
 use adpipe_warehouse::{ArchiveReadError, PartName, Value, Warehouse, query_table};
 use hashbrown::HashMap;

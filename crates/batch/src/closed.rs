@@ -7,9 +7,9 @@
 //! archived, whatever its date; one with a part that cannot be read is left as it is.
 
 use adpipe_event::{EventBatch, Millis};
+use adpipe_runtime::Shutdown;
+use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
-use adpipe_stream::progress::{Progress, Unit};
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{IdKey, IdSet, IdsOfHour, StreamWriter, Value, archive, query_table};
 
 use crate::archive::{PartFile, rows_by_date};

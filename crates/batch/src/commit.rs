@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use adpipe_event::{EventBatch, Millis};
 use adpipe_log::{EventLog, Headers, Records, Topic, header};
 use adpipe_metrics::Metrics;
+use adpipe_runtime::Backoff;
+use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::windows;
 use adpipe_warehouse::{
     Counts, IdKey, IdSet, StreamTransaction, StreamWriter, Value, Warehouse, WarehouseError, added_part,
@@ -39,9 +40,6 @@ const ERROR_BYTES_AN_APPEND: usize = 4 << 20;
 
 /// How long a warehouse that cannot be reached is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A file as far as it is committed.
 pub(crate) struct Account {
@@ -114,18 +112,19 @@ impl<'a> Committer<'a> {
             self.send_errors(&segment.errors)?;
             segment.publish()?;
             let started = Instant::now();
-            let mut pause = FIRST_PAUSE;
+            let mut backoff = Backoff::new("the warehouse");
             loop {
                 match self.try_commit(&mut segment) {
-                    Ok(()) => break,
+                    Ok(()) => {
+                        backoff.succeeded();
+                        break;
+                    }
                     Err(BatchError::Warehouse(error)) if error.is_transient() => {
                         if started.elapsed() > PATIENCE || self.shutdown.is_triggered() {
                             return Err(error.into());
                         }
-                        tracing::warn!(%error, "the warehouse cannot be used; trying again");
                         self.writer = None;
-                        self.shutdown.sleep(pause);
-                        pause = (pause * 2).min(LONGEST_PAUSE);
+                        backoff.failed(&error, self.shutdown);
                     }
                     Err(error) => return Err(error),
                 }

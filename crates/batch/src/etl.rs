@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use adpipe_event::{ErrorLimit, ErrorType, FieldMap, Millis, Rules};
 use adpipe_log::EventLog;
 use adpipe_metrics::Metrics;
+use adpipe_runtime::Shutdown;
+use adpipe_runtime::progress::Progress;
 use adpipe_sql::section;
-use adpipe_stream::progress::Progress;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Warehouse, identity, query_table};
 
 use crate::archive::{Archive, Stamp};

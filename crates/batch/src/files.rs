@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use adpipe_event::{ContentSum, ErrorType, Millis};
+use adpipe_runtime::Backoff;
+use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{
     Counts, Schema, StreamTransaction, Value, Warehouse, WarehouseError, covered, query_table, row_sum,
 };
@@ -17,9 +18,8 @@ const REPLACE_OTHERS: &str = section(FILES_SQL, "replace_others");
 const NOT_COPIED: &str = section(FILES_SQL, "not_copied");
 const COPY: &str = section(FILES_SQL, "copy");
 
-/// How long a warehouse that cannot be written is waited for, and how long between two tries.
+/// How long a warehouse that cannot be written is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Place of the state among the values of a row.
 const STATE: usize = 6;
@@ -288,6 +288,7 @@ pub(crate) fn begin(
     shutdown: &Shutdown,
 ) -> Result<(), WarehouseError> {
     let started = Instant::now();
+    let mut backoff = Backoff::new("the warehouse");
     let try_it = || {
         let mut writer = warehouse.stream_writer()?;
         let mut transaction = writer.begin()?;
@@ -297,8 +298,7 @@ pub(crate) fn begin(
     loop {
         match try_it() {
             Err(error) if error.is_transient() && started.elapsed() < PATIENCE => {
-                tracing::warn!(%error, "the warehouse cannot be used; trying again");
-                shutdown.sleep(PAUSE);
+                backoff.failed(&error, shutdown);
                 if shutdown.is_triggered() {
                     return Err(error);
                 }

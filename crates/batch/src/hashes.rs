@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use adpipe_event::Millis;
+use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{ArchiveReadError, Schema, Value, query_table};
 
 use crate::BatchError;

@@ -9,9 +9,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use adpipe_event::{EventBatch, Millis};
+use adpipe_runtime::Shutdown;
+use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
-use adpipe_stream::progress::{Progress, Unit};
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{PartName, StreamWriter, Value, Warehouse, WarehouseError, added_part, query_table};
 
 use crate::BatchError;

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use adpipe_event::{CsvColumns, FieldMap, Millis, Parser, Rules};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_warehouse::Warehouse;
 
 use crate::chunks::Chunk;
@@ -14,7 +14,7 @@ use crate::identity::{Because, Plan, plan};
 use crate::parse::{ParsedChunk, parse};
 use crate::segment::FileStart;
 use crate::{BatchError, reader};
-use adpipe_stream::progress::Progress;
+use adpipe_runtime::progress::Progress;
 
 /// What comes out of the files, numbered in the order of the files.
 pub(crate) enum Item {

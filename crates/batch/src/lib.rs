@@ -59,7 +59,7 @@ mod sweep;
 pub mod unnamed;
 mod unreadable;
 
-pub use adpipe_stream::progress::Progress;
+pub use adpipe_runtime::progress::Progress;
 pub use archive::Archive;
 pub use error::BatchError;
 pub use etl::{EtlConfig, Place, run};

@@ -1,7 +1,7 @@
 //! One batch process an archive: who sweeps and merges must be alone.
 
+use adpipe_runtime::RoleLock;
 use adpipe_sql::section;
-use adpipe_stream::role_lock::RoleLock;
 use adpipe_warehouse::{Dialect, Schema, Session, Warehouse, WarehouseError};
 
 use crate::BatchError;

@@ -5,9 +5,9 @@
 //! whose events are all in the new ones: a leftover (`unnamed.rs`).
 
 use adpipe_event::EventBatch;
+use adpipe_runtime::Shutdown;
+use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
-use adpipe_stream::progress::{Progress, Unit};
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{PartName, Value, query_table};
 
 use crate::BatchError;

@@ -10,7 +10,7 @@ use adpipe_event::{
     CsvColumns, Encoding, ErrorType, FieldMap, Format, ReadError, RecordReader, decode, find_format,
     read_start, sniff_encoding, sniff_foreign,
 };
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 use crate::chunks::Cutter;
 use crate::discover::open_regular;

@@ -16,7 +16,7 @@ use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Records, Topic, append_and_wait};
 use adpipe_metrics::Metrics;
 use adpipe_monitor::rules::Rules;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
 use adpipe_transform::{Project, ProjectFiles, Target, TransformError};
 use adpipe_warehouse::Warehouse;

@@ -73,9 +73,8 @@ mod work;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use tokio::net::{TcpListener, lookup_host};
 
 use crate::app::App;
@@ -83,9 +82,6 @@ pub use crate::config::{ConsoleConfig, DECOMPRESSED_FACTOR, DocsPage, ProjectTes
 pub use crate::error::{ConsoleError, MetricsError};
 pub use crate::metrics_server::MetricsServer;
 pub use crate::routes::ROUTES;
-
-/// How long an order to end may go unnoticed.
-const NOTICE: Duration = Duration::from_millis(50);
 
 /// Characters of a token that others may guess at: of random ones, 16 cannot be guessed.
 const SHORTEST_TOKEN: usize = 16;
@@ -157,9 +153,7 @@ impl Console {
         let closing = app.closing.subscribe();
         let for_switch = Arc::clone(&app);
         let switch = tokio::spawn(async move {
-            while !shutdown.is_triggered() {
-                tokio::time::sleep(NOTICE).await;
-            }
+            shutdown.triggered().await;
             for_switch.closing.send_replace(true);
         });
         tracing::info!(address = %self.address, "the console listens");

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use adpipe_metrics::Metrics;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -60,9 +60,7 @@ impl MetricsServer {
             .with_state(self.metrics);
         let (closing, closed) = watch::channel(false);
         let switch = tokio::spawn(async move {
-            while !shutdown.is_triggered() {
-                tokio::time::sleep(crate::NOTICE).await;
-            }
+            shutdown.triggered().await;
             closing.send_replace(true);
             // Held until the server has ended: a sender that is gone says the same.
             closing

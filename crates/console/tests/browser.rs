@@ -12,7 +12,7 @@ use adpipe_batch::{Archive, EtlConfig, Place, Progress};
 use adpipe_event::Millis;
 use adpipe_generate::Format;
 use adpipe_metrics::Metrics;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_testkit::browser::Browser;
 use adpipe_warehouse::{Schema, Warehouse};
 use common::{Harness, add_alerts, browser, config, events, gzip, picture, script};

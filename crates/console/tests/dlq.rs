@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_log::{Headers, Records, Topic, append_and_wait, header};
 use adpipe_metrics::Metrics;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
 use common::{Answer, Harness, config, token};
 use serde_json::{Value, json};

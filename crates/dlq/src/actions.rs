@@ -85,7 +85,7 @@ fn for_each(
         let mut changes = GroupChanges::default();
         let mut changed = 0;
         for id in error_ids {
-            if !crate::ids::is_id(id) {
+            if !adpipe_runtime::ids::is_id(id) {
                 return Err(DlqError::NotFound(format!("{id:?} is no error's id")));
             }
             changed += u64::from(act(transaction, id, &mut changes)?);

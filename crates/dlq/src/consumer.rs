@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_log::{Consumer, LogError, Offset, Polled, RecordBatch, Topic};
+use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Transaction, Value, WarehouseError, offset_sum};
 
 use crate::Dlq;
@@ -14,12 +14,12 @@ use crate::error::DlqError;
 use crate::failure::Failure;
 use crate::groups::GroupChanges;
 use crate::headers::headers_to_json;
-use crate::ids::new_id;
 use crate::retry::backoff::first_retry;
 use crate::retry::outcome;
 use crate::status::Status;
 use crate::sums::{cause_sum, edit_sum, record_sum, state_sum};
 use crate::voids::Judge;
+use adpipe_runtime::ids::new_id;
 
 const CONSUMER_SQL: &str = include_str!("../sql/consumer.sql");
 pub(crate) const OFFSETS: &str = section(CONSUMER_SQL, "offsets");

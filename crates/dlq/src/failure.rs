@@ -65,7 +65,7 @@ impl Failure {
         let stage = if topic.starts_with(FILE) { "batch" } else { "stream" };
         let masked = mask(&message);
         let retry = text(header::RETRY_ERROR_ID)
-            .filter(|id| crate::ids::is_id(id))
+            .filter(|id| adpipe_runtime::ids::is_id(id))
             .zip(number(header::RETRY_ATTEMPT))
             .map(|(id, attempt)| (id, attempt as u32));
         let own = |(name, _): &&(String, Vec<u8>)| {

@@ -16,11 +16,11 @@ use crate::Dlq;
 use crate::actions::{Actor, checked_text, discard_one, retry_one, undo_discard_one};
 use crate::error::DlqError;
 use crate::groups::GroupChanges;
-use crate::ids::{FIRST_ID, is_id, new_id};
 use crate::patch::Patch;
 use crate::repair::{Edit, Edited, Wanted, edit_one};
 use crate::search::{Direction, Filter, count, walk};
 use crate::status::Status;
+use adpipe_runtime::ids::{FIRST_ID, is_id, new_id};
 
 const JOBS_SQL: &str = include_str!("../sql/jobs.sql");
 const CREATE: &str = section(JOBS_SQL, "create");
@@ -161,7 +161,7 @@ pub fn create(dlq: &Dlq, filter: &Filter, work: &Work, canary: u32, actor: &str)
         Value::Int(canary.into()),
         Value::Int(total as i64),
         // Behind every id of this moment.
-        crate::ids::first_id_at(Millis(now.0 + 1)).into(),
+        adpipe_runtime::ids::first_id_at(Millis(now.0 + 1)).into(),
         now.to_string().into(),
     ];
     // Its state changes, and is not covered.

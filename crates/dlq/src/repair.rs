@@ -89,7 +89,7 @@ pub fn check(settings: &DlqSettings, content: &Content) -> Result<(), EventError
 /// # Errors
 /// Of the warehouse.
 pub fn content(dlq: &Dlq, error_id: &str) -> Result<Option<Content>, DlqError> {
-    if !crate::ids::is_id(error_id) {
+    if !adpipe_runtime::ids::is_id(error_id) {
         return Ok(None);
     }
     let table = query_table(dlq.warehouse(), CURRENT, &[error_id.into()])?;
@@ -170,7 +170,7 @@ fn edit_wanted(
     send_again: bool,
     actor: Actor<'_>,
 ) -> Result<Edited, DlqError> {
-    if !crate::ids::is_id(error_id) {
+    if !adpipe_runtime::ids::is_id(error_id) {
         return Err(DlqError::NotFound(format!("{error_id:?} is not the id of an error")));
     }
     dlq.transact(|transaction| {

@@ -244,7 +244,7 @@ pub fn list_within(
 ) -> Result<Page, DlqError> {
     let mut search = walk(dlq, filter, Direction::NewestFirst)?;
     if let Some(after) = after {
-        if !crate::ids::is_id(after) {
+        if !adpipe_runtime::ids::is_id(after) {
             return Err(DlqError::Refused(format!("{after:?} is no place in a list")));
         }
         search.skip_to(after);
@@ -340,7 +340,7 @@ pub struct Story {
 /// [`DlqError::NotFound`], or of the warehouse.
 pub fn story(dlq: &Dlq, error_id: &str) -> Result<Story, DlqError> {
     let missing = || DlqError::no_error(error_id);
-    if !crate::ids::is_id(error_id) {
+    if !adpipe_runtime::ids::is_id(error_id) {
         return Err(missing());
     }
     let id = [Value::from(error_id)];

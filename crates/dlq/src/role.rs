@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use adpipe_event::Millis;
 use adpipe_log::{EventLog, LogError, PartitionRange, Topic};
 use adpipe_metrics::Role;
+use adpipe_runtime::Backoff;
+use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::breaker::Breaker;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::stores::crossing::{Crossing, cross};
 use adpipe_warehouse::{Value, Warehouse, WarehouseError, errors};
 
@@ -134,11 +134,11 @@ fn keep_trying(
     shutdown: &Shutdown,
     mut work: impl FnMut() -> Result<bool, DlqError>,
 ) -> Result<(), DlqError> {
-    let mut breaker = Breaker::new(what);
+    let mut backoff = Backoff::new(what);
     while !shutdown.is_triggered() {
         match work() {
             Ok(has_more) => {
-                breaker.succeeded();
+                backoff.succeeded();
                 if !has_more {
                     shutdown.sleep(PAUSE);
                 }
@@ -147,7 +147,7 @@ fn keep_trying(
             Err(DlqError::Warehouse(WarehouseError::Fenced { .. })) | Err(DlqError::Refused(_)) => {
                 shutdown.sleep(PAUSE);
             }
-            Err(error) if error.is_transient() => breaker.failed(&error, shutdown),
+            Err(error) if error.is_transient() => backoff.failed(&error, shutdown),
             Err(error) => {
                 shutdown.trigger();
                 return Err(error);

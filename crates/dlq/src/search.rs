@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Dlq;
 use crate::error::DlqError;
-use crate::ids::{FIRST_ID, LAST_ID, first_id_at};
 use crate::report::{Group, groups};
 use crate::status::Status;
+use adpipe_runtime::ids::{FIRST_ID, LAST_ID, first_id_at};
 
 const SQLITE: &str = include_str!("../sql/sqlite/search.sql");
 const POSTGRES: &str = include_str!("../sql/postgres/search.sql");

@@ -47,7 +47,7 @@ pub enum Heard {
 /// [`DlqError::NotFound`], or of the warehouse.
 pub fn before_sending(dlq: &Dlq, error_id: &str) -> Result<Sending, DlqError> {
     let missing = || DlqError::no_error(error_id);
-    if !crate::ids::is_id(error_id) {
+    if !adpipe_runtime::ids::is_id(error_id) {
         return Err(missing());
     }
     let table = query_table(dlq.warehouse(), TRIED, &[error_id.into()])?;

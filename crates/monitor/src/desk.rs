@@ -1,5 +1,5 @@
 //! What the monitor does with the warehouse: its lease, reading, writing. It lives on a thread of
-//! its own ([`crate::errands`]), as all of it may hang.
+//! its own ([`BoundedWorker`](adpipe_runtime::BoundedWorker)), as all of it may hang.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -13,7 +13,6 @@
 mod alert;
 pub mod announce;
 mod desk;
-mod errands;
 pub mod error;
 pub mod evaluate;
 pub mod figures;

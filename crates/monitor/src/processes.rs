@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_metrics::Metrics;
+use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Schema, Session, Value, Warehouse, WarehouseError, query_table};
 
 use crate::machine::{self, Disk};

@@ -13,13 +13,12 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_metrics::{Metrics, Role};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_warehouse::{Warehouse, WarehouseError};
 
 use crate::alert::{Alert, Silence, State};
 use crate::announce::Announce;
 use crate::desk::{Desk, Stored, Turn};
-use crate::errands::Errands;
 use crate::error::MonitorError;
 use crate::evaluate::{Evaluator, Moment};
 use crate::figures::{self, Measure, Sources, collect};
@@ -28,6 +27,7 @@ use crate::journal::Journal;
 use crate::rules::{Rule, Rules};
 use crate::signal::Reading;
 use crate::store;
+use adpipe_runtime::BoundedWorker;
 
 /// How long an answer of the warehouse is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -100,7 +100,7 @@ pub struct Monitor {
     announcer: Box<dyn Announce>,
     metrics: Metrics,
     begun: Instant,
-    desk: Errands<Desk>,
+    desk: BoundedWorker<Desk>,
     /// Holds the lease, as far as it knows.
     is_active: bool,
     evaluator: Evaluator,
@@ -123,7 +123,7 @@ impl Monitor {
     ) -> Result<Monitor, MonitorError> {
         let desk = Desk::new(warehouse, SHORTEST_LEASE.max(config.every * 4), config.keep);
         Ok(Monitor {
-            desk: Errands::start("monitor-desk", desk)?,
+            desk: BoundedWorker::start("monitor-desk", desk)?,
             journal: config.folder.as_deref().map(Journal::new),
             config,
             figures,

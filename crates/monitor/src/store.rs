@@ -34,7 +34,7 @@ const LONGEST: usize = 2_000;
 
 /// A new id of an alert or a silence; ids sort by time.
 pub fn new_id(now: Millis) -> String {
-    adpipe_dlq::new_id(now)
+    adpipe_runtime::ids::new_id(now)
 }
 
 /// Alerts that are pending or firing, the newest first.

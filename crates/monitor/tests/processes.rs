@@ -10,7 +10,7 @@ use adpipe_event::Millis;
 use adpipe_monitor::history::{self, Life};
 use adpipe_monitor::processes::{Introduction, Presence};
 use adpipe_monitor::signal::Signal;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::Schema;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
+use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_warehouse::{Warehouse, query_table};
 
 use crate::config::SlackConfig;

@@ -9,7 +9,7 @@ use adpipe_event::Millis;
 use adpipe_metrics::Metrics;
 use adpipe_monitor::announce::{Announce, Announcement, LogOnly};
 use adpipe_monitor::rules::Rules;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_warehouse::Warehouse;
 
 use crate::client::Client;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_metrics::Metrics;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 use crate::client::{Answer, Client, advice};
 use crate::config::SlackConfig;

@@ -8,7 +8,7 @@ use adpipe_warehouse::{ArchiveIds, Schema, Warehouse, archive, errors, invalid, 
 
 use crate::StreamError;
 use crate::backlog;
-use crate::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 const RETIRE_EVERY: Duration = Duration::from_secs(60);

@@ -10,11 +10,11 @@ use adpipe_event::Rules;
 use adpipe_log::{Consumer, EventLog, LogError, Offset, Polled, Topic};
 use adpipe_warehouse::Warehouse;
 
-use crate::breaker::Breaker;
 use crate::micro_batch::{MicroBatch, Parsing};
-use crate::shutdown::Shutdown;
 use crate::stores::crossing::{Crossing, cross};
 use crate::{StreamConfig, StreamError};
+use adpipe_runtime::Backoff;
+use adpipe_runtime::Shutdown;
 
 /// Bytes asked of the log at once.
 const READ_BYTES: usize = 2 << 20;
@@ -58,14 +58,14 @@ struct Source {
 impl Intake<'_> {
     /// Reads until the switch is off, the processor has ended, or the log is damaged.
     pub fn run(self) -> Result<(), StreamError> {
-        let mut breaker = Breaker::new("the event log");
+        let mut backoff = Backoff::new("the event log");
         while !self.shutdown.is_triggered() {
-            match self.read_on(&mut breaker) {
+            match self.read_on(&mut backoff) {
                 Ok(()) => return Ok(()),
                 Err(StreamError::Log(error @ LogError::OutOfRange { .. })) => self.cross(error)?,
-                Err(StreamError::Log(error)) if error.is_transient() => breaker.failed(&error, self.shutdown),
+                Err(StreamError::Log(error)) if error.is_transient() => backoff.failed(&error, self.shutdown),
                 Err(StreamError::Warehouse(error)) if error.is_transient() => {
-                    breaker.failed(&error, self.shutdown);
+                    backoff.failed(&error, self.shutdown);
                 }
                 Err(error) => return Err(error),
             }
@@ -91,7 +91,7 @@ impl Intake<'_> {
     }
 
     /// One consumer's life. It starts from the offsets in the warehouse, so it may end anywhere.
-    fn read_on(&self, breaker: &mut Breaker) -> Result<(), StreamError> {
+    fn read_on(&self, backoff: &mut Backoff) -> Result<(), StreamError> {
         let mut parsing = Parsing::new(Rules {
             max_future_ms: self.config.max_future.as_millis() as i64,
             fields: self.config.fields.clone(),
@@ -163,7 +163,7 @@ impl Intake<'_> {
                     Polled::Idle => {}
                 }
             }
-            breaker.succeeded();
+            backoff.succeeded();
             let is_full =
                 batch.records() >= self.config.batch_records || batch.byte_size() >= self.config.batch_bytes;
             if !batch.is_empty() && (is_full || started.elapsed() >= self.config.linger) {

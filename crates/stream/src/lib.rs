@@ -10,7 +10,6 @@
 
 pub mod archived;
 pub mod backlog;
-pub mod breaker;
 mod error_record;
 pub mod housekeeping;
 mod in_error;
@@ -18,10 +17,7 @@ mod intake;
 pub mod micro_batch;
 pub mod on_the_way;
 pub mod processor;
-pub mod progress;
 mod retries;
-pub mod role_lock;
-pub mod shutdown;
 pub mod stores;
 pub mod verify;
 pub mod windows;

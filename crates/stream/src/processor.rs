@@ -14,12 +14,12 @@ use adpipe_warehouse::{
 };
 
 use crate::archived::{self, ArchivedIds, Judged, hours_of};
-use crate::breaker::Breaker;
 use crate::error_record;
 use crate::intake::{Committed, Intake};
 use crate::micro_batch::MicroBatch;
-use crate::shutdown::Shutdown;
 use crate::{StreamConfig, StreamError, in_error, retries, windows};
+use adpipe_runtime::Backoff;
+use adpipe_runtime::Shutdown;
 
 /// Micro-batches between the two threads: one being filled, one waiting, one being written.
 const QUEUED_BATCHES: usize = 1;
@@ -73,8 +73,8 @@ pub fn run(
             writer: None,
             newest_events: HashMap::new(),
             archived: ArchivedIds::default(),
-            breaker: Breaker::new("the warehouse"),
-            log_breaker: Breaker::new("the event log (for errors)"),
+            backoff: Backoff::new("the warehouse"),
+            log_backoff: Backoff::new("the event log (for errors)"),
         };
         let written = processor.run(&receiver);
         // An intake that waits for room in the queue notices that nobody reads it any more; one that
@@ -99,8 +99,8 @@ struct Processor<'a> {
     /// read in turn, so that in a backlog one may be hours of event time ahead of another.
     newest_events: HashMap<(Topic, u32), Millis>,
     archived: ArchivedIds,
-    breaker: Breaker,
-    log_breaker: Breaker,
+    backoff: Backoff,
+    log_backoff: Backoff,
 }
 
 impl Processor<'_> {
@@ -124,8 +124,8 @@ impl Processor<'_> {
             }
             match self.try_write(batch, &mut errors_sent) {
                 Ok(()) => {
-                    self.breaker.succeeded();
-                    self.log_breaker.succeeded();
+                    self.backoff.succeeded();
+                    self.log_backoff.succeeded();
                     return Ok(());
                 }
                 Err(StreamError::Warehouse(WarehouseError::Fenced { topic, partition, expected })) => {
@@ -135,10 +135,10 @@ impl Processor<'_> {
                 }
                 Err(StreamError::Warehouse(error)) if error.is_transient() => {
                     self.writer = None;
-                    self.breaker.failed(&error, self.shutdown);
+                    self.backoff.failed(&error, self.shutdown);
                 }
                 Err(StreamError::Log(error)) if error.is_transient() => {
-                    self.log_breaker.failed(&error, self.shutdown);
+                    self.log_backoff.failed(&error, self.shutdown);
                 }
                 Err(error) => return Err(error),
             }

@@ -16,7 +16,7 @@ use crate::StreamError;
 use crate::archived::{ArchivedIds, hours_of};
 use crate::micro_batch::Parsing;
 use crate::on_the_way::{ErrorOffsets, errors_on_the_way};
-use crate::progress::{Progress, Unit};
+use adpipe_runtime::progress::{Progress, Unit};
 
 /// Gaps named one by one.
 const SHOWN_GAPS: usize = 20;

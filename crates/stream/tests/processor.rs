@@ -8,7 +8,7 @@ use adpipe_event::Millis;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Offset, Records, Topic, header};
 use adpipe_metrics::Metrics;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor, verify};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 use adpipe_warehouse::{Warehouse, audit, invalid, report};

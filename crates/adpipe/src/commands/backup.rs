@@ -7,8 +7,8 @@ use adpipe_backup::{
     ArchiveSource, BackupError, Kind, LogSource, Manifest, Progress, Sources, Taken, Targets,
     WarehouseSource, WarehouseTarget,
 };
-use adpipe_stream::progress::{Look, Unit};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
+use adpipe_runtime::progress::{Look, Unit};
 use adpipe_warehouse::postgres::PostgresWarehouse;
 use serde_json::json;
 

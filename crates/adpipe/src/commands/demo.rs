@@ -7,7 +7,7 @@ use adpipe_event::{Millis, record_id};
 use adpipe_generate::{Config as GeneratorConfig, Generator};
 use adpipe_log::{Headers, LogError, Records, SourcePosition, Topic};
 use adpipe_metrics::Role;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 use super::up::Up;
 use crate::cli::run::DemoArgs;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use adpipe_batch::{EtlConfig, Place, Progress, Report};
 use adpipe_event::Millis;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 use crate::cli::ways_in::EtlArgs;
 use crate::config::{Config, ConfigError};

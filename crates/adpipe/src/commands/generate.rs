@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_generate::{Account, Config, Format, Generator, TimeFormat};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use anyhow::{Context, bail};
 
 use crate::cli::generate::{GenerateArgs, GenerateFormat};

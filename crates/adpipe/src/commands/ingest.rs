@@ -13,8 +13,8 @@ use std::time::Duration;
 use adpipe_event::{Format, ReadError, RecordReader};
 use adpipe_log::{AppendTicket, LogError, Records, SourcePosition, Topic};
 use adpipe_metrics::Role;
+use adpipe_runtime::Shutdown;
 use adpipe_stream::backlog::Backlog;
-use adpipe_stream::shutdown::Shutdown;
 use anyhow::Context;
 
 use crate::cli::ways_in::{FileFormat, IngestArgs};

@@ -11,7 +11,7 @@ use adpipe_log::EventLog;
 use adpipe_log::kafka::KafkaLog;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_metrics::Metrics;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_stream::stores::Store;
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 use adpipe_warehouse::{Warehouse, identity};

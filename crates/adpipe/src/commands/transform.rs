@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_event::Millis;
-use adpipe_stream::role_lock::RoleLock;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::RoleLock;
+use adpipe_runtime::Shutdown;
 use adpipe_transform::dbt::DbtSettings;
 use adpipe_transform::{
     Command, NodeResult, Project, ProjectFiles, RunOptions, RunResults, SourceFreshness, Status, Target,

@@ -12,8 +12,8 @@ use adpipe_metrics::Role;
 use adpipe_monitor::processes::{Introduction, Presence};
 use adpipe_monitor::rules::Rules;
 use adpipe_notify::Notifier;
+use adpipe_runtime::Shutdown;
 use adpipe_schedule::dag::Dags;
-use adpipe_stream::shutdown::Shutdown;
 use adpipe_stream::stores::Keeper;
 use anyhow::{Context, anyhow, bail};
 

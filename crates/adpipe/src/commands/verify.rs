@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use adpipe_batch::deep::Deep;
-use adpipe_stream::progress::Progress;
+use adpipe_runtime::progress::Progress;
 use adpipe_stream::stores::{State, Stores};
 use adpipe_stream::verify::{self, Check, Scope, Verdict};
 use adpipe_warehouse::report::Ctr;

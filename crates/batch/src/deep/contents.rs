@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use adpipe_event::{ContentHasher, ContentSum, Event, Millis};
+use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
-use adpipe_stream::progress::{Progress, Unit};
 use adpipe_warehouse::sums::Content;
 use adpipe_warehouse::{ArchiveReadError, IdKey, Value, Warehouse, query_table};
 use hashbrown::HashMap;

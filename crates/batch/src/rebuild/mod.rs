@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use adpipe_event::FieldMap;
 use adpipe_log::EventLog;
-use adpipe_stream::progress::Progress;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
+use adpipe_runtime::progress::Progress;
 use adpipe_warehouse::Schema;
 
 use crate::account::{self, Account};

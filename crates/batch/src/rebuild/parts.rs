@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use adpipe_event::{ContentHasher, ContentSum, EventBatch, Millis};
-use adpipe_stream::progress::Unit;
+use adpipe_runtime::progress::Unit;
 use adpipe_stream::windows;
 use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{IdKey, IdSet, PartName, StreamTransaction, WarehouseError};

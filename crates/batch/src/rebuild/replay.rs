@@ -10,10 +10,10 @@ use std::collections::HashSet;
 
 use adpipe_event::{ContentSum, ErrorType, Millis, Rules};
 use adpipe_log::{LogError, Offset, PartitionRange, RecordBatch, Topic};
+use adpipe_runtime::progress::Unit;
 use adpipe_sql::section;
 use adpipe_stream::micro_batch::{MicroBatch, Parsing};
 use adpipe_stream::on_the_way::{ErrorOffsets, errors_on_the_way};
-use adpipe_stream::progress::Unit;
 use adpipe_stream::windows;
 use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{

@@ -175,7 +175,7 @@ fn take_from(dlq: &Dlq, committed: PartitionOffset) -> Result<u64, DlqError> {
         for row in &told.rows {
             let (error_id, outcome) = (row[1].to_string(), row[3].to_string());
             let attempt = row[2].as_i64().unwrap_or(0) as u32;
-            if crate::ids::is_id(&error_id)
+            if adpipe_runtime::ids::is_id(&error_id)
                 && resolve(transaction, &error_id, attempt, &outcome, &mut changes)?
             {
                 counted[usize::from(outcome != "applied")] += 1;

@@ -12,7 +12,7 @@ use adpipe_event::Millis;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Headers, Records, Topic, append_and_wait};
 use adpipe_metrics::Metrics;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_stream::verify::verify;
 use adpipe_stream::{StreamConfig, processor};
 use adpipe_testkit::postgres::Postgres;

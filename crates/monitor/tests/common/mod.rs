@@ -12,7 +12,7 @@ use adpipe_metrics::Metrics;
 use adpipe_monitor::figures::{Measure, Sources, measure};
 use adpipe_monitor::pulse::Pulse;
 use adpipe_monitor::signal::{Reading, Signal};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor};
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};

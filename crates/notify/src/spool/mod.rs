@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use adpipe_event::Millis;
-use adpipe_stream::role_lock::RoleLock;
+use adpipe_runtime::RoleLock;
 
 pub use journal::{Line, Outcome};
 

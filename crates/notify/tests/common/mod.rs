@@ -14,7 +14,7 @@ use adpipe_monitor::announce::{Announce, Change};
 use adpipe_notify::config::SlackConfig;
 use adpipe_notify::webhook::Webhook;
 use adpipe_notify::{Notifier, NotifierOptions};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_warehouse::Warehouse;
 use announcements::announcement;
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_metrics::{Metrics, Role};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_warehouse::Warehouse;
 use jiff::Timestamp;
 

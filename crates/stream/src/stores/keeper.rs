@@ -11,7 +11,7 @@ use super::judge::{Judgement, judge};
 use super::settle::{is_news, memories};
 use super::survey::Survey;
 use super::{Parts, Store, StoresError};
-use crate::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 /// `realtime` remembers the end of the log this often: what is acknowledged and not yet processed
 /// is known nowhere else.

@@ -9,7 +9,7 @@ use adpipe_monitor::role::{Figures, Look, Measured, Monitor, measure_rules};
 use adpipe_monitor::rules::{Language, Rule, Rules};
 use adpipe_monitor::signal::Signal;
 use adpipe_monitor::store::{self, Alert, Silence, State};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_warehouse::query_table;
 use anyhow::bail;
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use adpipe_batch::{EtlConfig, Place, Progress};
 use adpipe_event::Millis;
 use adpipe_generate::{Config as GeneratorConfig, Generator, TimeFormat};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use anyhow::{Context, bail};
 
 use super::measure::{Figure, measure};

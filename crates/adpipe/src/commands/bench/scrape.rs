@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use adpipe_console::MetricsServer;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use anyhow::{Context, ensure};
 
 use super::measure::{Figure, measure};

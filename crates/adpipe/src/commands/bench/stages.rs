@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use adpipe_event::{EventBatch, Format, Millis, Parser, RecordReader, Rules, record_id};
 use adpipe_generate::{Config as GeneratorConfig, Generator};
 use adpipe_log::{Headers, Records, Topic};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_warehouse::postgres::is_postgres;
 use adpipe_warehouse::{LatencyCounts, Value};
 use anyhow::bail;

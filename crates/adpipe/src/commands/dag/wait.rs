@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_metrics::Metrics;
+use adpipe_runtime::Shutdown;
 use adpipe_schedule::requests;
 use adpipe_schedule::scheduler::Scheduler;
 use adpipe_schedule::state::{RunKey, TaskState, TryKey};
 use adpipe_schedule::store::Store;
-use adpipe_stream::shutdown::Shutdown;
 use anyhow::Context;
 use jiff::Timestamp;
 

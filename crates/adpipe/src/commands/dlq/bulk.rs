@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use adpipe_dlq::jobs::{self, Job, Work};
 use adpipe_dlq::repair;
 use adpipe_dlq::{Dlq, Filter, Status};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use anyhow::bail;
 use indicatif::ProgressBar;
 

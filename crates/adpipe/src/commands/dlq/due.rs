@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_dlq::report::{self, totals};
 use adpipe_dlq::{Dlq, Status};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 use super::running::{self, Ended, Look};
 use crate::cli::dlq::PaceArgs;

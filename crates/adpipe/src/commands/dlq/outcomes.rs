@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use adpipe_dlq::Dlq;
 use adpipe_dlq::sending::{Heard, Sending, heard_of};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 use super::running::{self, Ended, Look};
 use crate::cli::dlq::PaceArgs;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use adpipe_dlq::Dlq;
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 use crate::services::Services;
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use adpipe_event::{CsvColumns, FieldMap, ReadError, RecordReader};
 use adpipe_log::{HeaderSet, Headers, Records, header};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 
 use super::source::Input;
 

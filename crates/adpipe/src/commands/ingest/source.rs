@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use adpipe_batch::account_name;
 use adpipe_event::{Encoding, Format, decode, find_format, read_start, sniff_encoding, sniff_foreign};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use anyhow::{Context, bail};
 
 use super::progress::Progress;

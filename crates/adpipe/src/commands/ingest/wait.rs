@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use adpipe_log::{PartitionRange, Topic};
-use adpipe_stream::shutdown::Shutdown;
+use adpipe_runtime::Shutdown;
 use adpipe_warehouse::{Counts, audit};
 
 use super::Ingested;

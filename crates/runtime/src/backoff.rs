@@ -2,30 +2,30 @@
 
 use std::time::Duration;
 
-use crate::shutdown::Shutdown;
+use crate::Shutdown;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A circuit breaker for one dependency. Open, it lets one probe through after each pause.
+/// Pauses between tries of one thing, each twice as long as the one before, up to five seconds.
 #[derive(Debug)]
-pub struct Breaker {
+pub struct Backoff {
     what: &'static str,
     pause: Duration,
-    is_open: bool,
+    is_failing: bool,
 }
 
-impl Breaker {
-    /// A closed one, for what is named: "the warehouse".
-    pub fn new(what: &'static str) -> Breaker {
-        Breaker { what, pause: FIRST_PAUSE, is_open: false }
+impl Backoff {
+    /// For what is named: "the warehouse".
+    pub fn new(what: &'static str) -> Backoff {
+        Backoff { what, pause: FIRST_PAUSE, is_failing: false }
     }
 
     /// Notes a failure that may pass and pauses before the next probe. Says so once, not each time.
     pub fn failed(&mut self, error: &dyn std::fmt::Display, shutdown: &Shutdown) {
-        if !self.is_open {
+        if !self.is_failing {
             tracing::warn!(%error, "{} cannot be used; pausing and probing until it can", self.what);
-            self.is_open = true;
+            self.is_failing = true;
         } else {
             tracing::debug!(%error, pause = ?self.pause, "{} still cannot be used", self.what);
         }
@@ -35,9 +35,9 @@ impl Breaker {
 
     /// Notes a success.
     pub fn succeeded(&mut self) {
-        if self.is_open {
+        if self.is_failing {
             tracing::info!("{} works again; going on", self.what);
         }
-        *self = Breaker::new(self.what);
+        *self = Backoff::new(self.what);
     }
 }

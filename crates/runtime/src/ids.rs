@@ -9,19 +9,19 @@ pub fn new_id(at: Millis) -> String {
 }
 
 /// Smaller than every id of that time, and not smaller than any id of the time before.
-pub(crate) fn first_id_at(at: Millis) -> String {
+pub fn first_id_at(at: Millis) -> String {
     let millis = (at.0.max(0) as u64).min((1 << 48) - 1);
     format!("{:08x}-{:04x}-7000-8000-000000000000", millis >> 16, millis & 0xffff)
 }
 
 /// Behind every id there is.
-pub(crate) const LAST_ID: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+pub const LAST_ID: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 /// Before every id there is.
-pub(crate) const FIRST_ID: &str = "00000000-0000-0000-0000-000000000000";
+pub const FIRST_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Whether a text is an id as we write them.
-pub(crate) fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     uuid::Uuid::try_parse(text).is_ok_and(|id| id.hyphenated().to_string() == text)
 }
 

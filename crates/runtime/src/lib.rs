@@ -1,0 +1,18 @@
+//! What every role needs and none of them owns.
+//!
+//! A role is a loop that runs until it is asked to end ([`Shutdown`]), that one process plays at a time
+//! on an embedded folder ([`RoleLock`]), that waits out what cannot be reached ([`Backoff`]), and that
+//! does not hang with a server that answers nothing ([`BoundedWorker`]). What it makes has ids in the
+//! order of their time ([`ids`]), and what takes long says how far it is ([`progress`]).
+
+mod backoff;
+mod bounded_worker;
+pub mod ids;
+pub mod progress;
+mod role_lock;
+mod shutdown;
+
+pub use backoff::Backoff;
+pub use bounded_worker::BoundedWorker;
+pub use role_lock::RoleLock;
+pub use shutdown::Shutdown;
