@@ -204,7 +204,7 @@ impl Place {
     /// The requests that a route understands: asking, acting, or both.
     fn targets(&self, route: &str) -> Vec<Target> {
         let path = route
-            .replace("/static/{name}", "/static/plotly.js")
+            .replace("/static/{name}", "/static/dags.js")
             .replace("/dlq/errors/{id}", &format!("/dlq/errors/{}", self.error_id))
             .replace("{dag}", "dag_daily_etl")
             .replace("{run}", "none")

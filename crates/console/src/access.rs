@@ -25,10 +25,14 @@ pub(crate) const TOKEN_COOKIE: &str = "adpipe_token";
 /// Open to everybody, for whoever watches that the process lives.
 const WITHOUT_TOKEN: &str = "/healthz";
 
-/// Scripts come from us alone and never stand in a page. Plotly writes styles of its own.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
-    style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
-    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Scripts and styles come from us alone and never stand in a page.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// Of a page that can also be kept as a file: its style stands in it, and it has no script.
+pub(crate) const POLICY_OF_A_WHOLE_PAGE: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
 
 /// Adds to every answer what keeps a browser from doing more than it should.
 pub(crate) async fn add_security_headers(request: Request, next: Next) -> Response {
@@ -36,8 +40,9 @@ pub(crate) async fn add_security_headers(request: Request, next: Next) -> Respon
     let headers = response.headers_mut();
     // The page that asks for a token says otherwise: without an origin its form would be refused.
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
+    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {

@@ -12,12 +12,24 @@ use crate::outbox::counted;
 use crate::pack::{self, accepts_gzip};
 use crate::refusal::Refusal;
 
-const FILES: [(&str, &str, &str); 28] = [
+const FILES: [(&str, &str, &str); 40] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
-    ("console.js", "text/javascript; charset=utf-8", include_str!("../static/console.js")),
+    ("overview.js", "text/javascript; charset=utf-8", include_str!("../static/overview.js")),
     ("dags.css", "text/css; charset=utf-8", include_str!("../static/dags.css")),
     ("dags.js", "text/javascript; charset=utf-8", include_str!("../static/dags.js")),
-    ("charts.js", "text/javascript; charset=utf-8", include_str!("../static/charts.js")),
+    ("charts.css", "text/css; charset=utf-8", include_str!("../static/charts.css")),
+    ("chart.js", "text/javascript; charset=utf-8", include_str!("../static/chart.js")),
+    ("chart-cursor.js", "text/javascript; charset=utf-8", include_str!("../static/chart-cursor.js")),
+    ("chart-frame.js", "text/javascript; charset=utf-8", include_str!("../static/chart-frame.js")),
+    ("chart-marks.js", "text/javascript; charset=utf-8", include_str!("../static/chart-marks.js")),
+    ("chart-panel.js", "text/javascript; charset=utf-8", include_str!("../static/chart-panel.js")),
+    ("chart-points.js", "text/javascript; charset=utf-8", include_str!("../static/chart-points.js")),
+    ("chart-scale.js", "text/javascript; charset=utf-8", include_str!("../static/chart-scale.js")),
+    ("chart-time.js", "text/javascript; charset=utf-8", include_str!("../static/chart-time.js")),
+    ("overview-charts.js", "text/javascript; charset=utf-8", include_str!("../static/overview-charts.js")),
+    ("operations-heat.js", "text/javascript; charset=utf-8", include_str!("../static/operations-heat.js")),
+    ("spark.js", "text/javascript; charset=utf-8", include_str!("../static/spark.js")),
+    ("svg.js", "text/javascript; charset=utf-8", include_str!("../static/svg.js")),
     ("page.js", "text/javascript; charset=utf-8", include_str!("../static/page.js")),
     ("format.js", "text/javascript; charset=utf-8", include_str!("../static/format.js")),
     ("dlq.css", "text/css; charset=utf-8", include_str!("../static/dlq.css")),
@@ -50,9 +62,6 @@ const FILES: [(&str, &str, &str); 28] = [
 /// Where they are served. Nothing in them is secret, and the page that asks for a token needs them.
 pub(crate) const FOLDER: &str = "/static/";
 
-/// Served as `/static/plotly.js`; its text is in the `plotly` crate.
-const PLOTLY: &str = "plotly.js";
-
 /// A file as it is sent: the same bytes to everybody, compressed once.
 #[derive(Clone)]
 struct Asset {
@@ -72,8 +81,7 @@ pub(crate) struct Assets {
 
 impl Assets {
     pub fn new() -> Assets {
-        let names = FILES.iter().map(|(name, _, _)| *name).chain([PLOTLY]);
-        Assets { files: names.map(|name| (name, Slot::default())).collect() }
+        Assets { files: FILES.iter().map(|(name, _, _)| (*name, Slot::default())).collect() }
     }
 
     /// The file of that name.
@@ -98,15 +106,9 @@ pub(crate) fn source(name: &str) -> Option<&'static str> {
 }
 
 fn make(name: &str) -> Result<Asset, String> {
-    match FILES.iter().find(|(file, _, _)| *file == name) {
-        Some(&(_, media_type, text)) => packed(media_type, Bytes::from_static(text.as_bytes())),
-        None => {
-            let sources = plotly::Plot::offline_js_sources();
-            let script = first_script(&sources).ok_or("the plotly crate holds no script")?;
-            // 4.7 MB, and 1.4 MB compressed; what stands around it is not kept.
-            packed("text/javascript; charset=utf-8", Bytes::copy_from_slice(script.as_bytes()))
-        }
-    }
+    let found = FILES.iter().find(|(file, _, _)| *file == name);
+    let &(_, media_type, text) = found.ok_or_else(|| format!("{name} is not a static file"))?;
+    packed(media_type, Bytes::from_static(text.as_bytes()))
 }
 
 fn packed(media_type: &'static str, plain: Bytes) -> Result<Asset, String> {
@@ -145,13 +147,6 @@ fn with_caching(mut response: Response, asset: &Asset) -> Result<Response, Refus
     Ok(response)
 }
 
-/// What stands in the first `<script>`. Ends at the first closing tag, as in a browser.
-fn first_script(html: &str) -> Option<&str> {
-    let (_, rest) = html.split_once("<script")?;
-    let (_, rest) = rest.split_once('>')?;
-    rest.split_once("</script>").map(|(script, _)| script)
-}
-
 fn etag(bytes: &[u8]) -> String {
     format!("\"{:016x}\"", fnv_1a(bytes))
 }
@@ -161,18 +156,4 @@ pub(crate) fn fnv_1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plotly_is_the_script_and_nothing_else() {
-        let asset = make(PLOTLY).unwrap();
-        let script = std::str::from_utf8(&asset.plain).unwrap();
-        assert!(script.trim_start().starts_with("/**\n* plotly.js"), "{}", &script[..80]);
-        assert!(!script.contains("<script type="));
-        assert!(script.len() > 3_000_000 && asset.gzip.len() < 2_000_000);
-    }
 }

@@ -21,6 +21,10 @@
 //! 4. what waits for a database does so in `work.rs`, and its answer leaves through `pack.rs`, which
 //!    makes it small, and `outbox.rs`.
 //!
+//! The scripts of the pages are in `static/`: one for each page, `page.js` and `format.js` for all of
+//! them, `chart.js` and the files named after it for charts. The head of `chart.js` says how a chart is
+//! described.
+//!
 //! Memory is bounded whatever comes: bodies, records, read-ahead, work and answers have budgets of
 //! their own, and a request for which there is no room is answered 429 or 503, never made to wait
 //! half-received.

@@ -61,7 +61,7 @@ struct PageTexts {
 impl PageTexts {
     fn new(language: Language) -> Result<PageTexts, ConsoleError> {
         let all = texts(language)?;
-        let own = |script: &str| minijinja::Value::from_pairs(page_texts::of_script(script, &all));
+        let own = |script| minijinja::Value::from_pairs(page_texts::of_script(script, &all));
         let of_scripts = SCRIPTS.map(|script| (script, own(script)));
         Ok(PageTexts {
             language,
@@ -76,6 +76,8 @@ impl PageTexts {
 pub(crate) struct Pages {
     environment: Environment<'static>,
     texts: Vec<PageTexts>,
+    /// By the name of a script: all that is loaded with it.
+    modules: minijinja::Value,
     version: &'static str,
     csrf_token: String,
 }
@@ -89,7 +91,10 @@ impl Pages {
             environment.add_template(name, source).map_err(|error| ConsoleError::Page(error.to_string()))?;
         }
         let texts = Language::ALL.into_iter().map(PageTexts::new).collect::<Result<_, _>>()?;
-        Ok(Pages { environment, texts, version, csrf_token: csrf_token.to_owned() })
+        let modules =
+            SCRIPTS.map(|script| (script, minijinja::Value::from_iter(page_texts::modules(script))));
+        let modules = minijinja::Value::from_pairs(modules);
+        Ok(Pages { environment, texts, modules, version, csrf_token: csrf_token.to_owned() })
     }
 
     /// All texts of a language.
@@ -111,6 +116,7 @@ impl Pages {
         let shared = context! {
             t => texts.map(|texts| &texts.for_templates),
             script_texts => texts.map(|texts| &texts.of_scripts),
+            script_modules => &self.modules,
             lang => language.tag(),
             languages => languages,
             navigation => NAVIGATION.map(|(key, path)| BTreeMap::from([("key", key), ("path", path)])),

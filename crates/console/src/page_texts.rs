@@ -1,4 +1,5 @@
-//! The texts that a page's script needs, and no others: found in the script itself.
+//! What a page's script needs, found in the script itself: the modules that it imports, and the texts
+//! that it can show, and no others.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ const EVERYWHERE: [&str; 2] = ["firing.js", "zone.js"];
 
 /// The scripts of the pages.
 pub(crate) const SCRIPTS: [&str; 8] = [
-    "console.js",
+    "overview.js",
     "dlq.js",
     "dlq-list.js",
     "dlq-error.js",
@@ -26,17 +27,23 @@ struct Wanted {
     beginnings: BTreeSet<&'static str>,
 }
 
-/// The texts, of all, that a script and what it imports can show.
-pub(crate) fn of_script(script: &str, all: &Texts) -> Texts {
-    let mut wanted = Wanted { keys: BTreeSet::new(), beginnings: BTreeSet::new() };
+/// A script, those that every page loads, and all that they import: a page that names them has them
+/// loaded side by side, not one after the other.
+pub(crate) fn modules(script: &'static str) -> BTreeSet<&'static str> {
     let mut seen = BTreeSet::new();
-    let mut open: Vec<String> = EVERYWHERE.into_iter().chain([script]).map(str::to_owned).collect();
+    let mut open: Vec<&'static str> = EVERYWHERE.into_iter().chain([script]).collect();
     while let Some(name) = open.pop() {
-        let Some(source) = source(&name) else { continue };
-        if !seen.insert(name) {
-            continue;
+        if seen.insert(name) {
+            open.extend(source(name).into_iter().flat_map(imports));
         }
-        open.extend(imports(source).map(str::to_owned));
+    }
+    seen
+}
+
+/// The texts, of all, that a script and what it imports can show.
+pub(crate) fn of_script(script: &'static str, all: &Texts) -> Texts {
+    let mut wanted = Wanted { keys: BTreeSet::new(), beginnings: BTreeSet::new() };
+    for source in modules(script).into_iter().filter_map(source) {
         wanted.look(source);
     }
     let is_wanted = |key: &str| {
@@ -88,16 +95,32 @@ mod tests {
         assert!(!dlq.contains_key("quality_docs") && !dlq.contains_key("no_events_text"));
     }
 
+    #[test]
+    fn a_script_is_loaded_with_all_that_it_imports() {
+        for script in SCRIPTS {
+            let modules = modules(script);
+            assert!(modules.contains(script) && EVERYWHERE.iter().all(|name| modules.contains(name)));
+            for name in &modules {
+                let source = source(name).unwrap_or_else(|| panic!("{script} imports {name}"));
+                assert!(imports(source).all(|imported| modules.contains(imported)), "{script}: {name}");
+            }
+        }
+        assert!(
+            modules("overview.js").contains("chart-scale.js") && !modules("files.js").contains("chart.js")
+        );
+    }
+
     /// `text("key")` in a script is a text that there is, and the page gets it.
     #[test]
     fn every_text_that_is_asked_for_is_there() {
         let all = texts(Language::English).unwrap();
         for script in SCRIPTS {
             let own = of_script(script, &all);
-            let source = source(script).unwrap();
-            for rest in source.split("text(\"").skip(1) {
-                let (key, _) = rest.split_once('"').unwrap();
-                assert!(own.contains_key(key), "{script}: {key}");
+            for name in modules(script) {
+                for rest in source(name).unwrap().split("text(\"").skip(1) {
+                    let (key, _) = rest.split_once('"').unwrap();
+                    assert!(own.contains_key(key), "{script}: {name}: {key}");
+                }
             }
         }
     }

@@ -1,60 +1,74 @@
-// The open errors over time, drawn by Plotly, and the same as a table.
+// The open errors over time, and the same as a table.
 
-import { CONFIG, heightOf, layout, loadPlotly, theme } from "./charts.js";
-import { formatCount, formatTime, onAxis, text } from "./format.js";
-import { byId, make } from "./page.js";
+import { drawChart } from "./chart.js";
+import { countAxis, fillTable, showPanel } from "./chart-panel.js";
+import { formatCount, formatTime, text } from "./format.js";
+import { byId } from "./page.js";
 
-const FORMATS = { "6h": "%H:%M", "24h": "%m-%d %H:%M", "7d": "%m-%d" };
-const CURVES = [["exhausted", "warn"], ["pending", "accent"], ["retrying", "muted"]];
+/** The states of an open error, from the bottom of the chart. */
+const STATES = [["exhausted", "warn"], ["pending", "accent"], ["retrying", "muted"]];
 /** An axis of less has the same label many times. */
 const SHORTEST_MS = 600_000;
 /** Rows of the table; the newest come first. */
 const MOST_ROWS = 100;
+/** Above the highest value a little is left free. */
+const HEADROOM = 1.05;
 
-let newest = null;
+let shown = null;
+/** The part that somebody looks at; null for all of it. */
+let zoom = null;
 
-function fillTable(points) {
-  const head = make("tr", {}, ...["time", ...CURVES.map(([name]) => `dlq_status_${name}`)].map((key) =>
-    make("th", { scope: "col" }, text(key))));
-  const row = (point) => make("tr", {}, make("td", {}, formatTime(point.at)),
-    ...CURVES.map(([name]) => make("td", {}, formatCount(point[name]))));
-  byId("table-backlog").replaceChildren(head, ...points.slice(-MOST_ROWS).reverse().map(row));
+const nameOf = (state) => text(`dlq_status_${state}`);
+
+/** The states one on top of the other: how many are open in each and in those below it. */
+function layersOf(points) {
+  const low = points.map(() => 0);
+  return STATES.map(([state, tone]) => {
+    const layer = points.map((point, index) => ({ x: point.at, low: low[index], high: low[index] + point[state], y: low[index] + point[state] }));
+    layer.forEach((point, index) => {
+      low[index] = point.high;
+    });
+    return [
+      { kind: "band", points: layer, tone, isStepped: true, isSolid: true },
+      { kind: "line", points: layer, tone, isStepped: true },
+    ];
+  });
 }
 
-export async function drawBacklog(report, range, isChosen) {
-  newest = [report, range, isChosen];
-  const isEmpty = report.points.length === 0;
-  byId("chart-backlog").hidden = isEmpty;
-  byId("backlog-details").hidden = isEmpty;
-  byId("backlog-empty").hidden = !isEmpty;
-  fillTable(report.points);
-  if (isEmpty) return;
-  const Plotly = await loadPlotly();
-  if (newest[0] !== report) return;
-  const colours = theme();
-  colours.warn = getComputedStyle(document.documentElement).getPropertyValue("--warn").trim();
-  const at = report.points.map((point) => onAxis(point.at));
-  const traces = CURVES.map(([name, colour]) => ({
-    type: "scatter", mode: at.length === 1 ? "markers" : "lines", stackgroup: "open", name: text(`dlq_status_${name}`),
-    x: at, y: report.points.map((point) => point[name]), line: { color: colours[colour], width: 1.5, shape: "hv" },
-    hovertemplate: "%{y:,}",
-  }));
-  const open = report.points.map((point) => CURVES.reduce((sum, [name]) => sum + point[name], 0));
-  const most = Math.max(...open);
-  const place = byId("chart-backlog");
-  place.removeAttribute("aria-labelledby");
-  place.setAttribute("aria-label", text("dlq_backlog_now", {
-    count: formatCount(open.at(-1)),
-  }));
-  await Plotly.react(place, traces, layout(colours, {
-    height: heightOf("backlog"), hovermode: "x unified", showlegend: true,
-    legend: { orientation: "h", x: 0, y: 1.15, font: { size: colours.size } },
-    xaxis: { type: "date", tickformat: FORMATS[range], tickangle: 0, nticks: innerWidth < 600 ? 4 : 10,
-      // Of what was measured, unless a range was asked for.
-      range: [isChosen ? report.from : Math.max(report.from, Math.min(report.points[0].at - 60_000, report.at - SHORTEST_MS)), report.at].map(onAxis) },
-    // Of few errors the axis would count in thousandths.
-    yaxis: most < 5 ? { range: [0, 5], dtick: 1, tickformat: ",d" } : { tickformat: ",~s" },
-  }), CONFIG);
+function stopOf(point) {
+  return {
+    x: point.at,
+    read: () => ({ title: formatTime(point.at), lines: STATES.map(([state, tone]) => ({ name: nameOf(state), value: formatCount(point[state]), tone })) }),
+  };
 }
 
-export const redrawBacklog = () => (newest ? drawBacklog(...newest) : Promise.resolve());
+export function drawBacklog(report, isChosen) {
+  shown = [report, isChosen];
+  const { points } = report;
+  showPanel("backlog", points.length === 0);
+  fillTable("backlog", [text("time"), ...STATES.map(([state]) => nameOf(state))],
+    points.slice(-MOST_ROWS).reverse().map((point) => [formatTime(point.at), ...STATES.map(([state]) => formatCount(point[state]))]));
+  if (points.length === 0) return;
+  // Of what was measured, unless a range was asked for.
+  const from = isChosen ? report.from : Math.max(report.from, Math.min(points[0].at - 60_000, report.at - SHORTEST_MS));
+  const x = zoom ?? { from, to: report.at };
+  const openIn = (point) => STATES.reduce((sum, [state]) => sum + point[state], 0);
+  const seen = points.filter((point) => point.at >= x.from && point.at <= x.to).map(openIn);
+  drawChart(byId("chart-backlog"), {
+    name: text("dlq_backlog"), label: text("dlq_backlog_now", { count: formatCount(openIn(points.at(-1))) }), x,
+    // The last layer first: what is below lies over it.
+    panes: [{ y: countAxis(HEADROOM * Math.max(0, ...seen)), marks: layersOf(points).reverse().flat() }],
+    stops: points.map(stopOf),
+    legend: STATES.map(([state, tone]) => ({ name: nameOf(state), tone })),
+    isZoomed: zoom !== null,
+    onZoom: (range) => {
+      zoom = range;
+      drawBacklog(...shown);
+    },
+  });
+}
+
+/** Shows all of the range again, as after another one was asked for. */
+export function forgetBacklogZoom() {
+  zoom = null;
+}

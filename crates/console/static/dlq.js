@@ -1,17 +1,17 @@
 // The first page of the dead-letter queue: figures, bulk actions, causes, the backlog.
 
 import { formatCount, formatDuration, text } from "./format.js";
-import { drawBacklog, redrawBacklog } from "./dlq-backlog.js";
+import { drawBacklog, forgetBacklogZoom } from "./dlq-backlog.js";
 import { editMany } from "./dlq-edit.js";
 import { loadJobs } from "./dlq-jobs.js";
 import { current, move, showTime, stageName, start, startJob, startKeys } from "./dlq-shared.js";
 import { inWords } from "./messages.js";
 import { byId, get, keyed, make, refresh, show, showProblem } from "./page.js";
+import { bars } from "./spark.js";
 
 const EVERY_MS = 3_000;
 const BACKLOG_EVERY_MS = 20_000;
 const OPEN = ["pending", "retrying", "exhausted"];
-const SVG = "http://www.w3.org/2000/svg";
 
 let range = "6h";
 let summary = null;
@@ -37,40 +37,16 @@ function showTiles({ statuses, counts, resolved_today: resolved, oldest, at, wai
 // --- causes ---------------------------------------------------------------------------------
 
 function build() {
-  const spark = document.createElementNS(SVG, "svg");
-  spark.setAttribute("class", "bars");
-  spark.setAttribute("viewBox", "0 0 96 24");
-  spark.setAttribute("preserveAspectRatio", "none");
-  spark.setAttribute("role", "img");
   const button = (name, key) => make("button", { type: "button", class: name }, text(key));
   return make("tr", { class: "group", tabIndex: -1 },
     make("td", { class: "group-what" },
       make("p", { class: "group-kind" }, make("b", { class: "type" }), " ", make("code", { class: "field" }), " ", make("span", { class: "stage hint" })),
       make("a", { class: "text open-list" })),
     make("td", { class: "group-counts figure" }, make("b", { class: "number open-count" }), make("span", { class: "hint by-status" })),
-    make("td", { class: "group-time" }, spark, make("span", { class: "hint new" })),
+    make("td", { class: "group-time" }, bars([], ""), make("span", { class: "hint new" })),
     make("td", { class: "hint seen" }, make("span", { class: "first" }), make("span", { class: "last" })),
     make("td", { class: "group-acts" },
       make("div", { class: "buttons" }, button("do-retry", "dlq_retry_all"), button("do-edit", "dlq_edit_all"), button("do-discard", "dlq_discard_all"))));
-}
-
-function drawBars(spark, hours) {
-  const values = hours ?? [];
-  const key = values.join();
-  if (spark.dataset.shown === key) return;
-  spark.dataset.shown = key;
-  const most = Math.max(1, ...values);
-  spark.replaceChildren(...values.map((value, index) => {
-    const bar = document.createElementNS(SVG, "rect");
-    // An hour with one error must be seen beside one with a thousand.
-    const height = value === 0 ? 0.5 : Math.max(2, (value / most) * 24);
-    for (const [name, set] of Object.entries({ x: index * 4, y: 24 - height, width: 3, height })) bar.setAttribute(name, set);
-    // The present hour is not over.
-    if (index === values.length - 1) bar.setAttribute("class", "filling");
-    return bar;
-  }));
-  const sum = values.reduce((total, value) => total + value, 0);
-  spark.setAttribute("aria-label", text("dlq_new_in_24h", { count: formatCount(sum) }));
 }
 
 const openOf = (group) => group.counts[0] + group.counts[1] + group.counts[2];
@@ -87,8 +63,8 @@ function update(element, group) {
   show(part(".by-status"), summary.statuses.map((status, index) => [status, group.counts[index]])
     .filter(([, count]) => count > 0)
     .map(([status, count]) => `${text(`dlq_status_${status}`)} ${formatCount(count)}`).join(" · "));
-  drawBars(part(".bars"), group.hours);
   const sum = (group.hours ?? []).reduce((total, value) => total + value, 0);
+  bars(group.hours ?? [], text("dlq_new_in_24h", { count: formatCount(sum) }), part(".bars"));
   show(part(".new"), text("dlq_new_count", { count: formatCount(sum) }));
   show(part(".first"), showTime(group.first_seen_at));
   show(part(".last"), showTime(group.last_seen_at));
@@ -182,15 +158,16 @@ async function loadBacklog() {
   try {
     const report = await get(`/api/dlq/backlog?range=${range}`);
     if (mine !== backlogRequest) return;
-    await drawBacklog(report, range, address().has("range"));
+    drawBacklog(report, address().has("range"));
     showProblem("backlog", "");
   } catch (error) {
-    if (!(error instanceof TypeError)) showProblem("backlog", text("charts_failed"));
+    if (!(error instanceof TypeError)) showProblem("backlog", text("charts_failed", { reason: error.message }));
   }
 }
 
 function selectRange(name) {
   range = name;
+  forgetBacklogZoom();
   for (const link of document.querySelectorAll(".ranges a")) {
     if (link.dataset.range === name) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
@@ -219,7 +196,6 @@ addEventListener("popstate", () => {
 });
 selectRange(rangeOfAddress());
 setInterval(() => !document.hidden && loadBacklog(), BACKLOG_EVERY_MS);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawBacklog().catch(() => {}));
 
 // --- keys -----------------------------------------------------------------------------------
 

@@ -54,20 +54,24 @@ const day = { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit",
 const time = new Intl.DateTimeFormat("sv-SE", day);
 const exactTime = new Intl.DateTimeFormat("sv-SE", { ...day, second: "2-digit" });
 
-/** A time as the axis of a chart takes it: as it reads in the zone. */
-export const onAxis = (ms) => (zone === "UTC" ? ms : exactTime.format(ms));
-
 /** A time as a field of type datetime-local takes it. */
 export const toField = (ms) => exactTime.format(ms).replace(" ", "T");
 
+/** What the clock in the zone shows at a time, as ms of a clock that is never changed. */
+export const wallClock = (ms) =>
+  (zone === "UTC" ? ms : Date.parse(`${toField(ms)}Z`) + (((ms % 1_000) + 1_000) % 1_000));
+
+/** The time at which the clock in the zone shows this. */
+export function fromWallClock(wall) {
+  // The offset of the zone then, not now. Twice, because it may change between the two.
+  const offset = (at) => wallClock(at) - at;
+  return wall - offset(wall - offset(wall));
+}
+
 /** What such a field holds, ms since the Unix epoch; null for nothing. */
 export function fromField(value) {
-  if (!value) return null;
-  const asUtc = Date.parse(`${value}Z`);
-  if (Number.isNaN(asUtc)) return null;
-  // The offset of the zone then, not now. Twice, because it may change between the two.
-  const offset = (at) => Date.parse(`${toField(at)}Z`) - Math.floor(at / 1_000) * 1_000;
-  return asUtc - offset(asUtc - offset(asUtc));
+  const wall = value ? Date.parse(`${value}Z`) : Number.NaN;
+  return Number.isNaN(wall) ? null : fromWallClock(wall);
 }
 
 /** What is shown where there is no figure. */

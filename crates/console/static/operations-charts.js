@@ -1,47 +1,41 @@
 // The charts of the page "Operations": what the monitor measured, the lines that must not be
-// crossed, and how latencies were distributed.
+// crossed. How latencies were distributed is in operations-heat.js.
 
-import { CONFIG, heightOf, layout, loadPlotly, theme } from "./charts.js";
-import { NONE, formatCount, formatDuration, formatShare, formatTime, onAxis, text } from "./format.js";
+import { drawChart } from "./chart.js";
+import { axisShare, countAxis, fillTable, showPanel, soFar } from "./chart-panel.js";
+import { NONE, formatCount, formatDuration, formatShare, formatTime, text } from "./format.js";
+import { drawHeat } from "./operations-heat.js";
 import { byId, get, make, show, showProblem } from "./page.js";
 
 const EVERY_MS = 15_000;
 /** A monitor measures more often than this. */
 const UNSENT_MS = 60_000;
-const FORMATS = { "1h": "%H:%M", "6h": "%H:%M", "24h": "%m-%d %H:%M" };
 /** Rows of a table; the newest come first. */
 const MOST_ROWS = 100;
 /** A gap of so many steps, and of so many ms, is one: nothing was measured. */
 const GAP_STEPS = 2.5;
 const GAP_MS = 90_000;
+/** Above the highest value a little is left free. */
+const HEADROOM = 1.15;
 
-const count = { show: formatCount, axis: { tickformat: ",~s" } };
+const seconds = (value) => formatDuration(value * 1_000);
+const plainAxis = (format) => (most) => ({ from: 0, to: most > 0 ? most : 1, format });
+const count = { show: formatCount, axis: countAxis };
 const CHARTS = [
   { id: "throughput", title: "throughput", signals: ["throughput"], ...count },
-  { id: "error_share", title: "error_rate", signals: ["error_share"], show: formatShare, axis: { tickformat: ",.2~%" } },
-  { id: "latency", title: "latency", signals: ["latency"], show: (seconds) => formatDuration(seconds * 1_000), axis: { tickformat: ",~g", ticksuffix: " s" } },
+  { id: "error_share", title: "error_rate", signals: ["error_share"], show: formatShare, axis: plainAxis(axisShare) },
+  { id: "latency", title: "latency", signals: ["latency"], show: seconds, axis: plainAxis(seconds) },
   { id: "lag", title: "lag", signals: ["lag"], ...count },
   { id: "dlq_open", title: "dlq_title", signals: ["dlq_open", "dlq_exhausted"], ...count },
 ];
+/** One signal after the other in a chart. */
+const TONES = ["accent", "warn"];
 
 let newest = null;
 let range = "24h";
+/** The part that somebody looks at, in all charts; null for all of it. */
+let zoom = null;
 
-/** Breaks the line where nothing was measured. */
-function broken(points, step) {
-  const [x, y] = [[], []];
-  points.forEach(([at, value], index) => {
-    if (index && at - points[index - 1][0] > Math.max(GAP_STEPS * step, GAP_MS)) {
-      x.push(onAxis(points[index - 1][0] + step));
-      y.push(null);
-    }
-    x.push(onAxis(at));
-    y.push(value);
-  });
-  return { x, y };
-}
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const seriesOf = (report, signals) => signals.flatMap((signal) => {
   const chart = report.charts.find((one) => one.signal === signal);
   return (chart?.series ?? []).map((series) => ({ ...series, signal }));
@@ -50,25 +44,6 @@ const thresholdsOf = (report, signals) => signals.flatMap((signal) =>
   report.charts.find((one) => one.signal === signal)?.thresholds ?? [])
   // "More than 0 exhausted" is the axis itself.
   .filter((line) => line.value > 0);
-
-function showOrHide(id, isEmpty) {
-  const panel = byId(`panel-${id}`);
-  panel.querySelector(".chart").hidden = isEmpty;
-  panel.querySelector(".empty").hidden = !isEmpty;
-  panel.querySelector("details").hidden = isEmpty;
-}
-
-function describe(id, label) {
-  const chart = byId(`chart-${id}`);
-  chart.removeAttribute("aria-labelledby");
-  chart.setAttribute("aria-label", label);
-}
-
-function fillTable(id, head, rows) {
-  byId(`table-${id}`).replaceChildren(
-    make("tr", {}, ...head.map((name) => make("th", { scope: "col" }, name))),
-    ...rows.map((cells) => make("tr", {}, ...cells.map((shown) => make("td", {}, shown)))));
-}
 
 /** The oldest time at which anything was measured. */
 const oldestOf = (report) => Math.min(report.at, ...report.charts.flatMap((chart) =>
@@ -104,114 +79,61 @@ function showLines(id, lines) {
   place.replaceChildren(...lines.map((line) => make("span", { class: line.kind }, line.shown)));
 }
 
-function prepareCurve(report, { id, title, signals, show: shown }) {
+/** Every time at which one of the series was measured, with their values: [[time, [values]]]. */
+function rowsOf(series) {
+  const rows = new Map();
+  series.forEach((one, index) => one.points.forEach(([at, value]) => {
+    if (!rows.has(at)) rows.set(at, []);
+    rows.get(at)[index] = value;
+  }));
+  return [...rows].sort(([a], [b]) => a - b);
+}
+
+/** A curve; what is still filling is no fact yet: it hangs on the rest by a dotted line. */
+function marksOf(report, one, index) {
+  const tone = TONES[index];
+  const gap = Math.max(GAP_STEPS * report.step, GAP_MS);
+  const points = one.points.map(([x, y]) => ({ x, y }));
+  if (!isFilling(report, one.points)) return [{ kind: "line", points, gap, tone, isFilled: index === 0 }];
+  return [
+    { kind: "line", points: points.slice(0, -1), gap, tone, isFilled: index === 0 },
+    { kind: "line", points: points.slice(-2), gap, tone, dash: "dotted" },
+    { kind: "dots", points: points.slice(-1), tone, isHollow: true },
+  ];
+}
+
+function drawCurve(report, x, more, { id, title, signals, show: shown, axis }) {
   const series = seriesOf(report, signals);
   const isEmpty = series.every((one) => one.points.length === 0);
-  showOrHide(id, isEmpty);
-  if (isEmpty) return false;
-  const last = series[0].points.at(-1);
-  const lines = thresholdsOf(report, signals).map((line) => `${line.rule} ${shown(line.value)}`);
-  describe(id, [`${text(title)}: ${last ? shown(last[1]) : NONE}`, ...lines].join(", "));
-  const { isFar, peak } = scaleOf(series, thresholdsOf(report, signals));
+  showPanel(id, isEmpty);
+  if (isEmpty) return;
+  const thresholds = thresholdsOf(report, signals);
+  const isLast = (at) => series.some((one) => isFilling(report, one.points) && one.points.at(-1)[0] === at);
+  const nameOf = (one) => (signals.length > 1 ? text(`ops_signal_${one.signal}`) : text(title));
+  const valueOf = (value) => (value === undefined ? NONE : shown(value));
+  const rows = rowsOf(series);
+  fillTable(id, [text("time"), ...series.map(nameOf)], rows.slice(-MOST_ROWS).reverse().map(([at, values]) =>
+    [soFar(formatTime(at), isLast(at)), ...series.map((_, index) => valueOf(values[index]))]));
+  const seen = series.map((one) => ({ ...one, points: one.points.filter(([at]) => at >= x.from && at <= x.to) }));
+  const { top, peak, isFar } = scaleOf(seen, thresholds);
   showLines(id, [
-    ...thresholdsOf(report, signals).map((line) => ({ kind: "limit", shown: `${line.rule} ${line.side === "above" ? ">" : "<"} ${shown(line.value)}` })),
+    ...thresholds.map((line) => ({ kind: "limit", shown: `${line.rule} ${line.side === "above" ? ">" : "<"} ${shown(line.value)}` })),
     ...(isFar ? [{ kind: "far", shown: text("ops_peak_beyond", { value: shown(peak) }) }] : []),
   ]);
-  const values = new Map();
-  series.forEach((one, index) => one.points.forEach(([at, value]) => {
-    if (!values.has(at)) values.set(at, []);
-    values.get(at)[index] = value;
-  }));
-  const rows = [...values].sort(([a], [b]) => b - a).slice(0, MOST_ROWS).map(([at, found]) =>
-    [series.some((one) => isFilling(report, one.points) && one.points.at(-1)[0] === at) ? `${formatTime(at)} (${text("so_far")})` : formatTime(at), ...series.map((_, index) => (found[index] === undefined ? NONE : shown(found[index])))]);
-  fillTable(id, [text("time"), ...series.map((one) => (signals.length > 1 ? text(`ops_signal_${one.signal}`) : text(title)))], rows);
-  return true;
-}
-
-function drawCurve(Plotly, report, colours, { id, signals, show: shown, axis }) {
-  const series = seriesOf(report, signals);
-  const thresholds = thresholdsOf(report, signals);
-  const curve = (one, index, points, more) => ({
-    type: "scatter", mode: points.length === 1 ? "markers" : "lines", connectgaps: false,
-    name: signals.length > 1 ? text(`ops_signal_${one.signal}`) : "",
-    ...broken(points, report.step), line: { color: index ? colours.warn : colours.accent, width: 1.8 },
-    fill: index ? "none" : "tozeroy", fillcolor: colours.band,
-    customdata: broken(points, report.step).y.map((value) => (value === null ? "" : shown(value))),
-    hovertemplate: signals.length > 1 ? "%{customdata}" : "%{customdata}<extra></extra>",
-    ...more,
+  const last = series[0].points.at(-1);
+  drawChart(byId(`chart-${id}`), {
+    ...more, x, name: text(title),
+    label: [`${text(title)}: ${last ? shown(last[1]) : NONE}`, ...thresholds.map((line) => `${line.rule} ${shown(line.value)}`)].join(", "),
+    panes: [{
+      y: axis(top * HEADROOM),
+      marks: [...series.flatMap((one, index) => marksOf(report, one, index)), ...thresholds.map((line) => ({ kind: "limit", y: line.value, tone: "warn" }))],
+    }],
+    stops: rows.map(([at, values]) => ({
+      x: at, dots: values.map((y, index) => ({ y, tone: TONES[index] })),
+      read: () => ({ title: soFar(formatTime(at), isLast(at)), lines: series.map((one, index) => ({ name: nameOf(one), value: valueOf(values[index]), tone: TONES[index] })) }),
+    })),
+    legend: series.length > 1 ? series.map((one, index) => ({ name: nameOf(one), tone: TONES[index] })) : [],
   });
-  // What is still filling is no fact yet: it hangs on the rest by a dotted line.
-  const filling = (one, index) => {
-    const colour = index ? colours.warn : colours.accent;
-    return curve(one, index, one.points.slice(-2), {
-      mode: "lines+markers", cliponaxis: false, line: { color: colour, width: 1.8, dash: "dot" }, fill: "none", showlegend: false,
-      marker: { color: colours.surface, size: [0, 7], line: { color: colour, width: 1.8 } },
-      customdata: ["", `${shown(one.points.at(-1)[1])} (${text("so_far")})`],
-    });
-  };
-  const traces = series.flatMap((one, index) => (isFilling(report, one.points)
-    ? [curve(one, index, one.points.slice(0, -1)), filling(one, index)]
-    : [curve(one, index, one.points)]));
-  const most = scaleOf(series, thresholds).top;
-  return Plotly.react(`chart-${id}`, traces, layout(colours, {
-    height: heightOf(id), hovermode: "x unified", showlegend: signals.length > 1,
-    legend: { orientation: "h", x: 0, y: 1.15, font: { size: colours.size } },
-    shapes: thresholds.map((line) => ({
-      type: "line", xref: "paper", x0: 0, x1: 1, y0: line.value, y1: line.value, line: { color: colours.warn, width: 1.5, dash: "dash" } })),
-    xaxis: timeAxis(report),
-    // Of few records the axis would count in thousandths.
-    yaxis: axis === count.axis && most < 5 ? { range: [0, 5], dtick: 1, tickformat: ",d" } : { ...axis, range: [0, most > 0 ? most * 1.15 : 1] },
-  }), CONFIG);
-}
-
-const timeAxis = (report) => ({
-  type: "date", tickformat: FORMATS[report.range], tickangle: 0, nticks: innerWidth < 600 ? 4 : 7, range: [isChosen() ? report.from : Math.max(report.from, oldestOf(report) - report.step), report.at].map(onAxis),
-});
-
-// --- the heat map ---------------------------------------------------------------------------
-
-const edge = (ms) => formatDuration(ms);
-const bucketName = (edges, index) => (index < edges.length ? `≤ ${edge(edges[index])}` : `> ${edge(edges.at(-1))}`);
-
-function prepareHeat({ edges_ms: edges, columns, is_complete: isComplete }) {
-  showOrHide("heat", columns.length === 0);
-  show(byId("charts-span"), isComplete ? "" : text("ops_past_is_read"));
-  if (columns.length === 0) return false;
-  const sums = [...edges, null].map((_, index) => columns.reduce((sum, [, counts]) => sum + counts[index], 0));
-  const usual = sums.indexOf(Math.max(...sums));
-  describe("heat", text("ops_heat_mostly", { bucket: bucketName(edges, usual) }));
-  fillTable("heat", [text("latency"), text("records")], sums.map((sum, index) => [bucketName(edges, index), formatCount(sum)]));
-  return true;
-}
-
-function drawHeat(Plotly, report, colours) {
-  const { edges_ms: edges, columns, step } = report.heat_map;
-  const known = new Map(columns);
-  const first = Math.floor(report.from / step) * step;
-  const starts = Array.from({ length: Math.ceil((report.at - first) / step) }, (_, index) => first + index * step);
-  const cells = [...edges, null].map((_, bucket) => starts.map((at) => known.get(at)?.[bucket] || null));
-  // A record in a thousand must be seen beside the others.
-  const strength = cells.map((row) => row.map((value) => (value === null ? null : Math.log10(1 + value))));
-  const names = cells.map((row, bucket) => row.map((value, index) =>
-    `${formatTime(starts[index])}${starts[index] + step > report.at ? ` (${text("so_far")})` : ""}<br>${bucketName(edges, bucket)}<br>${text("records")} ${formatCount(value ?? 0)}`));
-  const slow = report.charts.find((chart) => chart.signal === "latency")?.thresholds ?? [];
-  const isOpen = starts.length > 0 && starts.at(-1) + step > report.at;
-  // The column that is still filling stands behind a dotted line.
-  const filling = isOpen ? [{
-    type: "line", yref: "paper", y0: 0, y1: 1, x0: onAxis(starts.at(-1)), x1: onAxis(starts.at(-1)), line: { color: colours.muted, width: 1, dash: "dot" } }] : [];
-  const shapes = filling.concat(slow.map((line) => edges.indexOf(line.value * 1_000)).filter((index) => index >= 0).map((index) => ({
-    type: "line", xref: "paper", x0: 0, x1: 1, y0: index + 0.5, y1: index + 0.5, line: { color: colours.warn, width: 1.5, dash: "dash" } })));
-  return Plotly.react("chart-heat", [{
-    type: "heatmap", x: starts.map((at) => onAxis(at + step / 2)), y: cells.map((_, index) => index), z: strength, text: names,
-    hovertemplate: "%{text}<extra></extra>", showscale: false, xgap: 1, ygap: 1, zmin: 0,
-    colorscale: [[0, colours.faint], [1, colours.accent]],
-  }], layout(colours, {
-    height: heightOf("heat"), hovermode: "closest", shapes, xaxis: timeAxis(report),
-    yaxis: {
-      rangemode: "normal", tickformat: "", range: [-0.5, edges.length + 0.5], showgrid: false, zeroline: false,
-      tickmode: "array", tickvals: edges.map((_, index) => index + 0.5).filter((_, index) => index % 2 === 0), ticktext: edges.filter((_, index) => index % 2 === 0).map(edge),
-    },
-  }), CONFIG);
 }
 
 // --- all of them ----------------------------------------------------------------------------
@@ -227,16 +149,20 @@ function showUnsent(report) {
   byId("tile-unsent").classList.toggle("warn", seconds !== null && seconds > limit);
 }
 
-async function draw(report) {
+function draw(report) {
   newest = report;
   showUnsent(report);
-  const drawn = CHARTS.filter((chart) => prepareCurve(report, chart));
-  const hasHeat = prepareHeat(report.heat_map);
-  if (drawn.length === 0 && !hasHeat) return;
-  const Plotly = await loadPlotly();
-  if (newest !== report) return;
-  const colours = { ...theme(), warn: colour("warn"), faint: colour("sunken") };
-  await Promise.all([...drawn.map((chart) => drawCurve(Plotly, report, colours, chart)), ...(hasHeat ? [drawHeat(Plotly, report, colours)] : [])]);
+  const from = isChosen() ? report.from : Math.max(report.from, oldestOf(report) - report.step);
+  const x = zoom ?? { from, to: report.at };
+  const more = {
+    isZoomed: zoom !== null,
+    onZoom: (marked) => {
+      zoom = marked;
+      draw(newest);
+    },
+  };
+  for (const chart of CHARTS) drawCurve(report, x, more, chart);
+  drawHeat(report, x, more);
 }
 
 /** Whether somebody asked for a range; else it is what was measured. */
@@ -259,7 +185,7 @@ async function load() {
       await load();
       return;
     }
-    await draw(report);
+    draw(report);
     showProblem("charts", "");
   } catch (error) {
     if (!(error instanceof TypeError)) showProblem("charts", text("ops_charts_failed", { reason: error.message }));
@@ -273,6 +199,7 @@ function select(name) {
 
 function mark(name) {
   range = name;
+  zoom = null;
   for (const link of document.querySelectorAll(".ranges a")) {
     if (link.dataset.range === name) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
@@ -294,7 +221,6 @@ export function startCharts() {
     select(link.dataset.range);
   });
   addEventListener("popstate", () => select(rangeOfAddress()));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => newest && draw(newest).catch(() => {}));
   select(rangeOfAddress());
   setInterval(() => !document.hidden && load(), EVERY_MS);
   document.addEventListener("visibilitychange", () => !document.hidden && load());

@@ -4,6 +4,7 @@ import { NONE, formatBytes, formatCount, formatDuration, formatExactTime, format
 import { inWords } from "./messages.js";
 import { startCharts } from "./operations-charts.js";
 import { act, actorLine, byId, changed, closing, get, keepAddress, keyed, make, post, refresh, show, startActor, startDialogs } from "./page.js";
+import { curve } from "./spark.js";
 
 const EVERY_MS = 5_000;
 const language = document.documentElement.lang;
@@ -167,25 +168,6 @@ function updateSilence(element, one) {
 
 // --- processes ------------------------------------------------------------------------------
 
-const SVG = "http://www.w3.org/2000/svg";
-
-/** A small curve from 0 to the greatest value; points without a value are left out. */
-function spark(values, label) {
-  const svg = document.createElementNS(SVG, "svg");
-  for (const [name, value] of Object.entries({ class: "curve", viewBox: "0 0 96 24", preserveAspectRatio: "none", role: "img", "aria-label": label })) {
-    svg.setAttribute(name, value);
-  }
-  const known = values.filter((value) => value !== null);
-  if (known.length < 2) return svg;
-  const most = Math.max(...known, 1e-9);
-  const points = values.map((value, index) => [value, (96 * index) / (values.length - 1)])
-    .filter(([value]) => value !== null).map(([value, x]) => `${x.toFixed(1)},${(23 - 22 * (value / most)).toFixed(1)}`);
-  const line = document.createElementNS(SVG, "polyline");
-  line.setAttribute("points", points.join(" "));
-  svg.append(line);
-  return svg;
-}
-
 const cpu = (value) => (value === null ? NONE : formatPercent(value / 100));
 
 function disk(process) {
@@ -202,9 +184,9 @@ function processRow(process) {
     make("td", {}, badge("life", process.life)),
     cell("ops_roles", "", process.roles),
     cell("CPU", "figure", cpu(process.cpu_percent)),
-    make("td", { class: "spark-cell" }, spark(process.curve.map(([used]) => used), text("ops_cpu_hour"))),
+    make("td", { class: "spark-cell" }, curve(process.curve.map(([used]) => used), text("ops_cpu_hour"))),
     cell("ops_memory", "figure", formatBytes(process.memory_bytes)),
-    make("td", { class: "spark-cell" }, spark(process.curve.map(([, bytes]) => bytes), text("ops_memory_hour"))),
+    make("td", { class: "spark-cell" }, curve(process.curve.map(([, bytes]) => bytes), text("ops_memory_hour"))),
     cell("ops_disk", "figure", disk(process)),
     cell("ops_since", "when", seen),
     cell("ops_version", "", process.version));

@@ -176,7 +176,7 @@ fn operations_are_clicked_through() {
     browser.wait_for_text("#note-firing-count", "acknowledged or silenced: 1");
     browser.wait_for_text("#note-unsent", "Slack is not set up");
     for chart in ["throughput", "error_share", "latency", "heat", "lag"] {
-        browser.wait_for(&format!("document.querySelector('#chart-{chart} .main-svg')"));
+        browser.wait_for(&format!("document.querySelector('#chart-{chart} .pane')"));
     }
     browser.wait_for(
         "document.querySelector('#panel-error_share .lines').textContent.includes('ErrorRateHigh > 1.00\u{a0}%')",

@@ -72,7 +72,7 @@ fn the_first_page_has_the_thresholds_of_the_table() {
         (&json!(7.5), &json!(0.02))
     );
     // There is no other threshold: neither in the script nor in the texts.
-    let page = harness.get("/").text() + &harness.get("/static/console.js").text();
+    let page = harness.get("/").text() + &harness.get("/static/overview.js").text();
     for written in ["above 5 s", "above 1 %", "5_000;", "0.01;"] {
         assert!(!page.contains(written), "{written}");
     }

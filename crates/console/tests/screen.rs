@@ -218,7 +218,7 @@ fn each_page_holds_still_in_eight_ways() {
                 if is_live {
                     browser.wait_for("document.querySelector('#status').dataset.state === 'live'");
                     browser.wait_for("!document.querySelector('[data-waits]')");
-                    browser.wait_for("[...document.querySelectorAll('.chart:not([hidden])')].every((chart) => chart.querySelector('.main-svg'))");
+                    browser.wait_for("[...document.querySelectorAll('.chart:not([hidden])')].every((chart) => chart.querySelector('.pane'))");
                 }
                 browser.wait_for(&format!("performance.now() > {}", if is_live { WATCHED_MS } else { 0 }));
                 let shift = browser.evaluate(SHIFT);
@@ -433,9 +433,10 @@ fn the_overview_looks_at_any_time_in_any_zone() {
     browser.wait_for_text("#span", "2014-10-20 12:00 – 2014-10-21 12:00");
     assert_eq!(browser.evaluate("location.search"), "?range=24h&to=2014-10-21T12%3A00");
     browser.wait_for("document.querySelectorAll('#table-trend tr').length === 13");
-    browser.wait_for("document.querySelector('#chart-trend .main-svg') && document.querySelector('#chart-trend').data.length > 1");
-    let first = browser
-        .evaluate("new Date(document.querySelector('#chart-trend').layout.xaxis.range[0]).getUTCFullYear()");
+    browser.wait_for("document.querySelector('#chart-trend .line .stroke')?.getAttribute('d')");
+    let first = browser.evaluate(
+        "new Date(Number(document.querySelector('#chart-trend svg').dataset.from)).getUTCFullYear()",
+    );
     assert_eq!(first, 2014);
     picture(&mut browser, "overview-2014");
 
@@ -573,13 +574,17 @@ fn a_limit_is_named_above_the_curve_and_a_peak_does_not_set_the_scale() {
     let home = format!("http://{}", harness.address);
     browser.look(1_440, 900, false);
     browser.open(&format!("{home}/operations?lang=en"));
-    browser.wait_for("document.querySelector('#chart-throughput .main-svg')");
+    browser.wait_for("document.querySelector('#chart-throughput .pane')");
     // Half an hour was measured: the range fits it.
     browser.wait_for("document.querySelector('[data-range=\"1h\"]').ariaCurrent === 'true'");
     browser.wait_for_text("#panel-throughput .lines", "a peak of 900,000 is beyond the scale");
     browser.wait_for_text("#panel-error_share .lines", "ErrorRateHigh > 1.00\u{a0}%");
-    assert_eq!(browser.evaluate("document.querySelectorAll('.chart .annotation').length"), 0);
-    browser.wait_for("document.querySelector('#chart-throughput').layout.yaxis.range[1] < 50000");
+    // What stands in a chart stands at its axes.
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('.chart-drawing text:not(.axes text)').length"),
+        0
+    );
+    browser.wait_for("Number(document.querySelector('#chart-throughput [data-high]').dataset.high) < 50000");
     assert_eq!(browser.errors(), [] as [String; 0]);
 }
 

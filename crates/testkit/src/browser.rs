@@ -148,16 +148,42 @@ impl Browser {
     /// instead, as it would be by a person.
     pub fn click(&mut self, selector: &str) {
         self.wait_for(&format!("document.querySelector({})?.checkVisibility()", quoted(selector)));
-        let place = self.evaluate(&format!(
-            "(() => {{ const found = document.querySelector({}); found.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
-             const box = found.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()",
-            quoted(selector)
-        ));
+        let (x, y) = self.place_in(selector, 0.5, 0.5);
         for kind in ["mousePressed", "mouseReleased"] {
-            let params =
-                json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
+            let params = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
             self.command("Input.dispatchMouseEvent", params);
         }
+    }
+
+    /// Moves the mouse over an element, to the place that is `across` and `down` of its size (0 to 1).
+    pub fn hover(&mut self, selector: &str, across: f64, down: f64) {
+        let (x, y) = self.place_in(selector, across, down);
+        self.command("Input.dispatchMouseEvent", json!({ "type": "mouseMoved", "x": x, "y": y }));
+    }
+
+    /// Presses the mouse in the middle of an element's height and moves it sideways before it is let go.
+    pub fn drag(&mut self, selector: &str, from: f64, to: f64) {
+        let mut mouse = |kind: &str, across: f64, buttons: u32| {
+            let (x, y) = self.place_in(selector, across, 0.5);
+            let params = json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1 });
+            self.command("Input.dispatchMouseEvent", params);
+        };
+        mouse("mousePressed", from, 1);
+        for part in 1..=8 {
+            mouse("mouseMoved", from + (to - from) * f64::from(part) / 8.0, 1);
+        }
+        mouse("mouseReleased", to, 0);
+    }
+
+    /// A place in an element that is scrolled into view, in px of the window.
+    fn place_in(&mut self, selector: &str, across: f64, down: f64) -> (f64, f64) {
+        let place = self.evaluate(&format!(
+            "(() => {{ const found = document.querySelector({}); found.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
+             const box = found.getBoundingClientRect(); return [box.x + box.width * {across}, box.y + box.height * {down}]; }})()",
+            quoted(selector)
+        ));
+        let length = |index: usize| place[index].as_f64().unwrap_or_else(|| panic!("there is no {selector}"));
+        (length(0), length(1))
     }
 
     /// Puts the cursor into a field and types over what it holds.
@@ -167,22 +193,33 @@ impl Browser {
         self.command("Input.insertText", json!({ "text": text }));
     }
 
-    /// Presses a key: `Tab`, `Enter`, `Escape`, or a letter.
+    /// Presses a key: `Tab`, `Enter`, `Escape`, one that moves the cursor, or a letter; after
+    /// `Shift+` while Shift is held.
     pub fn press(&mut self, key: &str) {
+        const SHIFT: u32 = 8;
+        let (key, modifiers) = key.strip_prefix("Shift+").map_or((key, 0), |key| (key, SHIFT));
         let (code, text) = match key {
             "Tab" => (9, ""),
             "Enter" => (13, "\r"),
             "Escape" => (27, ""),
             " " => (32, " "),
+            "PageUp" => (33, ""),
+            "PageDown" => (34, ""),
+            "End" => (35, ""),
+            "Home" => (36, ""),
+            "ArrowLeft" => (37, ""),
+            "ArrowUp" => (38, ""),
+            "ArrowRight" => (39, ""),
+            "ArrowDown" => (40, ""),
             letter => (letter.to_uppercase().bytes().next().unwrap_or(0), letter),
         };
         let kind = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
-        let params = json!({ "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code });
-        self.command("Input.dispatchKeyEvent", params);
-        self.command(
-            "Input.dispatchKeyEvent",
-            json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code }),
-        );
+        for (kind, text) in [(kind, text), ("keyUp", "")] {
+            let params = json!({
+                "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code, "modifiers": modifiers,
+            });
+            self.command("Input.dispatchKeyEvent", params);
+        }
     }
 
     /// The size of the page in its own pixels, and whether it is to be dark.

@@ -22,6 +22,7 @@ use minijinja::context;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use crate::access::POLICY_OF_A_WHOLE_PAGE;
 use crate::answer;
 use crate::app::App;
 use crate::client::Client;
@@ -90,7 +91,8 @@ async fn get_docs(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
         }
     };
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
-    Ok(counted((headers, page).into_response()))
+    let policy = [(header::CONTENT_SECURITY_POLICY, POLICY_OF_A_WHOLE_PAGE)];
+    Ok(counted((headers, policy, page).into_response()))
 }
 
 /// `GET /api/quality`.

@@ -1,17 +1,17 @@
 // The first page: live tiles from /live, everything else from /api/overview.
 
-import { distrust, draw, redraw } from "./charts.js";
 import {
   NONE, fromField, formatAgo, formatCount, formatDuration, formatExactTime, formatRate, formatShare, formatTime, text, toField,
 } from "./format.js";
-import { startTrust } from "./trust.js";
 import { inWords } from "./messages.js";
+import { distrust, draw, forgetZoom } from "./overview-charts.js";
 import { byId, get, ready, setStatus, show, showProblem } from "./page.js";
+import { curve } from "./spark.js";
+import { startTrust } from "./trust.js";
 
 const OVERVIEW_EVERY_MS = 10_000;
 const SILENCE_MS = 6_000;
 const RETRY_MS = 3_000;
-const SVG = "http://www.w3.org/2000/svg";
 
 const say = (id, shown) => show(byId(id), shown);
 
@@ -73,7 +73,7 @@ function showThroughput(throughput, limits) {
   say("throughput", formatRate(throughput.now));
   const peak = Math.max(0, ...throughput.per_second);
   say("note-throughput", peak > 0 ? text("peak", { value: formatRate(peak) }) : text("nothing_in_five_minutes"));
-  drawSpark(throughput.per_second, peak);
+  curve(throughput.per_second, null, byId("spark"));
   say("p50", formatDuration(throughput.p50_ms));
   say("p99", formatDuration(throughput.p99_ms));
   warn("latency", limits.filter((limit) => limit.signal === "latency"), throughput.p99_ms === null, (seconds) => `p95 ${formatDuration(seconds * 1_000)}`);
@@ -99,26 +99,6 @@ function showLag(lag, throughput) {
   else if (throughput && throughput.now > 0) {
     say("note-lag", text("behind", { duration: formatDuration((lag / throughput.now) * 1_000) }));
   } else say("note-lag", text("waiting"));
-}
-
-function drawSpark(values, peak) {
-  const [width, height, top] = [300, 48, 3];
-  const spark = byId("spark");
-  if (!spark.firstChild) {
-    for (const name of ["area", "curve"]) {
-      const path = document.createElementNS(SVG, "path");
-      path.setAttribute("class", name);
-      spark.append(path);
-    }
-  }
-  const x = (index) => ((index / Math.max(1, values.length - 1)) * width).toFixed(1);
-  const y = (value) => (height - 1 - (peak > 0 ? (value / peak) * (height - top - 1) : 0)).toFixed(1);
-  const curve = values.map((value, index) => `${index ? "L" : "M"}${x(index)} ${y(value)}`).join("");
-  const [area, line] = spark.children;
-  line.setAttribute("d", curve);
-  // A flat line at the bottom would say that there is a measurement worth a look.
-  spark.style.visibility = peak > 0 ? "visible" : "hidden";
-  area.setAttribute("d", curve && `${curve}L${width} ${height}L0 ${height}Z`);
 }
 
 function showTotals(totals) {
@@ -166,7 +146,7 @@ async function loadOverview() {
     showProblem("overview", "");
     showSpan(report);
     showErrors(report.errors, report.errors_problem);
-    draw(report).then(() => showProblem("charts", ""), () => showProblem("charts", text("charts_failed")));
+    draw(report);
   } catch (error) {
     if (request !== overviewRequest) return;
     // A console that is gone is already told by the status line.
@@ -229,6 +209,7 @@ function errorRow(error) {
 
 function select(newRange, newUntil) {
   [range, until] = [newRange, newUntil];
+  forgetZoom();
   for (const link of document.querySelectorAll(".ranges a")) {
     if (link.dataset.range === range) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
@@ -295,13 +276,11 @@ document.addEventListener("visibilitychange", () => {
   loadOverview();
 });
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw().catch(() => {}));
-
 say("start-curl", sampleCommand());
 keepRangeInLanguageLinks();
 connect();
 loadOverview();
 startTrust((spans) => {
   came("trust");
-  if (spans !== null) distrust(spans).catch(() => {});
+  if (spans !== null) distrust(spans);
 });
