@@ -11,17 +11,17 @@ let patterns = 0;
 
 /** Names along the x axis: moments, or the middles of named places. */
 function namesOf(x, across, size) {
-  const place = (names) => placeLabels(names.map((name) => ({
+  const place = (names, gap) => placeLabels(names.map((name) => ({
     ...name, mark: across.place(name.at), at: across.place(name.at), width: Math.max(widthOf(name.label, size), widthOf(name.below, size)),
-  })), 0, across.end + MARGIN, size / 2);
-  if (x.names) return place(x.names.map((label, index) => ({ at: index + 0.5, label, below: "" })));
+  })), 0, across.end + MARGIN, gap);
+  if (x.names) return place(x.names.map((label, index) => ({ at: index + 0.5, label, below: "" })), size / 2);
   // As many moments as have room, at equal distances: none of them is left out.
-  for (let most = Math.floor((across.end - across.start) / (size * 3.5)); most > 1; most -= 1) {
+  for (let most = Math.floor((across.end - across.start) / (size * 4)); most > 1; most -= 1) {
     const moments = timeTicks(x.from, x.to, most);
-    const placed = place(moments);
+    const placed = place(moments, size * 1.3);
     if (placed.length === moments.length) return placed;
   }
-  return place(timeTicks(x.from, x.to, 1));
+  return place(timeTicks(x.from, x.to, 1), size / 2);
 }
 
 function yAxis(y, height, size) {

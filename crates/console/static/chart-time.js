@@ -11,6 +11,8 @@ const STEPS = [
 ];
 const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120];
 const MONTH = 30.4 * DAY;
+/** With so many moments wanted there is one in any span. */
+const MANY = 20;
 /** 5 January 1970, a Monday: weeks are counted from here. */
 const MONDAY = 4 * DAY;
 
@@ -41,8 +43,16 @@ function namesOf(at, step) {
   return step < MONTH ? [text.slice(5, 10), text.slice(0, 4)] : [text.slice(0, 7), ""];
 }
 
-/** The moments that an axis from `from` to `to` names: `at` in ms since the Unix epoch, a label, and what stands below it. */
+/**
+ * The moments that an axis from `from` to `to` names, about `most` of them at most, and one at least where
+ * that can be: `at` in ms since the Unix epoch, a label, and what stands below it.
+ */
 export function timeTicks(from, to, most) {
+  const found = named(from, to, most);
+  return found.length > 0 || most > MANY ? found : timeTicks(from, to, most + 1);
+}
+
+function named(from, to, most) {
   const found = [];
   let below = null;
   for (const { at: wall, step } of moments(wallClock(from), wallClock(to), most)) {

@@ -155,14 +155,17 @@ let backlogRequest = 0;
 async function loadBacklog() {
   backlogRequest += 1;
   const mine = backlogRequest;
+  let report;
   try {
-    const report = await get(`/api/dlq/backlog?range=${range}`);
-    if (mine !== backlogRequest) return;
-    drawBacklog(report, address().has("range"));
-    showProblem("backlog", "");
+    report = await get(`/api/dlq/backlog?range=${range}`);
   } catch (error) {
+    // A console that is gone is already told by the status line.
     if (!(error instanceof TypeError)) showProblem("backlog", text("charts_failed", { reason: error.message }));
+    return;
   }
+  if (mine !== backlogRequest) return;
+  showProblem("backlog", "");
+  drawBacklog(report, address().has("range"));
 }
 
 function selectRange(name) {

@@ -177,19 +177,22 @@ function fitting(report) {
 let requests = 0;
 async function load() {
   const mine = ++requests;
+  let report;
   try {
-    const report = await get(`/api/operations/charts?range=${range}`);
-    if (mine !== requests) return;
-    if (!isChosen() && fitting(report) !== range && range === "24h") {
-      mark(fitting(report));
-      await load();
-      return;
-    }
-    draw(report);
-    showProblem("charts", "");
+    report = await get(`/api/operations/charts?range=${range}`);
   } catch (error) {
+    // A console that is gone is already told by the status line.
     if (!(error instanceof TypeError)) showProblem("charts", text("ops_charts_failed", { reason: error.message }));
+    return;
   }
+  if (mine !== requests) return;
+  if (!isChosen() && fitting(report) !== range && range === "24h") {
+    mark(fitting(report));
+    await load();
+    return;
+  }
+  showProblem("charts", "");
+  draw(report);
 }
 
 function select(name) {

@@ -139,26 +139,26 @@ async function loadOverview() {
   clearTimeout(overviewTimer);
   overviewRequest += 1;
   const request = overviewRequest;
+  let [report, reason] = [null, ""];
   try {
-    const report = await get(`/api/overview?${asked()}`);
-    if (request !== overviewRequest) return;
-    measuredAt.overview = Date.now();
-    showProblem("overview", "");
-    showSpan(report);
-    showErrors(report.errors, report.errors_problem);
-    draw(report);
+    report = await get(`/api/overview?${asked()}`);
   } catch (error) {
-    if (request !== overviewRequest) return;
     // A console that is gone is already told by the status line.
-    const reason = error instanceof TypeError ? "" : text("overview_failed", { reason: error.message });
-    showProblem("overview", reason);
-  } finally {
-    if (request === overviewRequest) {
-      showFreshness();
-      came("overview");
-      overviewTimer = setTimeout(() => !document.hidden && loadOverview(), OVERVIEW_EVERY_MS);
-    }
+    if (!(error instanceof TypeError)) reason = text("overview_failed", { reason: error.message });
   }
+  if (request !== overviewRequest) return;
+  overviewTimer = setTimeout(() => !document.hidden && loadOverview(), OVERVIEW_EVERY_MS);
+  showProblem("overview", reason);
+  if (report !== null) showReport(report);
+  showFreshness();
+  came("overview");
+}
+
+function showReport(report) {
+  measuredAt.overview = Date.now();
+  showSpan(report);
+  showErrors(report.errors, report.errors_problem);
+  draw(report);
 }
 
 /** What the charts are asked for, as it stands in addresses. */

@@ -86,7 +86,9 @@
   for (let round = 0; round < 300; round += 1) {
     const from = Date.UTC(2014, 9, 21) + Math.floor(random() * 15 * 365 * DAY);
     const wall = wallClock(from);
-    holds(`${zone}: ${from} by the clock and back`, [from, from - HOUR, from + HOUR].includes(fromWallClock(wall)));
+    // In the hour that is there twice in autumn it may be the other one.
+    const back = fromWallClock(wall);
+    holds(`${zone}: ${from} by the clock and back`, wallClock(back) === wall && Math.abs(back - from) <= HOUR);
     const to = from + Math.floor(10 ** (3.5 + random() * 7.5));
     const most = 2 + Math.floor(random() * 10);
     const found = timeTicks(from, to, most);

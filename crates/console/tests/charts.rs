@@ -282,7 +282,8 @@ fn doubt(harness: &Harness, hour: Millis) {
     let sql = format!(
         "insert into ops.data_tests values ('run', '{id}', '{name}', 'test', null, null, 'error', 'fail', 1, null, 'builtin', '{now}', 0.1);
          insert into ops.data_test_failures (test_id, row_key, row_data, first_run, first_seen, last_run, last_seen)
-         values ('{id}', 'a', '{{\"hour\": \"{hour}\"}}', 'run', '{now}', 'run', '{now}')"
+         values ('{id}', 'a', '{{\"first\": \"{hour}\", \"next\": \"{}\"}}', 'run', '{now}', 'run', '{now}')",
+        Millis(hour.0 + 3_600_000)
     );
     script(harness.warehouse.as_ref(), Schema::Ops, &sql);
 }
