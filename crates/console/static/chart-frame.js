@@ -33,7 +33,7 @@ function yAxis(y, height, size) {
 
 /** Where everything lies in a chart of this size; `top` is kept free above the panes. */
 export function layOut(spec, { width, height, size, top }) {
-  const title = spec.x.title ? size * 1.5 : 0;
+  const title = spec.x.title ? size * 1.8 : 0;
   const below = spec.x.names ? size * 1.7 : size * 3;
   const [first, last] = [top + size * 0.6, Math.max(top + size * 2, height - below - title)];
   const shares = spec.panes.reduce((sum, pane) => sum + (pane.share ?? 1), 0);
