@@ -33,7 +33,8 @@ const TOTALS_REST: u32 = 50;
 
 /// Where listeners meet the producer.
 pub(crate) struct Live {
-    newest: watch::Sender<Bytes>,
+    /// The newest snapshot, and when it was made.
+    newest: watch::Sender<(Instant, Bytes)>,
     arrived: Notify,
 }
 
@@ -54,7 +55,7 @@ struct Snapshot<'a> {
 
 impl Live {
     pub fn new() -> Live {
-        Live { newest: watch::Sender::new(Bytes::new()), arrived: Notify::new() }
+        Live { newest: watch::Sender::new((Instant::now(), Bytes::new())), arrived: Notify::new() }
     }
 }
 
@@ -80,7 +81,7 @@ pub(crate) async fn produce(app: Arc<App>) {
         match measured.await {
             Ok((event, kept)) => {
                 totals = kept;
-                app.live.newest.send_replace(event);
+                app.live.newest.send_replace((Instant::now(), event));
             }
             Err(error) => {
                 tracing::error!(%error, "a snapshot failed by a fault of adpipe");
@@ -168,14 +169,29 @@ pub(crate) async fn get_live(State(app): State<Arc<App>>) -> Result<Response, Re
         return Err(Refusal::unavailable("too many pages listen already; close some"));
     }
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(forward(Arc::clone(&app), app.live.newest.subscribe(), sender));
+    let mut snapshots = app.live.newest.subscribe();
+    if is_fresh(&snapshots) {
+        // Others are listening: whoever comes now need not wait for the next snapshot.
+        snapshots.mark_changed();
+    }
+    tokio::spawn(forward(Arc::clone(&app), snapshots, sender));
     app.live.arrived.notify_one();
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::new(EventStream(receiver))).into_response())
 }
 
+/// Whether the newest snapshot is one of those that are made every second now.
+fn is_fresh(snapshots: &watch::Receiver<(Instant, Bytes)>) -> bool {
+    let (made_at, event) = &*snapshots.borrow();
+    !event.is_empty() && made_at.elapsed() < 2 * EVERY
+}
+
 /// Passes snapshots on to one listener; a slow one gets fewer of them, never old ones.
-async fn forward(app: Arc<App>, mut snapshots: watch::Receiver<Bytes>, listener: mpsc::Sender<Bytes>) {
+async fn forward(
+    app: Arc<App>,
+    mut snapshots: watch::Receiver<(Instant, Bytes)>,
+    listener: mpsc::Sender<Bytes>,
+) {
     let mut closing = app.closing.subscribe();
     if listener.send(Bytes::from_static(b"retry: 2000\n\n")).await.is_err() {
         return;
@@ -186,7 +202,7 @@ async fn forward(app: Arc<App>, mut snapshots: watch::Receiver<Bytes>, listener:
             () = listener.closed() => return,
             () = ended(&mut closing) => return,
         }
-        let event = snapshots.borrow_and_update().clone();
+        let (_, event) = snapshots.borrow_and_update().clone();
         tokio::select! {
             sent = listener.send(event) => if sent.is_err() { return },
             () = ended(&mut closing) => return,
@@ -206,5 +222,23 @@ impl hyper::body::Body for EventStream {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(event))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_fresh_snapshot_is_sent_to_whoever_comes_between_two() {
+        let newest = watch::Sender::new((Instant::now(), Bytes::new()));
+        let receiver = newest.subscribe();
+        assert!(!is_fresh(&receiver), "nothing was made yet");
+        newest.send_replace((Instant::now(), Bytes::from_static(b"data: {}")));
+        assert!(is_fresh(&receiver));
+        if let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(3)) {
+            newest.send_replace((long_ago, Bytes::from_static(b"data: {}")));
+            assert!(!is_fresh(&receiver), "nobody has listened since");
+        }
     }
 }

@@ -211,6 +211,9 @@ pub(crate) async fn get_overview_page(
 ) -> Result<Response, Refusal> {
     let range = query.get("range").and_then(|name| Range::from_name(name)).unwrap_or(Range::Day);
     let ranges: Vec<&str> = Range::ALL.into_iter().map(Range::name).collect();
-    let more = context! { page => "overview", range => range.name(), ranges => ranges };
+    // A page that asks for another end computes the address of its figures itself.
+    let is_newest = query.get("to").is_none_or(String::is_empty);
+    let more =
+        context! { page => "overview", range => range.name(), ranges => ranges, is_newest => is_newest };
     show(&app, "overview.html", &query, &headers, more).await
 }
