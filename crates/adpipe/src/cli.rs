@@ -132,7 +132,8 @@ Examples:
 Examples:
   adpipe topic list
   adpipe topic show ad_events_error
-  adpipe topic show ad_events_raw --partition 0 --offset 17")]
+  adpipe topic show ad_events_raw --partition 0 --offset 17
+  adpipe topic create                 on a Kafka cluster")]
     Topic(topic::TopicArgs),
 
     /// The dead-letter queue: look at errors, retry, repair, discard
@@ -206,6 +207,17 @@ Examples:
   adpipe doctor --fix    also make the Kafka topics that are missing
   adpipe doctor --sample events.csv    propose [event.fields] for a file with other field names")]
     Doctor(checks::DoctorArgs),
+
+    /// Say whether an adpipe process answers: for health checks of containers and services
+    #[command(after_help = "\
+Asks /healthz on console.port, and on metrics.port if it is set. Exit code 0 if one of them answers,
+1 if none does. It opens neither log nor warehouse; `adpipe doctor` looks at those.
+
+Examples:
+  adpipe health
+  ADPIPE_METRICS__PORT=8091 adpipe health    of `adpipe run stream`
+  adpipe health --json")]
+    Health(JsonArgs),
 
     /// Run, backfill and watch DAGs: the pipeline's daily work
     #[command(after_help = "\

@@ -27,6 +27,15 @@ Examples:
   adpipe topic show ad_events_raw --partition 2 --offset 4711 --payload > record.json
   adpipe topic show ad_events_error --limit 1000 --json")]
     Show(TopicShowArgs),
+    /// Make the topics that are missing on the Kafka cluster
+    #[command(after_help = "\
+Topics that exist stay as they are; `adpipe doctor` checks their settings. The embedded log makes its
+own topics. Safe to run again: for the step that sets up a deployment.
+
+Examples:
+  adpipe topic create
+  ADPIPE_LOG__URL=kafka://broker:9092 adpipe topic create")]
+    Create(JsonArgs),
 }
 
 #[derive(Args)]

@@ -10,6 +10,7 @@ mod dlq;
 mod doctor;
 mod etl;
 mod generate;
+mod health;
 mod ingest;
 mod manual;
 mod rebuild;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(configuration(&cli, None)?, args),
         Command::Transform(args) => transform::run(configuration(&cli, None)?, &args.action),
         Command::Doctor(args) => doctor::run(&cli, args),
+        Command::Health(args) => health::run(&configuration(&cli, None)?, args.json),
         Command::Config(args) => {
             let ConfigAction::Show(json) = &args.action;
             config::show(&configuration(&cli, None)?, json.json).map(done)

@@ -1,5 +1,7 @@
 //! `adpipe topic`: what the event log holds, record by record.
 
+mod create;
+
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,10 +29,10 @@ const CELL: usize = 60;
 
 /// Runs the command.
 pub fn run(config: &Config, action: &TopicAction) -> anyhow::Result<ExitCode> {
-    let log = open(config)?;
     match action {
-        TopicAction::List(args) => list(log.as_ref(), args.json)?,
-        TopicAction::Show(args) => show(log.as_ref(), args)?,
+        TopicAction::List(args) => list(open(config)?.as_ref(), args.json)?,
+        TopicAction::Show(args) => show(open(config)?.as_ref(), args)?,
+        TopicAction::Create(args) => create::run(config, args.json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
