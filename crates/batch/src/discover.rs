@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use crate::name::account_name;
+use adpipe_runtime::account_name;
 
 /// A raw file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 //! A role is a loop that runs until it is asked to end ([`Shutdown`]), that one process plays at a time
 //! on an embedded folder ([`RoleLock`]), that waits out what cannot be reached ([`Backoff`]), and that
 //! does not hang with a server that answers nothing ([`BoundedWorker`]). What it makes has ids in the
-//! order of their time ([`ids`]), and what takes long says how far it is ([`progress`]).
+//! order of their time ([`ids`]), the files it reads have one name in every account
+//! ([`account_name`]), and what takes long says how far it is ([`progress`]).
 
+mod account_name;
 mod backoff;
 mod bounded_worker;
 pub mod ids;
@@ -12,6 +14,7 @@ pub mod progress;
 mod role_lock;
 mod shutdown;
 
+pub use account_name::account_name;
 pub use backoff::Backoff;
 pub use bounded_worker::BoundedWorker;
 pub use role_lock::RoleLock;

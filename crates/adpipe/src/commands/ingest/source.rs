@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, UNIX_EPOCH};
 
-use adpipe_batch::account_name;
 use adpipe_event::{Encoding, Format, decode, find_format, read_start, sniff_encoding, sniff_foreign};
-use adpipe_runtime::Shutdown;
+use adpipe_runtime::{Shutdown, account_name};
 use anyhow::{Context, bail};
 
 use super::progress::Progress;
