@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use adpipe_ingest::http::{Client, Refusal};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -13,10 +14,8 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::assets;
-use crate::client::Client;
 use crate::cookie;
 use crate::page::wants_page;
-use crate::refusal::Refusal;
 use crate::throttle::Verdict;
 use crate::token_page;
 

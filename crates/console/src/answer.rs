@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use adpipe_event::Millis;
+use adpipe_ingest::http::{Client, Refusal};
 use adpipe_warehouse::{Value, Warehouse, WarehouseError};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -10,9 +11,7 @@ use hyper::body::Bytes;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::client::Client;
 use crate::outbox::counted;
-use crate::refusal::Refusal;
 
 /// What `work` makes, as JSON that nobody keeps: made away from the sockets and counted before
 /// the next request has its turn.

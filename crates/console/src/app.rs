@@ -1,5 +1,11 @@
 //! What every handler shares.
 
+use std::sync::Arc;
+
+use adpipe_dlq::DlqError;
+use adpipe_ingest::http::Budget;
+use adpipe_ingest::{EventsEndpoint, Lag, LagError, LagGauge};
+use adpipe_stream::{StreamError, backlog};
 use tokio::sync::watch;
 
 use crate::assets::Assets;
@@ -7,8 +13,6 @@ use crate::config::{ConsoleConfig, Services};
 use crate::csrf;
 use crate::dlq;
 use crate::error::ConsoleError;
-use crate::ingest::Intake;
-use crate::lag::LagGauge;
 use crate::live::Live;
 use crate::operations;
 use crate::outbox::Outbox;
@@ -25,14 +29,16 @@ pub(crate) struct App {
     pub services: Services,
     /// True when only this machine can reach the console.
     pub on_loopback: bool,
-    pub intake: Intake,
+    /// Memory of the bodies of every route.
+    pub bodies: Budget,
+    /// Takes events in.
+    pub events: Arc<EventsEndpoint>,
     /// Where requests wait for a database.
     pub work: Work,
     /// Where answers wait to be taken.
     pub outbox: Outbox,
     pub throttle: Throttle,
     pub readiness: Readiness,
-    pub lag: LagGauge,
     pub live: Live,
     pub overviews: Overviews,
     pub pages: Pages,
@@ -49,14 +55,23 @@ pub(crate) struct App {
 impl App {
     pub fn new(config: ConsoleConfig, services: Services, on_loopback: bool) -> Result<App, ConsoleError> {
         let (assets, csrf_token) = (Assets::new(), csrf::new_token());
+        let (bodies, closing) = (Budget::new(config.body_budget_bytes), watch::Sender::new(false));
+        let events = EventsEndpoint::new(
+            config.events.clone(),
+            Arc::clone(&services.log),
+            services.metrics.clone(),
+            lag_gauge(&services),
+            bodies.clone(),
+            closing.subscribe(),
+        );
         Ok(App {
             on_loopback,
-            intake: Intake::new(&config),
+            bodies,
+            events: Arc::new(events),
             work: Work::new(),
             outbox: Outbox::new(),
             throttle: Throttle::new(),
             readiness: Readiness::default(),
-            lag: LagGauge::new(&services),
             live: Live::new(),
             overviews: Overviews::new(),
             pages: Pages::new(services.version, &csrf_token)?,
@@ -65,16 +80,25 @@ impl App {
             quality: quality::Desk::new(),
             operations: operations::Desk::new(),
             csrf_token,
-            closing: watch::Sender::new(false),
+            closing,
             config,
             services,
         })
     }
 }
 
-/// Resolves when the console ends.
-pub(crate) async fn ended(closing: &mut watch::Receiver<bool>) {
-    // An error would say that the sender, and with it the console, is gone: ended as well. The
-    // value is let go at once, because holding it keeps the sender waiting.
-    drop(closing.wait_for(|closing| *closing).await);
+/// Measures what waits to be stored: records for the processor, errors for the dead-letter queue.
+fn lag_gauge(services: &Services) -> LagGauge {
+    let Services { log, warehouse, dlq, .. } = services.clone();
+    LagGauge::new(move || {
+        let records = backlog::records(log.as_ref(), warehouse.as_ref()).map_err(|error| match error {
+            StreamError::Log(error) => LagError::Log(error),
+            other => LagError::Stores(other.into()),
+        })?;
+        let errors = adpipe_dlq::role::waiting(&dlq).map_err(|error| match error {
+            DlqError::Log(error) => LagError::Log(error),
+            other => LagError::Stores(other.into()),
+        })?;
+        Ok(Lag { records, errors })
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use adpipe_ingest::http::Refusal;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +11,6 @@ use hyper::body::Bytes;
 use crate::app::App;
 use crate::outbox::counted;
 use crate::pack::{self, accepts_gzip};
-use crate::refusal::Refusal;
 
 const FILES: [(&str, &str, &str); 40] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use adpipe_ingest::http::Refusal;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
@@ -12,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 
 use crate::access::same;
 use crate::app::App;
-use crate::refusal::Refusal;
 
 /// Sent by a page's scripts with the token of its `<meta name="csrf-token">`.
 const HEADER: &str = "x-csrf-token";

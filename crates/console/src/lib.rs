@@ -1,23 +1,18 @@
-//! The console: where events come in over HTTP and where people look.
+//! The console: where people look, and the server that events come in by.
 //!
-//! [`Console`] binds a port and serves it. `POST /v1/events` takes events and answers once they
-//! are durable; `/` is the first page, fed by `/live` (server-sent events, a snapshot a second)
-//! and `/api/overview`; `/metrics`, `/healthz` and `/readyz` are for machines. [`MetricsServer`]
-//! serves `/metrics` alone, for processes without a console.
+//! [`Console`] binds a port and serves it. `POST /v1/events` is `adpipe_ingest`'s; `/` is the first
+//! page, fed by `/live` (server-sent events, a snapshot a second) and `/api/overview`; `/metrics`,
+//! `/healthz` and `/readyz` are for machines. [`MetricsServer`] serves `/metrics` alone, for processes
+//! without a console.
 //!
 //! A request passes through these files; start with `routes.rs`:
 //!
-//! 1. `server.rs` accepts the connection, as many as `handles.rs` allows, and guards it against
-//!    slow peers (`stall.rs`); `client.rs` says whose it is;
+//! 1. `adpipe_ingest::http` accepts the connection, guards it against slow peers and says whose it is;
 //! 2. `access.rs` checks host, origin and token (`throttle.rs` slows guesses down,
-//!    `token_page.rs` asks for it), `csrf.rs` that
-//!    a button of ours was pressed; `unread.rs` closes connections whose body nobody read;
-//! 3. `routes.rs` says who answers: `ingest.rs` (with `body.rs` to receive, `fair.rs` to wait in
-//!    turn, `split.rs` and `judge.rs` to split and look; `budget.rs`, `lag.rs` and `senders.rs` to
-//!    say no), `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
+//!    `token_page.rs` asks for it), `csrf.rs` that a button of ours was pressed;
+//! 3. `routes.rs` says who answers: `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
 //!    and the folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue,
-//!    `files/` for what batch read, `quality/` for the data's quality, `dags/` for the scheduler.
-//!
+//!    `files/` for what batch read, `quality/` for the data's quality, `dags/` for the scheduler;
 //! 4. what waits for a database does so in `work.rs`, and its answer leaves through `pack.rs`, which
 //!    makes it small, and `outbox.rs`.
 //!
@@ -34,23 +29,15 @@ mod access;
 mod answer;
 mod app;
 mod assets;
-mod body;
-mod budget;
-mod client;
 mod config;
 mod cookie;
 mod csrf;
 mod dags;
 mod dlq;
 mod error;
-mod fair;
 mod figures;
 mod files;
-mod handles;
 mod i18n;
-mod ingest;
-mod judge;
-mod lag;
 mod limits;
 mod live;
 mod metrics_server;
@@ -63,26 +50,21 @@ mod page_texts;
 mod quality;
 mod readiness;
 mod recent_errors;
-mod refusal;
 mod routes;
-mod senders;
-mod server;
-mod split;
-mod stall;
 mod throttle;
 mod token_page;
-mod unread;
 mod work;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use adpipe_ingest::http;
 use adpipe_runtime::Shutdown;
 use tokio::net::{TcpListener, lookup_host};
 
 use crate::app::App;
-pub use crate::config::{ConsoleConfig, DECOMPRESSED_FACTOR, DocsPage, ProjectTests, Services};
+pub use crate::config::{ConsoleConfig, DocsPage, ProjectTests, Services};
 pub use crate::error::{ConsoleError, MetricsError};
 pub use crate::metrics_server::MetricsServer;
 pub use crate::routes::ROUTES;
@@ -124,7 +106,7 @@ impl Console {
         if !on_loopback && config.token.as_deref().is_some_and(|token| token.len() < SHORTEST_TOKEN) {
             return Err(ConsoleError::TokenShort { host: config.host });
         }
-        let listener = server::listen(&addresses).map_err(failure)?;
+        let listener = http::listen(&addresses).map_err(failure)?;
         let address = listener.local_addr().map_err(failure)?;
         routes::set_up(&services.metrics);
         let app = Arc::new(App::new(config, services, on_loopback)?);
@@ -161,7 +143,7 @@ impl Console {
             for_switch.closing.send_replace(true);
         });
         tracing::info!(address = %self.address, "the console listens");
-        server::serve(self.listener, routes::router(Arc::clone(&app)), &app.config, closing).await;
+        http::serve(self.listener, routes::router(Arc::clone(&app)), app.config.server, closing).await;
         switch.abort();
         producer.abort();
         Ok(())

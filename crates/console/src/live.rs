@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
+use adpipe_ingest::http::{Refusal, ended};
 use adpipe_warehouse::report;
 use axum::body::Body;
 use axum::extract::State;
@@ -16,11 +17,10 @@ use hyper::body::{Bytes, Frame};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::app::{App, ended};
+use crate::app::App;
 use crate::config::Services;
 use crate::figures::{self, Throughput, Totals};
 use crate::limits::{self, Limit};
-use crate::refusal::Refusal;
 
 /// Time between two snapshots.
 const EVERY: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ pub(crate) async fn produce(app: Arc<App>) {
             continue;
         }
         let next = tokio::time::Instant::now() + EVERY;
-        let lag = app.lag.records().await;
+        let lag = app.events.waiting_records().await;
         let services = app.services.clone();
         let measured = tokio::task::spawn_blocking(move || {
             let event = snapshot(&services, lag, &mut totals);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use adpipe_ingest::http::{self, Refusal, ServerConfig};
 use adpipe_metrics::Metrics;
 use adpipe_runtime::Shutdown;
 use axum::Router;
@@ -13,11 +14,9 @@ use axum::routing::get;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::watch;
 
-use crate::config::ConsoleConfig;
 use crate::error::MetricsError;
-use crate::refusal::Refusal;
 use crate::routes::metrics_answer;
-use crate::{access, routes, server};
+use crate::{access, routes};
 
 /// Scrapers are few.
 const MAX_CONNECTIONS: usize = 32;
@@ -39,7 +38,7 @@ impl MetricsServer {
         let failure = |source| MetricsError { host: host.to_owned(), port, source };
         let name = host.trim_matches(['[', ']']);
         let addresses: Vec<SocketAddr> = lookup_host((name, port)).await.map_err(failure)?.collect();
-        let listener = server::listen(&addresses).map_err(failure)?;
+        let listener = http::listen(&addresses).map_err(failure)?;
         let address = listener.local_addr().map_err(failure)?;
         Ok(MetricsServer { listener, address, metrics })
     }
@@ -66,8 +65,8 @@ impl MetricsServer {
             closing
         });
         tracing::info!(address = %self.address, "metrics are served");
-        let config = ConsoleConfig { max_connections: MAX_CONNECTIONS, ..ConsoleConfig::default() };
-        server::serve(self.listener, router, &config, closed).await;
+        let config = ServerConfig { max_connections: MAX_CONNECTIONS, ..ServerConfig::default() };
+        http::serve(self.listener, router, config, closed).await;
         switch.abort();
     }
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use adpipe_ingest::http::{Budget, Client, Refusal, Reservation};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -14,9 +15,6 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::{Body as _, Bytes};
 
 use crate::app::App;
-use crate::budget::{Budget, Reservation};
-use crate::client::Client;
-use crate::refusal::Refusal;
 
 /// Memory of all answers that wait to be taken.
 const BUDGET_BYTES: usize = 32 << 20;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
+use adpipe_ingest::http::Refusal;
 use adpipe_warehouse::report;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -19,7 +20,6 @@ use crate::config::Services;
 use crate::figures::{CtrReport, Range, Totals, ctr_report};
 use crate::outbox::counted;
 use crate::recent_errors::{self, RecentError};
-use crate::refusal::Refusal;
 
 /// An answer is given again for this long, however many people look.
 const FRESH: Duration = Duration::from_secs(1);
@@ -92,7 +92,7 @@ fn until_of(text: &str) -> Option<Millis> {
 }
 
 async fn compute(app: &App, range: Range, until: Option<Millis>) -> Result<Bytes, Refusal> {
-    let lag = app.lag.records().await.ok().flatten();
+    let lag = app.events.waiting_records().await.ok().flatten();
     let services = app.services.clone();
     app.work.run(move || measure(&services, range, until, lag)).await?
 }

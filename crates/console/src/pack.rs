@@ -6,6 +6,7 @@
 
 use std::io::Write;
 
+use adpipe_ingest::http::Refusal;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -17,7 +18,6 @@ use hyper::body::{Body as _, Bytes};
 
 use crate::assets::fnv_1a;
 use crate::outbox;
-use crate::refusal::Refusal;
 
 /// Shorter answers gain nothing.
 const SHORTEST: u64 = 256;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use adpipe_ingest::http::Refusal;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -15,7 +16,6 @@ use crate::figures::Range;
 use crate::i18n::{Language, Texts, texts};
 use crate::operations;
 use crate::page_texts::{self, SCRIPTS};
-use crate::refusal::Refusal;
 
 const TEMPLATES: [(&str, &str); 16] = [
     ("base.html", include_str!("../templates/base.html")),

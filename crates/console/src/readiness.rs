@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use adpipe_ingest::http::Refusal;
 use adpipe_log::Topic;
 use tokio::sync::Mutex;
 
 use crate::app::App;
-use crate::refusal::Refusal;
 
 /// A measurement is used again for this long.
 const FRESH: Duration = Duration::from_millis(250);

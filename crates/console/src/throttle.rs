@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use adpipe_ingest::http::Client;
 
 /// Different wrong tokens that an address may show before it has to wait.
 const FREE_FAILURES: u32 = 10;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use adpipe_ingest::http::{Client, Refusal};
 use axum::Extension;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Query, State};
@@ -14,8 +15,6 @@ use minijinja::context;
 
 use crate::access::{TOKEN_COOKIE, check_tokens};
 use crate::app::App;
-use crate::client::Client;
-use crate::refusal::Refusal;
 
 /// Where the form for a token is sent to.
 pub(crate) const ADDRESS: &str = "/token";

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use adpipe_ingest::http::Refusal;
 use tokio::sync::Semaphore;
-
-use crate::refusal::Refusal;
 
 /// Requests at work at the same time: half of the connections that readers of a database share, so
 /// that the other roles of this process always find one.

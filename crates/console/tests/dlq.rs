@@ -9,7 +9,8 @@ use adpipe_log::{Headers, Records, Topic, append_and_wait, header};
 use adpipe_metrics::Metrics;
 use adpipe_runtime::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
-use common::{Answer, Harness, config, token};
+use adpipe_testkit::raw_http::Answer;
+use common::{Harness, config, token};
 use serde_json::{Value, json};
 
 /// The console, the processor and the queue at work while `test` runs.

@@ -13,9 +13,10 @@ use adpipe_event::Millis;
 use adpipe_generate::Format;
 use adpipe_monitor::rules::{BUILT_IN, Rules};
 use adpipe_testkit::postgres::Postgres;
+use adpipe_testkit::raw_http::{Answer, head};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{Schema, Warehouse, query_table};
-use common::{Answer, Harness, add_alerts, config, events, head, script, token};
+use common::{Harness, add_alerts, config, events, script, token};
 use serde_json::{Value, json};
 
 fn operations(harness: &Harness, language: &str) -> Value {

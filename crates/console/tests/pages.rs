@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 
 use adpipe_generate::Format;
 use adpipe_log::Topic;
-use common::{Harness, config, events, head};
+use adpipe_testkit::raw_http::head;
+use common::{Harness, config, events};
 
 #[test]
 fn machines_get_their_answers() {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use adpipe_generate::Format;
 use adpipe_log::Topic;
-use common::{Answer, Harness, config, events, head};
+use adpipe_testkit::raw_http::{Answer, head};
+use common::{Harness, config, events};
 
 #[test]
 fn requests_under_way_are_answered_and_streams_closed() {

@@ -1,15 +1,9 @@
 //! How far the processor is behind: what slows the ways in.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
 use adpipe_log::{EventLog, Topic};
 use adpipe_warehouse::Warehouse;
 
 use crate::StreamError;
-
-/// A measurement is used again for this long: the ways in ask for every request.
-const FRESH: Duration = Duration::from_millis(100);
 
 /// Records of one partition that are in the log and not yet committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,33 +16,18 @@ pub struct PartitionLag {
     pub records: u64,
 }
 
-/// Measures the lag of the processor.
-#[derive(Default)]
-pub struct Backlog {
-    newest: Mutex<Option<(Instant, u64)>>,
-}
-
-impl Backlog {
-    /// Nothing measured yet.
-    pub fn new() -> Backlog {
-        Backlog::default()
-    }
-
-    /// Records that wait, at most 100 ms old.
-    pub fn records(&self, log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<u64, StreamError> {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((measured_at, records)) = *newest
-            && measured_at.elapsed() < FRESH
-        {
-            return Ok(records);
-        }
-        let records = lag(log, warehouse)?.iter().map(|partition| partition.records).sum();
-        *newest = Some((Instant::now(), records));
-        Ok(records)
-    }
+/// Records that wait for the processor, measured now.
+///
+/// # Errors
+/// When the log or the warehouse does not answer.
+pub fn records(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<u64, StreamError> {
+    Ok(lag(log, warehouse)?.iter().map(|partition| partition.records).sum())
 }
 
 /// The lag of each partition, measured now.
+///
+/// # Errors
+/// When the log or the warehouse does not answer.
 pub fn lag(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<PartitionLag>, StreamError> {
     let mut lags = Vec::new();
     for topic in crate::TOPICS {

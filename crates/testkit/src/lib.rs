@@ -15,6 +15,7 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod prometheus;
 pub mod proxy;
+pub mod raw_http;
 pub mod s3;
 mod seed;
 mod server;

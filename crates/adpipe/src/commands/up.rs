@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use adpipe_console::{Console, ConsoleConfig, MetricsServer};
+use adpipe_ingest::EventsConfig;
 use adpipe_metrics::Role;
 use adpipe_monitor::processes::{Introduction, Presence};
 use adpipe_monitor::rules::Rules;
@@ -319,12 +320,15 @@ fn console_config(config: &Config, dags: Dags) -> anyhow::Result<ConsoleConfig> 
         host: config.console.host.clone(),
         port: config.console.port,
         token: console_token(config)?,
-        max_body_bytes: config.console.max_body_size.bytes(),
-        max_lag_records: config.ingest.max_lag_records,
-        max_body_records: config.ingest.max_body_records,
-        max_body_errors: config.ingest.max_body_errors,
-        max_record_bytes: config.ingest.max_record_size.bytes(),
-        fields: config.event.fields.map().clone(),
+        events: EventsConfig {
+            max_body_bytes: config.console.max_body_size.bytes(),
+            max_lag_records: config.ingest.max_lag_records,
+            max_body_records: config.ingest.max_body_records,
+            max_body_errors: config.ingest.max_body_errors,
+            max_record_bytes: config.ingest.max_record_size.bytes(),
+            fields: config.event.fields.map().clone(),
+            ..EventsConfig::default()
+        },
         dags,
         slack: crate::notify::webhook(config)?.is_some(),
         ..ConsoleConfig::default()

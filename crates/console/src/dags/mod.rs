@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
+use adpipe_ingest::http::{Client, Refusal};
 use adpipe_schedule::ScheduleError;
 use adpipe_schedule::requests::{self, Redo};
 use adpipe_schedule::state::RunKey;
@@ -27,11 +28,9 @@ use serde::Deserialize;
 
 use crate::answer::made;
 use crate::app::App;
-use crate::client::Client;
 use crate::csrf;
 use crate::dlq::input::Posted;
 use crate::page;
-use crate::refusal::Refusal;
 
 /// Who asks.
 type Asking = Extension<Client>;

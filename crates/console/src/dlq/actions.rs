@@ -5,6 +5,7 @@ use std::sync::Arc;
 use adpipe_dlq::actions::{Actor, discard, retry, undo_discard};
 use adpipe_dlq::report;
 use adpipe_dlq::{Dlq, DlqError};
+use adpipe_ingest::http::Refusal;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -13,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::input::Posted;
 use super::{blocking, input, json};
 use crate::app::App;
-use crate::refusal::Refusal;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,10 +2,10 @@
 //! looks.
 
 use adpipe_dlq::report::Group;
+use adpipe_ingest::http::Refusal;
 use serde::Serialize;
 
 use super::input::{Pairs, last, unprocessable};
-use crate::refusal::Refusal;
 
 /// Causes of a page, when not asked otherwise, and at most.
 const PAGE: usize = 25;

@@ -6,6 +6,7 @@ use adpipe_dlq::repair::{self, Content};
 use adpipe_dlq::report::{self, Act, ErrorLine, Story, Try};
 use adpipe_dlq::{Dlq, DlqError};
 use adpipe_event::EventError;
+use adpipe_ingest::http::Refusal;
 use adpipe_log::{Headers, header};
 use axum::Extension;
 use axum::extract::{Path, Query, State};
@@ -20,7 +21,6 @@ use super::view::{View, bad_part};
 use super::{Asking, answer, refusal};
 use crate::app::App;
 use crate::outbox::counted;
-use crate::refusal::Refusal;
 
 /// Bytes of a header's value, or of a key, that are shown.
 const HEADER_BYTES: usize = 4 << 10;

@@ -6,6 +6,7 @@ use adpipe_dlq::actions::Actor;
 use adpipe_dlq::patch::Patch;
 use adpipe_dlq::repair::{self, Edit, Edited, try_edit};
 use adpipe_dlq::{Dlq, DlqError, Filter};
+use adpipe_ingest::http::Refusal;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -18,7 +19,6 @@ use super::input::Posted;
 use super::view::View;
 use super::{Asking, answer, blocking, input, json, searching};
 use crate::app::App;
-use crate::refusal::Refusal;
 
 /// Errors that a dry run looks at.
 const DRY_RUN_LIMIT: u64 = 10_000;

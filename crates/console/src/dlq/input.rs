@@ -6,23 +6,20 @@ use std::time::Duration;
 
 use adpipe_dlq::actions::checked_actor;
 use adpipe_dlq::{Filter, Status};
+use adpipe_ingest::http::{Client, ReceiveLimits, ReceivedBody, Refusal, Reservation};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::refusal;
 use crate::app::App;
-use crate::body::{Limits, ReceivedBody};
-use crate::budget::Reservation;
-use crate::client::Client;
-use crate::refusal::Refusal;
 
 /// Sent by the pages' scripts: who acts, percent-encoded.
 const ACTOR_HEADER: &str = "x-actor";
 
 /// Longest body of an action; an edited payload is shorter than a record may be.
-const LIMITS: Limits =
-    Limits { max_bytes: 4 << 20, pause: Duration::from_secs(10), deadline: Duration::from_secs(20) };
+const LIMITS: ReceiveLimits =
+    ReceiveLimits { max_bytes: 4 << 20, pause: Duration::from_secs(10), deadline: Duration::from_secs(20) };
 
 /// Errors that one request may name.
 const MOST_IDS: usize = 1_000;
@@ -91,7 +88,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Posted<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Posted<T>, Refusal> {
         let client = Client::of_request(&request);
         let (head, body) = request.into_parts();
-        let (bodies, closing) = (&app.intake.bodies, app.closing.subscribe());
+        let (bodies, closing) = (&app.bodies, app.closing.subscribe());
         let body = ReceivedBody::receive(client, &head.headers, body, &LIMITS, bodies, closing).await?;
         let value = serde_json::from_reader(BufReader::new(body.reader()))
             .map_err(|error| unprocessable(format!("the body is wrong: {error}")))?;

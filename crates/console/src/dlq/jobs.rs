@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use adpipe_dlq::jobs::{self, Job, Outcomes, Work};
 use adpipe_dlq::patch::Patch;
 use adpipe_dlq::{Dlq, DlqError, Filter};
+use adpipe_ingest::http::Refusal;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -15,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use super::input::Posted;
 use super::{Asking, answer, blocking, input, json};
 use crate::app::App;
-use crate::refusal::Refusal;
 
 /// Bulk actions shown.
 const SHOWN: u32 = 10;

@@ -8,6 +8,7 @@ use adpipe_dlq::report::{self, BacklogSample, Group};
 use adpipe_dlq::search::{Direction, walk};
 use adpipe_dlq::{Dlq, DlqError, Filter, Status};
 use adpipe_event::Millis;
+use adpipe_ingest::http::Refusal;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Serialize;
@@ -16,7 +17,6 @@ use super::causes;
 use super::input::{self, Pairs, last, unprocessable};
 use super::{Asking, answer, json, searching};
 use crate::app::App;
-use crate::refusal::Refusal;
 
 const DAY_MS: i64 = 86_400_000;
 

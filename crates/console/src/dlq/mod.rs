@@ -21,6 +21,7 @@ mod waiting;
 use std::sync::Arc;
 
 use adpipe_dlq::{Dlq, DlqError};
+use adpipe_ingest::http::{Client, Refusal};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -30,9 +31,7 @@ use tokio::sync::Semaphore;
 
 use crate::answer::{self, json};
 use crate::app::App;
-use crate::client::Client;
 use crate::csrf;
-use crate::refusal::Refusal;
 
 /// Searches without an end of their own (dry runs, counts) under way at the same time.
 const LONG_SEARCHES: usize = 2;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use adpipe_dlq::Status;
 use adpipe_dlq::report;
 use adpipe_event::ErrorType;
+use adpipe_ingest::http::Refusal;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -15,7 +16,6 @@ use super::blocking;
 use super::input::Pairs;
 use crate::app::App;
 use crate::page;
-use crate::refusal::Refusal;
 
 /// Ranges of the backlog chart.
 const RANGES: [&str; 3] = ["6h", "24h", "7d"];

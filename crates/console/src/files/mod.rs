@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use adpipe_event::Millis;
+use adpipe_ingest::http::{Client, Refusal};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -19,9 +20,7 @@ use serde::Serialize;
 
 use crate::answer;
 use crate::app::App;
-use crate::client::Client;
 use crate::page;
-use crate::refusal::Refusal;
 
 /// States of a file, as stored; what needs somebody first.
 const STATES: [&str; 4] = ["damaged", "reading", "done", "replaced"];

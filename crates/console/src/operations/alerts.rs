@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_event::Millis;
+use adpipe_ingest::http::Refusal;
 use adpipe_monitor::MonitorError;
 use adpipe_monitor::rules::{Bound, Language, Rule, Rules, Severity};
 use adpipe_monitor::signal::Labels;
@@ -19,7 +20,6 @@ use super::working;
 use crate::answer::json;
 use crate::app::App;
 use crate::dlq::input::{self, Posted, unprocessable};
-use crate::refusal::Refusal;
 
 /// How far back the history goes, and how much of it is sent.
 const HISTORY_MS: i64 = 7 * 86_400_000;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_event::Millis;
+use adpipe_ingest::http::{Client, Refusal};
 use adpipe_monitor::MonitorError;
 use adpipe_monitor::history;
 use adpipe_monitor::rules::{Bound, Rules, Severity};
@@ -19,9 +20,7 @@ use serde::Serialize;
 use super::answering;
 use super::latency::HeatMap;
 use crate::app::App;
-use crate::client::Client;
 use crate::dlq::input::unprocessable;
-use crate::refusal::Refusal;
 
 /// The signals that are drawn, each with its threshold where the table has one.
 const CHARTED: [Signal; 8] = [

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
+use adpipe_ingest::http::Refusal;
 use adpipe_monitor::rules::{Language, Severity};
 use adpipe_monitor::store::{self, Alert, Silence, State as AlertState};
 use axum::extract::{Query, State};
@@ -15,7 +16,6 @@ use tokio::sync::Mutex;
 use super::{alerts, language, working};
 use crate::answer::json;
 use crate::app::App;
-use crate::refusal::Refusal;
 
 /// An answer is given again for this long, however many pages look.
 const FRESH: Duration = Duration::from_secs(4);

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_event::Millis;
+use adpipe_ingest::http::{Client, Refusal};
 use adpipe_monitor::MonitorError;
 use adpipe_monitor::rules::{Language, Rules};
 use adpipe_sql::section;
@@ -32,10 +33,8 @@ use serde::Serialize;
 
 use crate::answer::{self, time};
 use crate::app::App;
-use crate::client::Client;
 use crate::csrf;
 use crate::page;
-use crate::refusal::Refusal;
 
 const SQL: &str = include_str!("../../sql/operations.sql");
 const NEWEST_READING: &str = section(SQL, "newest_reading");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use adpipe_ingest::http::Refusal;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -12,7 +13,6 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 use crate::app::App;
 use crate::i18n::Language;
 use crate::page;
-use crate::refusal::Refusal;
 
 const ENGLISH: &str = include_str!("../../../../docs/RUNBOOK.md");
 const KOREAN: &str = include_str!("../../../../docs/RUNBOOK.ko.md");

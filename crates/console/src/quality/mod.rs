@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
+use adpipe_ingest::http::{Client, Refusal};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -25,10 +26,8 @@ use tokio::sync::Mutex;
 use crate::access::POLICY_OF_A_WHOLE_PAGE;
 use crate::answer;
 use crate::app::App;
-use crate::client::Client;
 use crate::outbox::counted;
 use crate::page;
-use crate::refusal::Refusal;
 
 /// The page about models is given again for this many times as long as it took to make …
 const DOCS_REST: u32 = 10;

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panic")]
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,6 +19,7 @@ use adpipe_monitor::rules::Rules;
 use adpipe_runtime::Shutdown;
 use adpipe_stream::{StreamConfig, backlog, processor};
 use adpipe_testkit::browser::Browser;
+use adpipe_testkit::raw_http::{self, Answer};
 use adpipe_transform::{Project, ProjectFiles, Target};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 use adpipe_warehouse::{Schema, Warehouse};
@@ -102,23 +103,12 @@ impl Harness {
     }
 
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream
+        raw_http::connect(self.address)
     }
 
     /// Sends a request and reads the answer to its end.
     pub fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut stream = self.connect();
-        let mut request = head(method, target, headers);
-        if !body.is_empty() {
-            request.push_str(&format!("Content-Length: {}\r\n", body.len()));
-        }
-        request.push_str("Connection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-        // Refused half-way, the rest is of no use: the answer says why.
-        let _ = stream.write_all(body);
-        Answer::read(&mut stream)
+        raw_http::send(self.address, method, target, headers, body)
     }
 
     pub fn get(&self, target: &str) -> Answer {
@@ -168,7 +158,7 @@ impl Harness {
                     .unwrap();
             });
             let deadline = Instant::now() + Duration::from_secs(30);
-            while backlog::lag(self.log.as_ref(), warehouse).unwrap().iter().any(|lag| lag.records > 0) {
+            while backlog::records(self.log.as_ref(), warehouse).unwrap() > 0 {
                 assert!(Instant::now() < deadline, "the processor did not catch up");
                 std::thread::sleep(Duration::from_millis(10));
             }
@@ -183,57 +173,6 @@ impl Drop for Harness {
         if let Some(serving) = self.serving.take() {
             let _ = serving.join();
         }
-    }
-}
-
-pub fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
-    let mut head = format!("{method} {target} HTTP/1.1\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        head.push_str("Host: localhost\r\n");
-    }
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head
-}
-
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    pub fn read(stream: &mut TcpStream) -> Answer {
-        let mut bytes = Vec::new();
-        // A reset behind the answer does not matter.
-        let _ = stream.read_to_end(&mut bytes);
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-        let end = end.unwrap_or_else(|| panic!("no answer: {}", String::from_utf8_lossy(&bytes)));
-        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head, body: bytes[end + 4..].to_vec() }
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
-    }
-
-    pub fn error(&self) -> String {
-        self.json()["error"].as_str().unwrap().to_owned()
     }
 }
 
@@ -340,22 +279,10 @@ pub fn events(rows: u64, format: Format) -> Vec<u8> {
     bytes
 }
 
-/// The lines of a text, sorted.
-pub fn sorted_lines(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut lines: Vec<Vec<u8>> =
-        bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
-    lines.sort();
-    lines
-}
-
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
-}
-
-pub fn zstd(bytes: &[u8]) -> Vec<u8> {
-    zstd::stream::encode_all(bytes, 1).unwrap()
 }
 
 /// A browser, or none where there is no Chromium.

@@ -113,8 +113,7 @@ pub(super) fn burn_rate(
 }
 
 pub(super) fn stalled(sources: &Sources, now: Millis) -> Result<Vec<Reading>, MonitorError> {
-    let partitions = backlog::lag(sources.log.as_ref(), sources.warehouse.as_ref())?;
-    let waiting: u64 = partitions.iter().map(|partition| partition.records).sum();
+    let waiting = backlog::records(sources.log.as_ref(), sources.warehouse.as_ref())?;
     let waiting_since = sources.memory.waits(waiting > 0, now);
     let Some(waiting_since) = waiting_since else { return Ok(single(0.0, Json::Null)) };
     // A processor that never committed is measured from when we saw the first record wait.
@@ -126,7 +125,7 @@ pub(super) fn stalled(sources: &Sources, now: Millis) -> Result<Vec<Reading>, Mo
 /// Records that wait, errors that are to be stored included.
 fn waiting(sources: &Sources) -> Result<u64, MonitorError> {
     let (log, warehouse) = (sources.log.as_ref(), sources.warehouse.as_ref());
-    let events: u64 = backlog::lag(log, warehouse)?.iter().map(|partition| partition.records).sum();
+    let events = backlog::records(log, warehouse)?;
     let errors: u64 = error_lag(log, warehouse)?.iter().map(|(_, records)| records).sum();
     Ok(events + errors)
 }

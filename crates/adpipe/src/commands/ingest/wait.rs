@@ -1,4 +1,4 @@
-//! Waiting until appended records are counted, and telling what they were.
+//! Waiting until appended records are counted.
 
 use std::time::Duration;
 
@@ -6,9 +6,6 @@ use adpipe_log::{PartitionRange, Topic};
 use adpipe_runtime::Shutdown;
 use adpipe_warehouse::{Counts, audit};
 
-use super::Ingested;
-use super::check::Checker;
-use crate::output;
 use crate::services::Services;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -86,57 +83,4 @@ fn account(
         total.add(&audit::account_between(warehouse, topic, partition, start.next.0, end.next.0)?);
     }
     Ok(total)
-}
-
-/// Says what the ingested records were.
-pub fn report(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Result<()> {
-    if json {
-        let [parse, schema, validation, future, sink, archive] = counted.invalid_by_type;
-        return output::json(&serde_json::json!({
-            "records": counted.records, "events": counted.valid, "clicks": counted.clicks,
-            "duplicates": counted.duplicates, "invalid": counted.invalid(), "parse": parse,
-            "schema": schema, "validation": validation, "future": future, "sink": sink, "archive": archive,
-            "late": counted.late, "float_ids": counted.float_ids, "unknown_fields": counted.unknown_fields,
-            "too_long": ingested.too_long, "checked": ingested.checker.as_ref().map(Checker::to_json),
-        }));
-    }
-    let number = output::grouped;
-    let rate = output::rate(counted.clicks, counted.valid);
-    let rate = rate.map(|rate| format!(" (CTR {rate})")).unwrap_or_default();
-    output::line(&format!(
-        "{}: {} with {}{rate}, {}, {} invalid",
-        output::counted(counted.records, "record"),
-        output::counted(counted.valid, "event"),
-        output::counted(counted.clicks, "click"),
-        output::counted(counted.duplicates, "duplicate"),
-        number(counted.invalid()),
-    ))?;
-    if ingested.too_long > 0 {
-        output::line(&output::too_long(ingested.too_long, false))?;
-    }
-    if counted.records != ingested.records {
-        output::note(&format!(
-            "note: {} of these came from other senders at the same time; they were counted together",
-            number(counted.records.saturating_sub(ingested.records))
-        ));
-    }
-    for (error_type, count) in adpipe_event::ErrorType::ALL.iter().zip(counted.invalid_by_type) {
-        if count > 0 {
-            output::line(&format!("  {} {}", number(count), error_type.as_str()))?;
-        }
-    }
-    if counted.float_ids > 0 {
-        output::note(&format!(
-            "warning: {} in float notation (like 1.4e+19): they may have lost digits before they came here, \
-             and different events may share one",
-            output::counted(counted.float_ids, "id")
-        ));
-    }
-    if counted.unknown_fields > 0 {
-        output::note(&format!(
-            "note: {} fields that adpipe does not know were ignored",
-            number(counted.unknown_fields)
-        ));
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use crate::http::Client;
 
 /// "Lately" is this long, and up to once more.
 const SPAN: Duration = Duration::from_secs(30);
@@ -17,7 +17,7 @@ const MOST_SENDERS: usize = 10_000;
 
 /// Records by sender, in the span under way and in the one before it.
 #[derive(Default)]
-pub(crate) struct Senders(Mutex<Spans>);
+pub(super) struct Senders(Mutex<Spans>);
 
 #[derive(Default)]
 struct Spans {
@@ -52,10 +52,8 @@ impl Spans {
         let began = *self.began.get_or_insert(now);
         let age = now.duration_since(began);
         if age >= SPAN {
-            self.before = match age < SPAN * 2 {
-                true => std::mem::take(&mut self.now),
-                false => HashMap::new(),
-            };
+            let is_next = age < SPAN * 2;
+            self.before = if is_next { std::mem::take(&mut self.now) } else { HashMap::new() };
             self.now.clear();
             self.began = Some(now);
         }

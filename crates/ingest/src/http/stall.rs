@@ -15,7 +15,7 @@ const SPAN: Duration = Duration::from_secs(30);
 const LEAST_BYTES: usize = 256 << 10;
 
 /// hyper limits how slowly a request may come; this limits how slowly an answer may be taken.
-pub(crate) struct StallGuard {
+pub(super) struct StallGuard {
     stream: TcpStream,
     span: Duration,
     /// Runs while something waits to be written, and how much was written meanwhile.

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::client::Client;
+use super::client::Client;
 
 const UNIT_BYTES: usize = 1024;
 
 /// So many bytes for everybody together.
 #[derive(Debug, Clone)]
-pub(crate) struct Budget {
+pub struct Budget {
     state: Arc<Mutex<State>>,
     all_units: usize,
 }
@@ -23,13 +23,14 @@ struct State {
 
 /// Bytes that are given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Reservation {
+pub struct Reservation {
     state: Arc<Mutex<State>>,
     client: Client,
     units: usize,
 }
 
 impl Budget {
+    /// A budget of so many bytes, none of them taken.
     pub fn new(bytes: usize) -> Budget {
         Budget { state: Arc::default(), all_units: bytes / UNIT_BYTES }
     }

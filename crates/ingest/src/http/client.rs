@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// A sender. IPv6 gives every customer a whole network, so there the first 64 bits count. Behind a
 /// proxy all senders are one: what a header says about others can be made up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Client(IpAddr);
+pub struct Client(IpAddr);
 
 impl Client {
+    /// Whoever sends from this address.
     pub fn of(address: IpAddr) -> Client {
         match address.to_canonical() {
             IpAddr::V6(ip) => {

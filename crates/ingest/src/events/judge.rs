@@ -7,7 +7,7 @@
 use adpipe_event::{CsvColumns, ErrorType, EventError, FieldMap, InputRecord, Millis, Parser, Rules};
 use axum::http::StatusCode;
 
-use crate::refusal::Refusal;
+use crate::http::Refusal;
 
 /// One of so many records is looked at, on average.
 const SAMPLE: u32 = 64;
@@ -21,7 +21,7 @@ const UNREADABLE_PART: (u64, u64) = (9, 10);
 
 /// What one body may hold.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct BodyLimits {
+pub(super) struct ContentLimits {
     pub max_records: u64,
     /// Unreadable records of a body that holds hardly anything else.
     pub max_errors: u64,
@@ -29,8 +29,8 @@ pub(crate) struct BodyLimits {
 }
 
 /// Looks at the records of a body, one after the other.
-pub(crate) struct Judge<'l> {
-    limits: &'l BodyLimits,
+pub(super) struct Judge<'l> {
+    limits: &'l ContentLimits,
     parser: Parser,
     now: Millis,
     /// Records until one is looked at; always 0 when all are.
@@ -43,7 +43,7 @@ pub(crate) struct Judge<'l> {
 }
 
 /// What is to be said of a whole body.
-pub(crate) enum Judged {
+pub(super) enum Judged {
     /// So many records; some of them are longer than a record may be.
     Fine { records: u64, too_long: u64 },
     /// Most of what was looked at is unreadable: all of it has to be looked at.
@@ -52,16 +52,16 @@ pub(crate) enum Judged {
 
 impl<'l> Judge<'l> {
     /// Looks at some of the records.
-    pub fn sampling(limits: &'l BodyLimits, fields: &FieldMap) -> Judge<'l> {
+    pub fn sampling(limits: &'l ContentLimits, fields: &FieldMap) -> Judge<'l> {
         Judge::new(limits, fields, false)
     }
 
     /// Looks at every record.
-    pub fn thorough(limits: &'l BodyLimits, fields: &FieldMap) -> Judge<'l> {
+    pub fn thorough(limits: &'l ContentLimits, fields: &FieldMap) -> Judge<'l> {
         Judge::new(limits, fields, true)
     }
 
-    fn new(limits: &'l BodyLimits, fields: &FieldMap, is_thorough: bool) -> Judge<'l> {
+    fn new(limits: &'l ContentLimits, fields: &FieldMap, is_thorough: bool) -> Judge<'l> {
         Judge {
             limits,
             parser: Parser::new(Rules { fields: fields.clone(), ..Rules::default() }),

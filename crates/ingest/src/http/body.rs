@@ -10,10 +10,10 @@ use hyper::body::{Body as HttpBody, Bytes};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::app::ended;
-use crate::budget::{Budget, Reservation};
-use crate::client::Client;
-use crate::refusal::Refusal;
+use super::budget::{Budget, Reservation};
+use super::client::Client;
+use super::refusal::Refusal;
+use super::server::ended;
 
 const FIRST_SEGMENT_BYTES: usize = 4 << 10;
 const LARGEST_SEGMENT_BYTES: usize = 256 << 10;
@@ -21,19 +21,23 @@ const LARGEST_SEGMENT_BYTES: usize = 256 << 10;
 /// Bodies up to this size may use the last of the budget.
 const SMALL_BODY_BYTES: usize = 64 << 10;
 
-/// A body still arriving when the console ends has this long to be complete.
+/// A body still arriving when the server ends has this long to be complete.
 const LAST_CALL: Duration = Duration::from_millis(400);
 
-/// What a body is measured by.
-pub(crate) struct Limits {
+/// How much may arrive, and how slowly.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceiveLimits {
+    /// Longest body, as received.
     pub max_bytes: usize,
+    /// It may pause for this long …
     pub pause: Duration,
+    /// … and must be complete within this.
     pub deadline: Duration,
 }
 
 /// A whole body in segments: it grows without being copied and without doubling its memory.
 #[derive(Debug, Default)]
-pub(crate) struct ReceivedBody {
+pub struct ReceivedBody {
     segments: Vec<Vec<u8>>,
     bytes: usize,
     reserved: Option<Reservation>,
@@ -44,12 +48,12 @@ impl ReceivedBody {
     ///
     /// # Errors
     /// 408 when it does not come, 413 when it is too large, 429 when there is no memory for it,
-    /// 503 when the console ends before the body does.
+    /// 503 when the server ends before the body does.
     pub async fn receive(
         client: Client,
         headers: &HeaderMap,
         body: Body,
-        limits: &Limits,
+        limits: &ReceiveLimits,
         budget: &Budget,
         mut closing: watch::Receiver<bool>,
     ) -> Result<ReceivedBody, Refusal> {
@@ -120,9 +124,10 @@ impl ReceivedBody {
         let missing = expected.map_or(doubled, |bytes| bytes.saturating_sub(self.bytes));
         let capacity = doubled.min(missing).max(1);
         let is_small = self.bytes + capacity <= SMALL_BODY_BYTES;
-        let reserved = match is_small {
-            true => budget.reserve(client, capacity),
-            false => budget.reserve_for_large(client, capacity),
+        let reserved = if is_small {
+            budget.reserve(client, capacity)
+        } else {
+            budget.reserve_for_large(client, capacity)
         };
         let Some(reservation) = reserved else {
             return Err(Refusal::busy("too many bodies are arriving at once; try again shortly"));
@@ -138,6 +143,11 @@ impl ReceivedBody {
     /// Bytes as received.
     pub fn len(&self) -> usize {
         self.bytes
+    }
+
+    /// True when nothing was sent.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
     }
 
     /// The first bytes: enough to tell the compression by.
@@ -157,7 +167,8 @@ impl ReceivedBody {
 }
 
 /// Reads segments one after the other.
-pub(crate) struct SegmentReader<'a> {
+#[derive(Debug)]
+pub struct SegmentReader<'a> {
     segments: &'a [Vec<u8>],
     position: usize,
 }
@@ -193,7 +204,7 @@ async fn next_chunk(mut body: Pin<&mut Body>) -> Option<Result<Bytes, axum::Erro
     }
 }
 
-/// Resolves some time after the console was asked to end.
+/// Resolves some time after the server was asked to end.
 async fn last_call(closing: &mut watch::Receiver<bool>) {
     ended(closing).await;
     tokio::time::sleep(LAST_CALL).await;
@@ -203,7 +214,7 @@ fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-pub(crate) fn too_large(max_bytes: usize) -> Refusal {
+fn too_large(max_bytes: usize) -> Refusal {
     let message = format!("the body is longer than {max_bytes} bytes; send it in parts");
     Refusal::wrong(StatusCode::PAYLOAD_TOO_LARGE, message)
 }

@@ -4,11 +4,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Open files that are kept for everything else: databases (a reader of the warehouse has eight),
 /// the archive, brokers, connections that wait for a place.
-pub(crate) const RESERVED: u64 = 320;
+const RESERVED: u64 = 320;
 
 /// Connections that may be open when `wanted` are: fewer where the limit on open files (`ulimit -n`)
 /// allows no more. The soft limit is raised first, as far as the hard one goes and is needed.
-pub(crate) fn connections(wanted: usize) -> usize {
+pub(super) fn connections(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let needed = wanted as u64 + RESERVED;
     let mut files = limit.current.unwrap_or(u64::MAX);

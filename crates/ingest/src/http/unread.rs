@@ -17,7 +17,7 @@ use axum::response::Response;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 
 /// Says `connection: close` where a body was not read.
-pub(crate) async fn close_after_unread(request: Request, next: Next) -> Response {
+pub async fn close_after_unread(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }

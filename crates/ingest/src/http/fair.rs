@@ -1,5 +1,5 @@
-//! A few places and many who want one: in turn by client, so that the crowd of one does not keep
-//! the others waiting.
+//! A semaphore that gives its permits in turn by client, so that the crowd of one does not keep the
+//! others waiting.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::client::Client;
+use super::client::Client;
 
-/// Places that are given out by turns.
+/// Permits that are given out by turns.
 #[derive(Clone)]
-pub(crate) struct FairPlaces(Arc<Inner>);
+pub struct FairSemaphore(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
-    /// Places that one client may hold: fewer than there are, so that the next always finds one.
+    /// Permits that one client may hold: fewer than there are, so that the next always finds one.
     most_of_client: usize,
 }
 
@@ -23,26 +23,26 @@ struct State {
     free: usize,
     held: HashMap<Client, usize>,
     /// Those who wait, by client; the client whose turn is next comes first.
-    waiting: VecDeque<(Client, VecDeque<oneshot::Sender<Place>>)>,
+    waiting: VecDeque<(Client, VecDeque<oneshot::Sender<FairPermit>>)>,
 }
 
-/// One of the places, until it is dropped.
-pub(crate) struct Place {
+/// One of the permits, until it is dropped.
+pub struct FairPermit {
     inner: Arc<Inner>,
     client: Client,
 }
 
-impl FairPlaces {
-    /// So many places, of which one in sixteen, but at least one, is out of reach for whoever holds
+impl FairSemaphore {
+    /// So many permits, of which one in sixteen, but at least one, is out of reach for whoever holds
     /// all the others.
-    pub fn new(places: usize) -> FairPlaces {
-        let state = State { free: places, held: HashMap::new(), waiting: VecDeque::new() };
-        let most_of_client = (places - places.div_ceil(16)).max(1);
-        FairPlaces(Arc::new(Inner { state: Mutex::new(state), most_of_client }))
+    pub fn new(permits: usize) -> FairSemaphore {
+        let state = State { free: permits, held: HashMap::new(), waiting: VecDeque::new() };
+        let most_of_client = (permits - permits.div_ceil(16)).max(1);
+        FairSemaphore(Arc::new(Inner { state: Mutex::new(state), most_of_client }))
     }
 
-    /// A place; none when it takes longer than `patience`.
-    pub async fn take(&self, client: Client, patience: Duration) -> Option<Place> {
+    /// A permit; none when it takes longer than `patience`.
+    pub async fn acquire(&self, client: Client, patience: Duration) -> Option<FairPermit> {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.0.lock();
@@ -57,13 +57,13 @@ impl FairPlaces {
 }
 
 impl Inner {
-    /// Gives what is free to those who wait. Nothing is sent while the lock is held: a place that
+    /// Gives what is free to those who wait. Nothing is sent while the lock is held: a permit that
     /// nobody takes any more comes back through its `drop`.
     fn give_out(self: &Arc<Inner>) {
         loop {
             let next = self.lock().next(self.most_of_client);
             let Some((client, sender)) = next else { return };
-            drop(sender.send(Place { inner: Arc::clone(self), client }));
+            drop(sender.send(FairPermit { inner: Arc::clone(self), client }));
         }
     }
 
@@ -73,8 +73,8 @@ impl Inner {
 }
 
 impl State {
-    /// Who is next, with a place noted for it.
-    fn next(&mut self, most_of_client: usize) -> Option<(Client, oneshot::Sender<Place>)> {
+    /// Who is next, with a permit noted for it.
+    fn next(&mut self, most_of_client: usize) -> Option<(Client, oneshot::Sender<FairPermit>)> {
         for (_, queue) in &mut self.waiting {
             queue.retain(|sender| !sender.is_closed());
         }
@@ -95,7 +95,7 @@ impl State {
     }
 }
 
-impl Drop for Place {
+impl Drop for FairPermit {
     fn drop(&mut self) {
         let mut state = self.inner.lock();
         state.free += 1;
@@ -121,25 +121,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_crowd_leaves_a_place_to_the_next_client() {
-        let places = FairPlaces::new(4);
+    async fn a_crowd_leaves_a_permit_to_the_next_client() {
+        let permits = FairSemaphore::new(4);
         let mut held = Vec::new();
         for _ in 0..3 {
-            held.push(places.take(client(1), LONG).await.unwrap());
+            held.push(permits.acquire(client(1), LONG).await.unwrap());
         }
-        assert!(places.take(client(1), Duration::from_millis(20)).await.is_none());
-        let honest = places.take(client(2), LONG).await.unwrap();
+        assert!(permits.acquire(client(1), Duration::from_millis(20)).await.is_none());
+        let honest = permits.acquire(client(2), LONG).await.unwrap();
         // All are taken: of those who wait, each client gets one in its turn.
         let crowd: Vec<_> = (0..50)
             .map(|_| {
-                let places = places.clone();
-                tokio::spawn(async move { places.take(client(1), LONG).await })
+                let permits = permits.clone();
+                tokio::spawn(async move { permits.acquire(client(1), LONG).await })
             })
             .collect();
         tokio::task::yield_now().await;
         let waits = tokio::spawn({
-            let places = places.clone();
-            async move { places.take(client(2), LONG).await }
+            let permits = permits.clone();
+            async move { permits.acquire(client(2), LONG).await }
         });
         tokio::task::yield_now().await;
         drop(held);
@@ -148,18 +148,18 @@ mod tests {
         for one in crowd {
             assert!(one.await.unwrap().is_some());
         }
-        assert_eq!(places.0.lock().free, 4);
+        assert_eq!(permits.0.lock().free, 4);
     }
 
     #[tokio::test]
-    async fn who_is_gone_takes_no_place() {
-        let places = FairPlaces::new(1);
-        let held = places.take(client(1), LONG).await.unwrap();
+    async fn whoever_is_gone_takes_no_permit() {
+        let permits = FairSemaphore::new(1);
+        let held = permits.acquire(client(1), LONG).await.unwrap();
         for _ in 0..1_000 {
-            assert!(places.take(client(1), Duration::ZERO).await.is_none());
+            assert!(permits.acquire(client(1), Duration::ZERO).await.is_none());
         }
         drop(held);
-        assert!(places.take(client(2), LONG).await.is_some());
-        assert!(places.0.lock().held.is_empty());
+        assert!(permits.acquire(client(2), LONG).await.is_some());
+        assert!(permits.0.lock().held.is_empty());
     }
 }

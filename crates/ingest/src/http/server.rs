@@ -17,12 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::app::ended;
-use crate::client::Client;
-use crate::config::ConsoleConfig;
-use crate::fair::{FairPlaces, Place};
-use crate::handles;
-use crate::stall::StallGuard;
+use super::client::Client;
+use super::fair::{FairPermit, FairSemaphore};
+use super::handles;
+use super::stall::StallGuard;
 
 /// A request's header, with its address.
 const MAX_HEADER_BYTES: usize = 32 << 10;
@@ -34,16 +32,16 @@ const READ_AHEAD_BYTES: usize = 32 << 10;
 /// After a failed accept (mostly: too many open files) this long nothing is accepted.
 const ACCEPT_REST: Duration = Duration::from_millis(200);
 
-/// Connections without a place: when all are taken, this many wait for one, for so long, and as
+/// Connections without a permit: when all are taken, this many wait for one, for so long, and as
 /// many more are told at once to come again. Further ones wait in the system's queue.
 const WAITING: usize = 64;
-const PLACE_PATIENCE: Duration = Duration::from_secs(2);
+const PERMIT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long open connections may go on when the console ends.
+/// How long open connections may go on when the server ends.
 const LAST_CALL: Duration = Duration::from_millis(800);
 
 /// What a client still sends after its answer is read and dropped, until it pauses for this long
-/// (less when the console ends) or has had this time or sent this much. Closing at once would
+/// (less when the server ends) or has had this time or sent this much. Closing at once would
 /// reset the connection, and a reset can overtake the answer.
 const LINGER_PAUSE: Duration = Duration::from_millis(500);
 const LAST_LINGER_PAUSE: Duration = Duration::from_millis(200);
@@ -59,8 +57,33 @@ const SEND_BUFFER_BYTES: u32 = 128 << 10;
 /// Connections that wait in the system's queue.
 const BACKLOG: u32 = 1_024;
 
+/// How much of this process a server may take.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerConfig {
+    /// Open connections; a few more wait shortly for one to end, others are answered 503.
+    pub max_connections: usize,
+    /// A request's header must be complete within this time.
+    pub header_timeout: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> ServerConfig {
+        ServerConfig { max_connections: 1_024, header_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// Resolves when the server ends.
+pub async fn ended(closing: &mut watch::Receiver<bool>) {
+    // An error would say that the sender, and with it the server, is gone: ended as well. The
+    // value is let go at once, because holding it keeps the sender waiting.
+    drop(closing.wait_for(|closing| *closing).await);
+}
+
 /// Listens on the first of these addresses that can be had.
-pub(crate) fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
+///
+/// # Errors
+/// Why the last of them cannot be had.
+pub fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
     let mut failure = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the name has no address");
     for address in addresses {
         let listening = || {
@@ -79,17 +102,17 @@ pub(crate) fn listen(addresses: &[SocketAddr]) -> std::io::Result<TcpListener> {
 }
 
 /// Serves until `closing` turns true, then ends what is open.
-pub(crate) async fn serve(
+pub async fn serve(
     listener: TcpListener,
     router: Router,
-    config: &ConsoleConfig,
+    config: ServerConfig,
     mut closing: watch::Receiver<bool>,
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(config.header_timeout).max_buf_size(READ_AHEAD_BYTES);
     http.max_header_size(MAX_HEADER_BYTES);
     let service = TowerToHyperService::new(router);
-    let places = FairPlaces::new(handles::connections(config.max_connections.max(1)));
+    let permits = FairSemaphore::new(handles::connections(config.max_connections.max(1)));
     let guests = Arc::new(Semaphore::new(2 * WAITING));
     let mut connections = JoinSet::new();
     loop {
@@ -102,16 +125,16 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, peer, guest)) => {
                 let (http, service, closing) = (http.clone(), service.clone(), closing.clone());
-                let (client, places) = (Client::of(peer.ip()), places.clone());
+                let (client, permits) = (Client::of(peer.ip()), permits.clone());
                 let is_crowded = guests.available_permits() < WAITING;
                 connections.spawn(async move {
-                    let patience = if is_crowded { Duration::ZERO } else { PLACE_PATIENCE };
-                    let Some(place) = find_place(places, client, patience, closing.clone()).await else {
+                    let patience = if is_crowded { Duration::ZERO } else { PERMIT_PATIENCE };
+                    let Some(permit) = acquire(permits, client, patience, closing.clone()).await else {
                         return refuse(stream).await;
                     };
                     drop(guest);
                     serve_connection(stream, client, http, service, closing).await;
-                    drop(place);
+                    drop(permit);
                 });
             }
             Err(error) => {
@@ -141,20 +164,20 @@ async fn accept(
     Ok((stream, peer, guest))
 }
 
-/// A place, if one comes free in time.
-async fn find_place(
-    places: FairPlaces,
+/// A permit, if one comes free in time.
+async fn acquire(
+    permits: FairSemaphore,
     client: Client,
     patience: Duration,
     mut closing: watch::Receiver<bool>,
-) -> Option<Place> {
+) -> Option<FairPermit> {
     tokio::select! {
-        place = places.take(client, patience) => place,
+        permit = permits.acquire(client, patience) => permit,
         () = ended(&mut closing) => None,
     }
 }
 
-/// Says that there is no place. The request is not waited for: it could take its time.
+/// Says that all permits are taken. The request is not waited for: it could take its time.
 async fn refuse(mut stream: TcpStream) {
     let body = r#"{"error":"too many connections are open already; try again shortly"}"#;
     let answer = format!(

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use adpipe_console::ConsoleConfig;
 use adpipe_generate::Format;
+use adpipe_ingest::EventsConfig;
+use adpipe_ingest::http::ServerConfig;
 use adpipe_log::{
     AppendTicket, Consumer, EventLog, LogError, LogIdentity, Offset, PartitionRange, RecordBatch, Records,
     RetentionPolicy, Retired, SourcePosition, Topic, header,
 };
-use common::{Answer, Harness, config, events, gzip, head, sorted_lines, zstd};
+use adpipe_testkit::raw_http::{Answer, head};
+use common::{Harness, Setup, events, gzip, setup, sorted_lines, taking, zstd};
 
 /// Headers, body, the payloads that must be in the log.
 type Case<'a> = (&'a [(&'a str, &'a str)], Vec<u8>, &'a [Vec<u8>]);
@@ -41,7 +43,7 @@ fn every_format_and_compression_arrives_byte_for_byte() {
         (&[], array, &[sound.clone(), sound]),
     ];
     for (headers, body, expected) in cases {
-        let harness = Harness::start(config());
+        let harness = Harness::start(setup());
         let answer = harness.post(headers, &body);
         assert_eq!(answer.status, 202, "{headers:?}: {}", answer.text());
         assert_eq!(answer.json()["accepted"], expected.len());
@@ -51,7 +53,7 @@ fn every_format_and_compression_arrives_byte_for_byte() {
 
 #[test]
 fn csv_rows_carry_their_columns() {
-    let harness = Harness::start(config());
+    let harness = Harness::start(setup());
     let csv = events(300, Format::Csv);
     let (columns, rows) = csv.split_at(csv.iter().position(|byte| *byte == b'\n').unwrap());
     for headers in [&[("Content-Type", "text/csv")][..], &[]] {
@@ -71,7 +73,7 @@ fn csv_rows_carry_their_columns() {
 
 #[test]
 fn a_long_body_goes_in_by_slices() {
-    let harness = Harness::start(config());
+    let harness = Harness::start(setup());
     let ndjson = events(30_000, Format::Ndjson);
     assert!(ndjson.len() > 12 << 20);
     let answer = harness.post(&[("Content-Encoding", "gzip")], &gzip(&ndjson));
@@ -153,13 +155,13 @@ impl EventLog for Crowded {
 }
 
 fn crowded(first: usize, later: usize) -> Harness {
-    Harness::start_with(config(), |services| {
-        services.log = Arc::new(Crowded {
-            log: Arc::clone(&services.log),
+    Harness::start_with(setup(), |log| {
+        Arc::new(Crowded {
+            log,
             refused: AtomicUsize::new(0),
             refusals: (first, later),
             taken: AtomicUsize::new(0),
-        });
+        })
     })
 }
 
@@ -181,7 +183,7 @@ fn a_body_is_never_half_stored_because_the_log_is_busy() {
 
 #[test]
 fn a_record_that_is_too_long_is_kept_as_its_beginning() {
-    let harness = Harness::start(ConsoleConfig { max_record_bytes: 1_000, ..config() });
+    let harness = Harness::start(taking(EventsConfig { max_record_bytes: 1_000, ..EventsConfig::default() }));
     let body = format!("{{\"id\":\"1\"}}\n{{\"id\":\"2\",\"x\":\"{}\"}}\n", "y".repeat(5_000));
     assert_eq!(harness.post(&[], body.as_bytes()).json()["accepted"], 2);
     let records = harness.records(Topic::Raw);
@@ -192,7 +194,7 @@ fn a_record_that_is_too_long_is_kept_as_its_beginning() {
 
 #[test]
 fn wrong_bodies_are_refused_with_a_reason() {
-    let harness = Harness::start(config());
+    let harness = Harness::start(setup());
     let ndjson = events(50, Format::Ndjson);
     let mut cut = gzip(&ndjson);
     cut.truncate(cut.len() / 2);
@@ -213,7 +215,7 @@ fn wrong_bodies_are_refused_with_a_reason() {
 
 #[test]
 fn too_large_is_said_before_the_body_is_read() {
-    let harness = Harness::start(ConsoleConfig { max_body_bytes: 100_000, ..config() });
+    let harness = Harness::start(taking(EventsConfig { max_body_bytes: 100_000, ..EventsConfig::default() }));
     let mut stream = harness.connect();
     let announced = head("POST", "/v1/events", &[("Content-Length", "99999999999")]);
     stream.write_all(format!("{announced}\r\n").as_bytes()).unwrap();
@@ -245,7 +247,7 @@ fn too_large_is_said_before_the_body_is_read() {
 
 #[test]
 fn a_zstd_window_that_needs_too_much_memory_is_refused() {
-    let harness = Harness::start(config());
+    let harness = Harness::start(setup());
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
     encoder.window_log(27).unwrap();
     encoder.write_all(&events(10, Format::Ndjson)).unwrap();
@@ -255,7 +257,7 @@ fn a_zstd_window_that_needs_too_much_memory_is_refused() {
 
 #[test]
 fn a_processor_that_is_behind_slows_the_senders() {
-    let harness = Harness::start(ConsoleConfig { max_lag_records: 100, ..config() });
+    let harness = Harness::start(taking(EventsConfig { max_lag_records: 100, ..EventsConfig::default() }));
     let ndjson = events(101, Format::Ndjson);
     assert_eq!(harness.post(&[], &ndjson).status, 202);
     std::thread::sleep(Duration::from_millis(150));
@@ -269,7 +271,7 @@ fn a_processor_that_is_behind_slows_the_senders() {
 
 #[test]
 fn bodies_share_their_memory() {
-    let harness = Harness::start(ConsoleConfig { body_budget_bytes: 320 << 10, ..config() });
+    let harness = Harness::start(Setup { body_budget_bytes: 320 << 10, ..setup() });
     let mut slow = harness.connect();
     let request = head("POST", "/v1/events", &[("Content-Length", "250000"), ("Connection", "close")]);
     slow.write_all(format!("{request}\r\n").as_bytes()).unwrap();
@@ -287,11 +289,14 @@ fn bodies_share_their_memory() {
 
 #[test]
 fn slow_senders_are_cut() {
-    let harness = Harness::start(ConsoleConfig {
-        header_timeout: Duration::from_millis(400),
-        body_pause: Duration::from_millis(300),
-        body_deadline: Duration::from_millis(900),
-        ..config()
+    let harness = Harness::start(Setup {
+        server: ServerConfig { header_timeout: Duration::from_millis(400), ..ServerConfig::default() },
+        events: EventsConfig {
+            body_pause: Duration::from_millis(300),
+            body_deadline: Duration::from_millis(900),
+            ..EventsConfig::default()
+        },
+        ..setup()
     });
     // Silence in the middle of a body.
     let mut paused = harness.connect();
@@ -327,11 +332,8 @@ fn slow_senders_are_cut() {
 
 #[test]
 fn connections_beyond_the_limit_wait_for_a_place() {
-    let harness = Harness::start(ConsoleConfig {
-        max_connections: 4,
-        header_timeout: Duration::from_millis(300),
-        ..config()
-    });
+    let server = ServerConfig { max_connections: 4, header_timeout: Duration::from_millis(300) };
+    let harness = Harness::start(Setup { server, ..setup() });
     let idle: Vec<_> = (0..4).map(|_| harness.connect()).collect();
     // The idle ones are cut after a while; then there is a place.
     assert_eq!(harness.get("/healthz").status, 200);

@@ -6,8 +6,10 @@ use axum::response::{IntoResponse, Response};
 
 /// Answered as `{"error": message}`.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub struct Refusal {
+    /// What the request is answered with.
     pub status: StatusCode,
+    /// What is wrong, and what its sender should do.
     pub message: String,
     /// Seconds after which the same request may be served.
     pub retry_after_s: Option<u64>,
