@@ -74,6 +74,13 @@ impl RecordFeeder {
         fits
     }
 
+    /// Adds a record that is nothing but these bytes, as made-up traffic is. False, and nothing added,
+    /// when the buffer is full (1 GiB).
+    #[must_use]
+    pub fn add_payload(&mut self, payload: &[u8]) -> bool {
+        self.add(&InputRecord { payload, row: 0, byte_offset: 0, truncated_from: None })
+    }
+
     /// What was collected so far.
     pub fn records(&self) -> &Records {
         &self.records

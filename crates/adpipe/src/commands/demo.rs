@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use adpipe_event::{Millis, record_id};
+use adpipe_event::{FieldMap, Millis};
 use adpipe_generate::{Config as GeneratorConfig, Generator};
-use adpipe_log::{Headers, LogError, Records, SourcePosition, Topic};
+use adpipe_ingest::RecordFeeder;
+use adpipe_log::{LogError, Records, Topic};
 use adpipe_metrics::Role;
 use adpipe_runtime::Shutdown;
 
@@ -81,20 +82,20 @@ fn make_history(
         output::counted(rows, "event")
     ));
     let started = Instant::now();
+    let mut feeder = RecordFeeder::of_body(&FieldMap::default(), None);
     let mut line = Vec::new();
     loop {
-        let mut batch = LogBatch::new();
-        while batch.records.len() < HISTORY_BATCH {
+        while feeder.records().len() < HISTORY_BATCH {
             line.clear();
             if generator.next_record(&mut line).is_none() {
                 break;
             }
-            batch.push(&line);
+            push(&mut feeder, &line);
         }
-        if batch.records.is_empty() || shutdown.is_triggered() {
+        if feeder.records().is_empty() || shutdown.is_triggered() {
             break;
         }
-        match batch.append(services) {
+        match append(services, feeder.take()) {
             Err(error) if error.is_transient() => tracing::warn!(%error, "some of the history is left out"),
             other => other?,
         }
@@ -117,20 +118,20 @@ fn make_live_traffic(services: &Services, rate: u32, shutdown: &Shutdown) -> any
         duplicates: DUPLICATES,
         ..GeneratorConfig::default()
     })?;
+    let mut feeder = RecordFeeder::of_body(&FieldMap::default(), None);
     let mut line = Vec::new();
     let mut due = 0.0;
     let mut last = Instant::now();
     while !shutdown.sleep(LIVE_STEP) {
         due += last.elapsed().as_secs_f64() * f64::from(rate);
         last = Instant::now();
-        let mut batch = LogBatch::new();
         while due >= 1.0 {
             due -= 1.0;
             line.clear();
             generator.next_at(Millis::now().0, &mut line);
-            batch.push(&line);
+            push(&mut feeder, &line);
         }
-        match batch.append(services) {
+        match append(services, feeder.take()) {
             Ok(()) => {}
             // Made-up traffic need not be kept: what the log cannot take now is left out.
             Err(error) if error.is_transient() => tracing::warn!(%error, "some live events are left out"),
@@ -140,32 +141,17 @@ fn make_live_traffic(services: &Services, rate: u32, shutdown: &Shutdown) -> any
     Ok(())
 }
 
-/// Made-up records on their way into the log.
-struct LogBatch {
-    records: Records,
-    headers: adpipe_log::HeaderSet,
+fn push(feeder: &mut RecordFeeder, line: &[u8]) {
+    let fits = feeder.add_payload(line);
+    debug_assert!(fits, "a batch is far smaller than a buffer");
 }
 
-impl LogBatch {
-    fn new() -> LogBatch {
-        let mut records = Records::new();
-        let headers = records.add_headers(Headers::default());
-        LogBatch { records, headers }
+fn append(services: &Services, records: Records) -> Result<(), LogError> {
+    if records.is_empty() {
+        return Ok(());
     }
-
-    fn push(&mut self, line: &[u8]) {
-        let fits = self.records.push(&record_id(line, None).unwrap_or_default(), line, self.headers);
-        debug_assert!(fits, "a batch is far smaller than a buffer");
-    }
-
-    fn append(self, services: &Services) -> Result<(), LogError> {
-        if self.records.is_empty() {
-            return Ok(());
-        }
-        let count = self.records.len() as u64;
-        let position: Option<SourcePosition> = None;
-        services.log.append(Topic::Raw, self.records, position)?.wait()?;
-        services.metrics.records_appended.with_label_values(&[Topic::Raw.name()]).inc_by(count);
-        Ok(())
-    }
+    let count = records.len() as u64;
+    services.log.append(Topic::Raw, records, None)?.wait()?;
+    services.metrics.records_appended.with_label_values(&[Topic::Raw.name()]).inc_by(count);
+    Ok(())
 }

@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use adpipe_event::{EventBatch, Format, Millis, Parser, RecordReader, Rules, record_id};
+use adpipe_event::{EventBatch, FieldMap, Format, Millis, Parser, RecordReader, Rules};
 use adpipe_generate::{Config as GeneratorConfig, Generator};
-use adpipe_log::{Headers, Records, Topic};
+use adpipe_ingest::RecordFeeder;
+use adpipe_log::Topic;
 use adpipe_runtime::Shutdown;
 use adpipe_warehouse::postgres::is_postgres;
 use adpipe_warehouse::{LatencyCounts, Value};
@@ -119,25 +120,21 @@ pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
 /// Appends so many records, of which a share is bad; durable when it returns.
 pub(super) fn fill_log(services: &Services, rows: u64, bad: f64) -> anyhow::Result<u64> {
     let mut generator = generator(rows, bad, adpipe_generate::Format::Ndjson)?;
+    let mut feeder = RecordFeeder::of_body(&FieldMap::default(), None);
     let mut line = Vec::new();
     let mut appended = 0;
     loop {
-        let mut records = Records::new();
-        let headers = records.add_headers(Headers::default());
-        while records.len() < APPEND_RECORDS {
+        while feeder.records().len() < APPEND_RECORDS {
             line.clear();
-            if generator.next_record(&mut line).is_none() {
-                break;
-            }
-            if !records.push(&record_id(&line, None).unwrap_or_default(), &line, headers) {
+            if generator.next_record(&mut line).is_none() || !feeder.add_payload(&line) {
                 break;
             }
         }
-        if records.is_empty() {
+        if feeder.records().is_empty() {
             return Ok(appended);
         }
-        appended += records.len() as u64;
-        services.log.append(Topic::Raw, records, None)?.wait()?;
+        appended += feeder.records().len() as u64;
+        services.log.append(Topic::Raw, feeder.take(), None)?.wait()?;
     }
 }
 
@@ -310,21 +307,20 @@ fn send_steadily(services: &Services, rate: u32, rows: u64) -> anyhow::Result<()
         ..GeneratorConfig::default()
     })?;
     let started = Instant::now();
+    let mut feeder = RecordFeeder::of_body(&FieldMap::default(), None);
     let mut line = Vec::new();
     let mut sent = 0;
     while sent < rows {
         let due = ((started.elapsed().as_secs_f64() * f64::from(rate)) as u64).min(rows);
-        let mut records = Records::new();
-        let headers = records.add_headers(Headers::default());
         while sent < due {
             line.clear();
             generator.next_at(Millis::now().0, &mut line);
-            let fits = records.push(&record_id(&line, None).unwrap_or_default(), &line, headers);
+            let fits = feeder.add_payload(&line);
             debug_assert!(fits, "a tenth of a second fits a buffer");
             sent += 1;
         }
-        if !records.is_empty() {
-            services.log.append(Topic::Raw, records, None)?.wait()?;
+        if !feeder.records().is_empty() {
+            services.log.append(Topic::Raw, feeder.take(), None)?.wait()?;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
