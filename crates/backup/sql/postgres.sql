@@ -11,7 +11,7 @@ set local lock_timeout = '200ms';
 lock table errors.dlq_errors, errors.retry_history, errors.offsets in share mode;
 
 -- name: export
-select pg_export_snapshot();
+select pg_export_snapshot() as name;
 
 -- name: parts
 select path, bytes, hash from realtime.archive_parts order by path;

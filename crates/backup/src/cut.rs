@@ -145,12 +145,15 @@ impl Seen {
         let columns = self.connection.query_row(columns, [], |row| Ok((row.get(0)?, row.get(1)?)));
         let list = match columns.map_err(failed)? {
             (0i64, _) => return Ok(Vec::new()),
-            (_, 0i64) => "select path, bytes, null from archive_parts order by path",
+            (_, 0i64) => "select path, bytes, null as hash from archive_parts order by path",
             _ => "select path, bytes, hash from archive_parts order by path",
         };
         let mut statement = self.connection.prepare(list).map_err(failed)?;
         let parts = statement.query_map([], |row| {
-            Ok(ListedPart { path: row.get(0)?, bytes: row.get::<_, i64>(1)? as u64, hash: row.get(2)? })
+            let bytes: i64 = row.get("bytes")?;
+            let bytes =
+                u64::try_from(bytes).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, bytes))?;
+            Ok(ListedPart { path: row.get("path")?, bytes, hash: row.get("hash")? })
         });
         parts.and_then(Iterator::collect).map_err(failed)
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_warehouse::{Schema, Session, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{Row, Schema, Session, Warehouse, WarehouseError, WarehouseRead, query_table};
 
 use crate::copy::{Content, content_of, create_private};
 use crate::cut::{self, ListedPart, Seen};
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 /// The server at one moment, and the embedded log at that moment.
 pub(crate) struct Moment<'a> {
-    snapshot: Box<dyn Warehouse + 'a>,
+    snapshot: Box<dyn WarehouseRead + 'a>,
     name: String,
     /// The embedded log, if there is one.
     pub log: Vec<Seen>,
@@ -68,7 +68,7 @@ fn try_begin<'a>(
     held.script(HOLD_UP)?;
     let snapshot = warehouse.snapshot()?;
     let exported = query_table(snapshot.as_ref(), EXPORT, &[])?;
-    let name = exported.rows.first().map(|row| row[0].to_string()).unwrap_or_default();
+    let name = exported.one()?.get("name")?;
     let log = cut::begin(log, None, shutdown)?;
     // Ends without a change.
     drop(held);
@@ -79,15 +79,11 @@ impl Moment<'_> {
     /// The archive's list.
     pub fn archive_parts(&self) -> Result<Vec<ListedPart>, BackupError> {
         let table = query_table(self.snapshot.as_ref(), PARTS, &[])?;
-        let part = |row: &Vec<adpipe_warehouse::Value>| match row[1].as_i64() {
-            Some(bytes) => Ok(ListedPart {
-                path: row[0].to_string(),
-                bytes: bytes as u64,
-                hash: row[2].as_str().map(str::to_owned),
-            }),
-            None => Err(WarehouseError::Statement("realtime.archive_parts has no size of a part".to_owned())),
+        let part = |row: Row<'_>| {
+            let (path, bytes) = (row.get("path")?, row.get("bytes")?);
+            Ok::<ListedPart, WarehouseError>(ListedPart { path, bytes, hash: row.get("hash")? })
         };
-        Ok(table.rows.iter().map(part).collect::<Result<_, _>>()?)
+        Ok(table.iter().map(part).collect::<Result<_, _>>()?)
     }
 
     /// Dumps adpipe's schemas into a new file.

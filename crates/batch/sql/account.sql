@@ -19,4 +19,5 @@ from realtime.commits
 order by topic, partition, first_offset;
 
 -- name: minutes
-select (select kept_since from realtime.minutes_floor), (select min(window_start) from realtime.metrics);
+select (select kept_since from realtime.minutes_floor) as minutes_floor,
+       (select min(window_start) from realtime.metrics) as first_minute;

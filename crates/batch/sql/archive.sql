@@ -22,9 +22,9 @@ set version = h.version + 1, archived_rows = h.archived_rows + excluded.archived
 
 -- name: hour_now
 -- Version of the hour in the archive (0: nothing), and how many of its hot events are not archived.
-select coalesce((select version from realtime.hours where event_hour = $1), 0),
+select coalesce((select version from realtime.hours where event_hour = $1), 0) as version,
        (select count(*) from realtime.events where event_hour = $1)
-       - coalesce((select hot_copies from realtime.hours where event_hour = $1), 0);
+       - coalesce((select hot_copies from realtime.hours where event_hour = $1), 0) as hot_only;
 
 -- name: hot_ids
 select event_id from realtime.events where event_hour = $1;
@@ -35,7 +35,7 @@ on conflict (id) do update set kept_since = excluded.kept_since, row_sum = exclu
 where excluded.kept_since > m.kept_since;
 
 -- name: newest_hour
-select max(window_start) from realtime.metrics_hourly;
+select max(window_start) as newest from realtime.metrics_hourly;
 
 -- name: cold_hours
 -- Hours of the hot window of which the archive has events that realtime.events has not, by part.
@@ -48,7 +48,7 @@ order by p.path, p.event_hour;
 
 -- name: cold_events
 -- How many events those are.
-select coalesce(sum(archived_rows - hot_copies), 0)
+select coalesce(sum(archived_rows - hot_copies), 0) as events
 from realtime.hours
 where event_hour >= $1 and archived_rows > hot_copies;
 
@@ -57,7 +57,7 @@ update realtime.hours set hot_copies = hot_copies + $2, row_sum = row_sum + $3 w
 
 -- name: closed_hours
 -- Hours that began before $1 and have hot events that are not archived.
-select e.event_hour, e.events - coalesce(h.hot_copies, 0), coalesce(h.hot_copies, 0), coalesce(h.version, 0)
+select e.event_hour, e.events - coalesce(h.hot_copies, 0) as events
 from (
     select event_hour, count(*) as events
     from realtime.events
@@ -137,7 +137,7 @@ join whole w on w.event_hour = m.window_start;
 
 -- name: try_role
 -- One batch process a database; held for as long as the connection. "adbatch" in ASCII.
-select case when pg_try_advisory_lock(27413446445523816) then 1 else 0 end;
+select pg_try_advisory_lock(27413446445523816) as is_ours;
 
 -- name: leave_role
 select pg_advisory_unlock(27413446445523816);

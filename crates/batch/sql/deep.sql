@@ -10,7 +10,7 @@ from realtime.events
 where event_hour = $1
 
 -- name: events_total
-select count(*) from realtime.events;
+select count(*) as events from realtime.events;
 
 -- name: hours
 select event_hour, archived_rows, hot_copies from realtime.hours order by event_hour;

@@ -1,9 +1,9 @@
 -- The account of raw files.
 
 -- name: files_of_path
-select content, reading, size, size_hash, modified, state, message, position, next_row,
+select path, content, reading, size, size_hash, modified, state, message, position, next_row,
        tail_position, tail_is_event, records, valid, clicks, duplicates,
-       parse, schema, validation, future, sink, archive, float_ids, unknown_fields,
+       parse, schema, validation, future, sink, archive, 0 as late, float_ids, unknown_fields,
        first_event, last_event, started_at, content_sum
 from realtime.files
 where path = $1
@@ -43,13 +43,13 @@ where path = $1 and state <> 'replaced' and not (content = $2 and reading = $3);
 
 -- name: errors_by_content
 -- Rows in error of each content, as the reading of it says that found most.
-select path, content, max(parse + schema + validation + future + sink + archive)
+select path, content, max(parse + schema + validation + future + sink + archive) as errors
 from realtime.files
 group by path, content;
 
 -- name: errors_in_queue
 -- Rows of files that the dead-letter queue has, those that retention has removed included.
-select topic, sum(n)
+select topic, sum(n) as errors
 from (
     select topic, count(*) as n from errors.dlq_errors where topic like 'file:%' group by topic
     union all

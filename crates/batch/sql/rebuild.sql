@@ -41,7 +41,7 @@ order by path, content, reading;
 
 -- name: error_types
 -- What kinds of error the queue knows of some records of a topic.
-select error_type, count(*)
+select error_type, count(*) as errors
 from errors.dlq_errors
 where topic = $1 and partition = $2 and record_offset >= $3 and record_offset < $4
 group by error_type;

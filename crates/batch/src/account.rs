@@ -10,7 +10,10 @@ use std::io::{Read, Write};
 
 use adpipe_event::{ContentSum, ErrorType, Millis};
 use adpipe_sql::section;
-use adpipe_warehouse::{Commit, Counts, Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{
+    Commit, Counts, FromRow, Row, Table, Value, Warehouse, WarehouseError, WarehouseRead, for_each_row,
+    query_table,
+};
 use serde::{Deserialize, Serialize};
 use twox_hash::xxhash3_128::Hasher;
 
@@ -174,7 +177,7 @@ fn of_warehouse(warehouse: &dyn Warehouse, data_id: &str) -> Result<Account, Bat
     let snapshot = warehouse.snapshot()?;
     let warehouse = snapshot.as_ref();
     let minutes = query_table(warehouse, MINUTES, &[])?;
-    let minute = |column: usize| minutes.rows.first().and_then(|row| row[column].as_str()).map(str::to_owned);
+    let minutes = minutes.one()?;
     Ok(Account {
         format: FORMAT,
         adpipe: env!("CARGO_PKG_VERSION").to_owned(),
@@ -186,16 +189,16 @@ fn of_warehouse(warehouse: &dyn Warehouse, data_id: &str) -> Result<Account, Bat
         files: rows(warehouse, FILES)?,
         offsets: rows(warehouse, OFFSETS)?,
         commits: commits(warehouse)?,
-        minutes_floor: minute(0),
-        first_minute: minute(1),
+        minutes_floor: minutes.get("minutes_floor")?,
+        first_minute: minutes.get("first_minute")?,
     })
 }
 
-fn rows(warehouse: &dyn Warehouse, sql: &str) -> Result<Rows, WarehouseError> {
+fn rows(warehouse: &dyn WarehouseRead, sql: &str) -> Result<Rows, WarehouseError> {
     let table = query_table(warehouse, sql, &[])?;
-    let mut rows = Vec::with_capacity(table.rows.len());
-    for row in &table.rows {
-        rows.push(row.iter().map(to_json).collect::<Result<Vec<_>, _>>()?);
+    let mut rows = Vec::with_capacity(table.len());
+    for row in table.iter() {
+        rows.push(row.values().iter().map(to_json).collect::<Result<Vec<_>, _>>()?);
     }
     Ok(Rows { columns: table.columns, rows })
 }
@@ -205,107 +208,96 @@ fn to_json(value: &Value) -> Result<serde_json::Value, WarehouseError> {
         Value::Null => Ok(serde_json::Value::Null),
         Value::Int(number) => Ok((*number).into()),
         Value::Text(text) => Ok(text.as_str().into()),
-        other => Err(WarehouseError::Statement(format!("the account has a value of another kind: {other}"))),
+        other => Err(of_another_kind(other)),
     }
 }
 
+fn from_json(value: &serde_json::Value) -> Result<Value, WarehouseError> {
+    match value {
+        serde_json::Value::Null => Ok(Value::Null),
+        serde_json::Value::String(text) => Ok(Value::Text(text.clone())),
+        serde_json::Value::Number(number) => {
+            number.as_i64().map(Value::Int).ok_or_else(|| of_another_kind(value))
+        }
+        other => Err(of_another_kind(other)),
+    }
+}
+
+fn of_another_kind(value: &dyn std::fmt::Display) -> WarehouseError {
+    WarehouseError::Statement(format!("the account has a value of another kind: {value}"))
+}
+
 impl Rows {
-    /// Values of a row as parameters of a statement.
-    pub fn values(row: &[serde_json::Value]) -> Vec<Value> {
-        row.iter()
-            .map(|value| match value {
-                serde_json::Value::String(text) => Value::Text(text.clone()),
-                serde_json::Value::Number(number) => number.as_i64().map_or(Value::Null, Value::Int),
-                _ => Value::Null,
-            })
-            .collect()
-    }
-
-    /// Where a column stands.
-    pub fn column(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column == name)
-    }
-
-    /// A text of a row; empty when there is none.
-    pub fn text<'r>(&self, row: &'r [serde_json::Value], name: &str) -> &'r str {
-        self.column(name)
-            .and_then(|column| row.get(column))
-            .and_then(|value| value.as_str())
-            .unwrap_or_default()
-    }
-
-    /// A whole number of a row; 0 when there is none.
-    pub fn number(&self, row: &[serde_json::Value], name: &str) -> u64 {
-        self.column(name).and_then(|column| row.get(column)).and_then(|value| value.as_u64()).unwrap_or(0)
-    }
-
-    /// A statement that inserts a row of them into a table.
-    pub fn insert(&self, table: &str) -> String {
-        let parameters: Vec<String> = (1..=self.columns.len()).map(|number| format!("${number}")).collect();
-        format!("insert into {table} ({}) values ({})", self.columns.join(", "), parameters.join(", "))
+    /// As the warehouse gave them.
+    ///
+    /// # Errors
+    /// When a value is neither a text nor a whole number nor nothing, or a row has not a value for
+    /// each column.
+    pub fn table(&self) -> Result<Table, WarehouseError> {
+        let mut rows = Vec::with_capacity(self.rows.len());
+        for row in &self.rows {
+            if row.len() != self.columns.len() {
+                return Err(WarehouseError::Statement(format!(
+                    "the account has a row of {} values under {} columns",
+                    row.len(),
+                    self.columns.len()
+                )));
+            }
+            rows.push(row.iter().map(from_json).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(Table { columns: self.columns.clone(), rows })
     }
 }
 
 /// The commits, those of a day that follow each other as one.
-fn commits(warehouse: &dyn Warehouse) -> Result<Vec<Counted>, WarehouseError> {
+fn commits(warehouse: &dyn WarehouseRead) -> Result<Vec<Counted>, WarehouseError> {
     let types: Vec<&str> = ErrorType::ALL.iter().map(|error_type| error_type.as_str()).collect();
     let sql = COMMITS.replace("{types}", &types.join(", "));
     let mut merged: Vec<Counted> = Vec::new();
-    let mut failed = None;
-    warehouse.query(&sql, &[], &mut |_, row| {
-        let mut counts =
-            row[5..].iter().map(|value| value.as_i64().and_then(|count| u64::try_from(count).ok()));
-        let mut next = || counts.next().flatten().ok_or(());
-        let mut read = || -> Result<Counted, ()> {
-            Ok(Counted {
-                topic: row[0].as_str().ok_or(())?.to_owned(),
-                partition: row[1].as_i64().and_then(|number| u32::try_from(number).ok()).ok_or(())?,
-                first_offset: row[2].as_i64().and_then(|number| u64::try_from(number).ok()).ok_or(())?,
-                next_offset: row[3].as_i64().and_then(|number| u64::try_from(number).ok()).ok_or(())?,
-                committed_at: row[4].as_str().ok_or(())?.to_owned(),
-                records: next()?,
-                valid: next()?,
-                clicks: next()?,
-                duplicates: next()?,
-                late: next()?,
-                float_ids: next()?,
-                unknown_fields: next()?,
-                invalid: types
-                    .iter()
-                    .map(|name| next().map(|count| ((*name).to_owned(), count)))
-                    .collect::<Result<_, _>>()?,
-                content: content_of(row.last())?,
-            })
-        };
-        let Ok(commit) = read() else {
-            failed = Some(row[2].to_string());
-            return false;
-        };
+    for_each_row(warehouse, &sql, &[], |row| {
+        let commit = Counted::from_row(&row)?;
         match merged.last_mut() {
             Some(last) if last.is_followed_by(&commit) => last.add(&commit),
             _ => merged.push(commit),
         }
-        true
-    })?;
-    match failed {
-        Some(offset) => Err(WarehouseError::Unusable {
+        Ok::<(), WarehouseError>(())
+    })
+    .map_err(|error| match error {
+        WarehouseError::Unusable { location, reason, .. } => WarehouseError::Unusable {
             location: warehouse.location(),
-            reason: format!("realtime.commits cannot be read at offset {offset}"),
+            reason: format!("realtime.commits cannot be read: {location}: {reason}"),
             advice: "restore a backup, or run `adpipe rebuild`",
-        }),
-        None => Ok(merged),
-    }
+        },
+        other => other,
+    })?;
+    Ok(merged)
 }
 
-/// A stored sum of contents, which may be null.
-fn content_of(value: Option<&Value>) -> Result<Option<i64>, ()> {
-    match value {
-        Some(Value::Null) => Ok(None),
-        other => other
-            .and_then(Value::as_i64)
-            .and_then(ContentSum::from_i64)
-            .map(|sum| Some(sum.to_i64()))
-            .ok_or(()),
+impl FromRow for Counted {
+    fn from_row(row: &Row<'_>) -> Result<Counted, WarehouseError> {
+        let mut counted = Counted {
+            topic: row.get("topic")?,
+            partition: row.get("partition")?,
+            first_offset: row.get("first_offset")?,
+            next_offset: row.get("next_offset")?,
+            committed_at: row.get("committed_at")?,
+            records: row.get("records")?,
+            valid: row.get("valid")?,
+            clicks: row.get("clicks")?,
+            duplicates: row.get("duplicates")?,
+            late: row.get("late")?,
+            float_ids: row.get("float_ids")?,
+            unknown_fields: row.get("unknown_fields")?,
+            invalid: std::collections::BTreeMap::new(),
+            content: None,
+        };
+        for error_type in ErrorType::ALL {
+            let name = error_type.as_str();
+            counted.invalid.insert(name.to_owned(), row.get(name)?);
+        }
+        let content = row.parse_optional("content_sum", "a sum of contents", ContentSum::from_i64)?;
+        counted.content = content.map(ContentSum::to_i64);
+        Ok(counted)
     }
 }
 

@@ -4,7 +4,9 @@ use adpipe_event::Millis;
 use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
 use adpipe_stream::verify::Check;
-use adpipe_warehouse::{ArchiveReadError, PartName, Value, Warehouse, query_table};
+use adpipe_warehouse::{
+    ArchiveReadError, FromRow, PartName, Warehouse, WarehouseError, WarehouseRead, for_each_row, query_table,
+};
 use hashbrown::HashMap;
 
 use crate::archive::Archive;
@@ -41,25 +43,24 @@ pub fn audit(
     let snapshot = warehouse.snapshot()?;
     let parts = query_table(snapshot.as_ref(), LISTED_PARTS, &[])?;
     let unnamed = unnamed_files(warehouse, archive)?;
-    if parts.rows.is_empty() {
+    if parts.is_empty() {
         return Ok(Vec::from_iter(unnamed));
     }
-    let wanted = parts.rows.iter().filter_map(|row| row[2].as_i64()).map(i64::unsigned_abs).sum();
-    progress.expect(wanted, Unit::Events);
+    progress.expect(parts.column::<u64>("rows")?.iter().sum(), Unit::Events);
     let mut gaps = Vec::new();
     let mut counted = Counted::default();
     let (mut total, mut without_hash) = (0, 0);
-    for row in &parts.rows {
-        let part = PartName { path: row[0].to_string(), hash: row[1].as_str().map(str::to_owned) };
+    for row in parts.iter() {
+        let part = PartName::from_row(&row)?;
         let path = part.path.clone();
         without_hash += usize::from(part.hash.is_none());
-        let listed: Vec<i64> = row[2..].iter().map(|value| value.as_i64().unwrap_or(-1)).collect();
+        let listed: [u64; 3] = [row.get("rows")?, row.get("clicks")?, row.get("bytes")?];
         let read = read_part(archive, &part, &mut counted);
-        progress.add(listed[0].unsigned_abs());
+        progress.add(listed[0]);
         match read {
             Ok((rows, clicks, bytes)) => {
                 total += rows;
-                if listed != [rows as i64, clicks as i64, bytes as i64] {
+                if listed != [rows, clicks, bytes] {
                     gaps.push(format!(
                         "{path} has {rows} rows, {clicks} clicks and {bytes} bytes; its list says {listed:?}"
                     ));
@@ -77,7 +78,7 @@ pub fn audit(
         0 => "the hash of each is that of the list".to_owned(),
         count => format!("{count} of them have no hash yet (the next `adpipe etl` sets it)"),
     };
-    let detail = format!("{} files, {total} events; {hashes}", parts.rows.len());
+    let detail = format!("{} files, {total} events; {hashes}", parts.len());
     let mut checks = vec![Check { name: FILES, holds: files_hold, detail: shown(gaps, detail) }];
     checks.extend(unnamed);
     if files_hold {
@@ -131,8 +132,8 @@ fn shown(gaps: Vec<String>, detail: String) -> String {
     }
 }
 
-pub(crate) fn is_listed(warehouse: &dyn Warehouse, path: &str) -> Result<bool, BatchError> {
-    Ok(!query_table(warehouse, IS_LISTED, &[path.into()])?.rows.is_empty())
+pub(crate) fn is_listed(warehouse: &dyn WarehouseRead, path: &str) -> Result<bool, BatchError> {
+    Ok(!query_table(warehouse, IS_LISTED, &[path.into()])?.is_empty())
 }
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -182,17 +183,16 @@ fn read_part(
 }
 
 /// Takes the figures off what was counted: nothing may be left of hours that are wholly archived.
-fn against_figures(warehouse: &dyn Warehouse, mut counted: Counted) -> Result<Vec<String>, BatchError> {
+fn against_figures(warehouse: &dyn WarehouseRead, mut counted: Counted) -> Result<Vec<String>, BatchError> {
     let mut hours: hashbrown::HashSet<Millis, foldhash::fast::FixedState> = Default::default();
-    let code = |value: &Value| value.as_i64().unwrap_or(0) as u8;
-    warehouse.query(FIGURES, &[], &mut |_, row| {
-        let Some(hour) = row[0].as_str().and_then(Millis::parse_sql) else { return true };
+    for_each_row(warehouse, FIGURES, &[], |row| {
+        let hour = row.get("window_start")?;
         hours.insert(hour);
-        let codes = (hour, [code(&row[1]), code(&row[2]), code(&row[3])]);
-        let sum = counted.at(codes, row[4].as_str().unwrap_or_default(), row[5].as_str().unwrap_or_default());
-        sum.impressions -= row[6].as_i64().unwrap_or(0);
-        sum.clicks -= row[7].as_i64().unwrap_or(0);
-        true
+        let codes = [row.get("banner_pos")?, row.get("device_type")?, row.get("device_conn_type")?];
+        let sum = counted.at((hour, codes), row.get("site_category")?, row.get("app_category")?);
+        sum.impressions -= row.get::<i64>("impressions")?;
+        sum.clicks -= row.get::<i64>("clicks")?;
+        Ok::<(), WarehouseError>(())
     })?;
     let mut gaps = Vec::new();
     for ((hour, codes), by_site) in &counted.0 {

@@ -39,20 +39,18 @@ pub(crate) fn archive(
 ) -> Result<u64, BatchError> {
     let closed_before = Millis(Millis::now().0 - HOUR_MS - config.close_after.as_millis() as i64);
     let hours = query_table(place.warehouse, CLOSED_HOURS, &[closed_before.to_string().into()])?;
-    if hours.rows.is_empty() {
+    if hours.is_empty() {
         return Ok(0);
     }
-    let wanted = hours.rows.iter().filter_map(|row| row[1].as_i64()).map(i64::unsigned_abs).sum();
-    progress.expect(wanted, Unit::Events);
+    progress.expect(hours.column::<u64>("events")?.iter().sum(), Unit::Events);
     let writer = place.warehouse.stream_writer()?;
     let mut work = Work { place, unreadable, writer, pending: Pending::default(), archived: 0 };
-    for row in &hours.rows {
+    for row in hours.iter() {
         if shutdown.is_triggered() {
             break;
         }
-        let Some(hour) = row[0].as_str().and_then(Millis::parse_sql) else { continue };
-        work.take_hour(hour)?;
-        progress.add(row[1].as_i64().unwrap_or(0).unsigned_abs());
+        work.take_hour(row.get("event_hour")?)?;
+        progress.add(row.get("events")?);
     }
     work.flush()?;
     Ok(work.archived)
@@ -84,7 +82,7 @@ impl Work<'_> {
         let hour_text: [Value; 1] = [hour.to_string().into()];
         let warehouse = self.place.warehouse;
         let now = query_table(warehouse, HOUR_NOW, &hour_text)?;
-        let version = now.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0);
+        let version: i64 = now.one()?.get("version")?;
         let known = match version {
             0 => IdSet::new(),
             _ => match archive::ids_of_hour(warehouse, Some(self.place.archive), hour)? {
@@ -97,7 +95,8 @@ impl Work<'_> {
         };
         self.pending.hours.push((hour, version));
         let mut failed = None;
-        warehouse.query(EVENTS_OF_HOUR, &hour_text, &mut |_, row| {
+        warehouse.query(EVENTS_OF_HOUR, &hour_text, &mut |row| {
+            let row = row.values();
             if !push_event(&mut self.pending.events, row, &known) {
                 failed = Some(stored_event::name_of(row));
             }
@@ -134,7 +133,7 @@ impl Work<'_> {
         transaction.lock_archive()?;
         for (hour, version) in &pending.hours {
             let now = transaction.query(HOUR_NOW, &[hour.to_string().into()])?;
-            if now.rows.first().and_then(|row| row[0].as_i64()) != Some(*version) {
+            if now.one()?.get::<i64>("version")? != *version {
                 parts.iter().for_each(PartFile::discard);
                 return Err(BatchError::Overtaken);
             }

@@ -208,20 +208,16 @@ impl<'a> Committer<'a> {
         for base in segment.hours.clone() {
             let hour: [Value; 1] = [base.hour.to_string().into()];
             let now = transaction.query(HOUR_NOW, &hour)?;
-            let number = |column: usize| {
-                now.rows.first().and_then(|row| row[column].as_f64()).map_or(0, |number| number as i64)
-            };
+            let now = now.one()?;
             // The archive is this run's alone, by its lock.
             let expected = self.versions.get(&base.hour).copied().unwrap_or(base.version);
-            if number(0) != expected.max(base.version) {
+            if now.get::<i64>("version")? != expected.max(base.version) {
                 return Err(BatchError::Overtaken);
             }
-            if number(1) != base.hot_only {
+            if now.get::<i64>("hot_only")? != base.hot_only {
                 let mut ids = IdSet::new();
-                for row in &transaction.query(HOT_IDS, &hour)?.rows {
-                    if let Some(id) = row[0].as_str() {
-                        ids.insert(IdKey::of(id));
-                    }
+                for row in transaction.query(HOT_IDS, &hour)?.iter() {
+                    ids.insert(IdKey::of(row.get("event_id")?));
                 }
                 dropped += segment.drop_counted(base.hour, &ids);
             }

@@ -470,5 +470,5 @@ impl Sorter<'_> {
 pub(crate) fn newest_hour(warehouse: &dyn Warehouse) -> Result<Option<Millis>, BatchError> {
     const NEWEST_HOUR: &str = section(ARCHIVE_SQL, "newest_hour");
     let table = query_table(warehouse, NEWEST_HOUR, &[])?;
-    Ok(table.rows.first().and_then(|row| row[0].as_str()).and_then(Millis::parse_sql))
+    Ok(table.one()?.get("newest")?)
 }

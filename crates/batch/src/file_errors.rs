@@ -30,23 +30,21 @@ pub fn audit_errors(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Opt
     // The warehouse first: errors are in their topic before their rows are in the account.
     let snapshot = warehouse.snapshot()?;
     let accounts = query_table(snapshot.as_ref(), ERRORS_BY_CONTENT, &[])?;
-    if accounts.rows.is_empty() {
+    if accounts.is_empty() {
         return Ok(None);
     }
-    let number = |value: &adpipe_warehouse::Value| value.as_f64().unwrap_or(0.0) as u64;
-    let stored: HashMap<String, u64> = query_table(snapshot.as_ref(), ERRORS_IN_QUEUE, &[])?
-        .rows
-        .iter()
-        .map(|row| (row[0].to_string(), number(&row[1])))
-        .collect();
+    let mut stored: HashMap<String, u64> = HashMap::new();
+    for row in query_table(snapshot.as_ref(), ERRORS_IN_QUEUE, &[])?.iter() {
+        stored.insert(row.get("topic")?, row.get("errors")?);
+    }
     let on_the_way = errors_on_the_way(log, snapshot.as_ref(), |topic| topic.starts_with("file:"))?;
     let (mut total, mut waiting) = (0, 0);
     let mut gaps = Vec::new();
-    for row in &accounts.rows {
+    for row in accounts.iter() {
         // A file is a topic of one partition.
-        let place = (error_topic(&row[0].to_string(), &row[1].to_string()), 0);
+        let place = (error_topic(row.get("path")?, row.get("content")?), 0);
         let topic = &place.0;
-        let counted = number(&row[2]);
+        let counted: u64 = row.get("errors")?;
         let in_queue = stored.get(topic).copied().unwrap_or(0);
         let named = on_the_way.get(&place).map_or(0, |rows| rows.len() as u64);
         (total, waiting) = (total + counted, waiting + named);

@@ -7,7 +7,8 @@ use adpipe_runtime::Backoff;
 use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
 use adpipe_warehouse::{
-    Counts, Schema, StreamTransaction, Value, Warehouse, WarehouseError, covered, query_table, row_sum,
+    Counts, FromRow, Row, Schema, StreamTransaction, Value, Warehouse, WarehouseError, covered, query_as,
+    query_table, row_sum,
 };
 
 const FILES_SQL: &str = include_str!("../sql/files.sql");
@@ -58,13 +59,14 @@ impl FileState {
         }
     }
 
-    fn from_text(text: &str) -> FileState {
-        match text {
-            "done" => FileState::Done,
-            "damaged" => FileState::Damaged,
-            "replaced" => FileState::Replaced,
-            _ => FileState::Reading,
-        }
+    fn read(row: &Row<'_>) -> Result<FileState, WarehouseError> {
+        row.parse("state", "the state of a file", |text: &str| match text {
+            "reading" => Some(FileState::Reading),
+            "done" => Some(FileState::Done),
+            "damaged" => Some(FileState::Damaged),
+            "replaced" => Some(FileState::Replaced),
+            _ => None,
+        })
     }
 }
 
@@ -160,42 +162,37 @@ pub(crate) fn error_topic(path: &str, content: &str) -> String {
 pub(crate) fn of_path(warehouse: &dyn Warehouse, path: &str) -> Result<Vec<FileRow>, WarehouseError> {
     // What is read here is written back with a sum of its own.
     covered::must_be_sound(warehouse, "realtime.files", "path = $1", &[path.into()])?;
-    let table = query_table(warehouse, FILES_OF_PATH, &[path.into()])?;
-    Ok(table.rows.iter().map(|row| read(path, row)).collect())
+    query_as(warehouse, FILES_OF_PATH, &[path.into()])
 }
 
-fn read(path: &str, row: &[Value]) -> FileRow {
-    let number = |index: usize| row[index].as_i64().unwrap_or(0);
-    let count = |index: usize| number(index) as u64;
-    let time = |index: usize| row[index].as_str().and_then(Millis::parse_sql);
-    FileRow {
-        path: path.to_owned(),
-        content: row[0].to_string(),
-        reading: number(1),
-        size: count(2),
-        size_hash: row[3].to_string(),
-        modified: row[4].to_string(),
-        state: FileState::from_text(&row[5].to_string()),
-        message: row[6].to_string(),
-        position: count(7),
-        next_row: count(8),
-        tail: (number(9) >= 0)
-            .then(|| Tail { position: count(9), outcome: TailOutcome::from_number(number(10)) }),
-        counts: Counts {
-            records: count(11),
-            valid: count(12),
-            clicks: count(13),
-            duplicates: count(14),
-            invalid_by_type: [count(15), count(16), count(17), count(18), count(19), count(20)],
-            late: 0,
-            float_ids: count(21),
-            unknown_fields: count(22),
-        },
-        first_event: time(23),
-        last_event: time(24),
-        started_at: time(25).unwrap_or_default(),
-        content_sum: row[26].as_i64().and_then(ContentSum::from_i64),
+impl FromRow for FileRow {
+    fn from_row(row: &Row<'_>) -> Result<FileRow, WarehouseError> {
+        Ok(FileRow {
+            path: row.get("path")?,
+            content: row.get("content")?,
+            reading: row.get("reading")?,
+            size: row.get("size")?,
+            size_hash: row.get("size_hash")?,
+            modified: row.get("modified")?,
+            state: FileState::read(row)?,
+            message: row.get("message")?,
+            position: row.get("position")?,
+            next_row: row.get("next_row")?,
+            tail: read_tail(row)?,
+            counts: Counts::from_row(row)?,
+            first_event: row.get("first_event")?,
+            last_event: row.get("last_event")?,
+            started_at: row.get("started_at")?,
+            content_sum: row.parse_optional("content_sum", "a sum of contents", ContentSum::from_i64)?,
+        })
     }
+}
+
+/// What is at the end of a reading; a position below 0 stands for nothing.
+fn read_tail(row: &Row<'_>) -> Result<Option<Tail>, WarehouseError> {
+    let (position, outcome): (i64, i64) = (row.get("tail_position")?, row.get("tail_is_event")?);
+    let outcome = TailOutcome::from_number(outcome);
+    Ok(u64::try_from(position).ok().map(|position| Tail { position, outcome }))
 }
 
 /// How far a reading is committed.
@@ -224,12 +221,18 @@ pub(crate) fn progress(
 ) -> Result<Option<Progress>, WarehouseError> {
     let key: [Value; 3] = [row.path.as_str().into(), row.content.as_str().into(), row.reading.into()];
     let table = transaction.query(PROGRESS, &key)?;
-    Ok(table.rows.first().map(|found| Progress {
-        position: found[0].as_i64().unwrap_or(0) as u64,
-        next_row: found[1].as_i64().unwrap_or(0) as u64,
-        records: found[2].as_i64().unwrap_or(0) as u64,
-        state: FileState::from_text(&found[3].to_string()),
-    }))
+    table.read_first()
+}
+
+impl FromRow for Progress {
+    fn from_row(row: &Row<'_>) -> Result<Progress, WarehouseError> {
+        Ok(Progress {
+            position: row.get("position")?,
+            next_row: row.get("next_row")?,
+            records: row.get("records")?,
+            state: FileState::read(row)?,
+        })
+    }
 }
 
 pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Result<(), WarehouseError> {
@@ -312,13 +315,14 @@ pub(crate) fn begin(
 /// the next run when this one ends before it.
 pub(crate) fn copy_to_ops(warehouse: &dyn Warehouse) -> Result<(), WarehouseError> {
     let changed = query_table(warehouse, NOT_COPIED, &[])?;
-    if changed.rows.is_empty() {
+    if changed.is_empty() {
         return Ok(());
     }
     let mut session = warehouse.session(Schema::Ops)?;
     let mut transaction = session.begin()?;
-    for row in &changed.rows {
-        transaction.execute(COPY, row)?;
+    for row in changed.iter() {
+        // The columns of the one statement are the parameters of the other.
+        transaction.execute(COPY, row.values())?;
     }
     transaction.commit()
 }

@@ -24,16 +24,15 @@ pub(crate) fn set_missing(
 ) -> Result<u64, BatchError> {
     let parts = query_table(place.warehouse, UNHASHED_PARTS, &[])?;
     let mut set = 0;
-    for row in &parts.rows {
+    for row in parts.iter() {
         if shutdown.is_triggered() {
             break;
         }
-        let path = row[0].to_string();
-        let number = |index: usize| row[index].as_i64().unwrap_or(-1) as u64;
+        let path: String = row.get("path")?;
         let listed = Listed {
-            rows: number(1),
-            clicks: number(2),
-            bytes: number(3),
+            rows: row.get("rows")?,
+            clicks: row.get("clicks")?,
+            bytes: row.get("bytes")?,
             hours: listed_hours(place.warehouse, &path)?,
         };
         match hash_when_as_listed(place, &path, &listed) {

@@ -12,7 +12,9 @@ use adpipe_event::{EventBatch, Millis};
 use adpipe_runtime::Shutdown;
 use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
-use adpipe_warehouse::{PartName, StreamWriter, Value, Warehouse, WarehouseError, added_part, query_table};
+use adpipe_warehouse::{
+    FromRow, PartName, StreamWriter, Value, Warehouse, WarehouseError, added_part, query_table,
+};
 
 use crate::BatchError;
 use crate::etl::{Place, newest_hour};
@@ -41,9 +43,8 @@ pub(crate) fn fill(
     let cold = query_table(place.warehouse, COLD_HOURS, &[kept_since.to_string().into()])?;
     // By part: a part holds several hours, and is read once for all of them.
     let mut parts: Vec<PartHours> = Vec::new();
-    for row in &cold.rows {
-        let Some(hour) = row[1].as_str().and_then(Millis::parse_sql) else { continue };
-        let part = PartName { path: row[0].to_string(), hash: row[2].as_str().map(str::to_owned) };
+    for row in cold.iter() {
+        let (part, hour) = (PartName::from_row(&row)?, row.get("event_hour")?);
         match parts.last_mut() {
             Some((last, hours)) if *last == part => hours.push(hour),
             _ => parts.push((part, vec![hour])),
@@ -53,7 +54,7 @@ pub(crate) fn fill(
         return Ok(0);
     }
     let wanted = query_table(place.warehouse, COLD_EVENTS, &[kept_since.to_string().into()])?;
-    progress.expect(wanted.rows.first().map_or(0, |row| row[0].as_f64().unwrap_or(0.0) as u64), Unit::Events);
+    progress.expect(wanted.one()?.get("events")?, Unit::Events);
     let (sender, decoded) = sync_channel(1);
     std::thread::scope(|scope| {
         let parts = &parts;

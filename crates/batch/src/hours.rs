@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{IdKey, IdSet, IdsOfHour, Warehouse, WarehouseError, archive, query_table};
+use adpipe_warehouse::{
+    IdKey, IdSet, IdsOfHour, Warehouse, WarehouseError, archive, for_each_row, query_table,
+};
 use hashbrown::HashMap;
 
 use crate::archive::Archive;
@@ -160,10 +162,8 @@ fn load(
 ) -> Result<Result<KnownHour, String>, WarehouseError> {
     // The base first: what is added behind it makes the transaction look again.
     let now = query_table(warehouse, HOUR_NOW, &[hour.to_string().into()])?;
-    let number = |column: usize| {
-        now.rows.first().and_then(|row| row[column].as_f64()).map_or(0, |number| number as i64)
-    };
-    let base = HourBase { hour, version: number(0), hot_only: number(1) };
+    let now = now.one()?;
+    let base = HourBase { hour, version: now.get("version")?, hot_only: now.get("hot_only")? };
     let mut ids = match base.version {
         0 => IdSet::new(),
         _ => match archive::ids_of_hour(warehouse, Some(archive), hour)? {
@@ -172,11 +172,9 @@ fn load(
         },
     };
     if base.version > 0 || base.hot_only > 0 {
-        warehouse.query(HOT_IDS, &[hour.to_string().into()], &mut |_, row| {
-            if let Some(id) = row[0].as_str() {
-                ids.insert(IdKey::of(id));
-            }
-            true
+        for_each_row(warehouse, HOT_IDS, &[hour.to_string().into()], |row| {
+            ids.insert(IdKey::of(row.get("event_id")?));
+            Ok::<(), WarehouseError>(())
         })?;
     }
     Ok(Ok(KnownHour { base, ids, segment: u64::MAX }))

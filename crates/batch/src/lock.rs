@@ -55,7 +55,7 @@ pub(crate) fn take(archive: &Archive, warehouse: &dyn Warehouse) -> Result<Batch
             let mut transaction = session.begin()?;
             let taken = transaction.query(TRY_ROLE, &[])?;
             transaction.commit()?;
-            if taken.rows.first().and_then(|row| row[0].as_i64()) != Some(1) {
+            if !taken.one()?.get::<bool>("is_ours")? {
                 return Err(BatchError::Busy(warehouse.location()));
             }
             Some(session)

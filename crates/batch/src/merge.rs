@@ -8,7 +8,7 @@ use adpipe_event::EventBatch;
 use adpipe_runtime::Shutdown;
 use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
-use adpipe_warehouse::{PartName, Value, query_table};
+use adpipe_warehouse::{FromRow, PartName, Value, query_table};
 
 use crate::BatchError;
 use crate::archive::{PartFile, rows_by_date};
@@ -40,14 +40,13 @@ pub(crate) fn merge(
         return Ok((0, 0));
     }
     let small = query_table(place.warehouse, SMALL_PARTS, &[SMALL_ROWS.into(), Value::Int(least as i64)])?;
-    let wanted = small.rows.iter().filter_map(|row| row[2].as_i64()).map(i64::unsigned_abs).sum();
-    progress.expect(wanted, Unit::Events);
+    progress.expect(small.column::<u64>("rows")?.iter().sum(), Unit::Events);
     let mut merged = (0, 0);
     let mut group: Vec<PartName> = Vec::new();
     let (mut group_date, mut group_rows) = (String::new(), 0);
-    for row in &small.rows {
-        let (date, path, rows) =
-            (row[0].to_string(), row[1].to_string(), row[2].as_i64().unwrap_or(0) as u64);
+    for row in small.iter() {
+        let (date, part): (String, PartName) = (row.get("event_date")?, PartName::from_row(&row)?);
+        let rows: u64 = row.get("rows")?;
         if date != group_date || group_rows + rows > MERGED_ROWS {
             merge_group(place, unreadable, &mut group, &mut merged)?;
             (group_date, group_rows) = (date, 0);
@@ -57,7 +56,7 @@ pub(crate) fn merge(
         }
         group_rows += rows;
         progress.add(rows);
-        group.push(PartName { path, hash: row[3].as_str().map(str::to_owned) });
+        group.push(part);
     }
     merge_group(place, unreadable, &mut group, &mut merged)?;
     Ok(merged)

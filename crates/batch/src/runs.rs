@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Schema, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{Row, Schema, Warehouse, WarehouseError, query_table};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const BEGIN_RUN: &str = section(ARCHIVE_SQL, "begin_run");
@@ -35,5 +35,6 @@ fn note(warehouse: &dyn Warehouse, statement: &str, run_id: &str) -> Result<(), 
 /// The runs that this warehouse knows, and whether each came to its end.
 pub(crate) fn known(warehouse: &dyn Warehouse) -> Result<HashMap<String, bool>, WarehouseError> {
     let table = query_table(warehouse, RUNS, &[])?;
-    Ok(table.rows.iter().map(|row| (row[0].to_string(), row[1].as_str().is_some())).collect())
+    let run = |row: Row<'_>| Ok((row.get("run_id")?, row.get::<Option<Millis>>("finished_at")?.is_some()));
+    table.iter().map(run).collect()
 }

@@ -1,7 +1,7 @@
 //! A quick look at the archive for `adpipe doctor`: is every part there, and are some of them sound?
 
 use adpipe_sql::section;
-use adpipe_warehouse::{ArchiveReadError, PartName, Warehouse, query_table};
+use adpipe_warehouse::{ArchiveReadError, PartName, Warehouse, query_as, query_table};
 
 use crate::BatchError;
 use crate::archive::Archive;
@@ -38,16 +38,11 @@ pub fn sample(
     seed: u64,
 ) -> Result<Sample, BatchError> {
     let found = unnamed::look(warehouse, archive)?;
-    let listed = query_table(warehouse, LISTED_PARTS, &[])?;
-    let mut parts: Vec<PartName> = listed
-        .rows
-        .iter()
-        .map(|row| PartName { path: row[0].to_string(), hash: row[1].as_str().map(str::to_owned) })
-        .collect();
+    let mut parts: Vec<PartName> = query_as(warehouse, LISTED_PARTS, &[])?;
     let (listed, without_hash) = (parts.len(), parts.iter().filter(|part| part.hash.is_none()).count());
     parts.retain(|part| part.hash.is_some() && !found.missing.contains(&part.path));
     let newest = query_table(warehouse, NEWEST_PART, &[])?;
-    let newest = newest.rows.first().map(|row| row[0].to_string());
+    let newest: Option<String> = newest.first().map(|row| row.get("path")).transpose()?;
     let mut chosen: Vec<PartName> =
         parts.iter().filter(|part| Some(&part.path) == newest.as_ref()).cloned().collect();
     parts.retain(|part| Some(&part.path) != newest.as_ref());

@@ -3,6 +3,8 @@
 use adpipe_event::{Event, Millis};
 use adpipe_warehouse::Value;
 
+// By place, not by name: of each event 25 values are read, and a look-up by name adds about 15 ns to
+// each (0.4 µs an event). What is damaged is reported by the event's name, whichever value it is.
 const EVENT_HOUR: usize = 0;
 const EVENT_ID: usize = 1;
 const EVENT_TIME: usize = 2;

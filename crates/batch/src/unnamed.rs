@@ -10,7 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 use adpipe_sql::section;
 use adpipe_warehouse::{
-    ArchiveReadError, IdKey, IdSet, IdsOfHour, Warehouse, WarehouseError, archive as ids, query_table,
+    ArchiveReadError, IdKey, IdSet, IdsOfHour, Warehouse, WarehouseError, archive as ids, for_each_row,
+    query_table,
 };
 use serde::Serialize;
 
@@ -69,7 +70,7 @@ fn look_at(warehouse: &dyn Warehouse, archive: &Archive, reads_leftovers: bool) 
     // The archive first: what is named meanwhile is in the list, then.
     let files = archive.list()?;
     let named = query_table(warehouse, PATHS, &[])?;
-    let named: HashSet<String> = named.rows.iter().map(|row| row[0].to_string()).collect();
+    let named: HashSet<String> = named.column("path")?.into_iter().collect();
     let there: HashSet<&str> = files.iter().map(String::as_str).collect();
     let mut found = Found::default();
     found.missing.extend(named.iter().filter(|path| !there.contains(path.as_str())).cloned());
@@ -193,11 +194,9 @@ fn counted_ids(
     let IdsOfHour::Known(mut ids) = ids::ids_of_hour(warehouse, Some(archive), hour)? else {
         return Ok(None);
     };
-    warehouse.query(HOT_IDS, &[hour.to_string().into()], &mut |_, row| {
-        if let Some(id) = row[0].as_str() {
-            ids.insert(IdKey::of(id));
-        }
-        true
+    for_each_row(warehouse, HOT_IDS, &[hour.to_string().into()], |row| {
+        ids.insert(IdKey::of(row.get("event_id")?));
+        Ok::<(), WarehouseError>(())
     })?;
     Ok(Some(ids))
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{ArchiveReadError, Value, Warehouse, WarehouseError, archive, query_table};
+use adpipe_warehouse::{ArchiveReadError, Row, Warehouse, WarehouseError, archive, query_table};
 
 use crate::BatchError;
 use crate::etl::Place;
@@ -39,7 +39,7 @@ impl Unreadable {
             return Err(BatchError::archive(path, error));
         }
         let hours = query_table(warehouse, HOURS_OF_PART, &[path.into()])?;
-        for hour in hours.rows.iter().filter_map(|row| row[0].as_str().and_then(Millis::parse_sql)) {
+        for hour in hours.column("event_hour")? {
             self.note(hour, &error.to_string());
         }
         Ok(())
@@ -78,10 +78,6 @@ pub(crate) fn listed_hours(
     path: &str,
 ) -> Result<BTreeMap<Millis, (u64, u64)>, WarehouseError> {
     let table = query_table(warehouse, HOURS_OF_PART, &[path.into()])?;
-    let number = |value: &Value| value.as_i64().unwrap_or(-1) as u64;
-    let row = |row: &Vec<Value>| {
-        let hour = row[0].as_str().and_then(Millis::parse_sql)?;
-        Some((hour, (number(&row[1]), number(&row[2]))))
-    };
-    Ok(table.rows.iter().filter_map(row).collect())
+    let hour = |row: Row<'_>| Ok((row.get("event_hour")?, (row.get("rows")?, row.get("clicks")?)));
+    table.iter().map(hour).collect()
 }

@@ -11,8 +11,8 @@ limit $3 offset $4;
 
 -- name: totals
 -- By state, of those whose text fits.
-select state, count(*), sum(records), sum(valid), sum(clicks), sum(invalid), sum(duplicates), sum(float_ids),
-       sum(size)
+select state, count(*) as files, sum(records) as records, sum(valid) as valid, sum(clicks) as clicks,
+       sum(invalid) as invalid, sum(duplicates) as duplicates, sum(float_ids) as float_ids, sum(size) as bytes
 from ops.ingest_files
 where $1 = '' or lower(path) like $1 escape '\' or lower(message) like $1 escape '\'
 group by state;
@@ -24,19 +24,21 @@ where path = $1 and content = $2 and reading = $3;
 
 -- name: errors_of_file
 -- What became of its errors in the dead-letter queue, of the first $2.
-select error_type, status, count(*)
+select error_type, status, count(*) as errors
 from (select error_type, status from errors.dlq_errors where topic = $1 limit $2) as found
 group by error_type, status
 order by error_type, status;
 
 -- name: archive_totals
-select source, count(*), coalesce(sum(rows), 0), coalesce(sum(clicks), 0), coalesce(sum(bytes), 0)
+select source, count(*) as parts, coalesce(sum(rows), 0) as events, coalesce(sum(clicks), 0) as clicks,
+       coalesce(sum(bytes), 0) as bytes
 from realtime.archive_parts
 group by source;
 
 -- name: archive_days
 -- The newest $1 days of the archive, by where the events came from.
-select p.event_date, p.source, count(*), sum(p.rows), sum(p.clicks), sum(p.bytes)
+select p.event_date, p.source, count(*) as parts, sum(p.rows) as events, sum(p.clicks) as clicks,
+       sum(p.bytes) as bytes
 from realtime.archive_parts as p
 where p.event_date in (
     select d.event_date
@@ -46,7 +48,7 @@ group by p.event_date, p.source
 order by p.event_date desc, p.source;
 
 -- name: archive_day_count
-select count(distinct event_date) from realtime.archive_parts;
+select count(distinct event_date) as days from realtime.archive_parts;
 
 -- name: hot_hours
 -- Hours of realtime.events, found one by one in its key, and whether the archive has any of each.
@@ -57,9 +59,9 @@ with recursive hot (event_hour, number) as (
     from hot
     where hot.event_hour is not null and number < $1
 )
-select count(*), min(hot.event_hour), max(hot.event_hour),
-       coalesce(sum(case when h.event_hour is null then 1 else 0 end), 0),
-       min(case when h.event_hour is null then hot.event_hour end)
+select count(*) as hours, min(hot.event_hour) as oldest, max(hot.event_hour) as newest,
+       coalesce(sum(case when h.event_hour is null then 1 else 0 end), 0) as not_archived,
+       min(case when h.event_hour is null then hot.event_hour end) as oldest_not_archived
 from hot
 left join realtime.hours as h on h.event_hour = hot.event_hour
 where hot.event_hour is not null;

@@ -1,7 +1,7 @@
 -- What the page "Operations" asks beside crates/monitor; both databases understand it.
 
 -- name: newest_reading
-select max(at) from ops.readings;
+select max(at) as newest from ops.readings;
 
 -- name: latencies
 -- Of a span of time, for the heat map.

@@ -21,7 +21,7 @@ order by d.test_id, d.started_at desc;
 
 -- name: failure_counts
 -- Failing rows of each test: those that still fail, and all that ever did.
-select a.test_id, coalesce(o.failing, 0), a.failed
+select a.test_id, coalesce(o.failing, 0) as failing, a.failed
 from (select test_id, count(*) as failed from ops.data_test_failures group by test_id) as a
 left join (
     select test_id, count(*) as failing from ops.data_test_failures where resolved_at is null group by test_id
@@ -43,14 +43,14 @@ limit $2;
 
 -- name: newest_event_hour
 -- The hour, because a key begins with it; the minute would be a search through all of its events.
-select max(event_hour) from realtime.events;
+select max(event_hour) as newest from realtime.events;
 
 -- name: newest_minute
-select max(window_start) from realtime.metrics;
+select max(window_start) as newest from realtime.metrics;
 
 -- name: newest_hour
-select max(window_start) from realtime.metrics_hourly;
+select max(window_start) as newest from realtime.metrics_hourly;
 
 -- name: newest_commit
 -- Events and both metrics are committed together, so this is when all three were last added to.
-select committed_at from realtime.commits where valid > 0 order by committed_at desc limit 1;
+select committed_at as newest from realtime.commits where valid > 0 order by committed_at desc limit 1;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adpipe_event::Millis;
 use adpipe_ingest::http::{Client, Refusal};
-use adpipe_warehouse::{Value, Warehouse, WarehouseError};
+use adpipe_warehouse::{Row, Table, Value, Warehouse, WarehouseError};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
@@ -59,31 +59,21 @@ pub(crate) fn rows_within(
     sql: &str,
     params: &[Value],
     max_bytes: usize,
-) -> Result<(Vec<Vec<Value>>, bool), WarehouseError> {
+) -> Result<(Table, bool), WarehouseError> {
     let (mut rows, mut bytes, mut is_complete) = (Vec::new(), 0, true);
-    warehouse.query(sql, params, &mut |_, row| {
+    let columns = warehouse.query(sql, params, &mut |row| {
         if bytes >= max_bytes {
             is_complete = false;
             return false;
         }
-        bytes += row.iter().filter_map(Value::as_str).map(str::len).sum::<usize>();
-        rows.push(row.to_vec());
+        bytes += row.values().iter().filter_map(Value::as_str).map(str::len).sum::<usize>();
+        rows.push(row.values().to_vec());
         true
     })?;
-    Ok((rows, is_complete))
+    Ok((Table { columns, rows }, is_complete))
 }
 
-/// A time of the warehouse, ms since the Unix epoch.
-pub(crate) fn time(value: &Value) -> Option<i64> {
-    value.as_str().and_then(Millis::parse_sql).map(|time| time.0)
-}
-
-/// A text of the warehouse; empty for anything else.
-pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-/// A count of the warehouse. Databases give sums as whole or decimal numbers; all of ours are whole.
-pub(crate) fn count(value: &Value) -> u64 {
-    value.as_i64().map_or_else(|| value.as_f64().map_or(0, |number| number as u64), |number| number as u64)
+/// A time of a row that may be null, as scripts have it: ms since the Unix epoch.
+pub(crate) fn time(row: &Row<'_>, name: &str) -> Result<Option<i64>, WarehouseError> {
+    Ok(row.get::<Option<Millis>>(name)?.map(|time| time.0))
 }

@@ -12,22 +12,23 @@ where committed_at > $1 and committed_at <= $2;
 
 -- name: impressions
 -- Of one hour.
-select sum(impressions) from realtime.metrics_hourly where window_start = $1;
+select sum(impressions) as impressions from realtime.metrics_hourly where window_start = $1;
 
 -- name: dlq_counts
 -- The groups are few, however many errors there are.
-select coalesce(sum(pending + retrying + exhausted), 0), coalesce(sum(exhausted), 0) from errors.groups;
+select coalesce(sum(pending + retrying + exhausted), 0) as open, coalesce(sum(exhausted), 0) as exhausted
+from errors.groups;
 
 -- name: dlq_causes
-select fingerprint, message, pending + retrying + exhausted as open_errors, stage
+select fingerprint, message, pending + retrying + exhausted as errors, stage
 from errors.groups
 where pending + retrying + exhausted > 0
-order by open_errors desc, fingerprint
+order by errors desc, fingerprint
 limit 3;
 
 -- name: dlq_newest_causes
 -- The causes with most errors that came in or after the hour $1, of those that have open ones.
-select g.fingerprint, g.message, g.pending + g.retrying + g.exhausted as open_errors, g.stage
+select g.fingerprint, g.message, g.pending + g.retrying + g.exhausted as errors, g.stage
 from errors.groups as g
 join (
     select fingerprint, sum(errors) as errors from errors.group_hours where hour >= $1 group by fingerprint
@@ -38,7 +39,7 @@ limit 3;
 
 -- name: dlq_exhausted_causes
 -- The causes of errors that need a decision, with how many of theirs do.
-select fingerprint, message, exhausted, stage
+select fingerprint, message, exhausted as errors, stage
 from errors.groups
 where exhausted > 0
 order by exhausted desc, fingerprint
@@ -46,7 +47,7 @@ limit 3;
 
 -- name: dlq_before
 -- The backlog's newest sample up to a time, if it is not too old.
-select pending + retrying + exhausted
+select pending + retrying + exhausted as open
 from errors.backlog
 where minute <= $1 and minute >= $2
 order by minute desc

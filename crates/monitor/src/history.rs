@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Schema, Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{FromRow, Row, Schema, Value, Warehouse, WarehouseError, for_each_row, query_table};
 
 use crate::figures::{self, Measure, MonitorError, Sources};
 use crate::signal::{Labels, Reading, Signal};
+use crate::store::read_labels;
 
 const SQL: &str = include_str!("../sql/history.sql");
 const ADD_READINGS: &str = section(SQL, "add_readings");
@@ -203,13 +204,11 @@ pub fn readings(
 ) -> Result<Vec<Series>, MonitorError> {
     let params = [signal.word().into(), since.to_string().into(), until.to_string().into()];
     let mut found: Vec<(String, Series)> = Vec::new();
-    warehouse.query(READINGS, &params, &mut |_, row| {
-        let (Some(labels), Some(at), Some(value)) = (row[0].as_str(), time(&row[1]), row[2].as_f64()) else {
-            return true;
-        };
+    for_each_row(warehouse, READINGS, &params, |row| {
+        let (labels, at, value): (&str, Millis, f64) =
+            (row.get("labels")?, row.get("at")?, row.get("value")?);
         if found.last().is_none_or(|(text, _)| text != labels) {
-            let parsed = serde_json::from_str(labels).unwrap_or_default();
-            found.push((labels.to_owned(), Series { labels: parsed, points: Vec::new() }));
+            found.push((labels.to_owned(), Series { labels: read_labels(&row)?, points: Vec::new() }));
         }
         if let Some((_, series)) = found.last_mut() {
             match series.points.last_mut() {
@@ -217,7 +216,7 @@ pub fn readings(
                 _ => series.points.push((at, value)),
             }
         }
-        true
+        Ok::<(), WarehouseError>(())
     })?;
     Ok(found.into_iter().map(|(_, series)| series).collect())
 }
@@ -236,7 +235,7 @@ pub(crate) fn reading_before(
     let params =
         [signal.word().into(), at.to_string().into(), Millis(at.0 - LOOK_BACK_MS).to_string().into()];
     let table = query_table(warehouse, READING_BEFORE, &params)?;
-    Ok(table.rows.first().and_then(|row| row[0].as_f64()))
+    table.first().map(|row| row.get("value")).transpose()
 }
 
 /// What the processes used from `since` to `until`, for charts with one point a `step`.
@@ -291,28 +290,29 @@ pub fn processes(warehouse: &dyn Warehouse, now: Millis) -> Result<Vec<Process>,
 /// The same, in the order of their start and without what they use.
 pub(crate) fn seen(warehouse: &dyn Warehouse, now: Millis) -> Result<Vec<Process>, WarehouseError> {
     let table = query_table(warehouse, PROCESSES, &[Millis(now.0 - DAY_MS).to_string().into()])?;
-    let process = |row: &Vec<Value>| {
-        let (seen_at, ended_at) = (time(&row[6])?, time(&row[7]));
-        let life = match ended_at {
-            Some(_) => Life::Ended,
-            None if now.0 - seen_at.0 > SILENT_MS => Life::Silent,
-            None => Life::Alive,
-        };
-        Some(Process {
-            process: row[0].to_string(),
-            host: row[1].to_string(),
-            pid: row[2].as_i64()?,
-            roles: row[3].to_string(),
-            version: row[4].to_string(),
-            started_at: time(&row[5])?,
-            seen_at,
-            ended_at,
-            life,
-            cpu_percent: None,
-            newest: None,
-        })
+    table.iter().map(|row| process(&row, now)).collect()
+}
+
+fn process(row: &Row<'_>, now: Millis) -> Result<Process, WarehouseError> {
+    let mut process = Process {
+        process: row.get("process")?,
+        host: row.get("host")?,
+        pid: row.get("pid")?,
+        roles: row.get("roles")?,
+        version: row.get("version")?,
+        started_at: row.get("started_at")?,
+        seen_at: row.get("seen_at")?,
+        ended_at: row.get("ended_at")?,
+        life: Life::Alive,
+        cpu_percent: None,
+        newest: None,
     };
-    Ok(table.rows.iter().filter_map(process).collect())
+    if process.ended_at.is_some() {
+        process.life = Life::Ended;
+    } else if now.0 - process.seen_at.0 > SILENT_MS {
+        process.life = Life::Silent;
+    }
+    Ok(process)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -323,6 +323,19 @@ struct Sample {
     open_files: u64,
     disk_free: Option<u64>,
     disk_size: Option<u64>,
+}
+
+impl FromRow for Sample {
+    fn from_row(row: &Row<'_>) -> Result<Sample, WarehouseError> {
+        Ok(Sample {
+            at: row.get("at")?,
+            cpu_seconds: row.get("cpu_seconds")?,
+            memory_bytes: row.get("memory_bytes")?,
+            open_files: row.get("open_files")?,
+            disk_free: row.get("disk_free")?,
+            disk_size: row.get("disk_size")?,
+        })
+    }
 }
 
 impl Sample {
@@ -351,19 +364,9 @@ fn samples(
 ) -> Result<BTreeMap<String, Vec<Sample>>, WarehouseError> {
     let bounds = [since.to_string().into(), until.to_string().into()];
     let mut found: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
-    let whole = |value: &Value| value.as_i64().map(|bytes| bytes.max(0) as u64);
-    warehouse.query(SAMPLES, &bounds, &mut |_, row| {
-        if let (Some(at), Some(cpu_seconds)) = (time(&row[1]), row[2].as_f64()) {
-            found.entry(row[0].to_string()).or_default().push(Sample {
-                at,
-                cpu_seconds,
-                memory_bytes: whole(&row[3]).unwrap_or(0),
-                open_files: whole(&row[4]).unwrap_or(0),
-                disk_free: whole(&row[5]),
-                disk_size: whole(&row[6]),
-            });
-        }
-        true
+    for_each_row(warehouse, SAMPLES, &bounds, |row| {
+        found.entry(row.get("process")?).or_default().push(Sample::from_row(&row)?);
+        Ok::<(), WarehouseError>(())
     })?;
     Ok(found)
 }
@@ -386,8 +389,4 @@ pub fn retire(warehouse: &dyn Warehouse, now: Millis) -> Result<u64, MonitorErro
     }
     transaction.commit()?;
     Ok(removed)
-}
-
-fn time(value: &Value) -> Option<Millis> {
-    value.as_str().and_then(Millis::parse_sql)
 }

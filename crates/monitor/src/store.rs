@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Schema, Transaction, Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{FromRow, Row, Schema, Transaction, Value, Warehouse, WarehouseError, query_as};
 
 pub use crate::alert::{Alert, Announced, Silence, State};
 use crate::error::MonitorError;
@@ -148,8 +148,7 @@ const FARTHEST: Millis = Millis(253_370_764_800_000);
 /// # Errors
 /// Of the warehouse.
 pub fn silences(warehouse: &dyn Warehouse) -> Result<Vec<Silence>, MonitorError> {
-    let rows = query_table(warehouse, SILENCES, &[Millis::now().to_string().into()])?.rows;
-    rows.iter().map(|row| Ok(read_silence(row)?)).collect()
+    Ok(query_as(warehouse, SILENCES, &[Millis::now().to_string().into()])?)
 }
 
 /// Ends a silence now.
@@ -193,8 +192,7 @@ fn write<T>(
 }
 
 fn alerts(warehouse: &dyn Warehouse, sql: &str, params: &[Value]) -> Result<Vec<Alert>, MonitorError> {
-    let rows = query_table(warehouse, sql, params)?.rows;
-    rows.iter().map(|row| Ok(read_alert(row)?)).collect()
+    Ok(query_as(warehouse, sql, params)?)
 }
 
 fn alert_params(alert: &Alert) -> Vec<Value> {
@@ -225,53 +223,57 @@ fn storable(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value }
 }
 
-fn read_alert(row: &[Value]) -> Result<Alert, WarehouseError> {
-    Ok(Alert {
-        alert_id: text(&row[0])?,
-        rule: text(&row[1])?,
-        labels: read_labels(&row[2])?,
-        severity: match row[3].as_str() {
-            Some("critical") => Severity::Critical,
-            Some("warning") => Severity::Warning,
-            _ => return Err(odd("severity", &row[3])),
-        },
-        state: match row[4].as_str() {
-            Some("pending") => State::Pending,
-            Some("firing") => State::Firing,
-            Some("resolved") => State::Resolved,
-            _ => return Err(odd("state", &row[4])),
-        },
-        value: number(&row[5])?,
-        worst: number(&row[6])?,
-        threshold: number(&row[7])?,
-        context: serde_json::from_str(&text(&row[8])?).map_err(|_| odd("JSON text", &row[8]))?,
-        pending_since: time(&row[9])?,
-        firing_since: maybe_time(&row[10])?,
-        resolved_at: maybe_time(&row[11])?,
-        updated_at: time(&row[12])?,
-        acknowledged_at: maybe_time(&row[13])?,
-        acknowledged_by: row[14].as_str().map(str::to_owned),
-        note: text(&row[15])?,
-        announced: match row[16].as_str() {
-            Some("") => Announced::Nothing,
-            Some("firing") => Announced::Firing,
-            Some("resolved") => Announced::Resolved,
-            _ => return Err(odd("announcement", &row[16])),
-        },
-    })
+impl FromRow for Alert {
+    fn from_row(row: &Row<'_>) -> Result<Alert, WarehouseError> {
+        Ok(Alert {
+            alert_id: row.get("alert_id")?,
+            rule: row.get("rule")?,
+            labels: read_labels(row)?,
+            severity: row.parse("severity", "a severity", |word: &str| match word {
+                "critical" => Some(Severity::Critical),
+                "warning" => Some(Severity::Warning),
+                _ => None,
+            })?,
+            state: row.parse("state", "the state of an alert", |word: &str| match word {
+                "pending" => Some(State::Pending),
+                "firing" => Some(State::Firing),
+                "resolved" => Some(State::Resolved),
+                _ => None,
+            })?,
+            value: row.get("value")?,
+            worst: row.get("worst")?,
+            threshold: row.get("threshold")?,
+            context: row.parse("context", "JSON", |text: &str| serde_json::from_str(text).ok())?,
+            pending_since: row.get("pending_since")?,
+            firing_since: row.get("firing_since")?,
+            resolved_at: row.get("resolved_at")?,
+            updated_at: row.get("updated_at")?,
+            acknowledged_at: row.get("acknowledged_at")?,
+            acknowledged_by: row.get("acknowledged_by")?,
+            note: row.get("note")?,
+            announced: row.parse("announced", "an announcement", |word: &str| match word {
+                "" => Some(Announced::Nothing),
+                "firing" => Some(Announced::Firing),
+                "resolved" => Some(Announced::Resolved),
+                _ => None,
+            })?,
+        })
+    }
 }
 
-fn read_silence(row: &[Value]) -> Result<Silence, WarehouseError> {
-    Ok(Silence {
-        silence_id: text(&row[0])?,
-        rule: text(&row[1])?,
-        labels: read_labels(&row[2])?,
-        starts_at: time(&row[3])?,
-        ends_at: time(&row[4])?,
-        comment: text(&row[5])?,
-        created_by: text(&row[6])?,
-        created_at: time(&row[7])?,
-    })
+impl FromRow for Silence {
+    fn from_row(row: &Row<'_>) -> Result<Silence, WarehouseError> {
+        Ok(Silence {
+            silence_id: row.get("silence_id")?,
+            rule: row.get("rule")?,
+            labels: read_labels(row)?,
+            starts_at: row.get("starts_at")?,
+            ends_at: row.get("ends_at")?,
+            comment: row.get("comment")?,
+            created_by: row.get("created_by")?,
+            created_at: row.get("created_at")?,
+        })
+    }
 }
 
 /// Labels as they are stored, and as people write them in the console's addresses.
@@ -279,32 +281,11 @@ fn labels_text(labels: &Labels) -> String {
     serde_json::to_value(labels).unwrap_or_default().to_string()
 }
 
-fn read_labels(value: &Value) -> Result<Labels, WarehouseError> {
-    value.as_str().and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| odd("set of labels", value))
+pub(crate) fn read_labels(row: &Row<'_>) -> Result<Labels, WarehouseError> {
+    row.parse("labels", "labels as JSON", |text: &str| serde_json::from_str(text).ok())
 }
 
 /// Without what could move a terminal's cursor, and of a length that a page can show.
 fn tidy(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
-}
-
-/// What is not in the table as it should be: somebody else wrote to it.
-fn odd(what: &str, value: &Value) -> WarehouseError {
-    WarehouseError::Statement(format!("ops: {value:?} is not a {what}"))
-}
-
-fn text(value: &Value) -> Result<String, WarehouseError> {
-    value.as_str().map(str::to_owned).ok_or_else(|| odd("text", value))
-}
-
-fn number(value: &Value) -> Result<f64, WarehouseError> {
-    value.as_f64().ok_or_else(|| odd("number", value))
-}
-
-fn time(value: &Value) -> Result<Millis, WarehouseError> {
-    value.as_str().and_then(Millis::parse_sql).ok_or_else(|| odd("time", value))
-}
-
-fn maybe_time(value: &Value) -> Result<Option<Millis>, WarehouseError> {
-    if *value == Value::Null { Ok(None) } else { time(value).map(Some) }
 }

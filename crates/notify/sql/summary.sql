@@ -1,30 +1,31 @@
 -- The figures of the daily summary. Both databases; times are UTC, the day is [$1, $2).
 
 -- name: hours
-select window_start, sum(impressions), sum(clicks)
+select window_start, sum(impressions) as events, sum(clicks) as clicks
 from realtime.metrics_hourly
 where window_start >= $1 and window_start < $2
 group by window_start
 order by window_start;
 
 -- name: errors_by_type
-select g.error_type, sum(h.errors)
+select g.error_type as name, sum(h.errors) as errors
 from errors.group_hours as h
 join errors.groups as g on g.fingerprint = h.fingerprint
 where h.hour >= $1 and h.hour < $2
 group by g.error_type;
 
 -- name: dlq_now
-select coalesce(sum(pending + retrying + exhausted), 0), coalesce(sum(exhausted), 0) from errors.groups;
+select coalesce(sum(pending + retrying + exhausted), 0) as open, coalesce(sum(exhausted), 0) as exhausted
+from errors.groups;
 
 -- name: dlq_closed
-select status, count(*)
+select status as name, count(*) as errors
 from errors.dlq_errors
 where status in ('resolved', 'discarded') and resolved_at >= $1 and resolved_at < $2
 group by status;
 
 -- name: dag_runs
-select dag_id, state, count(*)
+select dag_id, state, count(*) as runs
 from ops.dag_runs
 where state in ('success', 'failed', 'cancelled') and finished_at >= $1 and finished_at < $2
 group by dag_id, state
@@ -47,7 +48,7 @@ select committed_at, latency_counts from realtime.commits where committed_at >= 
 
 -- name: alerts
 -- Those that fired at some time of the day.
-select rule, count(*), sum(case when resolved_at is null then 1 else 0 end)
+select rule, count(*) as times, sum(case when resolved_at is null then 1 else 0 end) as firing
 from ops.alerts
 where (resolved_at is null or resolved_at >= $1) and firing_since < $2
 group by rule

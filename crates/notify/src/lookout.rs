@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use adpipe_event::Millis;
 use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_warehouse::{Warehouse, query_table};
+use adpipe_warehouse::{FromRow, Row, Warehouse, WarehouseError, query_table};
 
 use crate::config::SlackConfig;
 use crate::error::NotifyError;
@@ -31,6 +31,17 @@ pub struct Fresh {
     pub is_firing: bool,
     /// Whether somebody has acknowledged it.
     pub is_acknowledged: bool,
+}
+
+impl FromRow for Fresh {
+    fn from_row(row: &Row<'_>) -> Result<Fresh, WarehouseError> {
+        Ok(Fresh {
+            value: row.get("value")?,
+            worst: row.get("worst")?,
+            is_firing: row.get::<&str>("state")? == "firing",
+            is_acknowledged: row.get::<Option<&str>>("acknowledged_by")?.is_some(),
+        })
+    }
 }
 
 /// Questions and answers, by the name of the alert's firing.
@@ -60,16 +71,8 @@ impl Lookout {
             let Some(alert_id) = name.strip_suffix(".fired") else { continue };
             let table = query_table(warehouse, ALERT, &[alert_id.into()])?;
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-            match table.rows.first() {
-                Some(row) => {
-                    let fresh = Fresh {
-                        value: row[0].as_f64().unwrap_or_default(),
-                        worst: row[1].as_f64().unwrap_or_default(),
-                        is_firing: row[2].as_str() == Some("firing"),
-                        is_acknowledged: row[3].as_str().is_some(),
-                    };
-                    answers.insert(name, fresh);
-                }
+            match table.read_first()? {
+                Some(fresh) => drop(answers.insert(name, fresh)),
                 None => drop(answers.remove(&name)),
             }
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::{ErrorType, EventBatch, EventError, Millis};
 use adpipe_warehouse::{
-    ArchiveIds, ArchivedHour, IdKey, IdSet, IdsOfHour, Warehouse, WarehouseError, archive,
+    ArchiveIds, ArchivedHour, IdKey, IdSet, IdsOfHour, WarehouseError, WarehouseRead, archive,
 };
 use hashbrown::HashMap;
 
@@ -72,7 +72,7 @@ impl ArchivedIds {
     /// Reads the ids of an hour, or learns why they cannot be read.
     pub fn load(
         &mut self,
-        warehouse: &dyn Warehouse,
+        warehouse: &dyn WarehouseRead,
         source: Option<&dyn ArchiveIds>,
         hour: Millis,
     ) -> Result<(), WarehouseError> {

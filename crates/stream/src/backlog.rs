@@ -1,7 +1,7 @@
 //! How far the processor is behind: what slows the ways in.
 
 use adpipe_log::{EventLog, Topic};
-use adpipe_warehouse::Warehouse;
+use adpipe_warehouse::WarehouseRead;
 
 use crate::StreamError;
 
@@ -20,7 +20,7 @@ pub struct PartitionLag {
 ///
 /// # Errors
 /// When the log or the warehouse does not answer.
-pub fn records(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<u64, StreamError> {
+pub fn records(log: &dyn EventLog, warehouse: &dyn WarehouseRead) -> Result<u64, StreamError> {
     Ok(lag(log, warehouse)?.iter().map(|partition| partition.records).sum())
 }
 
@@ -28,7 +28,7 @@ pub fn records(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<u64, Str
 ///
 /// # Errors
 /// When the log or the warehouse does not answer.
-pub fn lag(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<PartitionLag>, StreamError> {
+pub fn lag(log: &dyn EventLog, warehouse: &dyn WarehouseRead) -> Result<Vec<PartitionLag>, StreamError> {
     let mut lags = Vec::new();
     for topic in crate::TOPICS {
         lags.extend(lag_of(topic, log, warehouse)?);
@@ -39,7 +39,7 @@ pub fn lag(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<Partitio
 fn lag_of(
     topic: Topic,
     log: &dyn EventLog,
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
 ) -> Result<Vec<PartitionLag>, StreamError> {
     let ranges = log.ranges(topic)?;
     let offsets = warehouse.offsets(topic.name())?;

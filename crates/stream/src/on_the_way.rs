@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use adpipe_log::{EventLog, LogError, Offset, Topic, header};
-use adpipe_warehouse::{Warehouse, errors};
+use adpipe_warehouse::{WarehouseRead, errors};
 
 use crate::StreamError;
 
@@ -20,7 +20,7 @@ pub type ErrorOffsets = HashMap<(String, u32), HashSet<u64>>;
 /// When log or warehouse cannot be read.
 pub fn errors_on_the_way(
     log: &dyn EventLog,
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<ErrorOffsets, StreamError> {
     let mut found = ErrorOffsets::new();

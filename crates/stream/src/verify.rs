@@ -10,7 +10,7 @@ use adpipe_warehouse::audit::{self, CommitRow, Disagreement};
 use adpipe_warehouse::invalid::{Verdicts, verdicts};
 use adpipe_warehouse::lost::{self, LostRecords};
 use adpipe_warehouse::report::{self, Totals};
-use adpipe_warehouse::{ArchiveIds, Warehouse, archive, errors};
+use adpipe_warehouse::{ArchiveIds, Warehouse, WarehouseRead, archive, errors};
 
 use crate::StreamError;
 use crate::archived::{ArchivedIds, hours_of};
@@ -241,7 +241,7 @@ fn storage_is_sound(
 
 /// No offset and no commit is of a partition that the log does not have.
 fn every_place_is_known(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     places: &[Place],
     commits: &[CommitRow],
 ) -> Result<Check, StreamError> {
@@ -263,7 +263,7 @@ fn every_place_is_known(
     Ok(check("every account is of a partition that is read", gaps, format!("{} partitions", places.len())))
 }
 
-fn places(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<Place>, StreamError> {
+fn places(log: &dyn EventLog, warehouse: &dyn WarehouseRead) -> Result<Vec<Place>, StreamError> {
     let mut places = Vec::new();
     for topic in crate::TOPICS {
         let offsets = warehouse.offsets(topic.name())?;
@@ -345,7 +345,7 @@ fn account_is_whole(places: &[Place], commits: &[CommitRow], is_dense: bool, los
 /// The log kept every record until it was counted, and every error until it was stored.
 fn nothing_is_torn(
     log: &dyn EventLog,
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     places: &[Place],
 ) -> Result<Check, StreamError> {
     let mut gaps = Vec::new();
@@ -376,7 +376,7 @@ fn nothing_is_torn(
 /// Every record that the log still holds is an event of the warehouse or an error.
 fn nothing_is_missing(
     scope: &Scope<'_>,
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     places: &[Place],
     commits: &[CommitRow],
     on_the_way: &ErrorOffsets,
@@ -445,7 +445,7 @@ struct Counted {
 
 /// The warehouse, and the archive for what is no longer in it.
 struct Archived<'a> {
-    warehouse: &'a dyn Warehouse,
+    warehouse: &'a dyn WarehouseRead,
     source: Option<&'a dyn ArchiveIds>,
     ids: ArchivedIds,
     /// Hours in which events could not be looked for, and why.
@@ -544,7 +544,7 @@ fn recount(
 }
 
 fn every_error_is_kept(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     places: &[Place],
     commits: &[CommitRow],
     on_the_way: &ErrorOffsets,
@@ -578,7 +578,7 @@ fn every_error_is_kept(
     Ok(check("every error is in the dead-letter queue", gaps, detail))
 }
 
-fn events_are_the_account(warehouse: &dyn Warehouse, totals: &Totals) -> Result<Check, StreamError> {
+fn events_are_the_account(warehouse: &dyn WarehouseRead, totals: &Totals) -> Result<Check, StreamError> {
     let (streamed, from_files, recorded) = (totals.stream.valid, totals.files.valid, totals.all());
     let hot = audit::events_total(warehouse)?;
     let (archived, copies) = archive::archived_total(warehouse)?;
@@ -604,7 +604,7 @@ fn events_are_the_account(warehouse: &dyn Warehouse, totals: &Totals) -> Result<
     Ok(check("events = recorded = hourly figures", gaps, detail))
 }
 
-fn archive_is_whole(warehouse: &dyn Warehouse) -> Result<Check, StreamError> {
+fn archive_is_whole(warehouse: &dyn WarehouseRead) -> Result<Check, StreamError> {
     let mut gaps = shown(audit::archived_hours_against_figures(warehouse)?);
     gaps.extend(shown(audit::parts_against_hours(warehouse)?));
     gaps.extend(shown(audit::parts_against_their_hours(warehouse)?));

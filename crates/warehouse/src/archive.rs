@@ -10,8 +10,11 @@
 use adpipe_event::Millis;
 use adpipe_sql::section;
 
-use crate::report::{Ctr, count};
-use crate::{IdKey, IdSet, Schema, StreamTransaction, Value, Warehouse, WarehouseError, query_table};
+use crate::report::Ctr;
+use crate::{
+    FromRow, IdKey, IdSet, Row, Schema, StreamTransaction, Value, Warehouse, WarehouseError, WarehouseRead,
+    query_as, query_table,
+};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/report/archive.sql");
 pub(crate) const HOUR: &str = section(ARCHIVE_SQL, "hour");
@@ -45,18 +48,15 @@ impl ArchivedHour {
     pub fn needs_ids(&self) -> bool {
         self.archived_rows > self.hot_copies
     }
+}
 
-    pub(crate) fn from_row(hour: Millis, row: &[Value]) -> Result<ArchivedHour, WarehouseError> {
-        let number = |column: usize| {
-            row[column].as_i64().and_then(|number| u64::try_from(number).ok()).ok_or_else(|| {
-                WarehouseError::damaged("realtime.hours", format!("{hour}: {} is not a count", row[column]))
-            })
-        };
+impl FromRow for ArchivedHour {
+    fn from_row(row: &Row<'_>) -> Result<ArchivedHour, WarehouseError> {
         Ok(ArchivedHour {
-            hour,
-            version: number(0)? as i64,
-            archived_rows: number(1)?,
-            hot_copies: number(2)?,
+            hour: row.get("event_hour")?,
+            version: row.get::<u64>("version")? as i64,
+            archived_rows: row.get("archived_rows")?,
+            hot_copies: row.get("hot_copies")?,
         })
     }
 }
@@ -139,19 +139,21 @@ pub trait ArchiveIds: Send + Sync + std::fmt::Debug {
 
 /// What the archive holds of an hour; none when nothing.
 pub fn archived_hour(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     hour: Millis,
 ) -> Result<Option<ArchivedHour>, WarehouseError> {
-    let table = query_table(warehouse, HOUR, &[hour.to_string().into()])?;
-    table.rows.first().map(|row| ArchivedHour::from_row(hour, row)).transpose()
+    query_table(warehouse, HOUR, &[hour.to_string().into()])?.read_first()
 }
 
 /// The parts that hold events of an hour.
-pub fn parts_of_hour(warehouse: &dyn Warehouse, hour: Millis) -> Result<Vec<PartName>, WarehouseError> {
-    let table = query_table(warehouse, PARTS_OF_HOUR, &[hour.to_string().into()])?;
-    let part =
-        |row: &Vec<Value>| PartName { path: row[0].to_string(), hash: row[1].as_str().map(str::to_owned) };
-    Ok(table.rows.iter().map(part).collect())
+pub fn parts_of_hour(warehouse: &dyn WarehouseRead, hour: Millis) -> Result<Vec<PartName>, WarehouseError> {
+    query_as(warehouse, PARTS_OF_HOUR, &[hour.to_string().into()])
+}
+
+impl FromRow for PartName {
+    fn from_row(row: &Row<'_>) -> Result<PartName, WarehouseError> {
+        Ok(PartName { path: row.get("path")?, hash: row.get("hash")? })
+    }
 }
 
 /// The ids that the archive holds of an hour; with `archive` none, there must be none. A part that
@@ -161,7 +163,7 @@ pub fn parts_of_hour(warehouse: &dyn Warehouse, hour: Millis) -> Result<Vec<Part
 /// # Errors
 /// Of the warehouse, or of an archive that cannot be reached; waiting may help.
 pub fn ids_of_hour(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     archive: Option<&dyn ArchiveIds>,
     hour: Millis,
 ) -> Result<IdsOfHour, WarehouseError> {
@@ -223,22 +225,27 @@ impl OpenHour {
 }
 
 /// The oldest hour that has events which are not in the archive; none when there is none.
-pub fn oldest_open_hour(warehouse: &dyn Warehouse) -> Result<Option<OpenHour>, WarehouseError> {
-    let time =
-        |table: &crate::Table| table.rows.first().and_then(|row| row[0].as_str()).and_then(Millis::parse_sql);
-    let Some(hour) = time(&query_table(warehouse, OLDEST_OPEN_HOUR, &[])?) else { return Ok(None) };
+pub fn oldest_open_hour(warehouse: &dyn WarehouseRead) -> Result<Option<OpenHour>, WarehouseError> {
+    let oldest = query_table(warehouse, OLDEST_OPEN_HOUR, &[])?.one()?.get("event_hour")?;
+    let Some(hour): Option<Millis> = oldest else { return Ok(None) };
     let first = query_table(warehouse, FIRST_INGESTED, &[hour.to_string().into()])?;
-    Ok(time(&first).map(|first_ingested| OpenHour { hour, first_ingested }))
+    let first_ingested: Option<Millis> = first.one()?.get("first_ingested")?;
+    Ok(first_ingested.map(|first_ingested| OpenHour { hour, first_ingested }))
 }
 
 /// Hours that are known to have a part that is missing or damaged.
-pub fn unreadable_hours(warehouse: &dyn Warehouse) -> Result<Vec<UnreadableHour>, WarehouseError> {
-    let table = query_table(warehouse, UNREADABLE_HOURS, &[])?;
-    let hour = |row: &Vec<Value>| {
-        let hour = row[0].as_str().and_then(Millis::parse_sql)?;
-        Some(UnreadableHour { hour, reason: row[1].to_string(), since: row[2].to_string() })
-    };
-    Ok(table.rows.iter().filter_map(hour).collect())
+pub fn unreadable_hours(warehouse: &dyn WarehouseRead) -> Result<Vec<UnreadableHour>, WarehouseError> {
+    query_as(warehouse, UNREADABLE_HOURS, &[])
+}
+
+impl FromRow for UnreadableHour {
+    fn from_row(row: &Row<'_>) -> Result<UnreadableHour, WarehouseError> {
+        Ok(UnreadableHour {
+            hour: row.get("event_hour")?,
+            reason: row.get("reason")?,
+            since: row.get("since")?,
+        })
+    }
 }
 
 /// Notes in a transaction that an hour cannot be read.
@@ -314,22 +321,14 @@ pub fn look_again(
 }
 
 /// All that the archive holds, and how many of its events are in `realtime.events`, too.
-pub fn archived_total(warehouse: &dyn Warehouse) -> Result<(Ctr, u64), WarehouseError> {
+pub fn archived_total(warehouse: &dyn WarehouseRead) -> Result<(Ctr, u64), WarehouseError> {
     let table = query_table(warehouse, ARCHIVED_TOTAL, &[])?;
-    let row = table.rows.first();
-    Ok(row.map_or((Ctr::default(), 0), |row| {
-        (Ctr { impressions: count(&row[0]), clicks: count(&row[1]) }, count(&row[2]))
-    }))
+    let row = table.one()?;
+    Ok((Ctr::from_row(&row)?, row.get("hot_copies")?))
 }
 
 /// From when on figures by the minute are whole; none when always.
-pub fn minutes_floor(warehouse: &dyn Warehouse) -> Result<Option<Millis>, WarehouseError> {
+pub fn minutes_floor(warehouse: &dyn WarehouseRead) -> Result<Option<Millis>, WarehouseError> {
     let table = query_table(warehouse, MINUTES_FLOOR, &[])?;
-    let floor = |row: &Vec<Value>| {
-        let text = row[0].to_string();
-        Millis::parse_sql(&text).ok_or_else(|| {
-            WarehouseError::damaged("realtime.minutes_floor", format!("{text:?} is not a time"))
-        })
-    };
-    table.rows.first().map(floor).transpose()
+    table.first().map(|row| row.get("kept_since")).transpose()
 }

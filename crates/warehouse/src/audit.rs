@@ -3,8 +3,8 @@
 use adpipe_event::Millis;
 use adpipe_sql::section;
 
-use crate::report::{Ctr, count, counts};
-use crate::{Counts, Dialect, Value, Warehouse, WarehouseError, query_table};
+use crate::report::Ctr;
+use crate::{Counts, Dialect, FromRow, Row, Value, WarehouseError, WarehouseRead, query_as, query_table};
 
 const AUDIT_SQL: &str = include_str!("../sql/report/audit.sql");
 const COMMITS: &str = section(AUDIT_SQL, "commits");
@@ -65,30 +65,34 @@ pub struct Disagreement {
 }
 
 /// The whole account, by topic, partition and offset.
-pub fn commits(warehouse: &dyn Warehouse) -> Result<Vec<CommitRow>, WarehouseError> {
-    let table = query_table(warehouse, COMMITS, &[])?;
-    let row = |row: &Vec<Value>| CommitRow {
-        topic: row[0].to_string(),
-        partition: count(&row[1]) as u32,
-        first_offset: count(&row[2]),
-        next_offset: count(&row[3]),
-        records: count(&row[4]),
-        valid: count(&row[5]),
-        duplicates: count(&row[6]),
-        invalid: count(&row[7]),
-    };
-    Ok(table.rows.iter().map(row).collect())
+pub fn commits(warehouse: &dyn WarehouseRead) -> Result<Vec<CommitRow>, WarehouseError> {
+    query_as(warehouse, COMMITS, &[])
+}
+
+impl FromRow for CommitRow {
+    fn from_row(row: &Row<'_>) -> Result<CommitRow, WarehouseError> {
+        Ok(CommitRow {
+            topic: row.get("topic")?,
+            partition: row.get("partition")?,
+            first_offset: row.get("first_offset")?,
+            next_offset: row.get("next_offset")?,
+            records: row.get("records")?,
+            valid: row.get("valid")?,
+            duplicates: row.get("duplicates")?,
+            invalid: row.get("invalid")?,
+        })
+    }
 }
 
 /// Topic and partition of every stored offset.
-pub fn offset_places(warehouse: &dyn Warehouse) -> Result<Vec<(String, u32)>, WarehouseError> {
+pub fn offset_places(warehouse: &dyn WarehouseRead) -> Result<Vec<(String, u32)>, WarehouseError> {
     let table = query_table(warehouse, OFFSET_PLACES, &[])?;
-    Ok(table.rows.iter().map(|row| (row[0].to_string(), count(&row[1]) as u32)).collect())
+    table.iter().map(|row| Ok((row.get("topic")?, row.get("partition")?))).collect()
 }
 
 /// The account of the commits that touch the offsets `first..next` of a partition.
 pub fn account_between(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     topic: &str,
     partition: u32,
     first: u64,
@@ -96,36 +100,33 @@ pub fn account_between(
 ) -> Result<Counts, WarehouseError> {
     let parameters: [Value; 4] =
         [topic.into(), i64::from(partition).into(), (first as i64).into(), (next as i64).into()];
-    let table = query_table(warehouse, ACCOUNT_BETWEEN, &parameters)?;
-    Ok(table.rows.first().map_or(Counts::default(), |row| counts(row)))
+    Counts::from_row(&query_table(warehouse, ACCOUNT_BETWEEN, &parameters)?.one()?)
 }
 
 /// All of `realtime.events`.
-pub fn events_total(warehouse: &dyn Warehouse) -> Result<Ctr, WarehouseError> {
+pub fn events_total(warehouse: &dyn WarehouseRead) -> Result<Ctr, WarehouseError> {
     total(warehouse, EVENTS_TOTAL)
 }
 
 /// All of `realtime.metrics_hourly`.
-pub fn hourly_total(warehouse: &dyn Warehouse) -> Result<Ctr, WarehouseError> {
+pub fn hourly_total(warehouse: &dyn WarehouseRead) -> Result<Ctr, WarehouseError> {
     total(warehouse, HOURLY_TOTAL)
 }
 
-fn total(warehouse: &dyn Warehouse, sql: &str) -> Result<Ctr, WarehouseError> {
-    let table = query_table(warehouse, sql, &[])?;
-    let row = table.rows.first();
-    Ok(row.map_or(Ctr::default(), |row| Ctr { impressions: count(&row[0]), clicks: count(&row[1]) }))
+fn total(warehouse: &dyn WarehouseRead, sql: &str) -> Result<Ctr, WarehouseError> {
+    Ctr::from_row(&query_table(warehouse, sql, &[])?.one()?)
 }
 
 /// The first twenty places where `realtime.events` and `realtime.metrics_hourly` do not agree, by
 /// every dimension.
-pub fn events_against_hours(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+pub fn events_against_hours(warehouse: &dyn WarehouseRead) -> Result<Vec<Disagreement>, WarehouseError> {
     disagreements(warehouse, EVENTS_AGAINST_HOURS, &[])
 }
 
 /// The first twenty hours that begin at or after `since` and where `realtime.metrics` and
 /// `realtime.metrics_hourly` do not agree.
 pub fn minutes_against_hours(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     since: Millis,
 ) -> Result<Vec<Disagreement>, WarehouseError> {
     let sql = match warehouse.dialect() {
@@ -136,7 +137,9 @@ pub fn minutes_against_hours(
 }
 
 /// The first twenty 5-minute windows where `realtime.metrics_5m` and `realtime.metrics` do not agree.
-pub fn five_minutes_against_minutes(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+pub fn five_minutes_against_minutes(
+    warehouse: &dyn WarehouseRead,
+) -> Result<Vec<Disagreement>, WarehouseError> {
     let sql = match warehouse.dialect() {
         Dialect::Sqlite => SQLITE_FIVE_MINUTES,
         Dialect::Postgres => POSTGRES_FIVE_MINUTES,
@@ -145,52 +148,67 @@ pub fn five_minutes_against_minutes(warehouse: &dyn Warehouse) -> Result<Vec<Dis
 }
 
 /// The first twenty hours where the archive's list and its parts' own figures do not agree.
-pub fn parts_against_hours(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+pub fn parts_against_hours(warehouse: &dyn WarehouseRead) -> Result<Vec<Disagreement>, WarehouseError> {
     disagreements(warehouse, PARTS_AGAINST_HOURS, &[])
 }
 
 /// The first twenty hours where `realtime.content_sums` has counted other events than the figures.
-pub fn counts_against_figures(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+pub fn counts_against_figures(warehouse: &dyn WarehouseRead) -> Result<Vec<Disagreement>, WarehouseError> {
     disagreements(warehouse, COUNTS_AGAINST_FIGURES, &[])
 }
 
 /// The first causes of the dead-letter queue whose counts are not those of its errors, and the first
 /// errors without a cause, in words.
-pub fn groups_against_errors(warehouse: &dyn Warehouse) -> Result<Vec<String>, WarehouseError> {
-    let counts = query_table(warehouse, GROUPS_AGAINST_ERRORS, &[])?;
-    let mut gaps: Vec<String> = counts
-        .rows
-        .iter()
-        .map(|row| format!("cause {}: {} errors {}, there are {}", row[0], row[2], row[1], row[3]))
-        .collect();
-    let orphans = query_table(warehouse, ERRORS_WITHOUT_GROUP, &[])?;
-    gaps.extend(orphans.rows.iter().map(|row| format!("error {} has no cause", row[0])));
+pub fn groups_against_errors(warehouse: &dyn WarehouseRead) -> Result<Vec<String>, WarehouseError> {
+    let mut gaps = Vec::new();
+    for row in query_table(warehouse, GROUPS_AGAINST_ERRORS, &[])?.iter() {
+        // Shown as stored: what does not agree may be damaged.
+        let shown = |name| row.get::<&Value>(name);
+        gaps.push(format!(
+            "cause {}: {} errors {}, there are {}",
+            shown("fingerprint")?,
+            shown("counted")?,
+            shown("status")?,
+            shown("errors")?
+        ));
+    }
+    for row in query_table(warehouse, ERRORS_WITHOUT_GROUP, &[])?.iter() {
+        gaps.push(format!("error {} has no cause", row.get::<&Value>("error_id")?));
+    }
     Ok(gaps)
 }
 
 /// The first twenty parts whose rows are not those of their hours.
-pub fn parts_against_their_hours(warehouse: &dyn Warehouse) -> Result<Vec<Disagreement>, WarehouseError> {
+pub fn parts_against_their_hours(warehouse: &dyn WarehouseRead) -> Result<Vec<Disagreement>, WarehouseError> {
     disagreements(warehouse, PARTS_AGAINST_THEIR_HOURS, &[])
 }
 
 /// The first twenty hours of which something is archived and where archive and hot events together
 /// are not what the hourly figures say.
 pub fn archived_hours_against_figures(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
 ) -> Result<Vec<Disagreement>, WarehouseError> {
     disagreements(warehouse, ARCHIVED_HOURS_AGAINST_FIGURES, &[])
 }
 
 fn disagreements(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     sql: &str,
     params: &[Value],
 ) -> Result<Vec<Disagreement>, WarehouseError> {
-    let table = query_table(warehouse, sql, params)?;
-    let row = |row: &Vec<Value>| Disagreement {
-        window_start: row[0].to_string(),
-        left: Ctr { impressions: count(&row[1]), clicks: count(&row[3]) },
-        right: Ctr { impressions: count(&row[2]), clicks: count(&row[4]) },
-    };
-    Ok(table.rows.iter().map(row).collect())
+    query_as(warehouse, sql, params)
+}
+
+impl FromRow for Disagreement {
+    fn from_row(row: &Row<'_>) -> Result<Disagreement, WarehouseError> {
+        let window_start = row.get::<&Value>("place")?.to_string();
+        let (left_impressions, right_impressions) =
+            (row.get("left_impressions")?, row.get("right_impressions")?);
+        let (left_clicks, right_clicks) = (row.get("left_clicks")?, row.get("right_clicks")?);
+        Ok(Disagreement {
+            window_start,
+            left: Ctr { impressions: left_impressions, clicks: left_clicks },
+            right: Ctr { impressions: right_impressions, clicks: right_clicks },
+        })
+    }
 }

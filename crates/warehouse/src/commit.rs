@@ -3,7 +3,7 @@
 use adpipe_event::{ContentSum, ErrorType, Millis};
 
 use crate::row_sum::row_sum;
-use crate::{Value, WarehouseError};
+use crate::{FromRow, Row, Value, WarehouseError};
 
 /// Impressions and clicks of one window and one combination of dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +82,25 @@ impl Counts {
         self.late += other.late;
         self.float_ids += other.float_ids;
         self.unknown_fields += other.unknown_fields;
+    }
+}
+
+impl FromRow for Counts {
+    fn from_row(row: &Row<'_>) -> Result<Counts, WarehouseError> {
+        let mut counts = Counts {
+            records: row.get("records")?,
+            valid: row.get("valid")?,
+            clicks: row.get("clicks")?,
+            duplicates: row.get("duplicates")?,
+            ..Counts::default()
+        };
+        for (of_type, error_type) in counts.invalid_by_type.iter_mut().zip(ErrorType::ALL) {
+            *of_type = row.get(error_type.as_str())?;
+        }
+        counts.late = row.get("late")?;
+        counts.float_ids = row.get("float_ids")?;
+        counts.unknown_fields = row.get("unknown_fields")?;
+        Ok(counts)
     }
 }
 

@@ -7,7 +7,7 @@ use adpipe_event::{EventBatch, Millis};
 
 use crate::{
     Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
-    Value, Warehouse, WarehouseError,
+    Value, Warehouse, WarehouseError, WarehouseRead,
 };
 
 const ADVICE: &str = "`adpipe stores` shows all of them";
@@ -47,24 +47,9 @@ impl GuardedWarehouse {
     }
 }
 
-impl Warehouse for GuardedWarehouse {
+impl WarehouseRead for GuardedWarehouse {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
         self.inner.offsets(topic)
-    }
-
-    fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError> {
-        self.check(Schema::Realtime)?;
-        self.inner.begin_at(topic, partition, first)
-    }
-
-    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
-        self.check(Schema::Realtime)?;
-        self.inner.stream_writer()
-    }
-
-    fn session(&self, writes: Schema) -> Result<Box<dyn Session>, WarehouseError> {
-        self.check(writes)?;
-        self.inner.session(writes)
     }
 
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
@@ -84,6 +69,31 @@ impl Warehouse for GuardedWarehouse {
         self.inner.query(sql, params, on_row)
     }
 
+    fn dialect(&self) -> Dialect {
+        self.inner.dialect()
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+impl Warehouse for GuardedWarehouse {
+    fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError> {
+        self.check(Schema::Realtime)?;
+        self.inner.begin_at(topic, partition, first)
+    }
+
+    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
+        self.check(Schema::Realtime)?;
+        self.inner.stream_writer()
+    }
+
+    fn session(&self, writes: Schema) -> Result<Box<dyn Session>, WarehouseError> {
+        self.check(writes)?;
+        self.inner.session(writes)
+    }
+
     fn query_within(
         &self,
         sql: &str,
@@ -93,7 +103,7 @@ impl Warehouse for GuardedWarehouse {
         self.inner.query_within(sql, limits, on_row)
     }
 
-    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
+    fn snapshot(&self) -> Result<Box<dyn WarehouseRead + '_>, WarehouseError> {
         self.inner.snapshot()
     }
 
@@ -112,14 +122,6 @@ impl Warehouse for GuardedWarehouse {
 
     fn is_stopped(&self, schema: Schema) -> bool {
         self.check(schema).is_err()
-    }
-
-    fn dialect(&self) -> Dialect {
-        self.inner.dialect()
-    }
-
-    fn location(&self) -> String {
-        self.inner.location()
     }
 }
 

@@ -11,7 +11,10 @@
 use adpipe_event::Millis;
 use adpipe_sql::section;
 
-use crate::{Dialect, Schema, Session, Transaction, Value, Warehouse, WarehouseError, query_table};
+use crate::{
+    Dialect, FromRow, Row, Schema, Session, Transaction, Value, Warehouse, WarehouseError, WarehouseRead,
+    query_table,
+};
 
 pub(crate) const IDENTITY_SQL: &str = include_str!("../sql/report/identity.sql");
 const READ_REALTIME: &str = section(IDENTITY_SQL, "read_realtime");
@@ -87,7 +90,7 @@ pub fn data_id(warehouse: &dyn Warehouse) -> Result<String, WarehouseError> {
 ///
 /// # Errors
 /// Of the warehouse; [`WarehouseError::Unusable`] when the schema is not there.
-pub fn read(warehouse: &dyn Warehouse, schema: Schema) -> Result<Found, WarehouseError> {
+pub fn read(warehouse: &dyn WarehouseRead, schema: Schema) -> Result<Found, WarehouseError> {
     let statement = match schema {
         Schema::Errors => READ_ERRORS,
         Schema::Ops => READ_OPS,
@@ -97,58 +100,61 @@ pub fn read(warehouse: &dyn Warehouse, schema: Schema) -> Result<Found, Warehous
         Ok(table) => table,
         Err(error) => return Err(explained(warehouse, schema, error)),
     };
-    let row = table.rows.first().ok_or_else(|| damaged(warehouse, schema))?;
-    let how_far = number(warehouse, schema, &row[4])?;
-    let identity = match (&row[0], &row[1], &row[2]) {
-        (Value::Text(data_id), Value::Text(store_id), epoch @ Value::Int(_)) => Some(Identity {
-            data_id: data_id.clone(),
-            store_id: store_id.clone(),
-            epoch: number(warehouse, schema, epoch)?,
-            how_far: number(warehouse, schema, &row[3])?.max(how_far),
-        }),
-        (Value::Null, ..) => None,
-        _ => return Err(damaged(warehouse, schema)),
-    };
-    Ok(Found { identity, how_far })
+    table.one().and_then(|row| Found::from_row(&row)).map_err(|error| unreadable(warehouse, schema, &error))
 }
 
 /// Reads what a store remembers of the others.
 ///
 /// # Errors
 /// As [`read`].
-pub fn peers(warehouse: &dyn Warehouse, schema: Schema) -> Result<Vec<Peer>, WarehouseError> {
+pub fn peers(warehouse: &dyn WarehouseRead, schema: Schema) -> Result<Vec<Peer>, WarehouseError> {
     let table = query_table(warehouse, &of(PEERS, schema), &[])
         .map_err(|error| explained(warehouse, schema, error))?;
-    let peers = table.rows.iter().map(|row| {
+    table.read().map_err(|error| unreadable(warehouse, schema, &error))
+}
+
+impl FromRow for Found {
+    fn from_row(row: &Row<'_>) -> Result<Found, WarehouseError> {
+        let data_id: Option<String> = row.get("data_id")?;
+        let how_far = row.get("found_how_far")?;
+        let identity = data_id.map(|data_id| {
+            Ok::<Identity, WarehouseError>(Identity {
+                data_id,
+                store_id: row.get("store_id")?,
+                epoch: row.get("epoch")?,
+                how_far: row.get::<u64>("how_far")?.max(how_far),
+            })
+        });
+        Ok(Found { identity: identity.transpose()?, how_far })
+    }
+}
+
+impl FromRow for Peer {
+    fn from_row(row: &Row<'_>) -> Result<Peer, WarehouseError> {
         Ok(Peer {
-            store: row[0].to_string(),
-            store_id: row[1].to_string(),
-            epoch: number(warehouse, schema, &row[2])?,
-            how_far: number(warehouse, schema, &row[3])?,
-            seen_at: row[4].to_string(),
+            store: row.get("store")?,
+            store_id: row.get("store_id")?,
+            epoch: row.get("epoch")?,
+            how_far: row.get("how_far")?,
+            seen_at: row.get("seen_at")?,
         })
-    });
-    peers.collect()
+    }
 }
 
 /// The highest number of an action that people took in the queue; 0 for none ever.
 ///
 /// # Errors
 /// Of the warehouse.
-pub fn actions(warehouse: &dyn Warehouse) -> Result<u64, WarehouseError> {
-    let table = query_table(warehouse, ACTIONS, &[])?;
-    let newest = table.rows.first().ok_or_else(|| damaged(warehouse, Schema::Errors))?;
-    number(warehouse, Schema::Errors, &newest[0])
+pub fn actions(warehouse: &dyn WarehouseRead) -> Result<u64, WarehouseError> {
+    query_table(warehouse, ACTIONS, &[])?.one()?.get("newest")
 }
 
 /// How far `realtime` is in what came by raw files or was archived; 0 for none ever.
 ///
 /// # Errors
 /// Of the warehouse.
-pub fn files(warehouse: &dyn Warehouse) -> Result<u64, WarehouseError> {
-    let table = query_table(warehouse, FILES, &[])?;
-    let how_far = table.rows.first().ok_or_else(|| damaged(warehouse, Schema::Realtime))?;
-    number(warehouse, Schema::Realtime, &how_far[0])
+pub fn files(warehouse: &dyn WarehouseRead) -> Result<u64, WarehouseError> {
+    query_table(warehouse, FILES, &[])?.one()?.get("how_far")
 }
 
 /// Makes a store part of a data set, when it is of none.
@@ -275,32 +281,26 @@ pub(crate) fn whole(number: u64) -> Value {
     Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-/// A number that was stored; anything else is damage, never a 0.
-pub(crate) fn number(
-    warehouse: &dyn Warehouse,
-    schema: Schema,
-    value: &Value,
-) -> Result<u64, WarehouseError> {
-    let stored = value.as_i64().and_then(|number| u64::try_from(number).ok());
-    stored.ok_or_else(|| damaged(warehouse, schema))
-}
-
-fn damaged(warehouse: &dyn Warehouse, schema: Schema) -> WarehouseError {
+fn unreadable(warehouse: &dyn WarehouseRead, schema: Schema, error: &WarehouseError) -> WarehouseError {
+    let found = match error {
+        WarehouseError::Unusable { location, reason, .. } => format!("{location}: {reason}"),
+        other => other.to_string(),
+    };
     WarehouseError::Unusable {
         location: warehouse.location(),
-        reason: format!("the identity of {} cannot be read", schema.name()),
+        reason: format!("the identity of {} cannot be read: {found}", schema.name()),
         advice: "restore it from a copy",
     }
 }
 
 /// On PostgreSQL a schema can be dropped by itself.
-fn explained(warehouse: &dyn Warehouse, schema: Schema, error: WarehouseError) -> WarehouseError {
+fn explained(warehouse: &dyn WarehouseRead, schema: Schema, error: WarehouseError) -> WarehouseError {
     if warehouse.dialect() != Dialect::Postgres || !matches!(error, WarehouseError::Statement(_)) {
         return error;
     }
     let exists = query_table(warehouse, &of(EXISTS, schema), &[]);
-    match exists.ok().and_then(|table| table.rows.first().and_then(|row| row[0].as_i64())) {
-        Some(0) => WarehouseError::Unusable {
+    match exists.and_then(|table| table.one()?.get::<bool>("is_there")) {
+        Ok(false) => WarehouseError::Unusable {
             location: warehouse.location(),
             reason: format!("schema {} is not there", schema.name()),
             advice: "restore it from a copy of the database (pg_restore --schema)",

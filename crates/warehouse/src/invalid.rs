@@ -10,7 +10,8 @@ use adpipe_event::Millis;
 use adpipe_sql::section;
 
 use crate::{
-    Commit, Schema, StreamTransaction, Table, Transaction, Value, Warehouse, WarehouseError, query_table,
+    Commit, Schema, StreamTransaction, Table, Transaction, Value, Warehouse, WarehouseError, WarehouseRead,
+    query_table,
 };
 
 const INVALID_SQL: &str = include_str!("../sql/report/invalid.sql");
@@ -168,7 +169,7 @@ impl Verdicts {
 /// # Errors
 /// Of the warehouse; when a row is damaged.
 pub fn verdicts(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     topic: &str,
     partition: u32,
     from: u64,
@@ -202,17 +203,16 @@ fn read(
 ) -> Result<Verdicts, WarehouseError> {
     let key = [Value::from(topic), Value::Int(partition.into())];
     let since = query(SINCE, &key)?;
-    let since = since.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0) as u64;
-    let from = from.max(since);
+    let since = since.first().map(|row| row.get::<u64>("next_offset")).transpose()?;
+    let from = from.max(since.unwrap_or(0));
     let [topic_value, partition_value] = key;
     let params =
         [topic_value, partition_value, Value::Int(from as i64), Value::Int(committed.max(from) as i64)];
     let mut invalid = OffsetSet::default();
-    for row in query(BETWEEN, &params)?.rows {
-        let number = |index: usize| row[index].as_i64().unwrap_or(-1) as u64;
-        let (first, next, text) = (number(0), number(1), row[2].to_string());
-        let is_whole = row[3].as_i64() == Some(row_sum(topic, partition, first, next, &text).into());
-        let set = OffsetSet::parse(&text).filter(|_| is_whole).ok_or_else(|| WarehouseError::Unusable {
+    for row in query(BETWEEN, &params)?.iter() {
+        let (first, next, text) = (row.get("first_offset")?, row.get("next_offset")?, row.get("offsets")?);
+        let is_whole = row.get::<i64>("row_sum")? == i64::from(row_sum(topic, partition, first, next, text));
+        let set = OffsetSet::parse(text).filter(|_| is_whole).ok_or_else(|| WarehouseError::Unusable {
             location: "realtime.invalid_offsets".to_owned(),
             reason: format!(
                 "{topic} partition {partition} offsets {first} to {next}: the row's checksum does not fit"
@@ -231,14 +231,15 @@ fn read(
 pub fn retire(warehouse: &dyn Warehouse) -> Result<(), WarehouseError> {
     let before = Value::from(Millis(Millis::now().0 - KEPT.as_millis() as i64).to_string());
     let old = query_table(warehouse, OLD, &[before])?;
-    if old.rows.is_empty() {
+    if old.is_empty() {
         return Ok(());
     }
     let mut session = warehouse.session(Schema::Realtime)?;
     let mut transaction = session.begin()?;
-    for partition in &old.rows {
-        transaction.execute(SET_SINCE, partition)?;
-        transaction.execute(DROP, partition)?;
+    for partition in old.iter() {
+        // Its columns are the parameters of both.
+        transaction.execute(SET_SINCE, partition.values())?;
+        transaction.execute(DROP, partition.values())?;
     }
     transaction.commit()
 }

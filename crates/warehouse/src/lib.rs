@@ -1,11 +1,13 @@
 //! The warehouse: events, metrics, the account of what was counted, and where to go on.
 //!
-//! [`Warehouse`] is the one trait; [`sqlite::SqliteWarehouse`] keeps one file a schema,
+//! [`Warehouse`] is the trait of a database, [`WarehouseRead`] its part that only reads, which a
+//! snapshot is, too. [`sqlite::SqliteWarehouse`] keeps one file a schema,
 //! [`postgres::PostgresWarehouse`] uses a PostgreSQL server.
 //! The stream processor takes a [`StreamWriter`] and, for each micro-batch, one
 //! [`StreamTransaction`]: claim the offsets, insert the events (the database says which were
 //! there already), add the metrics, record the commit; all of it becomes visible at once.
-//! Everybody else reads, typed figures in [`report`], anything else by [`Warehouse::query`]; or
+//! Everybody else reads, typed figures in [`report`], anything else by
+//! [`WarehouseRead::query`] with typed [`Row`]s; or
 //! keeps small tables of its own (errors, runs, marts) by a [`Session`].
 //!
 //! SQL lies in `sql/`, by database; `sql/report/` holds what both understand.
@@ -16,6 +18,7 @@ mod commit;
 pub mod covered;
 mod error;
 pub mod errors;
+mod from_value;
 pub mod guarded;
 mod id_set;
 pub mod identity;
@@ -27,6 +30,7 @@ mod order;
 pub mod postgres;
 mod replay;
 pub mod report;
+mod row;
 mod row_sum;
 mod session;
 pub mod sqlite;
@@ -40,13 +44,15 @@ use adpipe_event::{EventBatch, Millis};
 pub use archive::{ArchiveIds, ArchiveReadError, ArchivedHour, IdsOfHour, PartName, UnreadableHour};
 pub use commit::{Commit, Counts, LATENCY_BUCKETS_MS, LatencyCounts, MetricRow};
 pub use error::WarehouseError;
+pub use from_value::FromValue;
 pub use id_set::{IdKey, IdSet};
 pub use limits::QueryLimits;
 pub(crate) use replay::REPLAYS_KEPT;
 pub use replay::{Replay, ReplayOutcome};
+pub use row::{FromRow, Row, Table};
 pub use row_sum::{added_part, added_sum, offset_sum, row_sum};
 pub use session::{Schema, Session, Transaction};
-pub use value::{Table, Value};
+pub use value::Value;
 
 /// Where the processor goes on in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,24 +110,13 @@ pub enum Dialect {
     Postgres,
 }
 
-/// Called with the column names and each row; false ends the query.
-pub type OnRow<'a> = dyn FnMut(&[String], &[Value]) -> bool + 'a;
+/// Called with each row; false ends the query.
+pub type OnRow<'a> = dyn FnMut(Row<'_>) -> bool + 'a;
 
-/// A database with adpipe's schemas.
-pub trait Warehouse: Send + Sync {
+/// A database with adpipe's schemas, to be read: the warehouse itself, or a snapshot of it.
+pub trait WarehouseRead: Send + Sync {
     /// Where to go on in each partition of a topic that has been processed before.
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError>;
-
-    /// Notes that a partition of which nothing is stored begins at `first`; does nothing when
-    /// something is stored. Safe from a crash before it returns: a processor may only claim what
-    /// goes on from a stored offset, so that none is ever skipped by losing the first commits.
-    fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError>;
-
-    /// A connection for a stream processor.
-    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError>;
-
-    /// A connection for transactions on the tables of one schema; all the others can be read.
-    fn session(&self, writes: Schema) -> Result<Box<dyn Session>, WarehouseError>;
 
     /// The newest minute that has metrics.
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError>;
@@ -138,8 +133,29 @@ pub trait Warehouse: Send + Sync {
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError>;
 
-    /// The same within limits: for statements that a person wrote. SQLite counts the memory of the
-    /// whole process and keeps the limit as long as that lives, so nothing else should run in it.
+    /// Which SQL it understands.
+    fn dialect(&self) -> Dialect;
+
+    /// Where the warehouse is, for people; without secrets.
+    fn location(&self) -> String;
+}
+
+/// A database with adpipe's schemas.
+pub trait Warehouse: WarehouseRead {
+    /// Notes that a partition of which nothing is stored begins at `first`; does nothing when
+    /// something is stored. Safe from a crash before it returns: a processor may only claim what
+    /// goes on from a stored offset, so that none is ever skipped by losing the first commits.
+    fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError>;
+
+    /// A connection for a stream processor.
+    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError>;
+
+    /// A connection for transactions on the tables of one schema; all the others can be read.
+    fn session(&self, writes: Schema) -> Result<Box<dyn Session>, WarehouseError>;
+
+    /// [`query`](WarehouseRead::query) within limits: for statements that a person wrote. SQLite
+    /// counts the memory of the whole process and keeps the limit as long as that lives, so nothing
+    /// else should run in it.
     ///
     /// # Errors
     /// [`WarehouseError::Stopped`] when it took more, or is not wanted any more.
@@ -150,8 +166,8 @@ pub trait Warehouse: Send + Sync {
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError>;
 
-    /// A view of this moment for several reads that must fit together. It only reads.
-    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError>;
+    /// A view of this moment for several reads that must fit together.
+    fn snapshot(&self) -> Result<Box<dyn WarehouseRead + '_>, WarehouseError>;
 
     /// Makes what is committed safe from a power failure: of the log, nothing may be dropped before.
     fn sync(&self) -> Result<(), WarehouseError>;
@@ -169,22 +185,55 @@ pub trait Warehouse: Send + Sync {
     fn check_storage(&self) -> Result<Option<Vec<String>>, WarehouseError> {
         Ok(None)
     }
-
-    /// Which SQL it understands.
-    fn dialect(&self) -> Dialect;
-
-    /// Where the warehouse is, for people; without secrets.
-    fn location(&self) -> String;
 }
 
 /// The whole result of a query in memory. For results known to be small.
-pub fn query_table(warehouse: &dyn Warehouse, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
+pub fn query_table(
+    warehouse: &dyn WarehouseRead,
+    sql: &str,
+    params: &[Value],
+) -> Result<Table, WarehouseError> {
     let mut rows = Vec::new();
-    let columns = warehouse.query(sql, params, &mut |_, row| {
-        rows.push(row.to_vec());
+    let columns = warehouse.query(sql, params, &mut |row| {
+        rows.push(row.values().to_vec());
         true
     })?;
     Ok(Table { columns, rows })
+}
+
+/// What a query gives, row by row read as `T`.
+///
+/// # Errors
+/// Of the warehouse, and as [`Row::get`].
+pub fn query_as<T: FromRow>(
+    warehouse: &dyn WarehouseRead,
+    sql: &str,
+    params: &[Value],
+) -> Result<Vec<T>, WarehouseError> {
+    let mut read = Vec::new();
+    for_each_row(warehouse, sql, params, |row| {
+        read.push(T::from_row(&row)?);
+        Ok::<(), WarehouseError>(())
+    })?;
+    Ok(read)
+}
+
+/// Does `work` with each row of a query, up to the first that it fails at.
+///
+/// # Errors
+/// Of the warehouse, or of `work`.
+pub fn for_each_row<E: From<WarehouseError>>(
+    warehouse: &dyn WarehouseRead,
+    sql: &str,
+    params: &[Value],
+    mut work: impl FnMut(Row<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut outcome = Ok(());
+    warehouse.query(sql, params, &mut |row| {
+        outcome = work(row);
+        outcome.is_ok()
+    })?;
+    outcome
 }
 
 /// One connection that writes the effects of micro-batches.

@@ -2,8 +2,11 @@
 
 use adpipe_sql::section;
 
-use crate::identity::{self, IDENTITY_SQL, number, transact, whole};
-use crate::{Schema, Value, Warehouse, WarehouseError, offset_sum, query_table, row_sum};
+use crate::identity::{self, IDENTITY_SQL, transact, whole};
+use crate::{
+    FromRow, Row, Schema, Value, Warehouse, WarehouseError, WarehouseRead, offset_sum, query_as, query_table,
+    row_sum,
+};
 
 const LOST: &str = section(IDENTITY_SQL, "lost");
 const NOTE_LOST: &str = section(IDENTITY_SQL, "note_lost");
@@ -62,20 +65,21 @@ fn accepted_sum(key: &[Value], accepted: [Value; 2]) -> Value {
 ///
 /// # Errors
 /// Of the warehouse.
-pub fn lost_records(warehouse: &dyn Warehouse) -> Result<Vec<LostRecords>, WarehouseError> {
-    let table = query_table(warehouse, LOST, &[])?;
-    let lost = table.rows.iter().map(|row| {
-        let number = |value| number(warehouse, Schema::Realtime, value);
+pub fn lost_records(warehouse: &dyn WarehouseRead) -> Result<Vec<LostRecords>, WarehouseError> {
+    query_as(warehouse, LOST, &[])
+}
+
+impl FromRow for LostRecords {
+    fn from_row(row: &Row<'_>) -> Result<LostRecords, WarehouseError> {
         Ok(LostRecords {
-            topic: row[0].to_string(),
-            partition: number(&row[1])? as u32,
-            first_offset: number(&row[2])?,
-            next_offset: number(&row[3])?,
-            since: row[4].as_str().map(str::to_owned),
-            is_accepted: row[6] != Value::Null,
+            topic: row.get("topic")?,
+            partition: row.get("partition")?,
+            first_offset: row.get("first_offset")?,
+            next_offset: row.get("next_offset")?,
+            since: row.get("since")?,
+            is_accepted: row.get::<Option<&str>>("accepted_at")?.is_some(),
         })
-    });
-    lost.collect()
+    }
 }
 
 /// Notes them; nothing happens when they are known.
@@ -108,9 +112,10 @@ pub fn accept_lost(
     note: &str,
 ) -> Result<(), WarehouseError> {
     transact(warehouse, Schema::Realtime, |transaction| {
-        for key in &transaction.query(NOT_ACCEPTED, &[])?.rows {
+        for row in transaction.query(NOT_ACCEPTED, &[])?.iter() {
+            let key = row.values();
             let accepted = [identity::now(), actor.into()];
-            let mut params = key.clone();
+            let mut params = key.to_vec();
             params.extend(accepted.clone());
             params.push(accepted_sum(key, accepted));
             transaction.execute(ACCEPT_LOST, &params)?;
@@ -135,18 +140,18 @@ pub struct StoredPlace {
 /// # Errors
 /// Of the warehouse.
 pub fn places(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     schema: Schema,
     topic: &str,
 ) -> Result<Vec<(u32, StoredPlace)>, WarehouseError> {
     let statement = if schema == Schema::Realtime { REALTIME_PLACES } else { ERRORS_PLACES };
     let table = query_table(warehouse, statement, &[topic.into()])?;
-    let places = table.rows.iter().map(|row| {
-        let partition = number(warehouse, schema, &row[0])? as u32;
-        let next_offset = number(warehouse, schema, &row[1])?;
-        Ok((partition, StoredPlace { next_offset, updated_at: row[2].to_string() }))
-    });
-    places.collect()
+    let place = |row: Row<'_>| {
+        let partition = row.get("partition")?;
+        let next_offset = row.get("next_offset")?;
+        Ok((partition, StoredPlace { next_offset, updated_at: row.get("updated_at")? }))
+    };
+    table.iter().map(place).collect()
 }
 
 /// Moves that place over records that are gone; does nothing when it is no longer `from`.
@@ -171,13 +176,10 @@ pub fn move_place(
 /// # Errors
 /// Of the warehouse.
 pub fn behind_newest_error(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     topic: &str,
     partition: u32,
 ) -> Result<u64, WarehouseError> {
     let table = query_table(warehouse, NEWEST_ERROR, &[topic.into(), Value::Int(partition.into())])?;
-    match table.rows.first().map(|row| &row[0]) {
-        None | Some(Value::Null) => Ok(0),
-        Some(next) => number(warehouse, Schema::Errors, next),
-    }
+    Ok(table.one()?.get::<Option<u64>>("next_offset")?.unwrap_or(0))
 }

@@ -13,6 +13,7 @@ const COMMITS_WITHIN: &str = section(MERGE_SQL, "commits_within");
 const DELETE_WITHIN: &str = section(MERGE_SQL, "delete_within");
 const INSERT_MERGED: &str = section(MERGE_SQL, "insert_merged");
 
+// A commit is merged by its columns' places: its sum covers all of them, in this order.
 const NEXT_OFFSET: usize = 3;
 const COMMITTED_AT: usize = 4;
 const COUNTS: std::ops::Range<usize> = 5..18;

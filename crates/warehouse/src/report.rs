@@ -5,7 +5,10 @@ use std::ops::Range;
 use adpipe_event::Millis;
 use adpipe_sql::section;
 
-use crate::{Counts, LatencyCounts, Value, Warehouse, WarehouseError, query_table};
+use crate::{
+    Counts, FromRow, LatencyCounts, Row, Value, WarehouseError, WarehouseRead, for_each_row, query_as,
+    query_table,
+};
 
 const REPORT_SQL: &str = include_str!("../sql/report/report.sql");
 const TOTALS: &str = section(REPORT_SQL, "totals");
@@ -94,13 +97,22 @@ pub struct LivePoint {
     pub p99_ms: Option<f64>,
 }
 
-pub(crate) fn count(value: &Value) -> u64 {
-    // Databases give sums as whole or decimal numbers; all of ours are whole.
-    value.as_i64().map_or_else(|| value.as_f64().map_or(0, |number| number as u64), |number| number as u64)
+impl FromRow for Ctr {
+    fn from_row(row: &Row<'_>) -> Result<Ctr, WarehouseError> {
+        Ok(Ctr { impressions: row.get("impressions")?, clicks: row.get("clicks")? })
+    }
 }
 
-fn time(value: &Value) -> Option<Millis> {
-    value.as_str().and_then(Millis::parse_sql)
+impl FromRow for TrendPoint {
+    fn from_row(row: &Row<'_>) -> Result<TrendPoint, WarehouseError> {
+        Ok(TrendPoint { window_start: row.get("window_start")?, ctr: Ctr::from_row(row)? })
+    }
+}
+
+impl FromRow for Group {
+    fn from_row(row: &Row<'_>) -> Result<Group, WarehouseError> {
+        Ok(Group { code: row.get("code")?, ctr: Ctr::from_row(row)? })
+    }
 }
 
 /// The account of everything ever counted, by the way it came.
@@ -125,36 +137,18 @@ impl Totals {
 ///
 /// # Errors
 /// Of the warehouse.
-pub fn totals(warehouse: &dyn Warehouse) -> Result<Totals, WarehouseError> {
+pub fn totals(warehouse: &dyn WarehouseRead) -> Result<Totals, WarehouseError> {
     let mut totals = Totals::default();
-    for row in &query_table(warehouse, TOTALS, &[])?.rows {
-        let way = if row[0].as_str() == Some("files") { &mut totals.files } else { &mut totals.stream };
-        *way = counts(&row[1..]);
+    for row in query_table(warehouse, TOTALS, &[])?.iter() {
+        let way = if row.get::<&str>("way")? == "files" { &mut totals.files } else { &mut totals.stream };
+        *way = Counts::from_row(&row)?;
     }
     Ok(totals)
 }
 
-/// Reads an account: records, valid, clicks, duplicates, the kinds of invalid, late, float
-/// ids, unknown fields, in this order.
-pub fn counts(row: &[Value]) -> Counts {
-    const FIRST_KIND: usize = 4;
-    const BEHIND_KINDS: usize = FIRST_KIND + adpipe_event::ErrorType::ALL.len();
-    let at = |index: usize| row.get(index).map_or(0, count);
-    Counts {
-        records: at(0),
-        valid: at(1),
-        clicks: at(2),
-        duplicates: at(3),
-        invalid_by_type: std::array::from_fn(|kind| at(FIRST_KIND + kind)),
-        late: at(BEHIND_KINDS),
-        float_ids: at(BEHIND_KINDS + 1),
-        unknown_fields: at(BEHIND_KINDS + 2),
-    }
-}
-
 /// What was committed from `since` to `until`, in intervals of `step_ms`; empty ones included.
 pub fn live(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     since: Millis,
     until: Millis,
     step_ms: i64,
@@ -175,20 +169,16 @@ pub fn live(
         .collect();
     let mut latencies = vec![LatencyCounts::default(); steps];
     let since_text = Value::Text(Millis(first).to_string());
-    let mut damage = Ok(());
-    warehouse.query(COMMITS_SINCE, &[since_text], &mut |_, row| {
-        let Some(committed_at) = time(&row[0]) else { return true };
-        let step = (committed_at.0 - first) / step_ms;
-        if let Some(point) = usize::try_from(step).ok().and_then(|step| points.get_mut(step)) {
-            point.records += count(&row[1]);
-            point.valid += count(&row[2]);
-            point.duplicates += count(&row[3]);
-            point.invalid += count(&row[4]);
-            damage = latencies[step as usize].add_text(row[5].as_str().unwrap_or("null"));
-        }
-        damage.is_ok()
+    for_each_row(warehouse, COMMITS_SINCE, &[since_text], |row| {
+        let step = (row.get::<Millis>("committed_at")?.0 - first) / step_ms;
+        let Ok(step) = usize::try_from(step) else { return Ok(()) };
+        let Some((point, latency)) = points.get_mut(step).zip(latencies.get_mut(step)) else { return Ok(()) };
+        point.records += row.get::<u64>("records")?;
+        point.valid += row.get::<u64>("valid")?;
+        point.duplicates += row.get::<u64>("duplicates")?;
+        point.invalid += row.get::<u64>("invalid")?;
+        latency.add_text(row.get("latency_counts")?)
     })?;
-    damage?;
     for (point, latency) in points.iter_mut().zip(&latencies) {
         point.p50_ms = latency.quantile_ms(0.5);
         point.p99_ms = latency.quantile_ms(0.99);
@@ -197,9 +187,8 @@ pub fn live(
 }
 
 /// When the stream processor last committed; none when it never did.
-pub fn newest_commit(warehouse: &dyn Warehouse) -> Result<Option<Millis>, WarehouseError> {
-    let table = query_table(warehouse, NEWEST_COMMIT, &[])?;
-    Ok(table.rows.first().and_then(|row| time(&row[0])))
+pub fn newest_commit(warehouse: &dyn WarehouseRead) -> Result<Option<Millis>, WarehouseError> {
+    query_table(warehouse, NEWEST_COMMIT, &[])?.one()?.get("newest")
 }
 
 /// The first and the last window of a grain that has figures.
@@ -212,16 +201,19 @@ pub struct Windows {
 }
 
 /// What there are figures of, by minutes and by hours; none where there are none.
-pub fn spans(warehouse: &dyn Warehouse) -> Result<(Option<Windows>, Option<Windows>), WarehouseError> {
+pub fn spans(warehouse: &dyn WarehouseRead) -> Result<(Option<Windows>, Option<Windows>), WarehouseError> {
     let table = query_table(warehouse, SPANS, &[])?;
-    let at = |index: usize| table.rows.first().and_then(|row| time(&row[index]));
-    let windows = |first: usize| Some(Windows { oldest: at(first)?, newest: at(first + 1)? });
-    Ok((windows(0), windows(2)))
+    let row = table.one()?;
+    let windows = |oldest, newest| -> Result<Option<Windows>, WarehouseError> {
+        let bounds = row.get::<Option<Millis>>(oldest)?.zip(row.get::<Option<Millis>>(newest)?);
+        Ok(bounds.map(|(oldest, newest)| Windows { oldest, newest }))
+    };
+    Ok((windows("oldest_minute", "newest_minute")?, windows("oldest_hour", "newest_hour")?))
 }
 
 /// Figures by window over a span of event time; windows without events are not there.
 pub fn trend(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     grain: Grain,
     span: Range<Millis>,
 ) -> Result<Vec<TrendPoint>, WarehouseError> {
@@ -229,17 +221,12 @@ pub fn trend(
         Grain::Minute => TREND_BY_MINUTE,
         Grain::Hour => TREND_BY_HOUR,
     };
-    let table = query_table(warehouse, sql, &bounds(&span))?;
-    let point = |row: &Vec<Value>| {
-        let ctr = Ctr { impressions: count(&row[1]), clicks: count(&row[2]) };
-        time(&row[0]).map(|window_start| TrendPoint { window_start, ctr })
-    };
-    Ok(table.rows.iter().filter_map(point).collect())
+    query_as(warehouse, sql, &bounds(&span))
 }
 
 /// Figures by device type over a span of event time.
 pub fn by_device(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     grain: Grain,
     span: Range<Millis>,
 ) -> Result<Vec<Group>, WarehouseError> {
@@ -248,20 +235,19 @@ pub fn by_device(
 
 /// Figures by banner position over a span of event time.
 pub fn by_banner(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     grain: Grain,
     span: Range<Millis>,
 ) -> Result<Vec<Group>, WarehouseError> {
     groups(warehouse, if grain == Grain::Minute { MINUTES_BY_BANNER } else { HOURS_BY_BANNER }, &span)
 }
 
-fn groups(warehouse: &dyn Warehouse, sql: &str, span: &Range<Millis>) -> Result<Vec<Group>, WarehouseError> {
-    let table = query_table(warehouse, sql, &bounds(span))?;
-    let group = |row: &Vec<Value>| {
-        let ctr = Ctr { impressions: count(&row[1]), clicks: count(&row[2]) };
-        row[0].as_i64().map(|code| Group { code, ctr })
-    };
-    Ok(table.rows.iter().filter_map(group).collect())
+fn groups(
+    warehouse: &dyn WarehouseRead,
+    sql: &str,
+    span: &Range<Millis>,
+) -> Result<Vec<Group>, WarehouseError> {
+    query_as(warehouse, sql, &bounds(span))
 }
 
 fn bounds(span: &Range<Millis>) -> [Value; 2] {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use adpipe_event::{ContentSum, Millis};
 use adpipe_sql::section;
 
-use crate::{StreamTransaction, Value, Warehouse, WarehouseError, query_table};
+use crate::{StreamTransaction, Value, WarehouseError, WarehouseRead, for_each_row, query_table};
 
 const SUMS_SQL: &str = include_str!("../sql/report/sums.sql");
 const ADD_CONTENT: &str = section(SUMS_SQL, "add_content");
@@ -103,22 +103,29 @@ pub struct StoredContent {
     pub sum: Option<i64>,
 }
 
-/// What is stored of every hour; and the text of each hour that is not one.
+/// What is stored of every hour; and the hour of each row that cannot be read.
 ///
 /// # Errors
 /// Of the warehouse.
 pub fn stored_contents(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
 ) -> Result<(BTreeMap<Millis, StoredContent>, Vec<String>), WarehouseError> {
     let (mut stored, mut unreadable) = (BTreeMap::new(), Vec::new());
-    for row in &query_table(warehouse, CONTENT_SUMS, &[])?.rows {
-        let hour =
-            row[0].as_str().and_then(Millis::parse_sql).filter(|hour| hour.to_string() == row[0].to_string());
-        match (hour, row[1].as_i64()) {
-            (Some(hour), Some(events)) if hour == hour.floor_hour() => {
-                stored.insert(hour, StoredContent { events, sum: row[2].as_i64() });
+    for row in query_table(warehouse, CONTENT_SUMS, &[])?.iter() {
+        let text = row.get::<&Value>("event_hour")?.to_string();
+        // An hour in other words than ours is a second row of the same one.
+        let hour = Millis::parse_sql(&text).filter(|hour| hour.to_string() == text);
+        let content = (|| {
+            Ok::<_, WarehouseError>(StoredContent {
+                events: row.get("events")?,
+                sum: row.get("content_sum")?,
+            })
+        })();
+        match (hour, content) {
+            (Some(hour), Ok(content)) if hour == hour.floor_hour() => {
+                stored.insert(hour, content);
             }
-            _ => unreadable.push(row[0].to_string()),
+            _ => unreadable.push(text),
         }
     }
     Ok((stored, unreadable))
@@ -128,26 +135,16 @@ pub fn stored_contents(
 ///
 /// # Errors
 /// Of the warehouse; [`WarehouseError::Unusable`] when a stored sum is not one.
-pub fn counted_content(warehouse: &dyn Warehouse) -> Result<Option<ContentSum>, WarehouseError> {
+pub fn counted_content(warehouse: &dyn WarehouseRead) -> Result<Option<ContentSum>, WarehouseError> {
     let mut total = Some(ContentSum::default());
-    let mut damaged = false;
-    warehouse.query(COUNTED_SUMS, &[], &mut |_, row| {
-        match &row[0] {
-            Value::Null => total = None,
-            value => match value.as_i64().and_then(ContentSum::from_i64) {
-                Some(sum) => total.iter_mut().for_each(|total| total.add(sum)),
-                None => damaged = true,
-            },
+    for_each_row(warehouse, COUNTED_SUMS, &[], |row| {
+        match row.parse_optional("content_sum", "a sum of contents", ContentSum::from_i64)? {
+            Some(sum) => total.iter_mut().for_each(|total| total.add(sum)),
+            None => total = None,
         }
-        true
+        Ok::<(), WarehouseError>(())
     })?;
-    match damaged {
-        true => Err(WarehouseError::damaged(
-            warehouse.location(),
-            "a content_sum of realtime.commits or realtime.files is not a sum",
-        )),
-        false => Ok(total),
-    }
+    Ok(total)
 }
 
 /// Stores the sum of an hour that has none, if it still has so many events.

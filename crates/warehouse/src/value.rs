@@ -83,12 +83,3 @@ impl std::fmt::Display for Value {
         }
     }
 }
-
-/// A result in memory.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Table {
-    /// Column names.
-    pub columns: Vec<String>,
-    /// Rows, each as long as `columns`.
-    pub rows: Vec<Vec<Value>>,
-}

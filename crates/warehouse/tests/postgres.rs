@@ -9,7 +9,7 @@ use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{
     Commit, Counts, Inserted, LatencyCounts, MetricRow, RetentionPolicy, StreamWriter, Value, Warehouse,
-    WarehouseError, query_table,
+    WarehouseError, WarehouseRead, query_table,
 };
 
 const TOPIC: &str = "ad_events_raw";
@@ -347,7 +347,7 @@ fn values_look_as_they_do_on_sqlite() {
     let mut seen = 0;
     let all = "select * from generate_series(1, 100000)";
     warehouse
-        .query(all, &[], &mut |_, _| {
+        .query(all, &[], &mut |_| {
             seen += 1;
             seen < 2_500
         })

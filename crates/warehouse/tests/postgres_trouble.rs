@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use adpipe_testkit::pgbouncer::PgBouncer;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
-use adpipe_warehouse::{Warehouse, WarehouseError};
+use adpipe_warehouse::{Warehouse, WarehouseError, WarehouseRead};
 
 const SOON: Duration = Duration::from_secs(10);
 

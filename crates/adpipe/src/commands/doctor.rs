@@ -10,9 +10,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use adpipe_log::EventLog;
-use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
+use adpipe_warehouse::{Warehouse, WarehouseRead};
 
 use crate::cli::Cli;
 use crate::cli::checks::DoctorArgs;

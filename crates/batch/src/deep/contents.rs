@@ -6,7 +6,7 @@ use adpipe_event::{ContentHasher, ContentSum, Event, Millis};
 use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
 use adpipe_warehouse::sums::Content;
-use adpipe_warehouse::{ArchiveReadError, IdKey, Value, Warehouse, query_table};
+use adpipe_warehouse::{ArchiveReadError, IdKey, Row, Value, WarehouseError, WarehouseRead, query_table};
 use hashbrown::HashMap;
 
 use super::figures::{FigureHasher, FigureSum};
@@ -53,8 +53,8 @@ pub(super) struct Contents {
 
 /// Reads all that is stored.
 pub(super) fn read(
-    warehouse: &dyn Warehouse,
-    current: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
+    current: &dyn WarehouseRead,
     archive: &Archive,
     progress: &Progress,
 ) -> Result<Contents, BatchError> {
@@ -78,7 +78,7 @@ pub(super) fn read(
 type ByHour = BTreeMap<Millis, Found>;
 
 struct Reading<'a> {
-    warehouse: &'a dyn Warehouse,
+    warehouse: &'a dyn WarehouseRead,
     archive: &'a Archive,
     progress: &'a Progress,
     contents: Contents,
@@ -91,8 +91,7 @@ impl Reading<'_> {
     fn expected(&self) -> Result<u64, BatchError> {
         let hot = query_table(self.warehouse, EVENTS_TOTAL, &[])?;
         let parts = query_table(self.warehouse, PARTS, &[])?;
-        let rows = hot.rows.iter().map(|row| &row[0]).chain(parts.rows.iter().map(|row| &row[1]));
-        Ok(rows.filter_map(Value::as_i64).map(|rows| rows.max(0) as u64).sum())
+        Ok(hot.one()?.get::<u64>("events")? + parts.column::<u64>("rows")?.iter().sum::<u64>())
     }
 
     fn of_event(&mut self, event: &Event<'_>) -> Found {
@@ -100,10 +99,10 @@ impl Reading<'_> {
         Found { content, figures: self.figures.of_event(event) }
     }
 
-    fn archived(&mut self, current: &dyn Warehouse) -> Result<ByHour, BatchError> {
+    fn archived(&mut self, current: &dyn WarehouseRead) -> Result<ByHour, BatchError> {
         let mut hours = ByHour::new();
-        for row in &query_table(self.warehouse, PARTS, &[])?.rows {
-            let path = row[0].to_string();
+        for row in query_table(self.warehouse, PARTS, &[])?.iter() {
+            let path: String = row.get("path")?;
             let archive = self.archive;
             let mut of_part = ByHour::new();
             let read = archive.events(&path, None, |events| {
@@ -123,7 +122,7 @@ impl Reading<'_> {
                 Err(error) => {
                     self.contents.gaps.push(error.to_string());
                     let listed = query_table(self.warehouse, HOURS_OF_PART, &[path.into()])?;
-                    self.contents.unread.extend(listed.rows.iter().filter_map(|row| hour_of(&row[0])));
+                    self.contents.unread.extend(listed.iter().filter_map(|row| hour_of(&row).ok()));
                 }
             }
         }
@@ -133,7 +132,8 @@ impl Reading<'_> {
     fn hot(&mut self) -> Result<ByHour, BatchError> {
         let mut hours = ByHour::new();
         let warehouse = self.warehouse;
-        warehouse.query(EVENTS, &[], &mut |_, row| {
+        warehouse.query(EVENTS, &[], &mut |row| {
+            let row = row.values();
             match stored_event::read(row) {
                 Some((hour, event)) => hours.entry(hour).or_default().add(self.of_event(&event)),
                 None => self.contents.gaps.push(format!("{}: not as written", stored_event::name_of(row))),
@@ -147,12 +147,15 @@ impl Reading<'_> {
     /// Each event once, whether it is archived, hot, or both.
     fn join(&mut self, archived: &ByHour, hot: &ByHour) -> Result<(), BatchError> {
         let mut copies: BTreeMap<Millis, u64> = BTreeMap::new();
-        for row in &query_table(self.warehouse, HOURS, &[])?.rows {
-            match (hour_of(&row[0]), row[2].as_i64()) {
-                (Some(hour), Some(count)) if count >= 0 => {
-                    copies.insert(hour, count as u64);
+        for row in query_table(self.warehouse, HOURS, &[])?.iter() {
+            match (hour_of(&row), row.get("hot_copies")) {
+                (Ok(hour), Ok(count)) => {
+                    copies.insert(hour, count);
                 }
-                _ => self.contents.gaps.push(format!("realtime.hours, {}: not as written", row[0])),
+                _ => {
+                    let stored: &Value = row.get("event_hour")?;
+                    self.contents.gaps.push(format!("realtime.hours, {stored}: not as written"));
+                }
             }
         }
         let hours: BTreeSet<Millis> = archived.keys().chain(hot.keys()).copied().collect();
@@ -187,8 +190,8 @@ impl Reading<'_> {
         let (warehouse, archive) = (self.warehouse, self.archive);
         let hour_text: [Value; 1] = [hour.to_string().into()];
         let mut ids: HashMap<IdKey, ContentSum, foldhash::fast::FixedState> = HashMap::default();
-        for row in &query_table(warehouse, PARTS_OF_HOUR, &hour_text)?.rows {
-            let read = archive.events(&row[0].to_string(), Some(hour..Millis(hour.0 + HOUR_MS)), |events| {
+        for path in query_table(warehouse, PARTS_OF_HOUR, &hour_text)?.column("path")? {
+            let read = archive.events(path, Some(hour..Millis(hour.0 + HOUR_MS)), |events| {
                 for event in events.iter() {
                     ids.insert(IdKey::of(event.id), self.hasher.sum(&event));
                 }
@@ -199,7 +202,8 @@ impl Reading<'_> {
         }
         let mut all = archived;
         let mut found_copies = 0;
-        warehouse.query(&format!("{EVENTS}{OF_HOUR}"), &hour_text, &mut |_, row| {
+        warehouse.query(&format!("{EVENTS}{OF_HOUR}"), &hour_text, &mut |row| {
+            let row = row.values();
             let Some((_, event)) = stored_event::read(row) else { return true };
             let of_event = self.of_event(&event);
             match ids.get(&IdKey::of(event.id)) {
@@ -223,7 +227,8 @@ impl Reading<'_> {
     }
 }
 
-fn hour_of(value: &Value) -> Option<Millis> {
-    let text = value.as_str()?;
-    Millis::parse_sql(text).filter(|hour| hour.floor_hour() == *hour && hour.to_string() == text)
+fn hour_of(row: &Row<'_>) -> Result<Millis, WarehouseError> {
+    row.parse("event_hour", "the start of an hour", |text: &str| {
+        Millis::parse_sql(text).filter(|hour| hour.floor_hour() == *hour && hour.to_string() == text)
+    })
 }

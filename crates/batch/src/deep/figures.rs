@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use adpipe_event::{Event, Millis};
-use adpipe_warehouse::Value;
+use adpipe_warehouse::{Row, Value, WarehouseError};
 use twox_hash::xxhash3_64::Hasher;
 
 /// Minutes and hours of the same dimensions have different hashes.
@@ -76,19 +76,23 @@ impl FigureHasher {
         impressions.wrapping_mul(of_impressions).wrapping_add(clicks.wrapping_mul(of_clicks))
     }
 
-    /// The sum that a row of figures adds to its hour; none when it is not one that adpipe writes.
-    /// Columns: window, the five dimensions, impressions, clicks.
-    fn of_row(&mut self, row: &[Value], floor: fn(Millis) -> Millis) -> Option<(Millis, u64)> {
-        let text = row[0].as_str()?;
-        let window = Millis::parse_sql(text).filter(|window| window.to_string() == text)?;
-        if floor(window) != window {
-            return None;
-        }
-        let code = |column: usize| row[column].as_i64().and_then(|code| u8::try_from(code).ok());
-        let count = |column: usize| row[column].as_i64().and_then(|count| u64::try_from(count).ok());
-        let codes = [code(1)?, code(2)?, code(3)?];
-        let sum = self.part(window, codes, row[4].as_str()?, row[5].as_str()?, count(6)?, count(7)?);
-        Some((window.floor_hour(), sum))
+    /// The sum that a row of figures adds to its hour.
+    ///
+    /// # Errors
+    /// When the row is not one that adpipe writes.
+    fn of_row(
+        &mut self,
+        row: &Row<'_>,
+        floor: fn(Millis) -> Millis,
+    ) -> Result<(Millis, u64), WarehouseError> {
+        let window = row.parse("window_start", "the start of a window", |text: &str| {
+            Millis::parse_sql(text).filter(|window| window.to_string() == text && floor(*window) == *window)
+        })?;
+        let codes = [row.get("banner_pos")?, row.get("device_type")?, row.get("device_conn_type")?];
+        let (site_category, app_category) = (row.get("site_category")?, row.get("app_category")?);
+        let (impressions, clicks) = (row.get("impressions")?, row.get("clicks")?);
+        let sum = self.part(window, codes, site_category, app_category, impressions, clicks);
+        Ok((window.floor_hour(), sum))
     }
 }
 
@@ -102,24 +106,29 @@ pub(super) struct StoredFigures {
 
 impl StoredFigures {
     /// Adds a row of `realtime.metrics_hourly`.
-    pub fn add_hourly(&mut self, row: &[Value]) {
+    pub fn add_hourly(&mut self, row: &Row<'_>) {
         match self.hasher.of_row(row, Millis::floor_hour) {
-            Some((hour, sum)) => {
+            Ok((hour, sum)) => {
                 let of_hour = self.hours.entry(hour).or_default();
                 of_hour.by_hour = of_hour.by_hour.wrapping_add(sum);
             }
-            None => self.unreadable.push(format!("realtime.metrics_hourly, {}", row[0])),
+            Err(_) => self.unreadable.push(format!("realtime.metrics_hourly, {}", window_of(row))),
         }
     }
 
     /// Adds a row of `realtime.metrics`.
-    pub fn add_minute(&mut self, row: &[Value]) {
+    pub fn add_minute(&mut self, row: &Row<'_>) {
         match self.hasher.of_row(row, Millis::floor_minute) {
-            Some((hour, sum)) => {
+            Ok((hour, sum)) => {
                 let of_hour = self.hours.entry(hour).or_default();
                 of_hour.by_minute = of_hour.by_minute.wrapping_add(sum);
             }
-            None => self.unreadable.push(format!("realtime.metrics, {}", row[0])),
+            Err(_) => self.unreadable.push(format!("realtime.metrics, {}", window_of(row))),
         }
     }
+}
+
+/// A row's window as it is stored, whatever it is.
+fn window_of(row: &Row<'_>) -> String {
+    row.get::<&Value>("window_start").map(Value::to_string).unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use adpipe_sql::section;
 use adpipe_stream::verify::Check;
 use adpipe_warehouse::covered::{self, NOT_COVERED};
 use adpipe_warehouse::sums::{self, Content};
-use adpipe_warehouse::{Schema, Warehouse, archive as archived};
+use adpipe_warehouse::{Schema, Warehouse, WarehouseRead, archive as archived};
 
 use self::contents::Contents;
 use self::figures::StoredFigures;
@@ -82,7 +82,7 @@ fn check(name: &'static str, mut gaps: Vec<String>, detail: String) -> Check {
     Check { name, holds, detail: if holds { detail } else { gaps.join("; ") } }
 }
 
-fn rows(warehouse: &dyn Warehouse, deep: &mut Deep) -> Result<(), BatchError> {
+fn rows(warehouse: &dyn WarehouseRead, deep: &mut Deep) -> Result<(), BatchError> {
     let found = covered::check_rows(warehouse)?;
     let detail = format!("{} sums of rows", found.sound);
     deep.checks.push(check("rows of accounts and of the queue = as written", found.damaged, detail));
@@ -97,7 +97,7 @@ fn rows(warehouse: &dyn Warehouse, deep: &mut Deep) -> Result<(), BatchError> {
 }
 
 fn compare_contents(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     contents: &Contents,
     deep: &mut Deep,
 ) -> Result<(), BatchError> {
@@ -142,7 +142,7 @@ fn compare_contents(
 
 /// What batches say they counted, against all hours together.
 fn compare_accounts(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     total: Option<ContentSum>,
     deep: &mut Deep,
 ) -> Result<(), BatchError> {
@@ -163,7 +163,7 @@ fn compare_accounts(
 }
 
 fn compare_figures(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     contents: &Contents,
     minutes_kept: Duration,
     deep: &mut Deep,
@@ -173,11 +173,11 @@ fn compare_figures(
     let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64).max(floor);
     let mut stored = StoredFigures::default();
     for (sql, is_hourly) in [(HOURLY, true), (MINUTES, false)] {
-        warehouse.query(sql, &[], &mut |_, row| {
+        warehouse.query(sql, &[], &mut |row| {
             if is_hourly {
-                stored.add_hourly(row)
+                stored.add_hourly(&row)
             } else {
-                stored.add_minute(row)
+                stored.add_minute(&row)
             };
             true
         })?;

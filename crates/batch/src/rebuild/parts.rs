@@ -126,7 +126,7 @@ pub(super) fn count(
             }
         }
     }
-    missing(work, &archived, report);
+    missing(work, &archived, report)?;
     (report.parts, report.archived) = (archived.parts.len() as u64, archived.rows());
     Ok(archived)
 }
@@ -136,9 +136,12 @@ fn candidates(
     work: &Work<'_>,
     report: &mut RebuildReport,
 ) -> Result<BTreeMap<String, Vec<Candidate>>, BatchError> {
-    let listed = &work.account.archive_parts;
-    let accounted: HashMap<&str, &Vec<serde_json::Value>> =
-        listed.rows.iter().map(|row| (listed.text(row, "path"), row)).collect();
+    let listed = work.account.archive_parts.table()?;
+    // Of a part from before hashes were kept the account has none, and no file has an empty one.
+    let mut hashes: HashMap<&str, &str> = HashMap::new();
+    for row in listed.iter() {
+        hashes.insert(row.get("path")?, row.get::<Option<&str>>("hash")?.unwrap_or_default());
+    }
     let paths = work.place.archive.strays(&HashSet::new())?;
     let mut days: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
     for path in paths {
@@ -148,7 +151,7 @@ fn candidates(
             continue;
         }
         let day = day.to_owned();
-        let expected = accounted.get(path.as_str()).map(|row| listed.text(row, "hash"));
+        let expected = hashes.get(path.as_str()).copied();
         match candidate(work, &path, expected) {
             Ok(candidate) => days.entry(day).or_default().push(candidate),
             Err(Unfit::Damaged(reason)) => report.problems.push(format!("{path}: {reason}; it is left out")),
@@ -342,22 +345,22 @@ fn rewrite(work: &Work<'_>, candidate: &Candidate, is_new: &[bool]) -> Result<Ve
 }
 
 /// Names the parts of the account that are not there, where their hours lack events.
-fn missing(work: &Work<'_>, archived: &Archived, report: &mut RebuildReport) {
+fn missing(work: &Work<'_>, archived: &Archived, report: &mut RebuildReport) -> Result<(), WarehouseError> {
     let mut rows: HashMap<String, u64> = HashMap::new();
     for part in &archived.parts {
         for (hour, of_hour) in &part.hours {
             *rows.entry(hour.to_string()).or_default() += of_hour.rows;
         }
     }
-    let listed = &work.account.archive_part_hours;
+    let listed = work.account.archive_part_hours.table()?;
     let mut expected: HashMap<&str, u64> = HashMap::new();
-    for row in &listed.rows {
-        *expected.entry(listed.text(row, "event_hour")).or_default() += listed.number(row, "rows");
+    for row in listed.iter() {
+        *expected.entry(row.get("event_hour")?).or_default() += row.get::<u64>("rows")?;
     }
     let there: HashSet<&str> = archived.parts.iter().map(|part| part.path.as_str()).collect();
     let mut named: HashSet<&str> = HashSet::new();
-    for row in &listed.rows {
-        let (hour, path) = (listed.text(row, "event_hour"), listed.text(row, "path"));
+    for row in listed.iter() {
+        let (hour, path): (&str, &str) = (row.get("event_hour")?, row.get("path")?);
         let is_short = rows.get(hour).copied().unwrap_or(0) < expected.get(hour).copied().unwrap_or(0);
         if is_short && !there.contains(path) && named.insert(path) {
             report
@@ -365,4 +368,5 @@ fn missing(work: &Work<'_>, archived: &Archived, report: &mut RebuildReport) {
                 .push(format!("{path}: the account names it, and its events are in no other part"));
         }
     }
+    Ok(())
 }

@@ -17,7 +17,8 @@ use adpipe_stream::on_the_way::{ErrorOffsets, errors_on_the_way};
 use adpipe_stream::windows;
 use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{
-    Commit, Counts, IdKey, IdSet, LatencyCounts, StreamTransaction, Value, errors, query_table,
+    Commit, Counts, IdKey, IdSet, LatencyCounts, StreamTransaction, Value, WarehouseError, errors,
+    query_table,
 };
 
 use super::lookup::Lookup;
@@ -86,15 +87,19 @@ pub(super) fn replay(
 }
 
 fn places(work: &Work<'_>) -> Result<Vec<Place>, BatchError> {
-    let offsets = &work.account.offsets;
+    let offsets = work.account.offsets.table()?;
+    let accounted_of = |topic: &str, partition: u32| -> Result<Option<u64>, WarehouseError> {
+        for row in offsets.iter() {
+            if row.get::<&str>("topic")? == topic && row.get::<u32>("partition")? == partition {
+                return row.get("next_offset").map(Some);
+            }
+        }
+        Ok(None)
+    };
     let mut places = Vec::new();
     for topic in adpipe_stream::TOPICS {
         for range in work.place.log.ranges(topic)? {
-            let row = offsets.rows.iter().find(|row| {
-                offsets.text(row, "topic") == topic.name()
-                    && offsets.number(row, "partition") == u64::from(range.partition)
-            });
-            let accounted = row.map(|row| offsets.number(row, "next_offset"));
+            let accounted = accounted_of(topic.name(), range.partition)?;
             let begin = accounted.unwrap_or(0);
             let gap = (begin < range.first.0).then_some((begin, range.first.0));
             places.push(Place { topic, range, accounted, next: accounted, gap });
@@ -360,9 +365,8 @@ impl Replay<'_> {
         let params =
             [place.topic.name().into(), Value::Int(place.range.partition.into()), Value::Int(offset as i64)];
         let table = query_table(self.work.place.warehouse, ERROR_TYPE, &params)?;
-        let name = table.rows.first().and_then(|row| row[0].as_str());
-        let known = ErrorType::ALL.into_iter().find(|known| Some(known.as_str()) == name);
-        Ok(known.unwrap_or(ErrorType::Future))
+        let Some(row) = table.first() else { return Ok(ErrorType::Future) };
+        Ok(row.parse("error_type", "a type of error", |name: &str| name.parse().ok())?)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use adpipe_event::{ErrorType, Millis};
 use adpipe_sql::section;
-use adpipe_warehouse::{Commit, Dialect, StreamTransaction, Value, WarehouseError, offset_sum, query_table};
+use adpipe_warehouse::{
+    Commit, Dialect, Row, StreamTransaction, Table, Value, WarehouseError, offset_sum, query_table,
+};
 use hashbrown::HashSet;
 
 use super::parts::{Archived, Known};
 use super::{RebuildReport, Work};
 use crate::BatchError;
-use crate::account::Rows;
 use crate::commit::{PartRow, add_part_row, add_to_hour, raise_minutes_floor};
 use crate::files::{self, FileRow, FileState};
 
@@ -66,10 +67,11 @@ pub(super) fn take_over(
         raise_minutes_floor(transaction, floor)?;
     }
     let mut books = Books::default();
-    put_rows(transaction, "realtime.files", &account.files)?;
-    for row in &account.files.rows {
-        books.valid += account.files.number(row, "valid");
-        books.clicks += account.files.number(row, "clicks");
+    let files = account.files.table()?;
+    put_rows(transaction, "realtime.files", &files, |_| Ok(true))?;
+    for row in files.iter() {
+        books.valid += row.get::<u64>("valid")?;
+        books.clicks += row.get::<u64>("clicks")?;
     }
     reported_files(work, transaction, &mut books, report)?;
     for counted in &account.commits {
@@ -84,10 +86,19 @@ pub(super) fn take_over(
     Ok(books)
 }
 
-fn put_rows(transaction: &mut dyn StreamTransaction, table: &str, rows: &Rows) -> Result<(), WarehouseError> {
-    let insert = rows.insert(table);
-    for row in &rows.rows {
-        transaction.execute(&insert, &Rows::values(row))?;
+/// Inserts those of the rows that are wanted.
+fn put_rows(
+    transaction: &mut dyn StreamTransaction,
+    table: &str,
+    rows: &Table,
+    is_wanted: impl Fn(&Row<'_>) -> Result<bool, WarehouseError>,
+) -> Result<(), WarehouseError> {
+    let places: Vec<String> = (1..=rows.columns.len()).map(|number| format!("${number}")).collect();
+    let insert = format!("insert into {table} ({}) values ({})", rows.columns.join(", "), places.join(", "));
+    for row in rows.iter() {
+        if is_wanted(&row)? {
+            transaction.execute(&insert, row.values())?;
+        }
     }
     Ok(())
 }
@@ -98,17 +109,14 @@ fn name_parts(
     transaction: &mut dyn StreamTransaction,
     archived: &Archived,
 ) -> Result<(), BatchError> {
-    let (parts, hours) = (&work.account.archive_parts, &work.account.archive_part_hours);
-    let by_account: HashSet<&str> = parts.rows.iter().map(|row| parts.text(row, "path")).collect();
+    let (parts, hours) = (work.account.archive_parts.table()?, work.account.archive_part_hours.table()?);
+    let by_account: HashSet<&str> = parts.column("path")?.into_iter().collect();
     let is_as_accounted = |part: &&Known| by_account.contains(part.path.as_str());
     let taken: HashSet<&str> =
         archived.parts.iter().filter(is_as_accounted).map(|part| part.path.as_str()).collect();
-    let of_taken = |rows: &Rows| Rows {
-        columns: rows.columns.clone(),
-        rows: rows.rows.iter().filter(|row| taken.contains(rows.text(row, "path"))).cloned().collect(),
-    };
-    put_rows(transaction, "realtime.archive_parts", &of_taken(parts))?;
-    put_rows(transaction, "realtime.archive_part_hours", &of_taken(hours))?;
+    let is_taken = |row: &Row<'_>| Ok(taken.contains(row.get::<&str>("path")?));
+    put_rows(transaction, "realtime.archive_parts", &parts, is_taken)?;
+    put_rows(transaction, "realtime.archive_part_hours", &hours, is_taken)?;
     for part in archived.parts.iter().filter(|part| !is_as_accounted(part)) {
         let row = PartRow {
             path: &part.path,
@@ -139,56 +147,22 @@ fn reported_files(
     books: &mut Books,
     report: &mut RebuildReport,
 ) -> Result<(), BatchError> {
-    let files = &work.account.files;
-    let reported = query_table(work.place.warehouse, REPORTED_FILES, &[])?;
-    for row in &reported.rows {
-        let text = |column: usize| row[column].as_str().unwrap_or_default();
-        let number = |column: usize| row[column].as_i64().unwrap_or(0).max(0) as u64;
-        let reading = number(2);
-        let known = files.rows.iter().find(|known| {
-            files.text(known, "path") == text(0)
-                && files.text(known, "content") == text(1)
-                && files.number(known, "reading") == reading
-        });
-        let known_records = known.map(|known| files.number(known, "records"));
-        if known_records.is_some_and(|records| records >= number(6)) {
+    let files = work.account.files.table()?;
+    for row in query_table(work.place.warehouse, REPORTED_FILES, &[])?.iter() {
+        let (mut file, invalid) = reported_file(&row)?;
+        let known = accounted(&files, &file)?;
+        let counts = file.counts;
+        if known.is_some_and(|known| known.records >= counts.records) {
             continue;
         }
-        let time = |column: usize| row[column].as_str().and_then(Millis::parse_sql);
-        let mut file = FileRow {
-            path: text(0).to_owned(),
-            content: text(1).to_owned(),
-            reading: reading as i64,
-            size: number(3),
-            // Nothing has this hash or time: the file is taken for another one and read again.
-            size_hash: String::new(),
-            modified: String::new(),
-            state: if text(4) == "replaced" { FileState::Replaced } else { FileState::Done },
-            message: "made again from ops.ingest_files".to_owned(),
-            position: number(3),
-            next_row: number(6) + 1,
-            tail: None,
-            counts: adpipe_warehouse::Counts {
-                records: number(6),
-                valid: number(7),
-                clicks: number(8),
-                duplicates: number(10),
-                float_ids: number(11),
-                ..Default::default()
-            },
-            first_event: time(12),
-            last_event: time(13),
-            started_at: time(14).unwrap_or_default(),
-            content_sum: None,
-        };
         file.counts.invalid_by_type =
-            invalid_by_type(work, &file.error_topic(), 0, 0..u64::MAX >> 1, number(9))?;
+            invalid_by_type(work, &file.error_topic(), 0, 0..u64::MAX >> 1, invalid)?;
         files::put(transaction, &file)?;
-        books.valid += number(7);
-        books.clicks += number(8);
+        books.valid += counts.valid;
+        books.clicks += counts.clicks;
         if let Some(known) = known {
-            books.valid -= files.number(known, "valid");
-            books.clicks -= files.number(known, "clicks");
+            books.valid -= known.valid;
+            books.clicks -= known.clicks;
         }
         report.synthesised.push(format!(
             "{}: its account is that of ops.ingest_files; it will be read again, and its rows are duplicates then",
@@ -196,6 +170,61 @@ fn reported_files(
         ));
     }
     Ok(())
+}
+
+/// What the account has of a reading.
+#[derive(Clone, Copy)]
+struct Accounted {
+    records: u64,
+    valid: u64,
+    clicks: u64,
+}
+
+fn accounted(files: &Table, file: &FileRow) -> Result<Option<Accounted>, WarehouseError> {
+    for row in files.iter() {
+        let is_it = row.get::<&str>("path")? == file.path
+            && row.get::<&str>("content")? == file.content
+            && row.get::<i64>("reading")? == file.reading;
+        if is_it {
+            let (records, valid) = (row.get("records")?, row.get("valid")?);
+            return Ok(Some(Accounted { records, valid, clicks: row.get("clicks")? }));
+        }
+    }
+    Ok(None)
+}
+
+/// A reading as `ops.ingest_files` has it, and how many of its records are in error.
+fn reported_file(row: &Row<'_>) -> Result<(FileRow, u64), WarehouseError> {
+    let size = row.get("size")?;
+    let state = row.get::<&str>("state")?;
+    let records: u64 = row.get("records")?;
+    let file = FileRow {
+        path: row.get("path")?,
+        content: row.get("content")?,
+        reading: row.get("reading")?,
+        size,
+        // Nothing has this hash or time: the file is taken for another one and read again.
+        size_hash: String::new(),
+        modified: String::new(),
+        state: if state == "replaced" { FileState::Replaced } else { FileState::Done },
+        message: "made again from ops.ingest_files".to_owned(),
+        position: size,
+        next_row: records + 1,
+        tail: None,
+        counts: adpipe_warehouse::Counts {
+            records,
+            valid: row.get("valid")?,
+            clicks: row.get("clicks")?,
+            duplicates: row.get("duplicates")?,
+            float_ids: row.get("float_ids")?,
+            ..Default::default()
+        },
+        first_event: row.get("first_event")?,
+        last_event: row.get("last_event")?,
+        started_at: row.get("started_at")?,
+        content_sum: None,
+    };
+    Ok((file, row.get("invalid")?))
 }
 
 /// How many records of each type are in error, `total` in all: as the queue says, and what it does
@@ -216,13 +245,12 @@ pub(super) fn invalid_by_type(
     ];
     let mut by_type = [0; ErrorType::ALL.len()];
     let mut left = total;
-    for row in &query_table(work.place.warehouse, ERROR_TYPES, &params)?.rows {
-        let known = ErrorType::ALL.into_iter().find(|known| Some(known.as_str()) == row[0].as_str());
-        if let Some(error_type) = known {
-            let count = (row[1].as_i64().unwrap_or(0).max(0) as u64).min(left);
-            by_type[error_type as usize] += count;
-            left -= count;
-        }
+    for row in query_table(work.place.warehouse, ERROR_TYPES, &params)?.iter() {
+        let error_type =
+            row.parse("error_type", "a type of error", |name: &str| name.parse::<ErrorType>().ok())?;
+        let count = row.get::<u64>("errors")?.min(left);
+        by_type[error_type as usize] += count;
+        left -= count;
     }
     by_type[ErrorType::Parse as usize] += left;
     Ok(by_type)

@@ -1,10 +1,10 @@
 //! What is in the archive, by day, and what is still hot.
 
 use adpipe_sql::section;
-use adpipe_warehouse::{Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{Row, Value, Warehouse, WarehouseError, query_table};
 use serde::Serialize;
 
-use crate::answer::{count, text, time};
+use crate::answer::time;
 
 const SQL: &str = include_str!("../../sql/files.sql");
 const TOTALS: &str = section(SQL, "archive_totals");
@@ -67,34 +67,36 @@ pub(super) fn archive(warehouse: &dyn Warehouse) -> Result<Archive, WarehouseErr
     let snapshot = warehouse.snapshot()?;
     let warehouse = snapshot.as_ref();
     let mut totals = [Sums::default(); SOURCES.len()];
-    for row in query_table(warehouse, TOTALS, &[])?.rows {
-        put(&mut totals, &row[0], &row[1..]);
+    for row in query_table(warehouse, TOTALS, &[])?.iter() {
+        put(&mut totals, &row)?;
     }
     let mut days: Vec<Day> = Vec::new();
-    for row in query_table(warehouse, DAYS, &[Value::Int(MOST_DAYS)])?.rows {
-        let date = text(&row[0]);
+    for row in query_table(warehouse, DAYS, &[Value::Int(MOST_DAYS)])?.iter() {
+        let date: String = row.get("event_date")?;
         if days.last().is_none_or(|last| last.date != date) {
             days.push(Day { date, sums: [Sums::default(); SOURCES.len()] });
         }
         if let Some(day) = days.last_mut() {
-            put(&mut day.sums, &row[1], &row[2..]);
+            put(&mut day.sums, &row)?;
         }
     }
-    let day_count = query_table(warehouse, DAY_COUNT, &[])?.rows.first().map_or(0, |row| count(&row[0]));
-    let hours = query_table(warehouse, HOT_HOURS, &[Value::Int(MOST_HOURS)])?.rows;
-    let hour = |index: usize| hours.first().map(|row| &row[index]);
+    let day_count = query_table(warehouse, DAY_COUNT, &[])?.one()?.get("days")?;
+    let hours = query_table(warehouse, HOT_HOURS, &[Value::Int(MOST_HOURS)])?;
+    let hours = hours.one()?;
     let hot = Hot {
-        hours: hour(0).map_or(0, count),
-        oldest: hour(1).and_then(time),
-        newest: hour(2).and_then(time),
-        not_archived: hour(3).map_or(0, count),
-        oldest_not_archived: hour(4).and_then(time),
+        hours: hours.get("hours")?,
+        oldest: time(&hours, "oldest")?,
+        newest: time(&hours, "newest")?,
+        not_archived: hours.get("not_archived")?,
+        oldest_not_archived: time(&hours, "oldest_not_archived")?,
     };
     Ok(Archive { sources: SOURCES, totals, day_count, days, hot })
 }
 
-fn put(sums: &mut [Sums; SOURCES.len()], source: &Value, row: &[Value]) {
-    let Some(place) = SOURCES.iter().position(|known| source.as_str() == Some(known)) else { return };
-    sums[place] =
-        Sums { parts: count(&row[0]), rows: count(&row[1]), clicks: count(&row[2]), bytes: count(&row[3]) };
+fn put(sums: &mut [Sums; SOURCES.len()], row: &Row<'_>) -> Result<(), WarehouseError> {
+    let known = |name: &str| SOURCES.iter().position(|known| *known == name);
+    let place = row.parse("source", "where a part came from", known)?;
+    let (parts, rows) = (row.get("parts")?, row.get("events")?);
+    sums[place] = Sums { parts, rows, clicks: row.get("clicks")?, bytes: row.get("bytes")? };
+    Ok(())
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use adpipe_event::ErrorType;
 use adpipe_sql::section;
-use adpipe_warehouse::{Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{FromRow, Row, Value, Warehouse, WarehouseError, query_as, query_table};
 use serde::Serialize;
 
 use super::STATES;
-use crate::answer::{count, text, time};
+use crate::answer::time;
 
 const SQL: &str = include_str!("../../sql/files.sql");
 const FILES: &str = section(SQL, "files");
@@ -81,21 +81,10 @@ pub(super) fn list(
 ) -> Result<List, WarehouseError> {
     let pattern = pattern(words);
     let mut states: BTreeMap<&'static str, Totals> = BTreeMap::new();
-    for row in query_table(warehouse, TOTALS, &[pattern.as_str().into()])?.rows {
-        let Some(name) = STATES.into_iter().find(|known| row[0].as_str() == Some(known)) else { continue };
-        states.insert(
-            name,
-            Totals {
-                files: count(&row[1]),
-                records: count(&row[2]),
-                valid: count(&row[3]),
-                clicks: count(&row[4]),
-                invalid: count(&row[5]),
-                duplicates: count(&row[6]),
-                float_ids: count(&row[7]),
-                bytes: count(&row[8]),
-            },
-        );
+    for row in query_table(warehouse, TOTALS, &[pattern.as_str().into()])?.iter() {
+        let known = |name: &str| STATES.into_iter().find(|known| *known == name);
+        let name = row.parse("state", "the state of a file", known)?;
+        states.insert(name, Totals::from_row(&row)?);
     }
     let fitting = states.iter().filter(|(name, _)| state.is_empty() || **name == state);
     let pages = fitting.map(|(_, totals)| totals.files).sum::<u64>().div_ceil(u64::from(PAGE)).max(1);
@@ -103,30 +92,46 @@ pub(super) fn list(
     let page = u32::try_from(pages).map_or(page, |pages| page.min(pages));
     let offset = i64::from(page - 1) * i64::from(PAGE);
     let params = [state.into(), pattern.into(), Value::Int(i64::from(PAGE)), Value::Int(offset)];
-    let rows = query_table(warehouse, FILES, &params)?.rows;
-    Ok(List { files: rows.iter().map(|row| file(row)).collect(), page, pages, states })
+    Ok(List { files: query_as(warehouse, FILES, &params)?, page, pages, states })
 }
 
-fn file(row: &[Value]) -> File {
-    let (path, content) = (text(&row[0]), text(&row[1]));
-    File {
-        error_topic: error_topic(&path, &content),
-        path,
-        content,
-        reading: row[2].as_i64().unwrap_or(1),
-        bytes: count(&row[3]),
-        state: text(&row[4]),
-        message: text(&row[5]),
-        records: count(&row[6]),
-        valid: count(&row[7]),
-        clicks: count(&row[8]),
-        invalid: count(&row[9]),
-        duplicates: count(&row[10]),
-        float_ids: count(&row[11]),
-        first_event: time(&row[12]),
-        last_event: time(&row[13]),
-        started_at: time(&row[14]),
-        updated_at: time(&row[15]),
+impl FromRow for Totals {
+    fn from_row(row: &Row<'_>) -> Result<Totals, WarehouseError> {
+        Ok(Totals {
+            files: row.get("files")?,
+            records: row.get("records")?,
+            valid: row.get("valid")?,
+            clicks: row.get("clicks")?,
+            invalid: row.get("invalid")?,
+            duplicates: row.get("duplicates")?,
+            float_ids: row.get("float_ids")?,
+            bytes: row.get("bytes")?,
+        })
+    }
+}
+
+impl FromRow for File {
+    fn from_row(row: &Row<'_>) -> Result<File, WarehouseError> {
+        let (path, content): (String, String) = (row.get("path")?, row.get("content")?);
+        Ok(File {
+            error_topic: error_topic(&path, &content),
+            path,
+            content,
+            reading: row.get("reading")?,
+            bytes: row.get("size")?,
+            state: row.get("state")?,
+            message: row.get("message")?,
+            records: row.get("records")?,
+            valid: row.get("valid")?,
+            clicks: row.get("clicks")?,
+            invalid: row.get("invalid")?,
+            duplicates: row.get("duplicates")?,
+            float_ids: row.get("float_ids")?,
+            first_event: time(row, "first_event")?,
+            last_event: time(row, "last_event")?,
+            started_at: time(row, "started_at")?,
+            updated_at: time(row, "updated_at")?,
+        })
     }
 }
 
@@ -179,20 +184,36 @@ pub(super) fn report(
     content: &str,
     reading: i64,
 ) -> Result<Report, WarehouseError> {
-    let rows = query_table(warehouse, FILE, &[path.into(), content.into(), Value::Int(reading)])?.rows;
+    let account = query_table(warehouse, FILE, &[path.into(), content.into(), Value::Int(reading)])?;
+    let account = account.first();
     let topic = error_topic(path, content);
-    let found = query_table(warehouse, ERRORS_OF_FILE, &[topic.into(), Value::Int(MOST_ERRORS + 1)])?.rows;
-    let in_queue: Vec<InQueue> = found
-        .iter()
-        .map(|row| InQueue { error_type: text(&row[0]), status: text(&row[1]), count: count(&row[2]) })
-        .collect();
+    let in_queue: Vec<InQueue> =
+        query_as(warehouse, ERRORS_OF_FILE, &[topic.into(), Value::Int(MOST_ERRORS + 1)])?;
     Ok(Report {
-        invalid_by_type: rows.first().map(|row| std::array::from_fn(|index| count(&row[index]))),
+        invalid_by_type: account.as_ref().map(invalid_by_type).transpose()?,
         types: ErrorType::ALL.map(ErrorType::as_str),
-        unknown_fields: rows.first().map_or(0, |row| count(&row[ErrorType::ALL.len()])),
+        unknown_fields: account.map_or(Ok(0), |row| row.get("unknown_fields"))?,
         is_complete: in_queue.iter().map(|part| part.count).sum::<u64>() <= MOST_ERRORS as u64,
         in_queue,
     })
+}
+
+fn invalid_by_type(row: &Row<'_>) -> Result<[u64; ErrorType::ALL.len()], WarehouseError> {
+    let mut counts = [0; ErrorType::ALL.len()];
+    for (count, error_type) in counts.iter_mut().zip(ErrorType::ALL) {
+        *count = row.get(error_type.as_str())?;
+    }
+    Ok(counts)
+}
+
+impl FromRow for InQueue {
+    fn from_row(row: &Row<'_>) -> Result<InQueue, WarehouseError> {
+        Ok(InQueue {
+            error_type: row.get("error_type")?,
+            status: row.get("status")?,
+            count: row.get("errors")?,
+        })
+    }
 }
 
 #[cfg(test)]

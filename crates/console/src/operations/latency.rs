@@ -11,10 +11,8 @@ use std::time::{Duration, Instant};
 use adpipe_event::Millis;
 use adpipe_monitor::MonitorError;
 use adpipe_sql::section;
-use adpipe_warehouse::{LATENCY_BUCKETS_MS, LatencyCounts, Warehouse};
+use adpipe_warehouse::{LATENCY_BUCKETS_MS, LatencyCounts, Warehouse, for_each_row};
 use serde::Serialize;
-
-use crate::answer::time;
 
 const SQL: &str = include_str!("../../sql/operations.sql");
 const LATENCIES: &str = section(SQL, "latencies");
@@ -130,15 +128,10 @@ fn read_minutes(
     until: i64,
 ) -> Result<BTreeMap<i64, LatencyCounts>, MonitorError> {
     let mut minutes: BTreeMap<i64, LatencyCounts> = BTreeMap::new();
-    let mut damage = Ok(());
     let params = [Millis(from).to_string().into(), Millis(until).to_string().into()];
-    warehouse.query(LATENCIES, &params, &mut |_, row| {
-        if let Some(at) = time(&row[0]) {
-            let counts = row[1].as_str().unwrap_or("null");
-            damage = minutes.entry(floor(at)).or_default().add_text(counts);
-        }
-        damage.is_ok()
+    for_each_row(warehouse, LATENCIES, &params, |row| {
+        let at: Millis = row.get("committed_at")?;
+        minutes.entry(floor(at.0)).or_default().add_text(row.get("latency_counts")?)
     })?;
-    damage?;
     Ok(minutes)
 }

@@ -118,7 +118,7 @@ async fn get_operations(
 }
 
 fn monitor(warehouse: &dyn Warehouse, now: Millis) -> Result<Monitor, MonitorError> {
-    let newest = query_table(warehouse, NEWEST_READING, &[])?.rows.first().and_then(|row| time(&row[0]));
+    let newest = time(&query_table(warehouse, NEWEST_READING, &[])?.one()?, "newest")?;
     let is_at_work = match newest {
         Some(newest) => now.0 - newest < SILENT_MS,
         // One that has just begun has measured nothing yet.

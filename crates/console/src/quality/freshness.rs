@@ -77,7 +77,7 @@ pub(super) struct Source {
 /// Looks at the sources of `warehouse`.
 pub(super) fn sources(warehouse: &dyn Warehouse, now: Millis) -> Result<Vec<Source>, WarehouseError> {
     let newest = |sql: &str| -> Result<Option<i64>, WarehouseError> {
-        Ok(query_table(warehouse, sql, &[])?.rows.first().and_then(|row| time(&row[0])))
+        query_table(warehouse, sql, &[])?.first().map_or(Ok(None), |row| time(&row, "newest"))
     };
     let newest_commit = newest(NEWEST_COMMIT)?;
     let source = |expected: &Expected| {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use adpipe_sql::section;
-use adpipe_warehouse::{Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{FromRow, Row, Value, Warehouse, WarehouseError, query_table};
 use serde::Serialize;
 
-use crate::answer::{rows_within, text, time};
+use crate::answer::{rows_within, time};
 
 const SQL: &str = include_str!("../../sql/quality.sql");
 const TESTS: &str = section(SQL, "tests");
@@ -62,6 +62,36 @@ struct Run {
     seconds: Option<f64>,
 }
 
+/// A test by its newest result: not what there is of other results, and of rows.
+impl FromRow for Test {
+    fn from_row(row: &Row<'_>) -> Result<Test, WarehouseError> {
+        Ok(Test {
+            id: row.get("test_id")?,
+            name: row.get("name")?,
+            kind: row.get("kind")?,
+            attached: row.get("attached")?,
+            column: row.get("column_name")?,
+            severity: row.get("severity")?,
+            message: row.get("message")?,
+            engine: row.get("engine")?,
+            open_rows: 0,
+            all_rows: 0,
+            runs: Vec::new(),
+        })
+    }
+}
+
+impl FromRow for Run {
+    fn from_row(row: &Row<'_>) -> Result<Run, WarehouseError> {
+        Ok(Run {
+            status: row.get("status")?,
+            failures: row.get("failures")?,
+            at: time(row, "started_at")?,
+            seconds: row.get("seconds")?,
+        })
+    }
+}
+
 impl Test {
     fn newest(&self) -> Option<i64> {
         self.runs.last().and_then(|run| run.at)
@@ -83,39 +113,20 @@ pub(super) fn all(
     warehouse: &dyn Warehouse,
     project: Option<&BTreeSet<String>>,
 ) -> Result<Vec<Test>, WarehouseError> {
-    let rows = query_table(warehouse, TESTS, &[Value::Int(RUNS as i64)])?.rows;
-    let counts = query_table(warehouse, FAILURE_COUNTS, &[])?.rows;
-    let counts: BTreeMap<&str, (i64, i64)> = counts
-        .iter()
-        .filter_map(|row| Some((row[0].as_str()?, (row[1].as_i64()?, row[2].as_i64()?))))
-        .collect();
+    let mut counts: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    for row in query_table(warehouse, FAILURE_COUNTS, &[])?.iter() {
+        counts.insert(row.get("test_id")?, (row.get("failing")?, row.get("failed")?));
+    }
     let mut tests: Vec<Test> = Vec::new();
-    for row in &rows {
-        let id = text(&row[0]);
+    for row in query_table(warehouse, TESTS, &[Value::Int(RUNS as i64)])?.iter() {
+        let id: &str = row.get("test_id")?;
         if tests.last().is_none_or(|last| last.id != id) {
-            let (open_rows, all_rows) = counts.get(id.as_str()).copied().unwrap_or_default();
-            tests.push(Test {
-                id,
-                name: text(&row[1]),
-                kind: text(&row[2]),
-                attached: row[3].as_str().map(str::to_owned),
-                column: row[4].as_str().map(str::to_owned),
-                severity: text(&row[5]),
-                message: row[8].as_str().map(str::to_owned),
-                engine: text(&row[9]),
-                open_rows,
-                all_rows,
-                runs: Vec::new(),
-            });
+            let (open_rows, all_rows) = counts.get(id).copied().unwrap_or_default();
+            tests.push(Test { open_rows, all_rows, ..Test::from_row(&row)? });
         }
         // Runs of the same moment may be more than were asked for.
         if let Some(test) = tests.last_mut().filter(|test| test.runs.len() < RUNS) {
-            test.runs.push(Run {
-                status: text(&row[6]),
-                failures: row[7].as_i64().unwrap_or(0),
-                at: time(&row[10]),
-                seconds: row[11].as_f64(),
-            });
+            test.runs.push(Run::from_row(&row)?);
         }
     }
     for test in &mut tests {
@@ -153,18 +164,25 @@ pub(super) fn failures(warehouse: &dyn Warehouse, test: &str) -> Result<Failures
     let mut failures = Failures { rows: Vec::new(), is_complete: true };
     for sql in [OPEN_FAILURES, RESOLVED_FAILURES] {
         let params = [Value::from(test), Value::Int(ROWS + 1)];
-        let (mut rows, is_complete) = rows_within(warehouse, sql, &params, ROW_BYTES)?;
+        let (rows, is_complete) = rows_within(warehouse, sql, &params, ROW_BYTES)?;
         failures.is_complete &= is_complete && rows.len() as i64 <= ROWS;
-        rows.truncate(ROWS as usize);
-        failures.rows.extend(rows.iter().map(|row| Failure {
-            id: row[0].as_i64().unwrap_or(0),
-            row: shortened(text(&row[1])),
-            first_seen: time(&row[2]),
-            last_seen: time(&row[3]),
-            resolved_at: time(&row[4]),
-        }));
+        for row in rows.iter().take(ROWS as usize) {
+            failures.rows.push(Failure::from_row(&row)?);
+        }
     }
     Ok(failures)
+}
+
+impl FromRow for Failure {
+    fn from_row(row: &Row<'_>) -> Result<Failure, WarehouseError> {
+        Ok(Failure {
+            id: row.get("failure_id")?,
+            row: shortened(row.get("row_data")?),
+            first_seen: time(row, "first_seen")?,
+            last_seen: time(row, "last_seen")?,
+            resolved_at: time(row, "resolved_at")?,
+        })
+    }
 }
 
 /// A row as it is shown: a long one is cut at a character, and says so.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{LatencyCounts, Value, Warehouse, WarehouseError};
+use adpipe_warehouse::{LatencyCounts, Value, Warehouse, WarehouseError, for_each_row};
 
 const SQL: &str = include_str!("../../sql/figures.sql");
 const COMMITS: &str = section(SQL, "commits");
@@ -112,16 +112,14 @@ fn each(
     until: i64,
     mut take: impl FnMut(i64, Sums),
 ) -> Result<(), WarehouseError> {
-    let count = |value: &Value| value.as_i64().unwrap_or(0).max(0) as u64;
     let bounds = [Value::Text(Millis(after).to_string()), Value::Text(Millis(until).to_string())];
-    let on_row = &mut |_: &[String], row: &[Value]| {
-        if let Some(at) = row[0].as_str().and_then(Millis::parse_sql) {
-            let sums = Sums { records: count(&row[1]), valid: count(&row[2]), invalid: count(&row[3]) };
-            take(at.0, sums);
-        }
-        true
-    };
-    warehouse.query(COMMITS, &bounds, on_row).map(drop)
+    for_each_row(warehouse, COMMITS, &bounds, |row| {
+        let at: Millis = row.get("committed_at")?;
+        let sums =
+            Sums { records: row.get("records")?, valid: row.get("valid")?, invalid: row.get("invalid")? };
+        take(at.0, sums);
+        Ok(())
+    })
 }
 
 /// The latencies of the records committed within a window.
@@ -133,11 +131,6 @@ pub(crate) fn latencies(
     let after = Millis(now.0 - window.as_millis() as i64);
     let bounds = [Value::Text(after.to_string()), Value::Text(now.to_string())];
     let mut latencies = LatencyCounts::default();
-    let mut damage = Ok(());
-    warehouse.query(LATENCIES, &bounds, &mut |_, row| {
-        damage = latencies.add_text(row[0].as_str().unwrap_or("null"));
-        damage.is_ok()
-    })?;
-    damage?;
+    for_each_row(warehouse, LATENCIES, &bounds, |row| latencies.add_text(row.get("latency_counts")?))?;
     Ok(latencies)
 }

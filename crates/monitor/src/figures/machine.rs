@@ -8,7 +8,6 @@ use adpipe_sql::section;
 use adpipe_warehouse::query_table;
 use serde_json::{Value as Json, json};
 
-use super::pipeline::number;
 use super::{MonitorError, Sources, labelled, single};
 use crate::history::{self, Process};
 use crate::machine;
@@ -88,11 +87,10 @@ pub(super) fn disk_free(sources: &Sources, now: Millis) -> Result<Vec<Reading>, 
     }
     match query_table(sources.warehouse.as_ref(), DISKS, &[since.into()]) {
         Ok(table) => {
-            for row in &table.rows {
-                let (process, host) = (row[0].to_string(), row[1].to_string());
-                if let (Some(free), Some(size), false) =
-                    (number(&row[2]), number(&row[3]), processes.contains(&process))
-                {
+            for row in table.iter() {
+                let (process, host) = (row.get("process")?, row.get("host")?);
+                let (free, size): (Option<f64>, f64) = (row.get("disk_free")?, row.get("disk_size")?);
+                if let (Some(free), false) = (free, processes.contains(&process)) {
                     keep(host, free, size);
                     processes.push(process);
                 }

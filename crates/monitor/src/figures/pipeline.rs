@@ -4,7 +4,7 @@ use adpipe_dlq::role::lag_of as error_lag;
 use adpipe_event::Millis;
 use adpipe_sql::section;
 use adpipe_stream::backlog;
-use adpipe_warehouse::{Value, WarehouseError, query_table, report};
+use adpipe_warehouse::{Row, Value, WarehouseError, query_table, report};
 use serde_json::{Value as Json, json};
 
 use super::{Measure, MonitorError, Sources, commits, single};
@@ -49,7 +49,7 @@ fn why(sources: &Sources, per_minute: f64, measure: &Measure, now: Millis) -> Re
     let appended = (per_minute + more_waiting * 60.0 / measure.window.as_secs_f64()).max(0.0);
     let last_week = Millis(now.0 - 7 * 86_400_000).floor_hour();
     let usual = query_table(sources.warehouse.as_ref(), IMPRESSIONS, &[last_week.to_string().into()])?;
-    let usual = usual.rows.first().and_then(|row| number(&row[0]));
+    let usual: Option<f64> = usual.one()?.get("impressions")?;
     let answer_ms = sources.pulse.answer_time().as_millis() as u64;
     let cause = match () {
         () if waiting > 0 && answer_ms >= SLOW_MS => "warehouse_slow",
@@ -148,8 +148,8 @@ pub(super) fn lag_growth(
 /// Open errors, and those of them that need a decision: they are not retried, or not any more.
 fn dlq_counts(sources: &Sources) -> Result<(f64, f64), MonitorError> {
     let table = query_table(sources.warehouse.as_ref(), DLQ_COUNTS, &[])?;
-    let at = |index: usize| table.rows.first().and_then(|row| number(&row[index])).unwrap_or(0.0);
-    Ok((at(0), at(1)))
+    let row = table.one()?;
+    Ok((row.get("open")?, row.get("exhausted")?))
 }
 
 pub(super) fn dlq_open(sources: &Sources) -> Result<Vec<Reading>, MonitorError> {
@@ -174,7 +174,9 @@ pub(super) fn dlq_growth(
     let at = before(measure, now);
     let bounds = [at.to_string().into(), Millis(at.0 - LOOK_BACK_MS).to_string().into()];
     let table = query_table(sources.warehouse.as_ref(), DLQ_BEFORE, &bounds)?;
-    let Some(was) = table.rows.first().and_then(|row| number(&row[0])) else { return Ok(Vec::new()) };
+    let Some(was) = table.first().map(|row| row.get::<f64>("open")).transpose()? else {
+        return Ok(Vec::new());
+    };
     let (open, _) = dlq_counts(sources)?;
     let mut context = newest_causes_when(sources, open > was, measure, now)?;
     if let Some(fields) = context.as_object_mut() {
@@ -209,22 +211,17 @@ fn newest_causes_when(
 /// The causes that a statement gives; `counted` says which of their errors it counts.
 fn causes(sources: &Sources, sql: &str, params: &[Value], counted: &str) -> Result<Json, WarehouseError> {
     let table = query_table(sources.warehouse.as_ref(), sql, params)?;
-    let cause = |row: &Vec<Value>| {
-        json!({
-            "fingerprint": row[0].to_string(),
-            "message": row[1].to_string(),
-            counted: row[2].as_i64().unwrap_or(0),
-            "stage": row[3].to_string(),
-        })
+    let cause = |row: Row<'_>| {
+        Ok::<Json, WarehouseError>(json!({
+            "fingerprint": row.get::<&str>("fingerprint")?,
+            "message": row.get::<&str>("message")?,
+            counted: row.get::<u64>("errors")?,
+            "stage": row.get::<&str>("stage")?,
+        }))
     };
-    Ok(json!({ "causes": table.rows.iter().map(cause).collect::<Vec<_>>() }))
+    Ok(json!({ "causes": table.iter().map(cause).collect::<Result<Vec<_>, _>>()? }))
 }
 
 fn before(measure: &Measure, now: Millis) -> Millis {
     Millis(now.0 - measure.window.as_millis() as i64)
-}
-
-/// Databases give sums as whole or decimal numbers.
-pub(super) fn number(value: &Value) -> Option<f64> {
-    value.as_f64().or_else(|| value.as_i64().map(|whole| whole as f64))
 }

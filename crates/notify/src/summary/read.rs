@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{LatencyCounts, Value, Warehouse, query_table};
+use adpipe_warehouse::{
+    FromRow, LatencyCounts, Row, Value, Warehouse, WarehouseError, WarehouseRead, for_each_row, query_as,
+    query_table,
+};
 use jiff::ToSpan;
 use jiff::civil::{Date, Time};
 
@@ -79,39 +82,27 @@ pub fn read(warehouse: &dyn Warehouse, day: Date, zone: &Zone) -> Result<Summary
     })
 }
 
-/// Sums are whole or decimal numbers, by database; all of ours are whole.
-fn count(value: &Value) -> u64 {
-    match value {
-        Value::Int(number) => (*number).max(0).unsigned_abs(),
-        Value::Real(number) => number.max(0.0) as u64,
-        Value::Text(text) => text.parse().unwrap_or_default(),
-        _ => 0,
-    }
-}
-
-fn time(value: &Value) -> Option<Millis> {
-    value.as_str().and_then(Millis::parse_sql)
-}
-
+/// What a statement counts, by name.
 fn counts(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     sql: &str,
     params: &[Value],
 ) -> Result<BTreeMap<String, u64>, NotifyError> {
     let table = query_table(warehouse, sql, params)?;
-    Ok(table.rows.iter().map(|row| (row[0].to_string(), count(&row[1]))).collect())
+    table.iter().map(|row| Ok((row.get("name")?, row.get("errors")?))).collect()
 }
 
 fn hours(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     since: Millis,
     until: Millis,
 ) -> Result<BTreeMap<Millis, DayFigures>, NotifyError> {
     let table = query_table(warehouse, HOURS, &[since.to_string().into(), until.to_string().into()])?;
-    let hour = |row: &Vec<Value>| {
-        time(&row[0]).map(|at| (at, DayFigures { events: count(&row[1]), clicks: count(&row[2]) }))
+    let hour = |row: Row<'_>| {
+        let at = row.get("window_start")?;
+        Ok((at, DayFigures { events: row.get("events")?, clicks: row.get("clicks")? }))
     };
-    Ok(table.rows.iter().filter_map(hour).collect())
+    table.iter().map(hour).collect()
 }
 
 fn hour_name(zone: &Zone, at: Millis) -> String {
@@ -148,32 +139,33 @@ fn peak(hours: &[HourFigures]) -> Option<PeakHour> {
     Some(PeakHour { hour: hour.hour.clone(), events: most })
 }
 
-fn dlq(warehouse: &dyn Warehouse, range: &[Value]) -> Result<DlqFigures, NotifyError> {
+fn dlq(warehouse: &dyn WarehouseRead, range: &[Value]) -> Result<DlqFigures, NotifyError> {
     let now = query_table(warehouse, DLQ_NOW, &[])?;
     let closed = counts(warehouse, DLQ_CLOSED, range)?;
     let of = |status: &str| closed.get(status).copied().unwrap_or_default();
-    let (open, exhausted) = now.rows.first().map_or((0, 0), |row| (count(&row[0]), count(&row[1])));
+    let now = now.one()?;
+    let (open, exhausted) = (now.get("open")?, now.get("exhausted")?);
     Ok(DlqFigures { open, exhausted, resolved: of("resolved"), discarded: of("discarded") })
 }
 
 type Named = (BTreeMap<String, u64>, Vec<String>);
 
-fn dag_runs(warehouse: &dyn Warehouse, range: &[Value]) -> Result<Named, NotifyError> {
+fn dag_runs(warehouse: &dyn WarehouseRead, range: &[Value]) -> Result<Named, NotifyError> {
     let (mut runs, mut failed) = (BTreeMap::new(), Vec::new());
-    for row in query_table(warehouse, DAG_RUNS, range)?.rows {
-        let (dag, state) = (row[0].to_string(), row[1].to_string());
+    for row in query_table(warehouse, DAG_RUNS, range)?.iter() {
+        let (dag, state): (String, String) = (row.get("dag_id")?, row.get("state")?);
         if state == "failed" {
             failed.push(dag);
         }
-        *runs.entry(state).or_default() += count(&row[2]);
+        *runs.entry(state).or_default() += row.get::<u64>("runs")?;
     }
     Ok((runs, failed))
 }
 
-fn data_tests(warehouse: &dyn Warehouse, until: Millis) -> Result<Named, NotifyError> {
+fn data_tests(warehouse: &dyn WarehouseRead, until: Millis) -> Result<Named, NotifyError> {
     let (mut statuses, mut failing) = (BTreeMap::new(), Vec::new());
-    for row in query_table(warehouse, DATA_TESTS, &[until.to_string().into()])?.rows {
-        let (name, status) = (row[0].to_string(), row[1].to_string());
+    for row in query_table(warehouse, DATA_TESTS, &[until.to_string().into()])?.iter() {
+        let (name, status): (String, String) = (row.get("name")?, row.get("status")?);
         if matches!(status.as_str(), "fail" | "error") {
             failing.push(name);
         }
@@ -185,31 +177,25 @@ fn data_tests(warehouse: &dyn Warehouse, until: Millis) -> Result<Named, NotifyE
 /// From what the monitor measured, each hour by the mean of its 95th percentiles; without a
 /// monitor from the commits, of which those older than a day have no latencies any more.
 fn slowest_hour(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     range: &[Value],
     zone: &Zone,
 ) -> Result<Option<SlowestHour>, NotifyError> {
     let mut measured: BTreeMap<Millis, (f64, u32)> = BTreeMap::new();
-    for row in query_table(warehouse, LATENCIES, range)?.rows {
-        if let (Some(at), Some(seconds)) = (time(&row[0]), row[1].as_f64()) {
-            let (sum, number) = measured.entry(at.floor_hour()).or_default();
-            *sum += seconds;
-            *number += 1;
-        }
+    for row in query_table(warehouse, LATENCIES, range)?.iter() {
+        let at: Millis = row.get("at")?;
+        let (sum, number) = measured.entry(at.floor_hour()).or_default();
+        *sum += row.get::<f64>("value")?;
+        *number += 1;
     }
     let mut hours: Vec<(Millis, f64)> =
         measured.into_iter().map(|(hour, (sum, number))| (hour, sum / f64::from(number))).collect();
     if hours.is_empty() {
         let mut counts: BTreeMap<Millis, LatencyCounts> = BTreeMap::new();
-        let mut damage = Ok(());
-        warehouse.query(COMMITS, range, &mut |_, row| {
-            if let Some(at) = time(&row[0]) {
-                let of_hour = counts.entry(at.floor_hour()).or_default();
-                damage = of_hour.add_text(row[1].as_str().unwrap_or("null"));
-            }
-            damage.is_ok()
+        for_each_row(warehouse, COMMITS, range, |row| {
+            let of_hour = counts.entry(row.get::<Millis>("committed_at")?.floor_hour()).or_default();
+            of_hour.add_text(row.get("latency_counts")?)
         })?;
-        damage?;
         let seconds =
             |(hour, counts): (Millis, LatencyCounts)| counts.quantile_ms(0.95).map(|ms| (hour, ms / 1_000.0));
         hours = counts.into_iter().filter_map(seconds).collect();
@@ -218,11 +204,12 @@ fn slowest_hour(
     Ok(slowest.map(|(at, p95_seconds)| SlowestHour { hour: hour_name(zone, at), p95_seconds }))
 }
 
-fn alerts(warehouse: &dyn Warehouse, range: &[Value]) -> Result<Vec<AlertCount>, NotifyError> {
-    let count = |row: &Vec<Value>| AlertCount {
-        rule: row[0].to_string(),
-        times: count(&row[1]),
-        firing: count(&row[2]),
-    };
-    Ok(query_table(warehouse, ALERTS, range)?.rows.iter().map(count).collect())
+fn alerts(warehouse: &dyn WarehouseRead, range: &[Value]) -> Result<Vec<AlertCount>, NotifyError> {
+    Ok(query_as(warehouse, ALERTS, range)?)
+}
+
+impl FromRow for AlertCount {
+    fn from_row(row: &Row<'_>) -> Result<AlertCount, WarehouseError> {
+        Ok(AlertCount { rule: row.get("rule")?, times: row.get("times")?, firing: row.get("firing")? })
+    }
 }

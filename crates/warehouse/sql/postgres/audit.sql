@@ -2,7 +2,8 @@
 
 -- name: minutes_against_hours
 -- Hours whose first minutes retention may have removed cannot be compared: those before $1.
-select h.window_start, coalesce(m.impressions, 0), h.impressions, coalesce(m.clicks, 0), h.clicks
+select h.window_start as place, coalesce(m.impressions, 0) as left_impressions,
+       h.impressions as right_impressions, coalesce(m.clicks, 0) as left_clicks, h.clicks as right_clicks
 from (
     select window_start, sum(impressions) as impressions, sum(clicks) as clicks
     from realtime.metrics_hourly
@@ -20,7 +21,9 @@ order by 1
 limit 20;
 
 -- name: five_minutes_against_minutes
-select f.window_start, f.impressions, coalesce(m.impressions, 0), f.clicks, coalesce(m.clicks, 0)
+select f.window_start as place, f.impressions as left_impressions,
+       coalesce(m.impressions, 0) as right_impressions, f.clicks as left_clicks,
+       coalesce(m.clicks, 0) as right_clicks
 from (
     select window_start, sum(impressions) as impressions, sum(clicks) as clicks
     from realtime.metrics_5m

@@ -9,7 +9,7 @@ where window_start in (
 
 -- name: try_lock
 -- Two processes that keep house at once: one is enough. "admerge" in ASCII.
-select pg_try_advisory_xact_lock(27413493757142885);
+select pg_try_advisory_xact_lock(27413493757142885) as is_ours;
 
 -- name: mergeable_commits
 -- Old commits become one row a partition and hour: the account stays whole, the table small.

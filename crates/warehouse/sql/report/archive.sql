@@ -1,7 +1,7 @@
 -- What everybody who writes events asks about the archive.
 
 -- name: hour
-select version, archived_rows, hot_copies from realtime.hours where event_hour = $1;
+select event_hour, version, archived_rows, hot_copies from realtime.hours where event_hour = $1;
 
 -- name: parts_of_hour
 select h.path, p.hash
@@ -20,7 +20,7 @@ with recursive hot(event_hour) as (
     from hot
     where hot.event_hour is not null
 )
-select min(hot.event_hour)
+select min(hot.event_hour) as event_hour
 from hot
 left join realtime.hours h on h.event_hour = hot.event_hour
 where hot.event_hour is not null
@@ -29,7 +29,7 @@ where hot.event_hour is not null
   );
 
 -- name: first_ingested
-select min(ingested_at) from realtime.events where event_hour = $1;
+select min(ingested_at) as first_ingested from realtime.events where event_hour = $1;
 
 -- name: unreadable_hours
 select event_hour, reason, since from realtime.unreadable_hours order by event_hour;
@@ -44,7 +44,8 @@ where u.reason <> excluded.reason;
 delete from realtime.unreadable_hours where event_hour = $1;
 
 -- name: archived_total
-select coalesce(sum(archived_rows), 0), coalesce(sum(archived_clicks), 0), coalesce(sum(hot_copies), 0)
+select coalesce(sum(archived_rows), 0) as impressions, coalesce(sum(archived_clicks), 0) as clicks,
+       coalesce(sum(hot_copies), 0) as hot_copies
 from realtime.hours;
 
 -- name: minutes_floor
@@ -52,8 +53,9 @@ select kept_since from realtime.minutes_floor;
 
 -- name: parts_against_hours
 -- Both of realtime.hours and the parts' own figures.
-select coalesce(h.event_hour, p.event_hour), coalesce(h.archived_rows, 0), coalesce(p.rows, 0),
-       coalesce(h.archived_clicks, 0), coalesce(p.clicks, 0)
+select coalesce(h.event_hour, p.event_hour) as place,
+       coalesce(h.archived_rows, 0) as left_impressions, coalesce(p.rows, 0) as right_impressions,
+       coalesce(h.archived_clicks, 0) as left_clicks, coalesce(p.clicks, 0) as right_clicks
 from realtime.hours h
 full join (
     select event_hour, sum(rows) as rows, sum(clicks) as clicks
@@ -66,7 +68,8 @@ order by 1
 limit 20;
 
 -- name: parts_against_their_hours
-select p.path, p.rows, coalesce(h.rows, 0), p.clicks, coalesce(h.clicks, 0)
+select p.path as place, p.rows as left_impressions, coalesce(h.rows, 0) as right_impressions,
+       p.clicks as left_clicks, coalesce(h.clicks, 0) as right_clicks
 from realtime.archive_parts p
 left join (
     select path, sum(rows) as rows, sum(clicks) as clicks
@@ -80,9 +83,11 @@ limit 20;
 -- name: archived_hours_against_figures
 -- Archive and hot events together, less what is in both. Clicks of the hot copies are not kept, so
 -- clicks are compared where there is nothing hot.
-select h.event_hour, h.archived_rows - h.hot_copies + coalesce(e.impressions, 0), coalesce(m.impressions, 0),
-       case when e.impressions is null then h.archived_clicks else coalesce(m.clicks, 0) end,
-       coalesce(m.clicks, 0)
+select h.event_hour as place,
+       h.archived_rows - h.hot_copies + coalesce(e.impressions, 0) as left_impressions,
+       coalesce(m.impressions, 0) as right_impressions,
+       case when e.impressions is null then h.archived_clicks else coalesce(m.clicks, 0) end as left_clicks,
+       coalesce(m.clicks, 0) as right_clicks
 from realtime.hours h
 left join (
     select event_hour, count(*) as impressions from realtime.events group by event_hour

@@ -18,4 +18,4 @@ select (
            where topic = $1 and partition = $2 and record_offset < $3 and coalesce(resolution, '') <> 'void'
        )
      + (select count(*) from errors.repeated_failures where topic = $1 and partition = $2 and record_offset < $3)
-     + coalesce((select failures from errors.retired where topic = $1 and partition = $2), 0);
+     + coalesce((select failures from errors.retired where topic = $1 and partition = $2), 0) as failures;

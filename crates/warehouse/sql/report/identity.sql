@@ -9,14 +9,14 @@ select store, store_id, epoch, how_far, seen_at from {schema}.peers order by sto
 select i.data_id, i.store_id, i.epoch, i.how_far,
        cast(coalesce((select sum(next_offset) from realtime.offsets), 0)
           + coalesce((select sum(version) from realtime.hours), 0)
-          + coalesce((select sum(records) from realtime.files), 0) as bigint)
+          + coalesce((select sum(records) from realtime.files), 0) as bigint) as found_how_far
 from (select 1 as one) one_row left join realtime.identity i on i.id = 1;
 
 -- name: read_errors
 select i.data_id, i.store_id, i.epoch, i.how_far,
        cast(coalesce((select sum(next_offset) from errors.offsets), 0)
           + coalesce((select max(action_id) from errors.actions), 0)
-          + coalesce((select sum(failures) from errors.retired), 0) as bigint)
+          + coalesce((select sum(failures) from errors.retired), 0) as bigint) as found_how_far
 from (select 1 as one) one_row left join errors.identity i on i.id = 1;
 
 -- name: read_ops
@@ -24,17 +24,17 @@ select i.data_id, i.store_id, i.epoch, i.how_far,
        cast(coalesce((select sum(beat) from ops.scheduler_lease), 0)
           + coalesce((select count(*) from ops.dag_runs), 0)
           + coalesce((select max(failure_id) from ops.data_test_failures), 0)
-          + coalesce((select count(*) from ops.silences), 0) as bigint)
+          + coalesce((select count(*) from ops.silences), 0) as bigint) as found_how_far
 from (select 1 as one) one_row left join ops.identity i on i.id = 1;
 
 -- name: actions
 -- What people, and bulk actions for them, did with errors.
-select coalesce(max(action_id), 0) from errors.actions;
+select coalesce(max(action_id), 0) as newest from errors.actions;
 
 -- name: files
 -- What came by files, and what was archived: none of it is in the log.
 select cast(coalesce((select sum(version) from realtime.hours), 0)
-          + coalesce((select sum(records) from realtime.files), 0) as bigint);
+          + coalesce((select sum(records) from realtime.files), 0) as bigint) as how_far;
 
 -- name: make
 -- The first one to come makes it; the others find it made.
@@ -65,7 +65,7 @@ insert into {schema}.accepted (accepted_at, actor, store, store_id, epoch, note)
 
 -- name: exists
 -- On PostgreSQL, where a schema can be dropped by itself.
-select case when to_regclass('{schema}.identity') is null then 0 else 1 end;
+select case when to_regclass('{schema}.identity') is null then 0 else 1 end as is_there;
 
 -- name: lost
 select topic, partition, first_offset, next_offset, since, noted_at, accepted_at
@@ -100,7 +100,7 @@ where topic = $1 and partition = $2 and next_offset = $3;
 
 -- name: newest_error
 -- Behind the newest record of a partition that the queue has an error of.
-select max(next_offset) from (
+select max(next_offset) as next_offset from (
     select max(record_offset) + 1 as next_offset from errors.dlq_errors where topic = $1 and partition = $2
     union all
     select max(record_offset) + 1 from errors.repeated_failures where topic = $1 and partition = $2

@@ -16,7 +16,7 @@ order by first_offset;
 
 -- name: old
 -- Up to where the commits of each partition are old, if more of them are than was known.
-select c.topic, c.partition, max(c.next_offset)
+select c.topic, c.partition, max(c.next_offset) as next_offset
 from realtime.commits c
 left join realtime.invalid_since s on s.topic = c.topic and s.partition = c.partition
 where c.committed_at < $1

@@ -22,7 +22,8 @@ update realtime.content_sums set content_sum = $2
 where event_hour = $1 and events = $3 and content_sum is null;
 
 -- name: counts_against_figures
-select coalesce(s.event_hour, m.window_start), coalesce(s.events, 0), coalesce(m.impressions, 0), 0, 0
+select coalesce(s.event_hour, m.window_start) as place, coalesce(s.events, 0) as left_impressions,
+       coalesce(m.impressions, 0) as right_impressions, 0 as left_clicks, 0 as right_clicks
 from realtime.content_sums s
 full join (
     select window_start, sum(impressions) as impressions from realtime.metrics_hourly group by window_start
@@ -33,7 +34,7 @@ limit 20;
 
 -- name: groups_against_errors
 -- The counts of each cause and status, and the errors there are.
-select g.fingerprint, g.status, g.errors, coalesce(e.errors, 0)
+select g.fingerprint, g.status, g.errors as counted, coalesce(e.errors, 0) as errors
 from (
     select fingerprint, 'pending' as status, pending as errors from errors.groups
     union all select fingerprint, 'retrying', retrying from errors.groups

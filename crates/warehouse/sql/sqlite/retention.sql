@@ -18,7 +18,7 @@ having count(*) > 1 and sum(next_offset - first_offset) = max(next_offset) - min
 order by 1, 2, 3;
 
 -- name: newest_hour
-select max(window_start) from realtime.metrics_hourly;
+select max(window_start) as newest from realtime.metrics_hourly;
 
 -- name: leaving_hours
 -- Hours out of the hot window whose hot events are all in the archive.

@@ -46,7 +46,7 @@ insert into realtime.replays (
 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
 
 -- name: newest_minute
-select max(window_start) from realtime.metrics;
+select max(window_start) as newest from realtime.metrics;
 
 -- name: has_event
 select 1 from realtime.events where event_hour = ?1 and event_id = ?2;

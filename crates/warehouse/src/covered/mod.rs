@@ -5,7 +5,7 @@ mod tables;
 use std::fmt::Write;
 
 use crate::row_sum::{added_sum, row_sum};
-use crate::{Dialect, Schema, Session, Value, Warehouse, WarehouseError};
+use crate::{Dialect, Schema, Session, Value, Warehouse, WarehouseError, WarehouseRead};
 
 pub use self::tables::{COVERED, NOT_COVERED};
 
@@ -90,7 +90,7 @@ pub struct RowsFound {
 ///
 /// # Errors
 /// Of the warehouse.
-pub fn check_rows(warehouse: &dyn Warehouse) -> Result<RowsFound, WarehouseError> {
+pub fn check_rows(warehouse: &dyn WarehouseRead) -> Result<RowsFound, WarehouseError> {
     let mut found = RowsFound::default();
     for covered in COVERED {
         check_table(warehouse, covered, "", &[], &mut found)?;
@@ -103,7 +103,7 @@ pub fn check_rows(warehouse: &dyn Warehouse) -> Result<RowsFound, WarehouseError
 /// # Errors
 /// [`WarehouseError::Unusable`], naming the row; or of the warehouse.
 pub fn must_be_sound(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     table: &str,
     condition: &str,
     params: &[Value],
@@ -119,7 +119,7 @@ pub fn must_be_sound(
 }
 
 fn check_table(
-    warehouse: &dyn Warehouse,
+    warehouse: &dyn WarehouseRead,
     covered: &Covered,
     condition: &str,
     params: &[Value],
@@ -134,7 +134,8 @@ fn check_table(
         covered.table
     );
     let (mut without, mut damaged) = (0, Vec::new());
-    warehouse.query(&sql, params, &mut |_, row| {
+    warehouse.query(&sql, params, &mut |row| {
+        let row = row.values();
         let (values, sum, plus) = (&row[..columns], &row[columns], &row[columns + 1]);
         let stored = sum.as_i64().zip(plus.as_i64()).map(|(sum, plus)| sum.wrapping_sub(plus));
         match sum {
@@ -224,7 +225,8 @@ fn seal_step(dialect: Dialect, session: &mut dyn Session, covered: &Covered) -> 
     );
     let columns = covered.columns.len();
     let mut sealed = 0;
-    for row in &transaction.query(&unsealed, &[])?.rows {
+    for row in transaction.query(&unsealed, &[])?.iter() {
+        let row = row.values();
         let sum = covered.sum_of(&row[..columns]).zip(row[columns].as_i64());
         let Some((sum, plus)) = sum else {
             return Err(WarehouseError::damaged(covered.table, key_of(covered, &row[..columns])));

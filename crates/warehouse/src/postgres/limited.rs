@@ -10,7 +10,7 @@ use super::connect::cancel;
 use super::query::{explain, prepare, read};
 use super::settings::PostgresSettings;
 use crate::limits::Stopwatch;
-use crate::{OnRow, QueryLimits, Value, WarehouseError};
+use crate::{OnRow, QueryLimits, Row, Value, WarehouseError};
 
 /// Rows fetched at first, before their size is known, and at most.
 const FIRST_ROWS: i32 = 16;
@@ -78,7 +78,7 @@ fn fetch(
                 return Err(limits.too_large("one row is larger than a quarter of the limit"));
             }
             largest = largest.max(bytes);
-            let goes_on = watch.pause(|| on_row(&columns, &values));
+            let goes_on = watch.pause(|| on_row(Row::new(&columns, &values)));
             watch.verdict()?;
             if !goes_on {
                 return Ok(columns);

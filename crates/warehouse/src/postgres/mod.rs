@@ -44,7 +44,7 @@ use crate::merge_commits;
 use crate::row_sum::offset_sum;
 use crate::{
     Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
-    Value, Warehouse, WarehouseError,
+    Value, Warehouse, WarehouseError, WarehouseRead,
 };
 
 pub use self::settings::{PostgresSettings, has_password, is_postgres, masked};
@@ -127,8 +127,8 @@ impl PostgresWarehouse {
     fn merge_commits(&self, policy: RetentionPolicy) -> Result<u64, WarehouseError> {
         let mut session = self.session(Schema::Realtime)?;
         let mut transaction = session.begin()?;
-        let is_ours = transaction.query(retention::TRY_LOCK, &[])?;
-        if is_ours.rows.first().and_then(|row| row[0].as_i64()) != Some(1) {
+        let is_ours: bool = transaction.query(retention::TRY_LOCK, &[])?.one()?.get("is_ours")?;
+        if !is_ours {
             return Ok(0);
         }
         let before = policy.commits_before().to_string();
@@ -164,11 +164,38 @@ impl stream::PostgresWriter {
     }
 }
 
-impl Warehouse for PostgresWarehouse {
+impl WarehouseRead for PostgresWarehouse {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
-        self.read(|client| read::offsets(client, topic))
+        self.read(|client| read::offsets(client, topic))?.read()
     }
 
+    fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
+        self.read(read::newest_minute)
+    }
+
+    fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
+        self.read(|client| read::contains(client, events))
+    }
+
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Value],
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        self.readers.with(|client| query::run(self.settings.location(), client, sql, params, on_row))
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    fn location(&self) -> String {
+        self.settings.location().to_owned()
+    }
+}
+
+impl Warehouse for PostgresWarehouse {
     fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError> {
         let mut client = connect(&self.settings, Purpose::Writing)?;
         let now = wire::Time(Millis::now());
@@ -195,23 +222,6 @@ impl Warehouse for PostgresWarehouse {
         Ok(Box::new(session::PostgresSession::new(client, self.settings.location())))
     }
 
-    fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
-        self.read(read::newest_minute)
-    }
-
-    fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
-        self.read(|client| read::contains(client, events))
-    }
-
-    fn query(
-        &self,
-        sql: &str,
-        params: &[Value],
-        on_row: &mut OnRow<'_>,
-    ) -> Result<Vec<String>, WarehouseError> {
-        self.readers.with(|client| query::run(self.settings.location(), client, sql, params, on_row))
-    }
-
     fn query_within(
         &self,
         sql: &str,
@@ -222,7 +232,7 @@ impl Warehouse for PostgresWarehouse {
         limited::run(&self.settings, &mut client, sql, limits, on_row)
     }
 
-    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
+    fn snapshot(&self) -> Result<Box<dyn WarehouseRead + '_>, WarehouseError> {
         Ok(Box::new(snapshot::PostgresSnapshot::begin(self.snapshots.take()?, &self.settings)?))
     }
 
@@ -240,13 +250,5 @@ impl Warehouse for PostgresWarehouse {
         retired.commits = self.merge_commits(policy)?;
         retired.events = partitions::drop_archived_days(&self.settings, &mut client, policy)?;
         Ok(retired)
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Postgres
-    }
-
-    fn location(&self) -> String {
-        self.settings.location().to_owned()
     }
 }

@@ -2,11 +2,11 @@
 
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::ToSql;
-use postgres::{Client, Error, GenericClient, Row, Statement};
+use postgres::{Client, Error, GenericClient, Statement};
 
 use super::failure::{failure, server_message};
 use super::wire::{Decoded, Parameter};
-use crate::{OnRow, Value, WarehouseError};
+use crate::{OnRow, Row, Table, Value, WarehouseError};
 
 /// Rows fetched at once: a reader that stops early has waited for no more than these, and memory
 /// is bounded whatever the result's size.
@@ -32,7 +32,7 @@ pub(super) fn run(
         let rows = transaction.query_portal(&portal, FETCH_ROWS).map_err(fail)?;
         for row in &rows {
             read(row, &mut values).map_err(fail)?;
-            if !on_row(&columns, &values) {
+            if !on_row(Row::new(&columns, &values)) {
                 return Ok(columns);
             }
         }
@@ -58,7 +58,7 @@ pub(super) fn run_within(
     let mut values = Vec::with_capacity(columns.len());
     while let Some(row) = rows.next().map_err(fail)? {
         read(&row, &mut values).map_err(fail)?;
-        if !on_row(&columns, &values) {
+        if !on_row(Row::new(&columns, &values)) {
             break;
         }
     }
@@ -91,7 +91,20 @@ pub(super) fn prepare(
     Ok((statement, columns))
 }
 
-pub(super) fn read(row: &Row, values: &mut Vec<Value>) -> Result<(), Error> {
+/// Rows of a typed statement as those of any other.
+pub(super) fn table(rows: &[postgres::Row]) -> Result<Table, Error> {
+    let columns =
+        rows.first().map(|row| row.columns().iter().map(|column| column.name().to_owned()).collect());
+    let mut table = Table { columns: columns.unwrap_or_default(), rows: Vec::with_capacity(rows.len()) };
+    for row in rows {
+        let mut values = Vec::with_capacity(row.len());
+        read(row, &mut values)?;
+        table.rows.push(values);
+    }
+    Ok(table)
+}
+
+pub(super) fn read(row: &postgres::Row, values: &mut Vec<Value>) -> Result<(), Error> {
     values.clear();
     for index in 0..row.len() {
         values.push(row.try_get::<_, Decoded>(index)?.0);

@@ -2,24 +2,20 @@
 
 use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
-use postgres::{Client, Error, Row};
+use postgres::{Client, Error};
 
+use super::query::table;
 use super::wire::Time;
-use crate::PartitionOffset;
+use crate::Table;
 
 const STREAM_SQL: &str = include_str!("../../sql/postgres/stream.sql");
 const OFFSETS: &str = section(STREAM_SQL, "offsets");
 const NEWEST_MINUTE: &str = section(STREAM_SQL, "newest_minute");
 const WHICH_EXIST: &str = section(STREAM_SQL, "which_exist");
 
-pub(super) fn offsets(client: &mut Client, topic: &str) -> Result<Vec<PartitionOffset>, Error> {
-    let offset = |row: &Row| {
-        Ok(PartitionOffset {
-            partition: row.try_get::<_, i32>(0)? as u32,
-            next_offset: row.try_get::<_, i64>(1)? as u64,
-        })
-    };
-    client.query(OFFSETS, &[&topic])?.iter().map(offset).collect()
+/// Rows of [`PartitionOffset`](crate::PartitionOffset).
+pub(super) fn offsets(client: &mut Client, topic: &str) -> Result<Table, Error> {
+    table(&client.query(OFFSETS, &[&topic])?)
 }
 
 pub(super) fn newest_minute(client: &mut Client) -> Result<Option<Millis>, Error> {

@@ -6,7 +6,7 @@ use postgres::types::ToSql;
 use postgres::{Client, Error, Statement};
 
 use super::failure::failure;
-use super::query::read;
+use super::query::table;
 use super::wire::Parameter;
 use crate::{Session, Table, Transaction, Value, WarehouseError};
 
@@ -93,13 +93,8 @@ impl Prepared {
             parameters.iter().map(|parameter| parameter as &(dyn ToSql + Sync)).collect();
         let found = transaction.query(&statement, &parameters).map_err(fail)?;
         let columns = statement.columns().iter().map(|column| column.name().to_owned()).collect();
-        let mut rows = Vec::with_capacity(found.len());
-        for row in &found {
-            let mut values = Vec::with_capacity(row.len());
-            read(row, &mut values).map_err(fail)?;
-            rows.push(values);
-        }
-        Ok(Table { columns, rows })
+        // Without rows, too, a result has its columns.
+        Ok(Table { columns, ..table(&found).map_err(fail)? })
     }
 
     fn prepare(

@@ -10,10 +10,7 @@ use super::connect::{Purpose, connect};
 use super::failure::failure;
 use super::settings::PostgresSettings;
 use super::{query, read};
-use crate::{
-    Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
-    Value, Warehouse, WarehouseError,
-};
+use crate::{Dialect, OnRow, PartitionOffset, Value, WarehouseError, WarehouseRead};
 
 /// A reading transaction: what others commit meanwhile is not seen.
 pub(super) struct PostgresSnapshot<'s> {
@@ -38,27 +35,11 @@ impl<'s> PostgresSnapshot<'s> {
     fn read<T>(&self, work: impl FnOnce(&mut Client) -> Result<T, Error>) -> Result<T, WarehouseError> {
         work(&mut self.client()).map_err(|error| failure(self.settings.location(), &error))
     }
-
-    fn only_reads() -> WarehouseError {
-        WarehouseError::Statement("a snapshot only reads".to_owned())
-    }
 }
 
-impl Warehouse for PostgresSnapshot<'_> {
+impl WarehouseRead for PostgresSnapshot<'_> {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
-        self.read(|client| read::offsets(client, topic))
-    }
-
-    fn begin_at(&self, _topic: &str, _partition: u32, _first: u64) -> Result<(), WarehouseError> {
-        Err(PostgresSnapshot::only_reads())
-    }
-
-    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
-        Err(PostgresSnapshot::only_reads())
-    }
-
-    fn session(&self, _writes: Schema) -> Result<Box<dyn Session>, WarehouseError> {
-        Err(PostgresSnapshot::only_reads())
+        self.read(|client| read::offsets(client, topic))?.read()
     }
 
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
@@ -76,27 +57,6 @@ impl Warehouse for PostgresSnapshot<'_> {
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError> {
         query::run_within(self.settings.location(), &mut self.client(), sql, params, on_row)
-    }
-
-    fn query_within(
-        &self,
-        _sql: &str,
-        _limits: &QueryLimits,
-        _on_row: &mut OnRow<'_>,
-    ) -> Result<Vec<String>, WarehouseError> {
-        Err(WarehouseError::Statement("a snapshot knows no limits".to_owned()))
-    }
-
-    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
-        Err(PostgresSnapshot::only_reads())
-    }
-
-    fn sync(&self) -> Result<(), WarehouseError> {
-        Err(PostgresSnapshot::only_reads())
-    }
-
-    fn retire(&self, _policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
-        Err(PostgresSnapshot::only_reads())
     }
 
     fn dialect(&self) -> Dialect {

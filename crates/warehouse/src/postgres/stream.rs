@@ -12,6 +12,7 @@ use super::failure::failure;
 use super::id_sets::IdSets;
 use super::insert::Inserter;
 use super::partitions::{Day, KnownDays};
+use super::query::table;
 use super::session::Prepared;
 use super::settings::PostgresSettings;
 use super::statements::Statements;
@@ -198,17 +199,8 @@ impl StreamTransaction for PostgresTransaction<'_> {
         self.run(|statements| &statements.share_archive, &[])?;
         let wanted: Vec<Time> = hours.iter().map(|hour| Time(*hour)).collect();
         let statement = &self.statements.archived_hours;
-        let rows = self.open()?.query(statement, &[&wanted]);
-        let hour = |row: &postgres::Row| {
-            Ok(ArchivedHour {
-                hour: row.try_get::<_, Time>(0)?.0,
-                version: row.try_get(1)?,
-                archived_rows: row.try_get::<_, i64>(2)? as u64,
-                hot_copies: row.try_get::<_, i64>(3)? as u64,
-            })
-        };
-        let found = rows.and_then(|rows| rows.iter().map(hour).collect::<Result<Vec<_>, Error>>());
-        self.checked(found)
+        let found = self.open()?.query(statement, &[&wanted]).and_then(|rows| table(&rows));
+        self.checked(found)?.read()
     }
 
     fn lock_archive(&mut self) -> Result<(), WarehouseError> {

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, Row};
+use rusqlite::{Connection, ErrorCode};
 
 use super::query::{only_reading, read_values};
 use super::sqlite_failure;
 use crate::limits::Stopwatch;
-use crate::{OnRow, QueryLimits, WarehouseError};
+use crate::{OnRow, QueryLimits, Row, WarehouseError};
 
 /// Steps of SQLite's machine between two looks at the clock: some hundred microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 20_000;
@@ -88,7 +88,7 @@ fn read(
             return Err(Trouble::Stopped(limits.too_large(large)));
         }
         read_values(row, columns.len(), &mut values)?;
-        let goes_on = watch.pause(|| on_row(&columns, &values));
+        let goes_on = watch.pause(|| on_row(Row::new(&columns, &values)));
         watch.verdict().map_err(Trouble::Stopped)?;
         if !goes_on {
             break;
@@ -98,7 +98,7 @@ fn read(
 }
 
 /// Bytes of a row's texts and blobs, before they are copied.
-fn row_bytes(row: &Row<'_>, columns: usize) -> u64 {
+fn row_bytes(row: &rusqlite::Row<'_>, columns: usize) -> u64 {
     let bytes = |index: usize| match row.get_ref(index) {
         Ok(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len() as u64,
         _ => 0,

@@ -28,7 +28,7 @@ use crate::merge_commits;
 use crate::row_sum::offset_sum;
 use crate::{
     Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
-    Value, Warehouse, WarehouseError,
+    Value, Warehouse, WarehouseError, WarehouseRead,
 };
 
 const STREAM_SQL: &str = include_str!("../../sql/sqlite/stream.sql");
@@ -364,11 +364,38 @@ fn changed_definition(folder: &Path) -> Option<WarehouseError> {
     })
 }
 
-impl Warehouse for SqliteWarehouse {
+impl WarehouseRead for SqliteWarehouse {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
         self.with_reader(|connection| read::offsets(&self.folder, connection, topic))
     }
 
+    fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
+        self.with_reader(|connection| read::newest_minute(&self.folder, connection))
+    }
+
+    fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
+        self.with_reader(|connection| read::contains(&self.folder, connection, events))
+    }
+
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Value],
+        on_row: &mut OnRow<'_>,
+    ) -> Result<Vec<String>, WarehouseError> {
+        self.with_reader(|connection| query::run(&self.folder, connection, sql, params, on_row))
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    fn location(&self) -> String {
+        self.folder.display().to_string()
+    }
+}
+
+impl Warehouse for SqliteWarehouse {
     fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError> {
         // A crash that could undo this takes the processor with it, which then begins anew.
         self.with_reader(|connection| {
@@ -392,23 +419,6 @@ impl Warehouse for SqliteWarehouse {
         Ok(Box::new(session::SqliteSession { connection, folder: self.folder.clone() }))
     }
 
-    fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
-        self.with_reader(|connection| read::newest_minute(&self.folder, connection))
-    }
-
-    fn contains(&self, events: &EventBatch) -> Result<Vec<bool>, WarehouseError> {
-        self.with_reader(|connection| read::contains(&self.folder, connection, events))
-    }
-
-    fn query(
-        &self,
-        sql: &str,
-        params: &[Value],
-        on_row: &mut OnRow<'_>,
-    ) -> Result<Vec<String>, WarehouseError> {
-        self.with_reader(|connection| query::run(&self.folder, connection, sql, params, on_row))
-    }
-
     fn query_within(
         &self,
         sql: &str,
@@ -420,7 +430,7 @@ impl Warehouse for SqliteWarehouse {
         limited::run(&self.folder, connection, sql, limits, on_row)
     }
 
-    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
+    fn snapshot(&self) -> Result<Box<dyn WarehouseRead + '_>, WarehouseError> {
         let loan = self.snapshots.take().map_err(|busy| self.busy(busy))?;
         let connection = self.connect_reader()?;
         Ok(Box::new(snapshot::SqliteSnapshot::begin(loan, connection, self.folder.clone())?))
@@ -436,10 +446,8 @@ impl Warehouse for SqliteWarehouse {
     }
 
     fn retire(&self, policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
-        let newest = self.newest_minute()?;
-        let mut retired = self.with_reader(|connection| {
-            retention::retire(connection, policy, newest).map_err(|error| self.failure(&error))
-        })?;
+        let mut retired =
+            self.with_reader(|connection| retention::retire(&self.folder, connection, policy))?;
         let mut session = self.session(Schema::Realtime)?;
         let mut transaction = session.begin()?;
         let before = policy.commits_before().to_string();
@@ -455,13 +463,5 @@ impl Warehouse for SqliteWarehouse {
             found.extend(damages.iter().map(|damage| format!("{}.db: {damage}", schema.name())));
         }
         Ok(Some(found))
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Sqlite
-    }
-
-    fn location(&self) -> String {
-        self.folder.display().to_string()
     }
 }

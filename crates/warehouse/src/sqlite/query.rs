@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, Statement};
+use rusqlite::{Connection, Statement};
 
 use super::sqlite_failure;
-use crate::{OnRow, Value, WarehouseError};
+use crate::{OnRow, Row, Value, WarehouseError};
 
 /// Runs one statement with everything but reading forbidden.
 pub(super) fn run(
@@ -58,7 +58,7 @@ fn read(
     let mut values = Vec::with_capacity(columns.len());
     while let Some(row) = rows.next()? {
         read_values(row, columns.len(), &mut values)?;
-        if !on_row(&columns, &values) {
+        if !on_row(Row::new(&columns, &values)) {
             break;
         }
     }
@@ -82,7 +82,11 @@ pub(super) fn bind(statement: &mut Statement<'_>, params: &[Value]) -> rusqlite:
 }
 
 /// Reads a row's values, replacing what `values` held.
-pub(super) fn read_values(row: &Row<'_>, columns: usize, values: &mut Vec<Value>) -> rusqlite::Result<()> {
+pub(super) fn read_values(
+    row: &rusqlite::Row<'_>,
+    columns: usize,
+    values: &mut Vec<Value>,
+) -> rusqlite::Result<()> {
     values.clear();
     for index in 0..columns {
         values.push(from_sqlite(row.get_ref(index)?));

@@ -6,6 +6,7 @@ use adpipe_event::{Event, EventBatch, Millis};
 use adpipe_sql::section;
 use rusqlite::{Connection, params};
 
+use super::session::query;
 use super::{STREAM_SQL, sqlite_failure};
 use crate::{PartitionOffset, WarehouseError};
 
@@ -18,25 +19,16 @@ pub(super) fn offsets(
     connection: &Connection,
     topic: &str,
 ) -> Result<Vec<PartitionOffset>, WarehouseError> {
-    let read = || {
-        connection
-            .prepare_cached(OFFSETS)?
-            .query_map(params![topic], |row| {
-                Ok(PartitionOffset { partition: row.get(0)?, next_offset: row.get::<_, i64>(1)? as u64 })
-            })?
-            .collect::<rusqlite::Result<Vec<_>>>()
-    };
-    read().map_err(|error| sqlite_failure(folder, &error))
+    let table = query(connection, OFFSETS, &[topic.into()]);
+    table.map_err(|error| sqlite_failure(folder, &error))?.read()
 }
 
 pub(super) fn newest_minute(
     folder: &Path,
     connection: &Connection,
 ) -> Result<Option<Millis>, WarehouseError> {
-    let newest: Option<String> = connection
-        .query_row(NEWEST_MINUTE, [], |row| row.get(0))
-        .map_err(|error| sqlite_failure(folder, &error))?;
-    Ok(newest.and_then(|text| Millis::parse_sql(&text)))
+    let table = query(connection, NEWEST_MINUTE, &[]);
+    table.map_err(|error| sqlite_failure(folder, &error))?.one()?.get("newest")
 }
 
 pub(super) fn contains(

@@ -71,8 +71,8 @@ fn replace(folder: &Path, new: &Path, stamp: &str) -> io::Result<Option<PathBuf>
 
 #[cfg(test)]
 mod tests {
-    use crate::Warehouse;
     use crate::sqlite::SqliteWarehouse;
+    use crate::{Warehouse, WarehouseRead};
 
     #[test]
     fn the_other_file_takes_the_place_and_the_former_one_is_kept() {

@@ -1,11 +1,15 @@
 //! Removing what is no longer kept, in steps short enough not to hold the writer up.
 
+use std::path::Path;
+
 use adpipe_event::Millis;
 use adpipe_sql::section;
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::session::query;
+use super::{read, sqlite_failure};
 use crate::row_sum::added_part;
-use crate::{REPLAYS_KEPT, RetentionPolicy, Retired};
+use crate::{REPLAYS_KEPT, RetentionPolicy, Retired, WarehouseError};
 
 const RETENTION_SQL: &str = include_str!("../../sql/sqlite/retention.sql");
 const DROP_MINUTES: &str = section(RETENTION_SQL, "drop_minutes");
@@ -18,9 +22,21 @@ const DROP_EVENTS: &str = section(RETENTION_SQL, "drop_events");
 const FEWER_COPIES: &str = section(RETENTION_SQL, "fewer_copies");
 
 pub(super) fn retire(
+    folder: &Path,
+    connection: &mut Connection,
+    policy: RetentionPolicy,
+) -> Result<Retired, WarehouseError> {
+    let fail = |error| sqlite_failure(folder, &error);
+    let newest_minute = read::newest_minute(folder, connection)?;
+    let newest_hour = query(connection, NEWEST_HOUR, &[]).map_err(fail)?.one()?.get("newest")?;
+    drop_old(connection, policy, newest_minute, newest_hour).map_err(fail)
+}
+
+fn drop_old(
     connection: &mut Connection,
     policy: RetentionPolicy,
     newest_minute: Option<Millis>,
+    newest_hour: Option<Millis>,
 ) -> rusqlite::Result<Retired> {
     let mut retired = Retired::default();
     if let Some(newest) = newest_minute {
@@ -35,14 +51,17 @@ pub(super) fn retire(
     }
     let replayed_before = Millis(Millis::now().0 - REPLAYS_KEPT.as_millis() as i64).to_string();
     connection.execute(DROP_REPLAYS, params![replayed_before])?;
-    retired.events = drop_archived_events(connection, policy)?;
+    retired.events = drop_archived_events(connection, policy, newest_hour)?;
     Ok(retired)
 }
 
 /// Drops the events of hours that the hot window has left behind, once the archive has them all.
-fn drop_archived_events(connection: &mut Connection, policy: RetentionPolicy) -> rusqlite::Result<u64> {
-    let newest: Option<String> = connection.query_row(NEWEST_HOUR, [], |row| row.get(0))?;
-    let Some(newest) = newest.and_then(|text| Millis::parse_sql(&text)) else { return Ok(0) };
+fn drop_archived_events(
+    connection: &mut Connection,
+    policy: RetentionPolicy,
+    newest_hour: Option<Millis>,
+) -> rusqlite::Result<u64> {
+    let Some(newest) = newest_hour else { return Ok(0) };
     let kept_since = Millis(newest.0 - policy.events.as_millis() as i64).floor_hour().to_string();
     let leaving = connection
         .prepare_cached(LEAVING_HOURS)?

@@ -8,10 +8,7 @@ use adpipe_sql::pool::Loan;
 use rusqlite::Connection;
 
 use super::{query, read, sqlite_failure};
-use crate::{
-    Dialect, OnRow, PartitionOffset, QueryLimits, RetentionPolicy, Retired, Schema, Session, StreamWriter,
-    Value, Warehouse, WarehouseError,
-};
+use crate::{Dialect, OnRow, PartitionOffset, Schema, Value, WarehouseError, WarehouseRead};
 
 /// A reading transaction: what others commit meanwhile is not seen.
 pub(super) struct SqliteSnapshot<'p> {
@@ -37,27 +34,11 @@ impl<'p> SqliteSnapshot<'p> {
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn only_reads() -> WarehouseError {
-        WarehouseError::Statement("a snapshot only reads".to_owned())
-    }
 }
 
-impl Warehouse for SqliteSnapshot<'_> {
+impl WarehouseRead for SqliteSnapshot<'_> {
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError> {
         read::offsets(&self.folder, &self.connection(), topic)
-    }
-
-    fn begin_at(&self, _topic: &str, _partition: u32, _first: u64) -> Result<(), WarehouseError> {
-        Err(SqliteSnapshot::only_reads())
-    }
-
-    fn stream_writer(&self) -> Result<Box<dyn StreamWriter>, WarehouseError> {
-        Err(SqliteSnapshot::only_reads())
-    }
-
-    fn session(&self, _writes: Schema) -> Result<Box<dyn Session>, WarehouseError> {
-        Err(SqliteSnapshot::only_reads())
     }
 
     fn newest_minute(&self) -> Result<Option<Millis>, WarehouseError> {
@@ -75,27 +56,6 @@ impl Warehouse for SqliteSnapshot<'_> {
         on_row: &mut OnRow<'_>,
     ) -> Result<Vec<String>, WarehouseError> {
         query::run(&self.folder, &mut self.connection(), sql, params, on_row)
-    }
-
-    fn query_within(
-        &self,
-        _sql: &str,
-        _limits: &QueryLimits,
-        _on_row: &mut OnRow<'_>,
-    ) -> Result<Vec<String>, WarehouseError> {
-        Err(WarehouseError::Statement("a snapshot knows no limits".to_owned()))
-    }
-
-    fn snapshot(&self) -> Result<Box<dyn Warehouse + '_>, WarehouseError> {
-        Err(SqliteSnapshot::only_reads())
-    }
-
-    fn sync(&self) -> Result<(), WarehouseError> {
-        Err(SqliteSnapshot::only_reads())
-    }
-
-    fn retire(&self, _policy: RetentionPolicy) -> Result<Retired, WarehouseError> {
-        Err(SqliteSnapshot::only_reads())
     }
 
     fn dialect(&self) -> Dialect {

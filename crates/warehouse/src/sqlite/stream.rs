@@ -111,10 +111,8 @@ impl StreamTransaction for SqliteTransaction<'_> {
     fn archived_hours(&mut self, hours: &[Millis]) -> Result<Vec<ArchivedHour>, WarehouseError> {
         let mut found = Vec::new();
         for hour in hours {
-            let rows = self.query(archive::HOUR, &[hour.to_string().into()])?.rows;
-            if let Some(row) = rows.first() {
-                found.push(ArchivedHour::from_row(*hour, row)?);
-            }
+            found
+                .extend(self.query(archive::HOUR, &[hour.to_string().into()])?.read_first::<ArchivedHour>()?);
         }
         Ok(found)
     }

@@ -11,7 +11,7 @@ use adpipe_ingest::RecordFeeder;
 use adpipe_log::Topic;
 use adpipe_runtime::Shutdown;
 use adpipe_warehouse::postgres::is_postgres;
-use adpipe_warehouse::{LatencyCounts, Value};
+use adpipe_warehouse::{LatencyCounts, for_each_row};
 use anyhow::bail;
 
 use super::measure::{Figure, measure};
@@ -285,12 +285,7 @@ pub fn latency(config: &Config, rate: u32) -> anyhow::Result<Figure> {
     })?;
     let mut latency = LatencyCounts::default();
     let sql = "select latency_counts from realtime.commits";
-    let mut damage = Ok(());
-    services.warehouse.query(sql, &[], &mut |_, row: &[Value]| {
-        damage = latency.add_text(row[0].as_str().unwrap_or("null"));
-        damage.is_ok()
-    })?;
-    damage?;
+    for_each_row(services.warehouse.as_ref(), sql, &[], |row| latency.add_text(row.get("latency_counts")?))?;
     let quantile = |q| latency.quantile_ms(q).unwrap_or(0.0);
     figure.note = format!("p50 {:.0} ms, p99 {:.0} ms", quantile(0.5), quantile(0.99));
     Ok(figure)

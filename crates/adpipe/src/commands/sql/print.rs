@@ -104,7 +104,8 @@ fn print_table(query: &Query<'_>, out: &mut dyn Write, is_for_screen: bool) -> a
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut is_number: Vec<bool> = Vec::new();
     let (mut more, mut bytes) = (false, 0);
-    let columns = query.each_row(&mut |_, values| {
+    let columns = query.each_row(&mut |row| {
+        let values = row.values();
         if rows.is_empty() {
             is_number = values.iter().map(|value| value.as_f64().is_some()).collect();
         }
@@ -184,8 +185,8 @@ type WriteRow<'a> = dyn FnMut(&mut dyn Write, &[String], Option<&[Value]>, bool)
 fn stream_rows(query: &Query<'_>, out: &mut Out, write_row: &mut WriteRow<'_>) -> anyhow::Result<()> {
     let mut is_first = true;
     let mut failure: Option<std::io::Error> = None;
-    let result = query.each_row(&mut |columns, values| {
-        failure = write_row(out, columns, Some(values), is_first).err();
+    let result = query.each_row(&mut |row| {
+        failure = write_row(out, row.columns(), Some(row.values()), is_first).err();
         is_first = false;
         failure.is_none()
     });
@@ -245,8 +246,8 @@ fn json_value(value: &Value) -> serde_json::Value {
 fn print_parquet(query: &Query<'_>, out: Out) -> anyhow::Result<()> {
     let mut rows = ParquetRows::new(out);
     let mut failure: Option<anyhow::Error> = None;
-    let columns = query.each_row(&mut |columns, values| {
-        failure = rows.add(columns, values).err();
+    let columns = query.each_row(&mut |row| {
+        failure = rows.add(row.columns(), row.values()).err();
         failure.is_none()
     })?;
     if let Some(error) = failure {

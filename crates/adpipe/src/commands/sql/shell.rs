@@ -14,9 +14,10 @@ use adpipe_warehouse::{QueryLimits, Warehouse};
 use anyhow::bail;
 
 use self::editor::{Line, Lines};
+use super::Query;
+use super::describe::{self, Column};
 use super::print::{Printer, has_people};
 use super::statements::{first_statement, is_empty};
-use super::{Query, describe};
 use crate::cli::sql::TableFormat;
 use crate::config::ConfigError;
 use crate::output;
@@ -165,30 +166,25 @@ impl Shell {
 
     fn show_tables(&self) -> anyhow::Result<()> {
         let found = describe::tables(self.warehouse.as_ref())?;
-        let row =
-            |row: &Vec<adpipe_warehouse::Value>| vec![format!("{}.{}", row[0], row[1]), row[2].to_string()];
-        let rows: Vec<Vec<String>> = found.rows.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = found.into_iter().map(|(name, kind)| vec![name, kind]).collect();
         output::line(&output::table(&["name", "type"], &[], &rows))
     }
 
     fn show_columns(&self, table: &str) -> anyhow::Result<()> {
         let found = describe::columns(self.warehouse.as_ref(), table)?;
-        if found.rows.is_empty() {
+        if found.is_empty() {
             bail!("there is no table {table}; \\d lists them");
         }
-        let row = |row: &Vec<adpipe_warehouse::Value>| {
-            let table = format!("{}.{}", row[0], row[1]);
-            vec![table, row[2].to_string(), row[3].to_string(), row[4].to_string()]
-        };
-        let rows: Vec<Vec<String>> = found.rows.iter().map(row).collect();
+        let row = |column: Column| vec![column.table, column.name, column.kind, column.null];
+        let rows: Vec<Vec<String>> = found.into_iter().map(row).collect();
         output::line(&output::table(&["table", "column", "type", "null"], &[], &rows))
     }
 
     /// What Tab completes: tables with their schema, and columns. Without them the shell works, too.
     fn names(&self) -> Vec<String> {
         let Ok(found) = describe::columns(self.warehouse.as_ref(), "") else { return Vec::new() };
-        let tables = found.rows.iter().map(|row| format!("{}.{}", row[0], row[1]));
-        let mut names: Vec<String> = tables.chain(found.rows.iter().map(|row| row[2].to_string())).collect();
+        let mut names: Vec<String> =
+            found.into_iter().flat_map(|column| [column.table, column.name]).collect();
         names.sort_unstable();
         names.dedup();
         names

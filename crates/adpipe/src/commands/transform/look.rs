@@ -90,10 +90,10 @@ type Rows = (Vec<String>, Vec<Vec<Value>>);
 
 fn first_rows(warehouse: &dyn Warehouse, sql: &str, most: usize) -> anyhow::Result<Rows> {
     let mut rows: Vec<Vec<Value>> = Vec::new();
-    let columns = warehouse.query(sql, &[], &mut |_, row| {
+    let columns = warehouse.query(sql, &[], &mut |row| {
         let is_wanted = rows.len() < most;
         if is_wanted {
-            rows.push(row.to_vec());
+            rows.push(row.values().to_vec());
         }
         is_wanted
     })?;
