@@ -38,12 +38,12 @@ update errors.jobs set state = 'cancelled', message = $2, finished_at = $3
 where job_id = $1 and state in ('running', 'canary');
 
 -- name: outcomes
-select outcome, count(*) from errors.retry_history where job_id = $1 group by outcome;
+select outcome, count(*) as errors from errors.retry_history where job_id = $1 group by outcome;
 
 -- name: waiting
 -- Errors of this bulk action that are still to be sent, or were sent and not heard of. One that
 -- failed has its outcome, also when it is tried again by itself: perhaps not before next month.
-select count(*)
+select count(*) as errors
 from errors.dlq_errors e
 where e.job_id = $1 and e.status in ('pending', 'retrying')
   and not exists (
@@ -53,12 +53,12 @@ where e.job_id = $1 and e.status in ('pending', 'retrying')
 
 -- name: not_due
 -- Errors of this bulk action that failed and are tried again by themselves, and when the first is.
-select count(*), min(next_retry_at)
+select count(*) as errors, min(next_retry_at) as first_retry_at
 from errors.dlq_errors
 where job_id = $1 and status = 'pending' and next_retry_at > $2;
 
 -- name: failures
-select error_message, count(*) from errors.retry_history
+select error_message, count(*) as errors from errors.retry_history
 where job_id = $1 and outcome = 'failed'
 group by error_message
 order by 2 desc

@@ -13,8 +13,8 @@ select fingerprint, hour, errors from errors.group_hours where hour >= $1;
 -- A list of ids follows.
 select error_id, topic, partition, record_offset, stage, error_type, field, error_message, fingerprint, status,
        retry_count, max_retries, next_retry_at, first_failed_at, last_failed_at, resolved_at, resolution,
-       case when edited_payload is null then 0 else 1 end,
-       length(raw_payload), substr(coalesce(edited_payload, raw_payload), 1, 600), job_id
+       case when edited_payload is null then 0 else 1 end as is_edited,
+       length(raw_payload) as payload_bytes, substr(coalesce(edited_payload, raw_payload), 1, 600) as preview, job_id
 from errors.dlq_errors
 where error_id in
 
@@ -31,7 +31,7 @@ order by attempt desc
 limit 500;
 
 -- name: actions
-select at, actor, action, reason, substr(patch, 1, 4000), job_id
+select at, actor, action, reason, substr(patch, 1, 4000) as patch, job_id
 from errors.actions
 where error_id = $1
 order by action_id desc
@@ -53,4 +53,4 @@ on conflict (minute) do nothing;
 delete from errors.backlog where minute < $1;
 
 -- name: resolved_since
-select count(*) from errors.dlq_errors where status = 'resolved' and resolved_at >= $1;
+select count(*) as errors from errors.dlq_errors where status = 'resolved' and resolved_at >= $1;

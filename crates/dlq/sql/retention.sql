@@ -3,7 +3,7 @@
 -- name: closed
 -- Of a topic ($4, its beginning) and partition, before an offset; and not tried again at or behind
 -- an offset of the retry topic ($7): what the log still holds is explained by its error.
-select error_id, topic, partition, fingerprint, status, coalesce(resolution, '')
+select error_id, topic, partition, fingerprint, status, coalesce(resolution, '') as resolution
 from errors.dlq_errors e
 where resolved_at < $1 and status = $2
   and substr(topic, 1, length($4)) = $4 and partition = $5 and record_offset < $6
@@ -14,7 +14,7 @@ order by resolved_at
 limit $3;
 
 -- name: repeats_of
-select topic, partition, count(*) from errors.repeated_failures where error_id = $1 group by topic, partition;
+select topic, partition, count(*) as failures from errors.repeated_failures where error_id = $1 group by topic, partition;
 
 -- name: note_retired
 -- $5 is what they add to the sum of a row that is there.
@@ -38,7 +38,7 @@ delete from errors.actions where error_id = $1;
 delete from errors.group_hours where hour < $1;
 
 -- name: retired_total
-select coalesce(sum(failures), 0) from errors.retired;
+select coalesce(sum(failures), 0) as failures from errors.retired;
 
 -- name: drop_empty_groups
 delete from errors.groups

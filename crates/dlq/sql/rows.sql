@@ -2,7 +2,7 @@
 -- once only one does. It gives what the sum of the row's state covers, and seal_state follows.
 
 -- name: state
-select fingerprint, case when edited_payload is null then 0 else 1 end, state_sum,
+select fingerprint, case when edited_payload is null then 0 else 1 end as is_edited, state_sum,
        error_id, status, status_before, retry_count, max_retries, next_retry_at, lease_until,
        retry_actor, job_id, last_failed_at, resolved_at, resolution, waits_for
 from errors.dlq_errors
@@ -45,6 +45,6 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: current
 -- What would be sent, and what it belongs to.
-select coalesce(edited_payload, raw_payload), coalesce(edited_headers, headers), record_key
+select coalesce(edited_payload, raw_payload) as payload, coalesce(edited_headers, headers) as headers, record_key
 from errors.dlq_errors
 where error_id = $1;

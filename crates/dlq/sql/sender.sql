@@ -1,7 +1,7 @@
 -- Sending what is due.
 
 -- name: newest_tries
-select count(*), coalesce(sum(case when outcome = 'failed' then 1 else 0 end), 0)
+select count(*) as tries, coalesce(sum(case when outcome = 'failed' then 1 else 0 end), 0) as failed
 from (
     select outcome
     from errors.retry_history
@@ -12,15 +12,15 @@ from (
 
 -- name: due
 -- Somebody's own wishes ($3 = 1) go through when the rest is paused.
-select error_id, length(coalesce(edited_payload, raw_payload)), retry_count, fingerprint, retry_actor, job_id,
-       coalesce(next_retry_at, last_failed_at), last_failed_at
+select error_id, length(coalesce(edited_payload, raw_payload)) as payload_bytes, retry_count, fingerprint,
+       retry_actor, job_id, coalesce(next_retry_at, last_failed_at) as due_at, last_failed_at
 from errors.dlq_errors
 where status = 'pending' and next_retry_at <= $1 and (retry_actor <> 'adpipe' or $3 = 0)
 order by next_retry_at
 limit $2
 
 -- name: count_due
-select count(*) from errors.dlq_errors where status = 'pending' and next_retry_at <= $1;
+select count(*) as errors from errors.dlq_errors where status = 'pending' and next_retry_at <= $1;
 
 -- name: for_update
 -- PostgreSQL: what another sender has in hand is his.
@@ -28,7 +28,7 @@ for update skip locked
 
 -- name: lost
 -- Sent by somebody who has not been heard of since.
-select error_id, length(coalesce(edited_payload, raw_payload)), retry_count
+select error_id, length(coalesce(edited_payload, raw_payload)) as payload_bytes, retry_count
 from errors.dlq_errors
 where status = 'retrying' and lease_until < $1
 order by lease_until
@@ -43,7 +43,7 @@ returning error_id, status, status_before, retry_count, max_retries, next_retry_
 
 -- name: next_waited_for
 -- The first event hour behind $1 that errors wait for.
-select min(waits_for)
+select min(waits_for) as event_hour
 from errors.dlq_errors
 where status = 'pending' and waits_for is not null and waits_for > $1;
 

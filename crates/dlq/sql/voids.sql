@@ -5,7 +5,7 @@
 update errors.offsets set updated_at = $2 where topic = $1;
 
 -- name: errors
-select record_offset, error_id, status, fingerprint, coalesce(resolution, '')
+select record_offset, error_id, status, fingerprint, coalesce(resolution, '') as resolution
 from errors.dlq_errors
 where topic = $1 and partition = $2 and record_offset >= $3 and record_offset < $4
 order by record_offset

@@ -91,8 +91,7 @@ pub(crate) fn begin(dlq: &Dlq, topic: &str, partition: u32, first: u64) -> Resul
         let params = [key[0].clone(), key[1].clone(), Value::Int(first as i64), now.into(), sum];
         transaction.execute(BEGIN_AT, &params)?;
         let table = transaction.query(OFFSETS, &key)?;
-        let next = table.rows.first().and_then(|row| row[0].as_i64());
-        Ok(next.map_or(first, |next| next as u64))
+        Ok(table.first().map(|row| row.get("next_offset")).transpose()?.unwrap_or(first))
     })
 }
 
@@ -161,7 +160,7 @@ pub(crate) fn insert_new(
         }
         let statement = insert_statement(failures.len(), dlq.is_postgres());
         let table = transaction.query(&statement, &params)?;
-        let is_new: HashSet<&str> = table.rows.iter().filter_map(|row| row[0].as_str()).collect();
+        let is_new: HashSet<&str> = table.column("error_id")?.into_iter().collect();
         for ((failure, id), status) in failures.iter().zip(&ids).zip(statuses) {
             if is_new.contains(id.as_str()) {
                 changes.arrived(failure, id);

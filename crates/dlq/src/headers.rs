@@ -6,6 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+/// What a column of headers must hold, for errors about others.
+pub(crate) const HEADERS: &str = "headers as JSON";
+
 /// Writes headers as JSON.
 pub fn headers_to_json(headers: &Headers) -> String {
     let pairs: Vec<Value> = headers

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Transaction, Value, query_table, row_sum};
+use adpipe_warehouse::{FromRow, Row, Transaction, Value, WarehouseError, query_as, query_table, row_sum};
 use serde::Serialize;
 
 use crate::Dlq;
@@ -182,7 +182,7 @@ pub fn get(dlq: &Dlq, job_id: &str) -> Result<Job, DlqError> {
         return Err(missing());
     }
     let table = query_table(dlq.warehouse(), COLUMNS_OF, &[job_id.into()])?;
-    table.rows.first().map(|row| job(row)).ok_or_else(missing)
+    table.read_first()?.ok_or_else(missing)
 }
 
 /// The newest bulk actions.
@@ -190,30 +190,29 @@ pub fn get(dlq: &Dlq, job_id: &str) -> Result<Job, DlqError> {
 /// # Errors
 /// Of the warehouse.
 pub fn list(dlq: &Dlq, limit: u32) -> Result<Vec<Job>, DlqError> {
-    let table = query_table(dlq.warehouse(), NEWEST, &[Value::Int(limit.into())])?;
-    Ok(table.rows.iter().map(|row| job(row)).collect())
+    Ok(query_as(dlq.warehouse(), NEWEST, &[Value::Int(limit.into())])?)
 }
 
-fn job(row: &[Value]) -> Job {
-    let text = |index: usize| row[index].as_str().map(str::to_owned);
-    let number = |index: usize| row[index].as_i64().unwrap_or(0);
-    Job {
-        job_id: row[0].to_string(),
-        kind: row[1].to_string(),
-        filter: row[2].as_str().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
-        patch: text(3),
-        reason: text(4),
-        actor: row[5].to_string(),
-        state: row[6].to_string(),
-        canary: number(7),
-        total: number(8),
-        changed: number(9),
-        skipped: number(10),
-        reached: text(11),
-        until_id: row[12].to_string(),
-        message: text(13),
-        created_at: row[14].to_string(),
-        finished_at: text(15),
+impl FromRow for Job {
+    fn from_row(row: &Row<'_>) -> Result<Job, WarehouseError> {
+        Ok(Job {
+            job_id: row.get("job_id")?,
+            kind: row.get("kind")?,
+            filter: row.parse("filter", "a filter as JSON", |json: &str| serde_json::from_str(json).ok())?,
+            patch: row.get("patch")?,
+            reason: row.get("reason")?,
+            actor: row.get("actor")?,
+            state: row.get("state")?,
+            canary: row.get("canary")?,
+            total: row.get("total")?,
+            changed: row.get("changed")?,
+            skipped: row.get("skipped")?,
+            reached: row.get("reached")?,
+            until_id: row.get("until_id")?,
+            message: row.get("message")?,
+            created_at: row.get("created_at")?,
+            finished_at: row.get("finished_at")?,
+        })
     }
 }
 
@@ -234,16 +233,14 @@ pub fn cancel(dlq: &Dlq, job_id: &str, actor: &str) -> Result<bool, DlqError> {
 /// Of the warehouse.
 pub fn outcomes(dlq: &Dlq, job_id: &str) -> Result<Outcomes, DlqError> {
     let waiting = query_table(dlq.warehouse(), WAITING, &[job_id.into()])?;
-    let mut outcomes = Outcomes {
-        waiting: waiting.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0) as u64,
-        ..Outcomes::default()
-    };
-    for row in query_table(dlq.warehouse(), OUTCOMES, &[job_id.into()])?.rows {
-        let count = row[1].as_i64().unwrap_or(0) as u64;
-        match row[0].as_str() {
-            Some("applied") => outcomes.applied = count,
-            Some("already_counted") => outcomes.already_counted = count,
-            Some("failed") => outcomes.failed = count,
+    let mut outcomes = Outcomes { waiting: waiting.one()?.get("errors")?, ..Outcomes::default() };
+    for row in query_table(dlq.warehouse(), OUTCOMES, &[job_id.into()])?.iter() {
+        let outcome: Option<&str> = row.get("outcome")?;
+        let errors = row.get("errors")?;
+        match outcome {
+            Some("applied") => outcomes.applied = errors,
+            Some("already_counted") => outcomes.already_counted = errors,
+            Some("failed") => outcomes.failed = errors,
             _ => {}
         }
     }
@@ -258,8 +255,8 @@ pub fn outcomes(dlq: &Dlq, job_id: &str) -> Result<Outcomes, DlqError> {
 pub fn not_due(dlq: &Dlq, job_id: &str) -> Result<(u64, Option<String>), DlqError> {
     let params = [job_id.into(), Millis::now().to_string().into()];
     let table = query_table(dlq.warehouse(), NOT_DUE, &params)?;
-    let Some(row) = table.rows.first() else { return Ok((0, None)) };
-    Ok((row[0].as_i64().unwrap_or(0) as u64, row[1].as_str().map(str::to_owned)))
+    let row = table.one()?;
+    Ok((row.get("errors")?, row.get("first_retry_at")?))
 }
 
 /// Does one step of every open bulk action that nobody else works on; true when there is more to
@@ -269,8 +266,8 @@ pub fn not_due(dlq: &Dlq, job_id: &str) -> Result<(u64, Option<String>), DlqErro
 /// Of the warehouse.
 pub fn turn(dlq: &Dlq, worker: &str) -> Result<bool, DlqError> {
     let mut has_more = false;
-    for row in query_table(dlq.warehouse(), OPEN, &[])?.rows {
-        has_more |= step(dlq, &row[0].to_string(), worker)?;
+    for row in query_table(dlq.warehouse(), OPEN, &[])?.iter() {
+        has_more |= step(dlq, row.get("job_id")?, worker)?;
     }
     Ok(has_more)
 }
@@ -411,9 +408,9 @@ fn judge_canary(dlq: &Dlq, job: &Job, worker: &str) -> Result<bool, DlqError> {
 /// Of the warehouse.
 pub fn failures(dlq: &Dlq, job_id: &str) -> Result<Vec<(String, u64)>, DlqError> {
     let mut by_cause: BTreeMap<String, u64> = BTreeMap::new();
-    for row in query_table(dlq.warehouse(), FAILURES, &[job_id.into()])?.rows {
-        let message = crate::fingerprint::mask(row[0].as_str().unwrap_or_default());
-        *by_cause.entry(message).or_default() += row[1].as_i64().unwrap_or(0) as u64;
+    for row in query_table(dlq.warehouse(), FAILURES, &[job_id.into()])?.iter() {
+        let message = row.get::<Option<&str>>("error_message")?.unwrap_or_default();
+        *by_cause.entry(crate::fingerprint::mask(message)).or_default() += row.get::<u64>("errors")?;
     }
     let mut causes: Vec<(String, u64)> = by_cause.into_iter().collect();
     causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

@@ -5,13 +5,13 @@
 use adpipe_event::{EventError, Millis, Rules};
 use adpipe_sql::section;
 use adpipe_stream::micro_batch::Parsing;
-use adpipe_warehouse::{Transaction, Value, query_table};
+use adpipe_warehouse::{FromRow, Row, Transaction, Value, WarehouseError, query_table};
 
 use crate::actions::{Actor, Note, note, retry_one};
 use crate::content::{as_json, replaced};
 use crate::error::DlqError;
 use crate::groups::GroupChanges;
-use crate::headers::{headers_from_json, headers_to_json};
+use crate::headers::{HEADERS, headers_from_json, headers_to_json};
 use crate::patch::Patch;
 use crate::row::RowState;
 use crate::status::Status;
@@ -93,16 +93,17 @@ pub fn content(dlq: &Dlq, error_id: &str) -> Result<Option<Content>, DlqError> {
         return Ok(None);
     }
     let table = query_table(dlq.warehouse(), CURRENT, &[error_id.into()])?;
-    Ok(table.rows.first().map(|row| content_of(row)))
+    Ok(table.read_first()?)
 }
 
 /// A row of [`CURRENT`].
-pub(crate) fn content_of(row: &[Value]) -> Content {
-    let payload = match &row[0] {
-        Value::Blob(bytes) => bytes.clone(),
-        _ => Vec::new(),
-    };
-    Content { payload, headers: row[1].as_str().and_then(headers_from_json).unwrap_or_default() }
+impl FromRow for Content {
+    fn from_row(row: &Row<'_>) -> Result<Content, WarehouseError> {
+        Ok(Content {
+            payload: row.get("payload")?,
+            headers: row.parse("headers", HEADERS, headers_from_json)?,
+        })
+    }
 }
 
 /// How an error is edited.
@@ -217,7 +218,7 @@ pub(crate) fn edit_one(
         )));
     }
     let table = transaction.query(CURRENT, &[error_id.into()])?;
-    let Some(before) = table.rows.first().map(|row| content_of(row)) else { return Ok(Edited::Unchanged) };
+    let Some(before) = table.read_first::<Content>()? else { return Ok(Edited::Unchanged) };
     let edited = match edit {
         Edit::Undo if state.is_edited => return restore(transaction, error_id, &state, actor),
         Edit::Undo => Edited::Unchanged,

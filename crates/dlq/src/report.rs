@@ -5,12 +5,12 @@ use std::time::Duration;
 use adpipe_event::Millis;
 use adpipe_log::Headers;
 use adpipe_sql::section;
-use adpipe_warehouse::{Value, query_table};
+use adpipe_warehouse::{FromRow, Row, Value, WarehouseError, query_as, query_table};
 use serde::Serialize;
 
 use crate::Dlq;
 use crate::error::DlqError;
-use crate::headers::headers_from_json;
+use crate::headers::{HEADERS, headers_from_json};
 use crate::search::{Direction, Filter, walk};
 use crate::status::Status;
 
@@ -70,20 +70,33 @@ impl Group {
 /// # Errors
 /// Of the warehouse.
 pub fn groups(dlq: &Dlq) -> Result<Vec<Group>, DlqError> {
-    let table = query_table(dlq.warehouse(), GROUPS, &[])?;
-    let group = |row: &Vec<Value>| Group {
-        fingerprint: row[0].to_string(),
-        error_type: row[1].to_string(),
-        stage: row[2].to_string(),
-        field: row[3].as_str().map(str::to_owned),
-        message: row[4].to_string(),
-        sample_message: row[5].to_string(),
-        sample_id: row[6].to_string(),
-        first_seen_at: row[7].to_string(),
-        last_seen_at: row[8].to_string(),
-        counts: std::array::from_fn(|index| row[9 + index].as_i64().unwrap_or(0).max(0) as u64),
-    };
-    Ok(table.rows.iter().map(group).collect())
+    Ok(query_as(dlq.warehouse(), GROUPS, &[])?)
+}
+
+impl FromRow for Group {
+    fn from_row(row: &Row<'_>) -> Result<Group, WarehouseError> {
+        Ok(Group {
+            fingerprint: row.get("fingerprint")?,
+            error_type: row.get("error_type")?,
+            stage: row.get("stage")?,
+            field: row.get("field")?,
+            message: row.get("message")?,
+            sample_message: row.get("sample_message")?,
+            sample_id: row.get("sample_id")?,
+            first_seen_at: row.get("first_seen_at")?,
+            last_seen_at: row.get("last_seen_at")?,
+            counts: counts_by_status(row)?,
+        })
+    }
+}
+
+/// The columns named by the statuses.
+fn counts_by_status(row: &Row<'_>) -> Result<[u64; 5], WarehouseError> {
+    let mut counts = [0; 5];
+    for (count, status) in counts.iter_mut().zip(Status::ALL) {
+        *count = row.get(status.as_str())?;
+    }
+    Ok(counts)
 }
 
 /// Errors by status, in the order of [`Status::ALL`].
@@ -100,11 +113,11 @@ pub fn sparklines(dlq: &Dlq) -> Result<Vec<(String, [u64; SPARK_HOURS])>, DlqErr
     let oldest = Millis(newest.0 - (SPARK_HOURS as i64 - 1) * 3_600_000);
     let table = query_table(dlq.warehouse(), GROUP_HOURS, &[oldest.to_string().into()])?;
     let mut sparklines: std::collections::BTreeMap<String, [u64; SPARK_HOURS]> = Default::default();
-    for row in &table.rows {
-        let hour = row[1].as_str().and_then(Millis::parse_sql).unwrap_or(newest);
+    for row in table.iter() {
+        let fingerprint = row.get("fingerprint")?;
+        let hour: Millis = row.get("hour")?;
         let index = ((hour.0 - oldest.0) / 3_600_000).clamp(0, SPARK_HOURS as i64 - 1) as usize;
-        let errors = row[2].as_i64().unwrap_or(0) as u64;
-        sparklines.entry(row[0].to_string()).or_insert([0; SPARK_HOURS])[index] += errors;
+        sparklines.entry(fingerprint).or_insert([0; SPARK_HOURS])[index] += row.get::<u64>("errors")?;
     }
     Ok(sparklines.into_iter().collect())
 }
@@ -156,34 +169,33 @@ pub struct ErrorLine {
     pub job_id: Option<String>,
 }
 
-fn line(row: &[Value]) -> ErrorLine {
-    let text = |index: usize| row[index].as_str().map(str::to_owned);
-    let number = |index: usize| row[index].as_i64().unwrap_or(0);
-    ErrorLine {
-        error_id: row[0].to_string(),
-        topic: row[1].to_string(),
-        partition: number(2),
-        offset: number(3),
-        stage: row[4].to_string(),
-        error_type: row[5].to_string(),
-        field: text(6),
-        message: row[7].to_string(),
-        fingerprint: row[8].to_string(),
-        status: row[9].to_string(),
-        retry_count: number(10),
-        max_retries: number(11),
-        next_retry_at: text(12),
-        first_failed_at: row[13].to_string(),
-        last_failed_at: row[14].to_string(),
-        resolved_at: text(15),
-        resolution: text(16),
-        is_edited: number(17) == 1,
-        payload_bytes: number(18),
-        preview: match &row[19] {
-            Value::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            other => other.to_string(),
-        },
-        job_id: text(20),
+impl FromRow for ErrorLine {
+    fn from_row(row: &Row<'_>) -> Result<ErrorLine, WarehouseError> {
+        Ok(ErrorLine {
+            error_id: row.get("error_id")?,
+            topic: row.get("topic")?,
+            partition: row.get("partition")?,
+            offset: row.get("record_offset")?,
+            stage: row.get("stage")?,
+            error_type: row.get("error_type")?,
+            field: row.get("field")?,
+            message: row.get("error_message")?,
+            fingerprint: row.get("fingerprint")?,
+            status: row.get("status")?,
+            retry_count: row.get("retry_count")?,
+            max_retries: row.get("max_retries")?,
+            next_retry_at: row.get("next_retry_at")?,
+            first_failed_at: row.get("first_failed_at")?,
+            last_failed_at: row.get("last_failed_at")?,
+            resolved_at: row.get("resolved_at")?,
+            resolution: row.get("resolution")?,
+            is_edited: row.get("is_edited")?,
+            payload_bytes: row.get("payload_bytes")?,
+            // SQLite gives null for the beginning of an empty payload.
+            preview: String::from_utf8_lossy(row.get::<Option<_>>("preview")?.unwrap_or_default())
+                .into_owned(),
+            job_id: row.get("job_id")?,
+        })
     }
 }
 
@@ -206,7 +218,7 @@ fn lines(dlq: &Dlq, ids: &[String]) -> Result<Vec<ErrorLine>, DlqError> {
         let places: Vec<String> = (1..=ids.len()).map(|number| format!("${number}")).collect();
         let statement = format!("{ERRORS} ({}) order by error_id desc", places.join(", "));
         let params: Vec<Value> = ids.iter().map(|id| id.as_str().into()).collect();
-        lines.extend(query_table(dlq.warehouse(), &statement, &params)?.rows.iter().map(|row| line(row)));
+        lines.extend(query_as::<ErrorLine>(dlq.warehouse(), &statement, &params)?);
     }
     Ok(lines)
 }
@@ -344,51 +356,52 @@ pub fn story(dlq: &Dlq, error_id: &str) -> Result<Story, DlqError> {
         return Err(missing());
     }
     let id = [Value::from(error_id)];
-    let rows = |sql| query_table(dlq.warehouse(), sql, &id).map(|table| table.rows);
     let error = lines(dlq, &[error_id.to_owned()])?.pop().ok_or_else(missing)?;
-    let payloads = rows(PAYLOADS)?.pop().ok_or_else(missing)?;
-    let bytes = |value: &Value| match value {
-        Value::Blob(bytes) => Some(bytes.clone()),
-        _ => None,
-    };
-    let headers = |value: &Value| value.as_str().and_then(headers_from_json);
+    let payloads = query_table(dlq.warehouse(), PAYLOADS, &id)?;
+    let payloads = payloads.first().ok_or_else(missing)?;
+    // The newest were asked for; they are shown in the order in which they were done.
+    let mut tries: Vec<Try> = query_as(dlq.warehouse(), TRIES, &id)?;
+    tries.reverse();
+    let mut acts: Vec<Act> = query_as(dlq.warehouse(), ACTIONS, &id)?;
+    acts.reverse();
     Ok(Story {
         error,
-        key: bytes(&payloads[0]).unwrap_or_default(),
-        raw_payload: bytes(&payloads[1]).unwrap_or_default(),
-        headers: headers(&payloads[2]).unwrap_or_default(),
-        edited_payload: bytes(&payloads[3]),
-        edited_headers: headers(&payloads[4]),
-        tries: rows(TRIES)?.iter().rev().map(|row| one_try(row)).collect(),
-        // The newest were asked for; they are told in the order in which they were done.
-        acts: rows(ACTIONS)?.iter().rev().map(|row| act(row)).collect(),
+        key: payloads.get::<Option<_>>("record_key")?.unwrap_or_default(),
+        raw_payload: payloads.get("raw_payload")?,
+        headers: payloads.parse("headers", HEADERS, headers_from_json)?,
+        edited_payload: payloads.get("edited_payload")?,
+        edited_headers: payloads.parse_optional("edited_headers", HEADERS, headers_from_json)?,
+        tries,
+        acts,
     })
 }
 
-fn one_try(row: &[Value]) -> Try {
-    let text = |index: usize| row[index].as_str().map(str::to_owned);
-    Try {
-        attempt: row[0].as_i64().unwrap_or(0),
-        started_at: row[1].to_string(),
-        finished_at: text(2),
-        backoff_ms: row[3].as_i64().unwrap_or(0),
-        outcome: text(4),
-        error_type: text(5),
-        error_message: text(6),
-        actor: row[7].to_string(),
-        job_id: text(8),
+impl FromRow for Try {
+    fn from_row(row: &Row<'_>) -> Result<Try, WarehouseError> {
+        Ok(Try {
+            attempt: row.get("attempt")?,
+            started_at: row.get("started_at")?,
+            finished_at: row.get("finished_at")?,
+            backoff_ms: row.get("backoff_ms")?,
+            outcome: row.get("outcome")?,
+            error_type: row.get("error_type")?,
+            error_message: row.get("error_message")?,
+            actor: row.get("actor")?,
+            job_id: row.get("job_id")?,
+        })
     }
 }
 
-fn act(row: &[Value]) -> Act {
-    let text = |index: usize| row[index].as_str().map(str::to_owned);
-    Act {
-        at: row[0].to_string(),
-        actor: row[1].to_string(),
-        action: row[2].to_string(),
-        reason: text(3),
-        patch: text(4),
-        job_id: text(5),
+impl FromRow for Act {
+    fn from_row(row: &Row<'_>) -> Result<Act, WarehouseError> {
+        Ok(Act {
+            at: row.get("at")?,
+            actor: row.get("actor")?,
+            action: row.get("action")?,
+            reason: row.get("reason")?,
+            patch: row.get("patch")?,
+            job_id: row.get("job_id")?,
+        })
     }
 }
 
@@ -408,14 +421,17 @@ pub struct BacklogSample {
 /// # Errors
 /// Of the warehouse.
 pub fn backlog(dlq: &Dlq, since: Millis) -> Result<Vec<BacklogSample>, DlqError> {
-    let table = query_table(dlq.warehouse(), BACKLOG, &[since.to_string().into()])?;
-    let number = |value: &Value| value.as_i64().unwrap_or(0).max(0) as u64;
-    let sample = |row: &Vec<Value>| BacklogSample {
-        minute: row[0].to_string(),
-        counts: std::array::from_fn(|index| number(&row[1 + index])),
-        arrived: number(&row[6]),
-    };
-    Ok(table.rows.iter().map(sample).collect())
+    Ok(query_as(dlq.warehouse(), BACKLOG, &[since.to_string().into()])?)
+}
+
+impl FromRow for BacklogSample {
+    fn from_row(row: &Row<'_>) -> Result<BacklogSample, WarehouseError> {
+        Ok(BacklogSample {
+            minute: row.get("minute")?,
+            counts: counts_by_status(row)?,
+            arrived: row.get("arrived")?,
+        })
+    }
 }
 
 /// Errors that were resolved at or after a time.
@@ -424,5 +440,5 @@ pub fn backlog(dlq: &Dlq, since: Millis) -> Result<Vec<BacklogSample>, DlqError>
 /// Of the warehouse.
 pub fn resolved_since(dlq: &Dlq, since: Millis) -> Result<u64, DlqError> {
     let table = query_table(dlq.warehouse(), RESOLVED_SINCE, &[since.to_string().into()])?;
-    Ok(table.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0) as u64)
+    Ok(table.one()?.get("errors")?)
 }

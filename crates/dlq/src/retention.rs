@@ -105,8 +105,8 @@ fn retire_step(dlq: &Dlq, status: Status, closed_before: &str, place: &Place) ->
         let mut changes = GroupChanges::default();
         let mut failures: BTreeMap<(String, i64), i64> = BTreeMap::new();
         let mut removed = 0;
-        for row in &closed.rows {
-            let id = row[0].clone();
+        for row in closed.iter() {
+            let id = row.get::<&Value>("error_id")?.clone();
             let repeats = transaction.query(REPEATS_OF, std::slice::from_ref(&id))?;
             if transaction.execute(DELETE_ERROR, &[id.clone(), status.as_str().into()])? == 0 {
                 continue;
@@ -114,14 +114,15 @@ fn retire_step(dlq: &Dlq, status: Status, closed_before: &str, place: &Place) ->
             for statement in DELETE_PARTS {
                 transaction.execute(statement, std::slice::from_ref(&id))?;
             }
-            if row[5].as_str() != Some(VOID_RESOLUTION) {
-                *failures.entry((row[1].to_string(), row[2].as_i64().unwrap_or(0))).or_default() += 1;
+            let place = (row.get("topic")?, row.get("partition")?);
+            changes.count(row.get("fingerprint")?, status_of(&row)?, -1);
+            if row.get::<&str>("resolution")? != VOID_RESOLUTION {
+                *failures.entry(place).or_default() += 1;
             }
-            for repeat in &repeats.rows {
-                let key = (repeat[0].to_string(), repeat[1].as_i64().unwrap_or(0));
-                *failures.entry(key).or_default() += repeat[2].as_i64().unwrap_or(0);
+            for repeat in repeats.iter() {
+                let key = (repeat.get("topic")?, repeat.get("partition")?);
+                *failures.entry(key).or_default() += repeat.get::<i64>("failures")?;
             }
-            changes.count(&row[3].to_string(), status_of(&row[4])?, -1);
             removed += 1;
         }
         for ((topic, partition), failures) in failures {
@@ -139,5 +140,5 @@ fn retire_step(dlq: &Dlq, status: Status, closed_before: &str, place: &Place) ->
 /// Failures that were removed, ever.
 pub(crate) fn retired_total(dlq: &Dlq) -> Result<u64, DlqError> {
     let table = query_table(dlq.warehouse(), RETIRED_TOTAL, &[])?;
-    Ok(table.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0) as u64)
+    Ok(table.one()?.get("failures")?)
 }

@@ -1,6 +1,6 @@
 //! One error as it stands in its table, without its payload.
 
-use adpipe_warehouse::{Transaction, Value, WarehouseError};
+use adpipe_warehouse::{Row, Transaction, Value, WarehouseError};
 
 use adpipe_sql::section;
 
@@ -12,8 +12,7 @@ const ROWS_SQL: &str = include_str!("../sql/rows.sql");
 const STATE: &str = section(ROWS_SQL, "state");
 const SEAL_STATE: &str = section(ROWS_SQL, "seal_state");
 
-/// Columns of [`STATE`].
-const STATE_SUM: usize = 2;
+/// Where the columns begin in [`STATE`] that the sum of the state covers, in their order.
 const FIRST_OF_STATE: usize = 3;
 
 /// What decides about what may be done with an error.
@@ -31,24 +30,25 @@ impl RowState {
     /// Reads it; nothing when there is no such error.
     pub fn of(transaction: &mut dyn Transaction, error_id: &str) -> Result<Option<RowState>, DlqError> {
         let table = transaction.query(STATE, &[error_id.into()])?;
-        table.rows.first().map(|row| RowState::read(row)).transpose()
+        table.first().map(|row| RowState::read(&row)).transpose()
     }
 
-    fn read(row: &[Value]) -> Result<RowState, DlqError> {
-        let (sum, state) = (&row[STATE_SUM], &row[FIRST_OF_STATE..]);
+    fn read(row: &Row<'_>) -> Result<RowState, DlqError> {
+        let (fingerprint, is_edited) = (row.get("fingerprint")?, row.get("is_edited")?);
+        let (sum, state) = (row.get::<&Value>("state_sum")?, &row.values()[FIRST_OF_STATE..]);
         // What is decided by a damaged state would be sealed with what comes of it.
         if *sum != Value::Null && *sum != state_sum(state) {
-            let reason = format!("the state of error {} is not as it was written", state[0]);
+            let error_id: &Value = row.get("error_id")?;
+            let reason = format!("the state of error {error_id} is not as it was written");
             return Err(WarehouseError::damaged("errors.dlq_errors", reason).into());
         }
-        let number = |index: usize| state[index].as_i64().unwrap_or(0) as u32;
         Ok(RowState {
-            status: status_of(&state[1])?,
-            status_before: state[2].as_str().and_then(|name| name.parse().ok()),
-            fingerprint: row[0].to_string(),
-            retry_count: number(3),
-            max_retries: number(4),
-            is_edited: row[1].as_i64() == Some(1),
+            status: status_of(row)?,
+            status_before: row.parse_optional("status_before", STATUS, named)?,
+            fingerprint,
+            retry_count: row.get("retry_count")?,
+            max_retries: row.get("max_retries")?,
+            is_edited,
         })
     }
 }
@@ -70,13 +70,20 @@ pub(crate) fn change_states(
     params: &[Value],
 ) -> Result<u64, DlqError> {
     let changed = transaction.query(statement, params)?;
-    for state in &changed.rows {
-        transaction.execute(SEAL_STATE, &[state[0].clone(), state_sum(state)])?;
+    for row in changed.iter() {
+        let error_id: &Value = row.get("error_id")?;
+        transaction.execute(SEAL_STATE, &[error_id.clone(), state_sum(row.values())])?;
     }
-    Ok(changed.rows.len() as u64)
+    Ok(changed.len() as u64)
 }
 
-/// The status that a column holds.
-pub(crate) fn status_of(value: &Value) -> Result<Status, DlqError> {
-    value.as_str().unwrap_or_default().parse().map_err(DlqError::Refused)
+const STATUS: &str = "the status of an error";
+
+/// The status of a row.
+pub(crate) fn status_of(row: &Row<'_>) -> Result<Status, WarehouseError> {
+    row.parse("status", STATUS, named)
+}
+
+fn named(name: &str) -> Option<Status> {
+    name.parse().ok()
 }

@@ -325,14 +325,17 @@ impl Walk {
         params.extend([reached, bound]);
         params.extend(limits);
         let table = query_table(dlq.warehouse(), &self.statement, &params)?;
-        stream.is_done = (table.rows.len() as i64) < window;
-        for row in &table.rows {
-            let id = row[0].to_string();
-            let is_wanted = row[1].as_i64() == Some(1)
+        stream.is_done = (table.len() as i64) < window;
+        for row in table.iter() {
+            let id: String = row.get("error_id")?;
+            let meets_text: bool = row.get("is_wanted")?;
+            let (fingerprint, status): (&str, &str) = (row.get("fingerprint")?, row.get("status")?);
+            let is_wanted = meets_text
                 && (stream.of.is_some()
-                    || self.wanted.get(&row[2].to_string()).is_some_and(|statuses| {
-                        row[3].as_str().is_some_and(|name| statuses.iter().any(|s| s.as_str() == name))
-                    }));
+                    || self
+                        .wanted
+                        .get(fingerprint)
+                        .is_some_and(|statuses| statuses.iter().any(|wanted| wanted.as_str() == status)));
             if is_wanted {
                 stream.ready.push_back(id.clone());
             }

@@ -51,9 +51,9 @@ pub fn before_sending(dlq: &Dlq, error_id: &str) -> Result<Sending, DlqError> {
         return Err(missing());
     }
     let table = query_table(dlq.warehouse(), TRIED, &[error_id.into()])?;
-    let row = table.rows.first().ok_or_else(missing)?;
-    let tried = row[1].as_i64().unwrap_or(0);
-    let attempt = match status_of(&row[0])? {
+    let row = table.first().ok_or_else(missing)?;
+    let (status, tried) = (status_of(&row)?, row.get("retry_count")?);
+    let attempt = match status {
         // It is under way already.
         Status::Retrying => tried,
         _ => tried + 1,
@@ -68,10 +68,12 @@ pub fn before_sending(dlq: &Dlq, error_id: &str) -> Result<Sending, DlqError> {
 pub fn heard_of(dlq: &Dlq, sending: &Sending) -> Result<Heard, DlqError> {
     let params = [sending.error_id.as_str().into(), Value::Int(sending.attempt)];
     let table = query_table(dlq.warehouse(), HEARD_OF, &params)?;
-    let row = table.rows.first().ok_or_else(|| DlqError::no_error(&sending.error_id))?;
-    let text = |index: usize| row[index].as_str().map(str::to_owned);
-    Ok(match (text(2), status_of(&row[0])?) {
-        (Some(outcome), _) => Heard::Outcome { outcome, error_message: text(3), next_retry_at: text(1) },
+    let row = table.first().ok_or_else(|| DlqError::no_error(&sending.error_id))?;
+    let (status, next_retry_at) = (status_of(&row)?, row.get("next_retry_at")?);
+    Ok(match (row.get("outcome")?, status) {
+        (Some(outcome), _) => {
+            Heard::Outcome { outcome, error_message: row.get("error_message")?, next_retry_at }
+        }
         (None, Status::Pending | Status::Retrying) => Heard::Nothing,
         (None, closed) => Heard::NotSent(closed),
     })

@@ -62,8 +62,8 @@ pub(crate) fn settle_partition(dlq: &Dlq, topic: Topic, committed: PartitionOffs
     let (topic, partition) = (topic.name(), committed.partition);
     let key = [place_of(topic).into(), Value::Int(partition.into())];
     let stored = query_table(dlq.warehouse(), OFFSETS, &key)?;
-    let mut reached = match stored.rows.first().and_then(|row| row[0].as_i64()) {
-        Some(reached) => reached as u64,
+    let mut reached = match stored.first() {
+        Some(row) => row.get("next_offset")?,
         None => begin(dlq, &place_of(topic), partition, 0)?,
     };
     let mut voided = 0;
@@ -93,40 +93,42 @@ fn settle_step(dlq: &Dlq, topic: &str, partition: u32, from: u64, committed: u64
         let mut params = range(committed).to_vec();
         params.push(Value::Int(ERRORS_A_STEP));
         let errors = transaction.query(ERRORS, &params)?;
-        let offset_of = |row: &[Value]| row[0].as_i64().unwrap_or(0) as u64;
         // Less than is stored: the warehouse was set back, and decides anew from there.
-        let reached = match errors.rows.last() {
-            Some(last) if errors.rows.len() as i64 == ERRORS_A_STEP => offset_of(last) + 1,
+        let reached = match errors.iter().next_back() {
+            Some(last) if errors.len() as i64 == ERRORS_A_STEP => last.get::<u64>("record_offset")? + 1,
             _ => committed,
         };
         claim(transaction, &place_of(topic), partition, from, reached)?;
         let verdicts = verdicts_in(transaction, topic, partition, from, reached)?;
         let mut changes = GroupChanges::default();
         let mut voided = 0;
-        for row in &errors.rows {
-            let (status, fingerprint) = (status_of(&row[2])?, row[3].to_string());
-            let is_marked = row[4].as_str() == Some(VOID_RESOLUTION);
-            match (verdicts.is_void(offset_of(row)), is_marked) {
+        for row in errors.iter() {
+            let offset = row.get("record_offset")?;
+            let error_id: &str = row.get("error_id")?;
+            let (status, fingerprint) = (status_of(&row)?, row.get("fingerprint")?);
+            let is_marked = row.get::<&str>("resolution")? == VOID_RESOLUTION;
+            match (verdicts.is_void(offset), is_marked) {
                 (true, false) => {
-                    let params = [row[1].clone(), status.as_str().into(), now.clone()];
+                    let params = [error_id.into(), status.as_str().into(), now.clone()];
                     change_state(transaction, VOID, &params)?;
-                    changes.moved(&fingerprint, status, Status::Resolved);
+                    changes.moved(fingerprint, status, Status::Resolved);
                     voided += 1;
                 }
-                (false, true) if offset_of(row) >= verdicts.from() => {
-                    change_state(transaction, REVIVE, &[row[1].clone()])?;
-                    changes.moved(&fingerprint, status, Status::Exhausted);
+                (false, true) if offset >= verdicts.from() => {
+                    change_state(transaction, REVIVE, &[error_id.into()])?;
+                    changes.moved(fingerprint, status, Status::Exhausted);
                 }
                 _ => {}
             }
         }
-        for row in transaction.query(REPEATS, &range(reached))?.rows {
-            if verdicts.is_void(offset_of(&row)) {
-                let key = [topic.into(), Value::Int(partition.into()), row[0].clone()];
+        for row in transaction.query(REPEATS, &range(reached))?.iter() {
+            let offset: u64 = row.get("record_offset")?;
+            if verdicts.is_void(offset) {
+                let key = [topic.into(), Value::Int(partition.into()), Value::Int(offset as i64)];
                 transaction.execute(DROP_REPEAT, &key)?;
-                let attempt = row[2].as_i64().unwrap_or(0);
-                let sum = outcome_sum(&row[1].to_string(), attempt, [const { Value::Null }; 4]);
-                transaction.execute(REOPEN_TRY, &[row[1].clone(), row[2].clone(), sum])?;
+                let (error_id, attempt): (&str, i64) = (row.get("error_id")?, row.get("attempt")?);
+                let sum = outcome_sum(error_id, attempt, [const { Value::Null }; 4]);
+                transaction.execute(REOPEN_TRY, &[error_id.into(), Value::Int(attempt), sum])?;
                 voided += 1;
             }
         }
@@ -151,7 +153,7 @@ impl Judge {
         for ((topic, partition), first) in first_offsets {
             let key = [place_of(&topic).into(), Value::Int(partition.into())];
             let looked_at = transaction.query(OFFSETS, &key)?;
-            let looked_at = looked_at.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0) as u64;
+            let looked_at = looked_at.first().map(|row| row.get("next_offset")).transpose()?.unwrap_or(0);
             if first < looked_at {
                 let verdicts = verdicts_in(transaction, &topic, partition, first, looked_at)?;
                 by_place.insert((topic, partition), verdicts);

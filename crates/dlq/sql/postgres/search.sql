@@ -1,7 +1,7 @@
 -- As ../sqlite/search.sql.
 
 -- name: of_group
-select error_id, 1, '', ''
+select error_id, 1 as is_wanted, '' as fingerprint, '' as status
 from errors.dlq_errors
 where fingerprint = $1 and status = $2 and error_id {beyond} $3 and error_id {within} $4
 order by error_id {order}
@@ -11,7 +11,8 @@ limit $5;
 select error_id,
        starts_with(topic, $6)
        and ($7 = '' or position($7 in error_message) > 0 or position($8::bytea in raw_payload) > 0
-            or position($8::bytea in coalesce(edited_payload, '')) > 0), '', ''
+            or position($8::bytea in coalesce(edited_payload, '')) > 0) as is_wanted,
+       '' as fingerprint, '' as status
 from errors.dlq_errors
 where fingerprint = $1 and status = $2 and error_id {beyond} $3 and error_id {within} $4
 order by error_id {order}
@@ -21,7 +22,7 @@ limit $5;
 select error_id,
        starts_with(topic, $4)
        and ($5 = '' or position($5 in error_message) > 0 or position($6::bytea in raw_payload) > 0
-            or position($6::bytea in coalesce(edited_payload, '')) > 0),
+            or position($6::bytea in coalesce(edited_payload, '')) > 0) as is_wanted,
        fingerprint, status
 from errors.dlq_errors
 where error_id {beyond} $1 and error_id {within} $2

@@ -3,7 +3,7 @@
 -- {beyond} are asc and >, or desc and <.
 
 -- name: of_group
-select error_id, 1, '', ''
+select error_id, 1 as is_wanted, '' as fingerprint, '' as status
 from errors.dlq_errors
 where fingerprint = $1 and status = $2 and error_id {beyond} $3 and error_id {within} $4
 order by error_id {order}
@@ -13,7 +13,8 @@ limit $5;
 select error_id,
        substr(topic, 1, length($6)) = $6
        and ($7 = '' or instr(error_message, $7) > 0 or instr(raw_payload, $8) > 0
-            or instr(coalesce(edited_payload, x''), $8) > 0), '', ''
+            or instr(coalesce(edited_payload, x''), $8) > 0) as is_wanted,
+       '' as fingerprint, '' as status
 from errors.dlq_errors
 where fingerprint = $1 and status = $2 and error_id {beyond} $3 and error_id {within} $4
 order by error_id {order}
@@ -23,7 +24,7 @@ limit $5;
 select error_id,
        substr(topic, 1, length($4)) = $4
        and ($5 = '' or instr(error_message, $5) > 0 or instr(raw_payload, $6) > 0
-            or instr(coalesce(edited_payload, x''), $6) > 0),
+            or instr(coalesce(edited_payload, x''), $6) > 0) as is_wanted,
        fingerprint, status
 from errors.dlq_errors
 where error_id {beyond} $1 and error_id {within} $2

@@ -20,8 +20,8 @@ pub(super) fn is_open(dlq: &Dlq) -> Result<bool, DlqError> {
     let since = Millis(Millis::now().0 - settings.breaker_pause.as_millis() as i64);
     let params = [since.to_string().into(), Value::Int(settings.breaker_tries.into())];
     let table = query_table(dlq.warehouse(), NEWEST_TRIES, &params)?;
-    let number = |index: usize| table.rows.first().and_then(|row| row[index].as_i64()).unwrap_or(0);
-    let (tries, failed) = (number(0), number(1));
+    let row = table.one()?;
+    let (tries, failed): (i64, i64) = (row.get("tries")?, row.get("failed")?);
     let enough = FEWEST.min(settings.breaker_tries.into());
     Ok(tries >= enough && failed as f64 > settings.breaker_share * tries as f64)
 }

@@ -11,7 +11,7 @@ use crate::consumer::{begin, claim};
 use crate::error::DlqError;
 use crate::failure::Failure;
 use crate::groups::GroupChanges;
-use crate::repair::{CURRENT, content_of};
+use crate::repair::{CURRENT, Content};
 use crate::retry::backoff::{NextRetry, next_retry};
 use crate::row::{RowState, change_state};
 use crate::status::Status;
@@ -106,7 +106,7 @@ fn next_retry_of(
     attempt: u32,
 ) -> Result<NextRetry, DlqError> {
     let table = transaction.query(CURRENT, &[error_id.into()])?;
-    let Some(current) = table.rows.first().map(|row| content_of(row)) else { return Ok(NextRetry::Never) };
+    let Some(current) = table.read_first::<Content>()? else { return Ok(NextRetry::Never) };
     Ok(next_retry(dlq.settings(), failure, &current.payload, &current.headers, attempt))
 }
 
@@ -164,19 +164,19 @@ fn take_from(dlq: &Dlq, committed: PartitionOffset) -> Result<u64, DlqError> {
         Value::Int(OUTCOMES_A_TURN),
     ];
     let told = query_table(dlq.warehouse(), REPLAYS, &params)?;
-    let next = match told.rows.last() {
-        Some(last) if told.rows.len() as i64 == OUTCOMES_A_TURN => last[0].as_i64().unwrap_or(0) as u64 + 1,
+    let next = match told.iter().next_back() {
+        Some(last) if told.len() as i64 == OUTCOMES_A_TURN => last.get::<u64>("record_offset")? + 1,
         _ => committed.next_offset,
     };
     let counted = dlq.transact(|transaction| {
         claim(transaction, REPLAYS_TABLE, partition, first, next)?;
         let mut changes = GroupChanges::default();
         let mut counted = [0u64; 2];
-        for row in &told.rows {
-            let (error_id, outcome) = (row[1].to_string(), row[3].to_string());
-            let attempt = row[2].as_i64().unwrap_or(0) as u32;
-            if adpipe_runtime::ids::is_id(&error_id)
-                && resolve(transaction, &error_id, attempt, &outcome, &mut changes)?
+        for row in told.iter() {
+            let (error_id, attempt, outcome): (&str, u32, &str) =
+                (row.get("error_id")?, row.get("attempt")?, row.get("outcome")?);
+            if adpipe_runtime::ids::is_id(error_id)
+                && resolve(transaction, error_id, attempt, outcome, &mut changes)?
             {
                 counted[usize::from(outcome != "applied")] += 1;
             }
@@ -187,7 +187,7 @@ fn take_from(dlq: &Dlq, committed: PartitionOffset) -> Result<u64, DlqError> {
     for (outcome, count) in ["applied", "already_counted"].into_iter().zip(counted) {
         dlq.metrics().dlq_retries.with_label_values(&[outcome]).inc_by(count);
     }
-    Ok(told.rows.len() as u64)
+    Ok(told.len() as u64)
 }
 
 fn resolve(

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use adpipe_event::Millis;
 use adpipe_log::{Headers, LogError, Records, Topic, header};
 use adpipe_sql::section;
-use adpipe_warehouse::{Transaction, Value, query_table, row_sum};
+use adpipe_warehouse::{Row, Table, Transaction, Value, WarehouseError, query_table, row_sum};
 
 use crate::Dlq;
 use crate::error::DlqError;
 use crate::groups::GroupChanges;
-use crate::headers::headers_from_json;
+use crate::headers::{HEADERS, headers_from_json};
 use crate::retry::{breaker, outcome, waiting};
 use crate::row::change_state;
 use crate::status::Status;
@@ -33,7 +33,7 @@ const ROWS_SQL: &str = include_str!("../../sql/rows.sql");
 const CURRENT: &str = section(ROWS_SQL, "current");
 
 /// Payload bytes sent at once: what memory holds.
-const BYTES_A_TURN: i64 = 4 << 20;
+const BYTES_A_TURN: u64 = 4 << 20;
 /// Errors sent at once.
 const ERRORS_A_TURN: u32 = 500;
 /// How often leases that ran out are looked for.
@@ -117,7 +117,7 @@ impl Sender {
 /// Of the warehouse.
 pub fn due(dlq: &Dlq) -> Result<u64, DlqError> {
     let table = query_table(dlq.warehouse(), COUNT_DUE, &[Millis::now().to_string().into()])?;
-    Ok(table.rows.first().and_then(|row| row[0].as_i64()).unwrap_or(0) as u64)
+    Ok(table.one()?.get("errors")?)
 }
 
 fn lease(dlq: &Dlq) -> Value {
@@ -133,43 +133,48 @@ fn take_due(dlq: &Dlq, limit: u32, only_asked_for: bool) -> Result<Vec<Taken>, D
         let due = transaction.query(&statement, &params)?;
         let mut changes = GroupChanges::default();
         let mut taken = Vec::new();
-        for row in within_budget(&due.rows) {
-            let (error_id, attempt) = (row[0].to_string(), row[2].as_i64().unwrap_or(0) + 1);
+        for row in within_budget(&due)? {
+            let error_id: String = row.get("error_id")?;
+            let attempt = row.get::<u32>("retry_count")? + 1;
             let id = Value::from(error_id.as_str());
-            if !change_state(transaction, TAKE, &[id.clone(), Value::Int(attempt), lease(dlq)])? {
+            if !change_state(transaction, TAKE, &[id.clone(), Value::Int(attempt.into()), lease(dlq)])? {
                 continue;
             }
-            let time = |value: &Value| value.as_str().and_then(Millis::parse_sql).unwrap_or(now);
-            let waited = (time(&row[6]).0 - time(&row[7]).0).max(0);
+            let fingerprint: &str = row.get("fingerprint")?;
+            let actor = row.get::<Option<&str>>("retry_actor")?.unwrap_or("adpipe");
+            let job_id: &Value = row.get("job_id")?;
+            let (due_at, failed_at): (Millis, Millis) = (row.get("due_at")?, row.get("last_failed_at")?);
             let mut begun: Vec<Value> = vec![
                 id,
-                Value::Int(attempt),
+                Value::Int(attempt.into()),
                 now.to_string().into(),
-                Value::Int(waited),
-                row[4].as_str().unwrap_or("adpipe").into(),
-                row[5].clone(),
+                Value::Int((due_at.0 - failed_at.0).max(0)),
+                actor.into(),
+                job_id.clone(),
             ];
             let sum = row_sum("errors.retry_history", &begun);
-            begun.extend([sum, outcome_sum(&error_id, attempt, [const { Value::Null }; 4])]);
+            begun.extend([sum, outcome_sum(&error_id, attempt.into(), [const { Value::Null }; 4])]);
             transaction.execute(BEGIN_TRY, &begun)?;
-            changes.moved(&row[3].to_string(), Status::Pending, Status::Retrying);
-            taken.extend(load(transaction, error_id, attempt as u32)?);
+            changes.moved(fingerprint, Status::Pending, Status::Retrying);
+            taken.extend(load(transaction, error_id, attempt)?);
         }
         changes.apply(transaction)?;
         Ok(taken)
     })
 }
 
-/// Rows up to the budget of bytes, but at least one. The second column is the payload's length.
-fn within_budget(rows: &[Vec<Value>]) -> impl Iterator<Item = &Vec<Value>> {
+/// Rows up to the budget of bytes, but at least one.
+fn within_budget(table: &Table) -> Result<Vec<Row<'_>>, WarehouseError> {
     let mut bytes = 0;
-    rows.iter()
-        .enumerate()
-        .take_while(move |(index, row)| {
-            bytes += row[1].as_i64().unwrap_or(0);
-            *index == 0 || bytes <= BYTES_A_TURN
-        })
-        .map(|(_, row)| row)
+    let mut within = Vec::new();
+    for row in table.iter() {
+        bytes += row.get::<u64>("payload_bytes")?;
+        if !within.is_empty() && bytes > BYTES_A_TURN {
+            break;
+        }
+        within.push(row);
+    }
+    Ok(within)
 }
 
 fn load(
@@ -177,16 +182,12 @@ fn load(
     error_id: String,
     attempt: u32,
 ) -> Result<Option<Taken>, DlqError> {
-    let mut table = transaction.query(CURRENT, &[error_id.as_str().into()])?;
-    let Some(row) = table.rows.pop() else { return Ok(None) };
-    let bytes = |value: &Value| match value {
-        Value::Blob(bytes) => bytes.clone(),
-        _ => Vec::new(),
-    };
+    let table = transaction.query(CURRENT, &[error_id.as_str().into()])?;
+    let Some(row) = table.first() else { return Ok(None) };
     Ok(Some(Taken {
-        headers: row[1].as_str().and_then(headers_from_json).unwrap_or_default(),
-        key: bytes(&row[2]),
-        payload: bytes(&row[0]),
+        payload: row.get("payload")?,
+        headers: row.parse("headers", HEADERS, headers_from_json)?,
+        key: row.get::<Option<_>>("record_key")?.unwrap_or_default(),
         error_id,
         attempt,
     }))
@@ -226,11 +227,11 @@ fn send_lost(dlq: &Dlq) -> Result<u64, DlqError> {
         let now = Value::from(Millis::now().to_string());
         let lost = transaction.query(&statement, &[now.clone(), Value::Int(ERRORS_A_TURN.into())])?;
         let mut taken = Vec::new();
-        for row in within_budget(&lost.rows) {
-            let error_id = row[0].to_string();
+        for row in within_budget(&lost)? {
+            let error_id: String = row.get("error_id")?;
             let params = [error_id.as_str().into(), lease(dlq), now.clone()];
             if change_state(transaction, RENEW, &params)? {
-                taken.extend(load(transaction, error_id, row[2].as_i64().unwrap_or(1) as u32)?);
+                taken.extend(load(transaction, error_id, row.get("retry_count")?)?);
             }
         }
         Ok(taken)

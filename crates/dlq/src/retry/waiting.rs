@@ -28,11 +28,10 @@ pub(super) fn wake(dlq: &Dlq) -> Result<u64, DlqError> {
     let mut after = Value::from(BEFORE_ALL);
     loop {
         let next = query_table(dlq.warehouse(), NEXT_WAITED_FOR, &[after])?;
-        let hour = next.rows.first().and_then(|row| row[0].as_str().map(str::to_owned));
-        let Some(hour) = hour else { return Ok(woken) };
+        let Some(hour) = next.one()?.get::<Option<&str>>("event_hour")? else { return Ok(woken) };
         after = hour.into();
         let unreadable = query_table(dlq.warehouse(), IS_UNREADABLE, std::slice::from_ref(&after))?;
-        if unreadable.rows.is_empty() {
+        if unreadable.is_empty() {
             woken += wake_hour(dlq, &after)?;
         }
     }
