@@ -8,7 +8,7 @@ insert into ops.dags (dag_id, first_seen_at) values ($1, $2) on conflict (dag_id
 update ops.dags set first_seen_at = $2 where dag_id = $1;
 
 -- name: seen_dags
-select dag_id, first_seen_at from ops.dags;
+select dag_id, first_seen_at as moment from ops.dags;
 
 -- name: insert
 -- A slot that is there already stays as it is.
@@ -101,7 +101,7 @@ where dag_id = $1 and cause = $2
 order by interval_start;
 
 -- name: last_success
-select dag_id, max(finished_at) from ops.dag_runs where state = 'success' group by dag_id;
+select dag_id, max(finished_at) as moment from ops.dag_runs where state = 'success' group by dag_id;
 
 -- name: forgettable
 select dag_id, run_id from ops.dag_runs

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Schema, Transaction, Value, Warehouse, query_table};
+use adpipe_warehouse::{FromRow, Row, Schema, Transaction, Value, Warehouse, WarehouseError, query_table};
 
 use crate::ScheduleError;
 use crate::process::{self, Life};
-use crate::state::{number, text};
 
 const LEASE: &str = include_str!("../sql/lease.sql");
 const READ: &str = section(LEASE, "read");
@@ -177,16 +176,20 @@ fn write_one(warehouse: &dyn Warehouse, sql: &str, params: &[Value]) -> Result<b
 }
 
 fn read(warehouse: &dyn Warehouse, name: &str) -> Result<Option<Seen>, ScheduleError> {
-    let rows = query_table(warehouse, READ, &[name.into()])?.rows;
-    let Some(row) = rows.first() else { return Ok(None) };
-    Ok(Some(Seen {
-        owner: text(&row[0])?,
-        epoch: number(&row[1])?,
-        beat: number(&row[2])?,
-        ttl_ms: number(&row[3])?,
-        process: text(&row[4])?,
-        released: number(&row[5])? != 0,
-    }))
+    Ok(query_table(warehouse, READ, &[name.into()])?.read_first()?)
+}
+
+impl FromRow for Seen {
+    fn from_row(row: &Row<'_>) -> Result<Seen, WarehouseError> {
+        Ok(Seen {
+            owner: row.get("owner")?,
+            epoch: row.get("epoch")?,
+            beat: row.get("beat")?,
+            ttl_ms: row.get("ttl_ms")?,
+            process: row.get("process")?,
+            released: row.get("released")?,
+        })
+    }
 }
 
 /// Whether somebody seems to hold the lease, for people: not to rely on. Gives his process.

@@ -1,13 +1,8 @@
 //! Runs and tries as they are stored.
 
 use adpipe_event::Millis;
-use adpipe_warehouse::{Value, WarehouseError};
+use adpipe_warehouse::{FromRow, Row, WarehouseError};
 use jiff::Timestamp;
-
-/// What is not in the table as it should be: somebody else wrote to it.
-fn odd(what: &str, value: &Value) -> WarehouseError {
-    WarehouseError::Statement(format!("ops: {value:?} is not a {what}"))
-}
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -21,11 +16,11 @@ macro_rules! words {
                 match self { $($name::$variant => $word),+ }
             }
 
-            fn read(value: &Value) -> Result<$name, WarehouseError> {
-                match value.as_str() {
-                    $(Some($word) => Ok($name::$variant),)+
-                    _ => Err(odd(stringify!($name), value)),
-                }
+            fn read(row: &Row<'_>, column: &str) -> Result<$name, WarehouseError> {
+                row.parse(column, stringify!(a $name), |word: &str| match word {
+                    $($word => Some($name::$variant),)+
+                    _ => None,
+                })
             }
         }
     };
@@ -139,22 +134,24 @@ impl Run {
     pub fn took_ms(&self, now: Millis) -> Option<i64> {
         self.started_at.map(|start| (self.finished_at.unwrap_or(now).0 - start.0).max(0))
     }
+}
 
-    pub(crate) fn read(row: &[Value]) -> Result<Run, WarehouseError> {
+impl FromRow for Run {
+    fn from_row(row: &Row<'_>) -> Result<Run, WarehouseError> {
         Ok(Run {
-            dag_id: text(&row[0])?,
-            run_id: text(&row[1])?,
-            kind: RunKind::read(&row[2])?,
-            interval_start: time(&row[3])?,
-            interval_end: time(&row[4])?,
-            state: RunState::read(&row[5])?,
-            attempt: number(&row[6])?,
-            cause: text(&row[7])?,
-            cancel_requested: row[8] != Value::Null,
-            message: text(&row[9])?,
-            queued_at: time(&row[10])?,
-            started_at: maybe_time(&row[11])?,
-            finished_at: maybe_time(&row[12])?,
+            dag_id: row.get("dag_id")?,
+            run_id: row.get("run_id")?,
+            kind: RunKind::read(row, "kind")?,
+            interval_start: row.get("interval_start")?,
+            interval_end: row.get("interval_end")?,
+            state: RunState::read(row, "state")?,
+            attempt: row.get("attempt")?,
+            cause: row.get("cause")?,
+            cancel_requested: row.get::<Option<Millis>>("cancel_requested_at")?.is_some(),
+            message: row.get("message")?,
+            queued_at: row.get("queued_at")?,
+            started_at: row.get("started_at")?,
+            finished_at: row.get("finished_at")?,
         })
     }
 }
@@ -166,6 +163,12 @@ pub struct RunKey {
     pub dag_id: String,
     /// The run.
     pub run_id: String,
+}
+
+impl FromRow for RunKey {
+    fn from_row(row: &Row<'_>) -> Result<RunKey, WarehouseError> {
+        Ok(RunKey { dag_id: row.get("dag_id")?, run_id: row.get("run_id")? })
+    }
 }
 
 /// Names a try.
@@ -204,41 +207,25 @@ pub struct Try {
     pub log_file: String,
 }
 
-impl Try {
-    pub(crate) fn read(row: &[Value]) -> Result<Try, WarehouseError> {
+impl FromRow for Try {
+    fn from_row(row: &Row<'_>) -> Result<Try, WarehouseError> {
         Ok(Try {
             key: TryKey {
-                run: RunKey { dag_id: text(&row[0])?, run_id: text(&row[1])? },
-                task_id: text(&row[2])?,
-                try_number: number(&row[3])?,
+                run: RunKey::from_row(row)?,
+                task_id: row.get("task_id")?,
+                try_number: row.get("try_number")?,
             },
-            state: TaskState::read(&row[4])?,
-            tries_left: number(&row[5])?,
-            due_at: time(&row[6])?,
-            started_at: maybe_time(&row[7])?,
-            finished_at: maybe_time(&row[8])?,
-            exit_code: row[9].as_i64(),
-            message: text(&row[10])?,
-            command: text(&row[11])?,
-            log_file: text(&row[12])?,
+            state: TaskState::read(row, "state")?,
+            tries_left: row.get("tries_left")?,
+            due_at: row.get("due_at")?,
+            started_at: row.get("started_at")?,
+            finished_at: row.get("finished_at")?,
+            exit_code: row.get("exit_code")?,
+            message: row.get("message")?,
+            command: row.get("command")?,
+            log_file: row.get("log_file")?,
         })
     }
-}
-
-pub(crate) fn text(value: &Value) -> Result<String, WarehouseError> {
-    value.as_str().map(str::to_owned).ok_or_else(|| odd("text", value))
-}
-
-pub(crate) fn number(value: &Value) -> Result<i64, WarehouseError> {
-    value.as_i64().ok_or_else(|| odd("number", value))
-}
-
-pub(crate) fn time(value: &Value) -> Result<Millis, WarehouseError> {
-    value.as_str().and_then(Millis::parse_sql).ok_or_else(|| odd("time", value))
-}
-
-pub(crate) fn maybe_time(value: &Value) -> Result<Option<Millis>, WarehouseError> {
-    if *value == Value::Null { Ok(None) } else { time(value).map(Some) }
 }
 
 /// As jiff has it. Times that jiff cannot express are not in the table.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Schema, Session, Transaction, Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{
+    FromRow, Schema, Session, Transaction, Value, Warehouse, WarehouseError, query_as, query_table,
+};
 
 use crate::ScheduleError;
 use crate::lease::Held;
-use crate::state::{Run, RunKey, RunKind, RunState, TaskState, Try, TryKey, text, time};
+use crate::state::{Run, RunKey, RunKind, RunState, TaskState, Try, TryKey};
 
 const RUNS: &str = include_str!("../sql/runs.sql");
 const TASKS: &str = include_str!("../sql/tasks.sql");
@@ -107,64 +109,66 @@ impl Store {
         self.warehouse.as_ref()
     }
 
-    pub(crate) fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, WarehouseError> {
-        query_table(self.warehouse.as_ref(), sql, params).map(|table| table.rows)
+    fn read<T: FromRow>(&self, sql: &str, params: &[Value]) -> Result<Vec<T>, WarehouseError> {
+        query_as(self.warehouse.as_ref(), sql, params)
     }
 
-    fn runs(&self, sql: &str, params: &[Value]) -> Result<Vec<Run>, WarehouseError> {
-        self.rows(sql, params)?.iter().map(|row| Run::read(row)).collect()
+    /// A moment of each DAG.
+    fn moments(&self, sql: &str) -> Result<Vec<(String, Millis)>, WarehouseError> {
+        let table = query_table(self.warehouse.as_ref(), sql, &[])?;
+        table.iter().map(|row| Ok((row.get("dag_id")?, row.get("moment")?))).collect()
     }
 
     /// Runs that are queued or running, in the order they were asked for.
     pub fn active(&self) -> Result<Vec<Run>, WarehouseError> {
-        self.runs(ACTIVE, &[])
+        self.read(ACTIVE, &[])
     }
 
     /// A run.
     pub fn run(&self, key: &RunKey) -> Result<Option<Run>, WarehouseError> {
         let params = [key.dag_id.as_str().into(), key.run_id.as_str().into()];
-        Ok(self.runs(ONE, &params)?.pop())
+        Ok(self.read(ONE, &params)?.pop())
     }
 
     /// The run of a slot.
     pub fn at_slot(&self, dag_id: &str, slot: &str) -> Result<Option<Run>, WarehouseError> {
-        Ok(self.runs(AT_SLOT, &[dag_id.into(), slot.into()])?.pop())
+        Ok(self.read(AT_SLOT, &[dag_id.into(), slot.into()])?.pop())
     }
 
     /// The newest runs of a DAG, newest data interval first.
     pub fn newest(&self, dag_id: &str, limit: i64) -> Result<Vec<Run>, WarehouseError> {
-        self.runs(NEWEST, &[dag_id.into(), limit.into()])
+        self.read(NEWEST, &[dag_id.into(), limit.into()])
     }
 
     /// The runs of a DAG that succeeded or failed last, newest first.
     pub(crate) fn newest_ended(&self, dag_id: &str, limit: i64) -> Result<Vec<Run>, WarehouseError> {
-        self.runs(NEWEST_ENDED, &[dag_id.into(), limit.into()])
+        self.read(NEWEST_ENDED, &[dag_id.into(), limit.into()])
     }
 
     /// The runs of all DAGs that were asked for last, newest first.
     pub fn newest_of_all(&self, limit: i64) -> Result<Vec<Run>, WarehouseError> {
-        self.runs(NEWEST_OF_ALL, &[limit.into()])
+        self.read(NEWEST_OF_ALL, &[limit.into()])
     }
 
     /// Every try of a run, by number.
     pub fn tries(&self, key: &RunKey) -> Result<Vec<Try>, WarehouseError> {
         let params = [key.dag_id.as_str().into(), key.run_id.as_str().into()];
-        self.rows(OF_RUN, &params)?.iter().map(|row| Try::read(row)).collect()
+        self.read(OF_RUN, &params)
     }
 
     /// Every try of the active runs, by number.
     pub fn active_tries(&self) -> Result<Vec<Try>, WarehouseError> {
-        self.rows(ACTIVE_TRIES, &[])?.iter().map(|row| Try::read(row)).collect()
+        self.read(ACTIVE_TRIES, &[])
     }
 
     /// Since when each DAG is known.
     pub(crate) fn seen_dags(&self) -> Result<Vec<(String, Millis)>, WarehouseError> {
-        self.rows(SEEN_DAGS, &[])?.iter().map(|row| Ok((text(&row[0])?, time(&row[1])?))).collect()
+        self.moments(SEEN_DAGS)
     }
 
     /// When each DAG last succeeded.
     pub fn last_successes(&self) -> Result<Vec<(String, Millis)>, WarehouseError> {
-        self.rows(LAST_SUCCESS, &[])?.iter().map(|row| Ok((text(&row[0])?, time(&row[1])?))).collect()
+        self.moments(LAST_SUCCESS)
     }
 }
 
@@ -277,18 +281,16 @@ impl<'t> Changes<'t> {
     /// The runs of a backfill, as this transaction sees them.
     pub fn of_cause(&mut self, dag_id: &str, cause: &str) -> Result<Vec<Run>, WarehouseError> {
         let found = self.0.query(OF_CAUSE, &[dag_id.into(), cause.into()])?;
-        found.rows.iter().map(|row| Run::read(row)).collect()
+        found.read()
     }
 
     /// Removes up to 500 runs that ended before `limit`, and their tries; gives their names.
     pub fn forget(&mut self, limit: Millis) -> Result<Vec<RunKey>, WarehouseError> {
         let found = self.0.query(FORGETTABLE, &[limit.to_string().into()])?;
-        let mut forgotten = Vec::with_capacity(found.rows.len());
-        for row in &found.rows {
-            let key = RunKey { dag_id: text(&row[0])?, run_id: text(&row[1])? };
-            self.execute(FORGET_TRIES_OF, &run_params(&key, &[]))?;
-            self.execute(FORGET, &run_params(&key, &[]))?;
-            forgotten.push(key);
+        let forgotten: Vec<RunKey> = found.read()?;
+        for key in &forgotten {
+            self.execute(FORGET_TRIES_OF, &run_params(key, &[]))?;
+            self.execute(FORGET, &run_params(key, &[]))?;
         }
         Ok(forgotten)
     }
