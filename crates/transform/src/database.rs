@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use adpipe_sql::section;
-use adpipe_warehouse::{Dialect, Table, Transaction, Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{
+    Dialect, FromRow, Row, Table, Transaction, Value, Warehouse, WarehouseError, query_table,
+};
 
 use crate::error::Result;
 use crate::jinja::relation::Relation;
@@ -66,8 +68,11 @@ impl Catalog {
     pub fn read(warehouse: &dyn Warehouse) -> Result<Catalog> {
         let dialect = warehouse.dialect();
         let found = query_table(warehouse, RELATIONS.of(dialect), &schema_parameter(dialect))?;
-        let entry = |row: &Vec<Value>| Some((row[0].as_str()?.to_owned(), Kind::of(row[1].as_str()?)));
-        Ok(Catalog { relations: found.rows.iter().filter_map(entry).collect() })
+        let mut relations = BTreeMap::new();
+        for row in found.iter() {
+            relations.insert(row.get("name")?, Kind::of(row.get("kind")?));
+        }
+        Ok(Catalog { relations })
     }
 
     /// Whether anything stands under this name.
@@ -93,9 +98,9 @@ pub(crate) fn all_columns(warehouse: &dyn Warehouse) -> Result<BTreeMap<String, 
     let dialect = warehouse.dialect();
     let found = query_table(warehouse, ALL_COLUMNS.of(dialect), &schema_parameter(dialect))?;
     let mut columns: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    for row in &found.rows {
-        let text = |index: usize| row[index].as_str().unwrap_or_default().to_owned();
-        columns.entry(text(0)).or_default().push((text(1), text(2)));
+    for row in found.iter() {
+        let (table, name) = (row.get("table_name")?, row.get("name")?);
+        columns.entry(table).or_default().push((name, row.get("data_type")?));
     }
     Ok(columns)
 }
@@ -108,6 +113,16 @@ pub(crate) struct DatabaseColumn {
     pub data_type: String,
     /// Without its size.
     pub bare_type: String,
+}
+
+impl FromRow for DatabaseColumn {
+    fn from_row(row: &Row<'_>) -> std::result::Result<DatabaseColumn, WarehouseError> {
+        Ok(DatabaseColumn {
+            name: row.get("name")?,
+            data_type: row.get("data_type")?,
+            bare_type: row.get("bare_type")?,
+        })
+    }
 }
 
 /// A transaction with what its database needs to know.
@@ -142,16 +157,7 @@ impl Work<'_> {
             Dialect::Postgres => vec![Value::from(relation.to_string())],
         };
         let found = self.query(COLUMNS.of(self.dialect), &params)?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Ok(found
-            .rows
-            .iter()
-            .map(|row| DatabaseColumn {
-                name: text(&row[0]),
-                data_type: text(&row[1]),
-                bare_type: text(&row[2]),
-            })
-            .collect())
+        found.read()
     }
 
     /// What stands under a name.
@@ -161,8 +167,12 @@ impl Work<'_> {
             Dialect::Postgres => RELATIONS.postgres,
         };
         let found = self.query(sql, &schema_parameter(self.dialect))?;
-        let row = found.rows.iter().find(|row| row[0].as_str() == Some(&relation.name));
-        Ok(row.and_then(|row| row[1].as_str()).map(Kind::of))
+        for row in found.iter() {
+            if row.get::<&str>("name")? == relation.name {
+                return row.get("kind").map(|kind| Some(Kind::of(kind)));
+            }
+        }
+        Ok(None)
     }
 
     /// Views that read from this, nearest first: name, kind, definition. SQLite's refer by name only.
@@ -171,8 +181,8 @@ impl Work<'_> {
             return Ok(Vec::new());
         }
         let found = self.query(DEPENDENTS, &[Value::from(relation.to_string())])?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Ok(found.rows.iter().map(|row| (text(&row[0]), Kind::of(&text(&row[1])), text(&row[2]))).collect())
+        let view = |row: Row<'_>| Ok((row.get("name")?, Kind::of(row.get("kind")?), row.get("definition")?));
+        found.iter().map(view).collect()
     }
 
     pub fn commit(self) -> Result<(), WarehouseError> {

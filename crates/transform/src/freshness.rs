@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use adpipe_event::Millis;
-use adpipe_warehouse::{Warehouse, query_table};
+use adpipe_warehouse::{FromValue, Value, Warehouse, query_table};
 use serde_json::{Value as Json, json};
 
 use crate::error::{Place, Result};
@@ -158,16 +158,14 @@ pub fn freshness(warehouse: &dyn Warehouse, project: &Project, now: Millis) -> V
 fn measure(warehouse: &dyn Warehouse, source: &Source, expected: &Freshness, now: Millis) -> SourceFreshness {
     let started = Instant::now();
     let filter = expected.filter.as_ref().map(|filter| format!(" where {filter}")).unwrap_or_default();
-    let sql = format!("select max({}) from {}{filter}", expected.loaded_at, source.relation);
-    let newest = match query_table(warehouse, &sql, &[]) {
-        Ok(table) => match table.rows.first().and_then(|row| row[0].as_str()) {
-            None => Ok(None),
-            Some(text) => Millis::parse_sql(text)
-                .map(Some)
-                .ok_or_else(|| format!("{} gives {text:?}, which is not a time", expected.loaded_at)),
-        },
-        Err(error) => Err(error.to_string()),
-    };
+    let sql = format!("select max({}) as newest from {}{filter}", expected.loaded_at, source.relation);
+    let newest = query_table(warehouse, &sql, &[]).map_err(|error| error.to_string()).and_then(|table| {
+        let stored: &Value =
+            table.one().and_then(|row| row.get("newest")).map_err(|error| error.to_string())?;
+        Option::<Millis>::from_value(stored).ok_or_else(|| {
+            format!("{} gives {:?}, which is not a time", expected.loaded_at, stored.to_string())
+        })
+    });
     let (newest, message) = match newest {
         Ok(newest) => (newest, None),
         Err(message) => (None, Some(message)),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
-use adpipe_warehouse::{Schema, Transaction, Value, Warehouse, WarehouseError, query_table};
+use adpipe_warehouse::{FromRow, Row, Schema, Transaction, Value, Warehouse, WarehouseError, query_table};
 
 use crate::error::Result;
 use crate::project::Project;
@@ -89,8 +89,11 @@ fn add_failures(
         Status::Error | Status::Skipped | Status::Success => return Ok(()),
     };
     let found = transaction.query(OPEN_FAILURES, &[Value::from(test.id.as_str())])?;
-    let mut open: BTreeMap<String, i64> =
-        found.rows.iter().filter_map(|row| Some((row[1].as_str()?.to_owned(), row[0].as_i64()?))).collect();
+    let mut open: BTreeMap<String, i64> = BTreeMap::new();
+    for row in found.iter() {
+        let failure_id = row.get("failure_id")?;
+        open.insert(row.get("row_key")?, failure_id);
+    }
     let now = Value::from(test.completed_at.as_str());
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for row in &test.rows.rows {
@@ -127,7 +130,7 @@ fn resolve_of_lost_tests(transaction: &mut dyn Transaction, run: &RunResults) ->
     let Some(tests) = &run.tests else { return Ok(()) };
     let found = transaction.query(FAILING_TESTS, &[])?;
     let now = Value::from(Millis::now().to_string());
-    for id in found.rows.iter().filter_map(|row| row[0].as_str()).filter(|id| tests.has_lost(id)) {
+    for id in found.column::<&str>("test_id")?.into_iter().filter(|id| tests.has_lost(id)) {
         transaction.execute(RESOLVED_ALL, &[Value::from(id), now.clone()])?;
     }
     Ok(())
@@ -175,18 +178,23 @@ pub fn statuses(warehouse: &dyn Warehouse, project: Option<&Project>) -> Result<
     Ok(newest.map(status).collect())
 }
 
+impl FromRow for Newest {
+    fn from_row(row: &Row<'_>) -> std::result::Result<Newest, WarehouseError> {
+        Ok(Newest {
+            status: Status::of(row.get("status")?),
+            failures: row.get("failures")?,
+            message: row.get("message")?,
+            at: row.get("started_at")?,
+        })
+    }
+}
+
 /// The newest result of each test, by id.
 pub(crate) fn newest(warehouse: &dyn Warehouse) -> Result<BTreeMap<String, Newest>> {
     let found = query_table(warehouse, NEWEST, &[])?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let entry = |row: &Vec<Value>| {
-        let newest = Newest {
-            status: Status::of(&text(&row[1])),
-            failures: row[2].as_i64().unwrap_or(0),
-            message: row[3].as_str().map(str::to_owned),
-            at: text(&row[4]),
-        };
-        (text(&row[0]), newest)
-    };
-    Ok(found.rows.iter().map(entry).collect())
+    let mut newest = BTreeMap::new();
+    for row in found.iter() {
+        newest.insert(row.get("test_id")?, Newest::from_row(&row)?);
+    }
+    Ok(newest)
 }

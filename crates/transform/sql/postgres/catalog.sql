@@ -1,20 +1,21 @@
 -- What is in the database.
 
 -- name: relations
-select c.relname::text, c.relkind::text
+select c.relname::text as name, c.relkind::text as kind
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relkind in ('r', 'p', 'v', 'm', 'f');
 
 -- name: columns
 -- Name, type as one writes it, type without its size.
-select a.attname::text, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, null)
+select a.attname::text as name, format_type(a.atttypid, a.atttypmod) as data_type,
+       format_type(a.atttypid, null) as bare_type
 from pg_attribute as a
 where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
 order by a.attnum;
 
 -- name: all_columns
-select c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)
+select c.relname::text as table_name, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as data_type
 from pg_attribute as a
 join pg_class as c on c.oid = a.attrelid
 join pg_namespace as n on n.oid = c.relnamespace
@@ -41,7 +42,7 @@ with recursive dependents (oid, depth) as (
       and r.ev_class <> d.refobjid
       and dependents.depth < 50
 )
-select format('%I.%I', n.nspname, c.relname), c.relkind::text, pg_get_viewdef(c.oid)
+select format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind, pg_get_viewdef(c.oid) as definition
 from dependents
 join pg_class as c on c.oid = dependents.oid
 join pg_namespace as n on n.oid = c.relnamespace
@@ -58,7 +59,7 @@ set local lock_timeout = '60s';
 
 -- name: try_lock
 -- One transformation at a time on a database: held until the session ends, however it ends.
-select pg_try_advisory_lock(hashtext('adpipe transform'), hashtext(current_database()));
+select pg_try_advisory_lock(hashtext('adpipe transform'), hashtext(current_database())) as is_ours;
 
 -- name: unlock
-select pg_advisory_unlock(hashtext('adpipe transform'), hashtext(current_database()));
+select pg_advisory_unlock(hashtext('adpipe transform'), hashtext(current_database())) as is_ours;

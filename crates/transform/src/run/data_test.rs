@@ -2,7 +2,7 @@
 
 use adpipe_warehouse::{Dialect, Value, WarehouseError};
 
-use super::materialize::{Failure, make_table, number};
+use super::materialize::{Failure, make_table};
 use crate::database::{Kind, Work};
 use crate::history::{FailingRows, MAX_ROWS};
 use crate::project::nodes::DataTest;
@@ -47,9 +47,11 @@ pub(crate) fn run(work: &mut Work<'_>, test: &DataTest, sql: &str) -> Result<Ver
         ),
         &[],
     )?;
-    let row = found.rows.first().map(Vec::as_slice).unwrap_or_default();
-    let failures = number(row.first());
-    let (should_warn, should_error) = (number(row.get(1)) != 0, number(row.get(2)) != 0);
+    let row = found.one()?;
+    // Whatever the project calculates: null, as the sum of nothing is, counts as 0.
+    let number = |name| Ok::<f64, WarehouseError>(row.get::<Option<f64>>(name)?.unwrap_or(0.0));
+    let failures = number("failures")? as i64;
+    let (should_warn, should_error) = (number("should_warn")? != 0.0, number("should_error")? != 0.0);
     let counted = format!("{failures} result{}", if failures == 1 { "" } else { "s" });
     let (status, message) = match (config.warns_only, should_error, should_warn) {
         (false, true, _) => (Status::Fail, Some(format!("Got {counted}, configured to fail if {error_if}"))),
@@ -69,13 +71,14 @@ pub(crate) fn failing_rows(work: &mut Work<'_>, from: &str) -> Result<FailingRow
     let limit = MAX_ROWS + 1;
     let mut rows: Vec<String> = match work.dialect {
         Dialect::Postgres => {
-            let sql = format!("select row_to_json(failing)::text from (\n{from}\n) as failing limit {limit}");
-            let found = work.query(&sql, &[])?;
-            found.rows.into_iter().filter_map(|row| row[0].as_str().map(str::to_owned)).collect()
+            let sql = format!(
+                "select row_to_json(failing)::text as row from (\n{from}\n) as failing limit {limit}"
+            );
+            work.query(&sql, &[])?.column("row")?
         }
         Dialect::Sqlite => {
             let found = work.query(&format!("select * from (\n{from}\n) as failing limit {limit}"), &[])?;
-            found.rows.iter().map(|row| json_row(&found.columns, row)).collect()
+            found.iter().map(|row| json_row(row.columns(), row.values())).collect()
         }
     };
     let is_complete = rows.len() <= MAX_ROWS;

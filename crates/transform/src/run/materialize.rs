@@ -1,7 +1,7 @@
 //! Puts a model into place: readers see the old one until they see the new one.
 
 use adpipe_sql::section;
-use adpipe_warehouse::{Dialect, Value, WarehouseError};
+use adpipe_warehouse::{Dialect, WarehouseError};
 
 use crate::compile::Step;
 use crate::database::{Both, DatabaseColumn, Kind, Work, fill};
@@ -343,13 +343,4 @@ pub(crate) fn document(
         }
     }
     Ok(())
-}
-
-/// The number in a result of one value.
-pub(crate) fn number(value: Option<&Value>) -> i64 {
-    match value {
-        Some(Value::Int(number)) => *number,
-        Some(Value::Real(number)) => *number as i64,
-        _ => 0,
-    }
 }

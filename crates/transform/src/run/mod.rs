@@ -143,10 +143,10 @@ impl DatabaseLock {
             return Ok(None);
         }
         let mut session = warehouse.session(Schema::Analytics)?;
-        match call(session.as_mut(), TRY_LOCK)? {
-            0 => Err(TransformError::Busy(warehouse.location())),
-            _ => Ok(Some(DatabaseLock(session))),
+        if !call(session.as_mut(), TRY_LOCK)? {
+            return Err(TransformError::Busy(warehouse.location()));
         }
+        Ok(Some(DatabaseLock(session)))
     }
 }
 
@@ -157,12 +157,12 @@ impl Drop for DatabaseLock {
     }
 }
 
-/// The number that a statement gives.
-fn call(session: &mut dyn Session, sql: &str) -> Result<i64> {
+/// Whether the lock is, or was, this session's.
+fn call(session: &mut dyn Session, sql: &str) -> Result<bool> {
     let mut transaction = session.begin()?;
     let found = transaction.query(sql, &[])?;
     transaction.commit()?;
-    Ok(materialize::number(found.rows.first().and_then(|row| row.first())))
+    Ok(found.one()?.get("is_ours")?)
 }
 
 fn read_seeds(
