@@ -11,7 +11,7 @@ use adpipe_generate::{Config, Generator};
 use adpipe_testkit::postgres::Postgres;
 use adpipe_transform::{Command, Project, ProjectFiles, RunOptions, RunResults, Target};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
-use adpipe_warehouse::{Schema, Warehouse};
+use adpipe_warehouse::{Schema, Warehouse, WarehouseRead};
 use common::{Harness, config, docs_page, script};
 use serde_json::{Value, json};
 
