@@ -121,9 +121,10 @@ fn a_missing_day_stops_that_day_only(warehouse: Option<String>, is_damaged: bool
     let part = parts(&pipeline).into_iter().find(|part| part.contains("2014-10-11")).unwrap();
     let (path, elsewhere) = (place(&pipeline, &part), pipeline.folder.join("elsewhere"));
     let sound = std::fs::read(&path).unwrap();
-    match is_damaged {
-        true => std::fs::write(&path, &sound[..sound.len() - 100]).unwrap(),
-        false => std::fs::rename(&path, &elsewhere).unwrap(),
+    if is_damaged {
+        std::fs::write(&path, &sound[..sound.len() - 100]).unwrap()
+    } else {
+        std::fs::rename(&path, &elsewhere).unwrap()
     }
     let word = if is_damaged { "damaged" } else { "missing" };
 
@@ -172,9 +173,10 @@ fn a_missing_day_stops_that_day_only(warehouse: Option<String>, is_damaged: bool
     assert!(hours.iter().any(|hour| hour["reason"].as_str().unwrap().contains(&part)), "{report}");
     assert!(up.child.try_wait().unwrap().is_none(), "it works on");
 
-    match is_damaged {
-        true => std::fs::write(&path, &sound).unwrap(),
-        false => std::fs::rename(&elsewhere, &path).unwrap(),
+    if is_damaged {
+        std::fs::write(&path, &sound).unwrap()
+    } else {
+        std::fs::rename(&elsewhere, &path).unwrap()
     }
     eventually("what waited is counted", PATIENCE, || impressions(&pipeline) == ROWS + 6);
     eventually("nothing waits", PATIENCE, || {

@@ -169,21 +169,20 @@ fn a_folder_without_read_rights_is_told_and_the_others_are_read() {
     chmod("000");
     // Rights mean nothing to root: then it is done as nobody.
     let is_root = std::fs::read_dir(&shut).is_ok();
-    let output = match is_root {
-        false => etl.folder.adpipe(&["etl", "--json"]).output().unwrap(),
-        true => {
-            let binary = etl.folder.join("adpipe");
-            std::fs::copy(ADPIPE, &binary).unwrap();
-            let owned = Command::new("chown").args(["-R", "65534:65534"]).arg(etl.folder.path()).status();
-            assert!(owned.unwrap().success());
-            Command::new("setpriv")
-                .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-                .arg(&binary)
-                .current_dir(etl.folder.path())
-                .args(["--data", "data", "etl", "--json"])
-                .output()
-                .unwrap()
-        }
+    let output = if is_root {
+        let binary = etl.folder.join("adpipe");
+        std::fs::copy(ADPIPE, &binary).unwrap();
+        let owned = Command::new("chown").args(["-R", "65534:65534"]).arg(etl.folder.path()).status();
+        assert!(owned.unwrap().success());
+        Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&binary)
+            .current_dir(etl.folder.path())
+            .args(["--data", "data", "etl", "--json"])
+            .output()
+            .unwrap()
+    } else {
+        etl.folder.adpipe(&["etl", "--json"]).output().unwrap()
     };
     chmod("755");
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));

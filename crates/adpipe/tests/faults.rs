@@ -63,13 +63,12 @@ fn a_folder_without_rights_is_named() {
     std::fs::copy(ADPIPE, &program).unwrap();
     let is_root =
         String::from_utf8_lossy(&Command::new("id").arg("-u").output().unwrap().stdout).trim() == "0";
-    let mut command = match is_root {
-        true => {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
-            command
-        }
-        false => Command::new(&program),
+    let mut command = if is_root {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
+        command
+    } else {
+        Command::new(&program)
     };
     let output =
         command.args(["--data", "data", "ingest", "/dev/null"]).current_dir(folder.path()).output().unwrap();

@@ -13,9 +13,12 @@ use serde_json::Value;
 /// CSV rows under their header; those named have a click of 7.
 fn rows(rows: std::ops::Range<u32>, invalid: &[u32]) -> String {
     let lines: Vec<String> = rows
-        .map(|id| match invalid.contains(&id) {
-            true => row(&id.to_string()).replacen(",1,", ",7,", 1),
-            false => row(&id.to_string()),
+        .map(|id| {
+            if invalid.contains(&id) {
+                row(&id.to_string()).replacen(",1,", ",7,", 1)
+            } else {
+                row(&id.to_string())
+            }
         })
         .collect();
     format!("{HEADER}\n{}\n", lines.join("\n"))

@@ -258,9 +258,10 @@ fn the_newest_run_need_not_be_in_the_account() {
         "select sum(rows) as n from realtime.archive_parts",
         "select sum(parse + 10 * schema + 100 * validation) as n from realtime.files",
     ] {
-        let expected = match sql.contains("archive_parts") {
-            true => expected.iter().find(|(name, _)| *name == "archive_parts").unwrap(),
-            false => expected.iter().find(|(name, _)| *name == "files").unwrap(),
+        let expected = if sql.contains("archive_parts") {
+            expected.iter().find(|(name, _)| *name == "archive_parts").unwrap()
+        } else {
+            expected.iter().find(|(name, _)| *name == "files").unwrap()
         };
         let column = |row: &Value| match sql {
             sql if sql.contains("valid)") => row["valid"].as_u64().unwrap(),

@@ -191,23 +191,20 @@ fn outcome(folder: &Folder, store: &str, case: &str) -> Outcome {
 
     let verdict = folder.adpipe(&["verify"]).output().unwrap();
     let report = folder.adpipe(&["doctor"]).output().unwrap();
-    match stopped.is_empty() {
-        true => {
-            assert!(shown(&verdict).contains("zero residue"), "{what}: {}", shown(&verdict));
-            assert!(!shown(&report).contains("BAD   stores"), "{what}: {}", shown(&report));
-            let messages = standing(&before).into_iter().filter(|(_, state, _)| state == "goes on");
-            let words = messages.map(|(store, _, message)| format!("{store}: {message}")).collect::<Vec<_>>();
-            let words = if words.is_empty() { "goes on exactly".to_owned() } else { words.join("; ") };
-            Outcome { stopped: Vec::new(), words }
-        }
-        false => {
-            assert!(!shown(&verdict).contains("zero residue"), "{what}: {}", shown(&verdict));
-            assert_eq!(report.status.code(), Some(1), "{what}: {}", shown(&report));
-            let words = stopped.iter().map(|(store, message)| format!("{store}: {message}"));
-            Outcome {
-                words: words.collect::<Vec<_>>().join("; "),
-                stopped: stopped.into_iter().map(|(store, _)| store).collect(),
-            }
+    if stopped.is_empty() {
+        assert!(shown(&verdict).contains("zero residue"), "{what}: {}", shown(&verdict));
+        assert!(!shown(&report).contains("BAD   stores"), "{what}: {}", shown(&report));
+        let messages = standing(&before).into_iter().filter(|(_, state, _)| state == "goes on");
+        let words = messages.map(|(store, _, message)| format!("{store}: {message}")).collect::<Vec<_>>();
+        let words = if words.is_empty() { "goes on exactly".to_owned() } else { words.join("; ") };
+        Outcome { stopped: Vec::new(), words }
+    } else {
+        assert!(!shown(&verdict).contains("zero residue"), "{what}: {}", shown(&verdict));
+        assert_eq!(report.status.code(), Some(1), "{what}: {}", shown(&report));
+        let words = stopped.iter().map(|(store, message)| format!("{store}: {message}"));
+        Outcome {
+            words: words.collect::<Vec<_>>().join("; "),
+            stopped: stopped.into_iter().map(|(store, _)| store).collect(),
         }
     }
 }

@@ -180,13 +180,12 @@ fn run(
         }
     };
     let words = reading.join().unwrap_or_default();
-    match status.success() {
-        true => Ok(()),
-        false => {
-            let last: Vec<&str> = words.lines().filter(|line| !line.trim().is_empty()).collect();
-            let last = last[last.len().saturating_sub(5)..].join("\n  ");
-            Err(failed(format!("{status}: {last}; {by_hand}")))
-        }
+    if status.success() {
+        Ok(())
+    } else {
+        let last: Vec<&str> = words.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = last[last.len().saturating_sub(5)..].join("\n  ");
+        Err(failed(format!("{status}: {last}; {by_hand}")))
     }
 }
 

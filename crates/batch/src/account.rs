@@ -162,9 +162,10 @@ pub(crate) fn read(archive: &Archive) -> Result<Found, BatchError> {
 fn unsealed(text: &[u8]) -> Result<Account, String> {
     let sealed: Sealed = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let expected = checksum(&sealed.account).map_err(|error| error.to_string())?;
-    match sealed.checksum == expected {
-        true => Ok(sealed.account),
-        false => Err("its checksum does not match".to_owned()),
+    if sealed.checksum == expected {
+        Ok(sealed.account)
+    } else {
+        Err("its checksum does not match".to_owned())
     }
 }
 

@@ -106,30 +106,25 @@ fn unnamed_files(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Option<
         some.map(|unnamed| format!("{} ({})", unnamed.file, unnamed.reason)).collect()
     };
     let holds = found.unexplained.is_empty();
-    let detail = match holds {
-        false => format!(
+    let detail = if holds {
+        let mut words = vec![format!("{} files that no row names", found.kept.len() + found.leftovers.len())];
+        if !found.leftovers.is_empty() {
+            words.push(format!("{} of them are swept by the next `adpipe etl`", found.leftovers.len()));
+        }
+        words.extend(named(&found.kept).into_iter().map(|file| format!("kept: {file}")));
+        words.join("; ")
+    } else {
+        format!(
             "{} parts that this warehouse does not know: {}; `adpipe rebuild` takes them in",
             found.unexplained.len(),
             named(&found.unexplained).join("; ")
-        ),
-        true => {
-            let mut words =
-                vec![format!("{} files that no row names", found.kept.len() + found.leftovers.len())];
-            if !found.leftovers.is_empty() {
-                words.push(format!("{} of them are swept by the next `adpipe etl`", found.leftovers.len()));
-            }
-            words.extend(named(&found.kept).into_iter().map(|file| format!("kept: {file}")));
-            words.join("; ")
-        }
+        )
     };
     Ok(Some(Check { name: UNNAMED, holds, detail }))
 }
 
 fn shown(gaps: Vec<String>, detail: String) -> String {
-    match gaps.is_empty() {
-        true => detail,
-        false => gaps.join("; "),
-    }
+    if gaps.is_empty() { detail } else { gaps.join("; ") }
 }
 
 pub(crate) fn is_listed(warehouse: &dyn WarehouseRead, path: &str) -> Result<bool, BatchError> {
@@ -173,12 +168,13 @@ fn read_part(
         clicks += u64::from(figure.click);
     })?;
     let (said, _) = archive.rows_and_bytes(path)?;
-    match said == rows {
-        true => Ok((rows, clicks, bytes)),
-        false => Err(ArchiveReadError::Damaged {
+    if said == rows {
+        Ok((rows, clicks, bytes))
+    } else {
+        Err(ArchiveReadError::Damaged {
             path: path.to_owned(),
             reason: format!("it has {rows} rows and says {said}"),
-        }),
+        })
     }
 }
 

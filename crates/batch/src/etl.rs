@@ -97,15 +97,13 @@ pub fn run(
     shutdown: &Shutdown,
 ) -> Result<Report, BatchError> {
     let started = Instant::now();
-    let _lock = match config.dry_run {
-        true => None,
-        false => Some(lock::take(place.archive, place.warehouse)?),
-    };
+    let _lock = if config.dry_run { None } else { Some(lock::take(place.archive, place.warehouse)?) };
     let mut report = Report { dry_run: config.dry_run, ..Report::default() };
     progress.expect_steps(if config.dry_run { 1 } else { STEPS });
-    match config.dry_run {
-        true => read_raw_files(config, place, &Unreadable::default(), progress, shutdown, &mut report)?,
-        false => write_all(config, place, progress, shutdown, &mut report)?,
+    if config.dry_run {
+        read_raw_files(config, place, &Unreadable::default(), progress, shutdown, &mut report)?
+    } else {
+        write_all(config, place, progress, shutdown, &mut report)?
     }
     report.stopped = shutdown.is_triggered();
     report.took = started.elapsed();
@@ -297,10 +295,7 @@ fn write_segments(
     loop {
         let next = full.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
         let Ok(mut segment) = next else { return };
-        let outcome = match dry_run {
-            true => Ok(()),
-            false => segment.encode(archive),
-        };
+        let outcome = if dry_run { Ok(()) } else { segment.encode(archive) };
         if written.send(outcome.map(|()| segment)).is_err() {
             return;
         }
@@ -407,10 +402,7 @@ impl Sorter<'_> {
                 self.segment.delta(file).state = Some((state, message));
             }
         }
-        match self.segment.is_full() {
-            true => self.close(),
-            false => Ok(true),
-        }
+        if self.segment.is_full() { self.close() } else { Ok(true) }
     }
 
     fn add(&mut self, file: usize, mut parsed: ParsedChunk, chunk: &Chunk) -> Result<(), BatchError> {

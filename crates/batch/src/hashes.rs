@@ -66,14 +66,15 @@ fn hash_when_as_listed(place: Place<'_>, path: &str, listed: &Listed) -> Result<
         (*rows, *clicks) = (*rows + 1, *clicks + click);
         (found.rows, found.clicks) = (found.rows + 1, found.clicks + click);
     })?;
-    match found == *listed {
-        true => Ok(hash),
-        false => Err(ArchiveReadError::Damaged {
+    if found == *listed {
+        Ok(hash)
+    } else {
+        Err(ArchiveReadError::Damaged {
             path: path.to_owned(),
             reason: format!(
                 "it has {} events, {} clicks and {} bytes, and the archive's list says {}, {} and {}, or others by the hour",
                 found.rows, found.clicks, found.bytes, listed.rows, listed.clicks, listed.bytes
             ),
-        }),
+        })
     }
 }

@@ -130,9 +130,10 @@ impl Source<'_> {
         }
         let mut input = decode(raw, self.encoding)?;
         let skipped = io::copy(&mut input.by_ref().take(position), &mut io::sink())?;
-        match skipped < position {
-            true => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends before what was read of it")),
-            false => Ok(input),
+        if skipped < position {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends before what was read of it"))
+        } else {
+            Ok(input)
         }
     }
 

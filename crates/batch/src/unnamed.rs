@@ -116,9 +116,10 @@ impl Look<'_> {
                 // A file that was begun has no end that could be read. Nobody has ever seen it.
                 let is_begun_here = file.contains("/.unfinished-")
                     && run_in_name(&file).is_some_and(|run_id| self.runs.contains_key(run_id));
-                match is_begun_here {
-                    true => found.leftovers.push(file),
-                    false => keep(file, format!("cannot be read as a part: {reason}")),
+                if is_begun_here {
+                    found.leftovers.push(file)
+                } else {
+                    keep(file, format!("cannot be read as a part: {reason}"))
                 }
                 return Ok(());
             }

@@ -127,12 +127,11 @@ pub(crate) async fn get_asset(
         return with_caching(StatusCode::NOT_MODIFIED.into_response(), &asset);
     }
     let media_type = [(header::CONTENT_TYPE, asset.media_type)];
-    let response = match accepts_gzip(&headers) {
-        true => {
-            let encoding = [(header::CONTENT_ENCODING, "gzip")];
-            (media_type, encoding, asset.gzip.clone()).into_response()
-        }
-        false => (media_type, asset.plain.clone()).into_response(),
+    let response = if accepts_gzip(&headers) {
+        let encoding = [(header::CONTENT_ENCODING, "gzip")];
+        (media_type, encoding, asset.gzip.clone()).into_response()
+    } else {
+        (media_type, asset.plain.clone()).into_response()
     };
     with_caching(counted(response), &asset)
 }

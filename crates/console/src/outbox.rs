@@ -56,9 +56,10 @@ impl Outbox {
     /// 503 when too many answers wait to be taken.
     pub fn hold(&self, client: Client, bytes: Bytes) -> Result<Bytes, Refusal> {
         let is_small = bytes.len() <= SMALL_BYTES;
-        let reserved = match is_small {
-            true => self.0.reserve(client, bytes.len()),
-            false => self.0.reserve_for_large(client, bytes.len()),
+        let reserved = if is_small {
+            self.0.reserve(client, bytes.len())
+        } else {
+            self.0.reserve_for_large(client, bytes.len())
         };
         match reserved {
             Some(reservation) => Ok(Bytes::from_owner(Held { bytes, _reservation: reservation })),

@@ -47,12 +47,13 @@ pub(crate) async fn pack(request: Request, next: Next) -> Response {
     };
     let is_long = plain.len() > LONG;
     let work = move || look(&plain, known.as_ref(), takes_gzip);
-    let looked = match is_long {
-        false => work(),
-        true => match tokio::task::spawn_blocking(work).await {
+    let looked = if is_long {
+        match tokio::task::spawn_blocking(work).await {
             Ok(looked) => looked,
             Err(error) => return Refusal::internal(&error).into_response(),
-        },
+        }
+    } else {
+        work()
     };
     let (etag, at, answer) = match looked {
         Ok(looked) => looked,

@@ -68,9 +68,10 @@ fn event(id: u64, more: Value) -> Vec<u8> {
         "device_ip": "192.0.2.1", "device_model": "m1",
     });
     for (name, value) in more.as_object().unwrap() {
-        match value.is_null() {
-            true => drop(event.as_object_mut().unwrap().remove(name)),
-            false => event[name] = value.clone(),
+        if value.is_null() {
+            drop(event.as_object_mut().unwrap().remove(name))
+        } else {
+            event[name] = value.clone()
         }
     }
     event.to_string().into_bytes()

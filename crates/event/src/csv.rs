@@ -72,9 +72,10 @@ impl CsvColumns {
         let mut spare = Vec::new();
         let mut found = [false; FIELD_COUNT];
         for (place, column) in by_rank {
-            match std::mem::replace(&mut found[usize::from(place.field)], true) {
-                false => fields[column] = Some(place.field),
-                true => spare.push((place.field, column)),
+            if std::mem::replace(&mut found[usize::from(place.field)], true) {
+                spare.push((place.field, column))
+            } else {
+                fields[column] = Some(place.field)
             }
         }
         let missing = missing_columns(&found, map);
@@ -129,9 +130,10 @@ fn missing_columns(found: &[bool; FIELD_COUNT], map: &FieldMap) -> Vec<String> {
     let mut missing: Vec<String> =
         required.filter(|field| !is_there(*field)).map(|field| map.described(FIELDS[field])).collect();
     if !found[HOUR] && !found[EVENT_TIME] {
-        missing.push(match map.is_empty() {
-            true => "hour (or event_time)".to_owned(),
-            false => format!("{} or {}", map.described(FIELDS[HOUR]), map.described(FIELDS[EVENT_TIME])),
+        missing.push(if map.is_empty() {
+            "hour (or event_time)".to_owned()
+        } else {
+            format!("{} or {}", map.described(FIELDS[HOUR]), map.described(FIELDS[EVENT_TIME]))
         });
     }
     missing

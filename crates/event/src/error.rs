@@ -97,8 +97,5 @@ pub(crate) fn quoted(value: &str) -> String {
     let is_number = !value.is_empty()
         && value.bytes().any(|byte| byte.is_ascii_digit())
         && value.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
-    match is_number {
-        true => shown(value),
-        false => format!("\"{}\"", shown(value)),
-    }
+    if is_number { shown(value) } else { format!("\"{}\"", shown(value)) }
 }

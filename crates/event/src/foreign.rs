@@ -49,10 +49,11 @@ pub(crate) fn sniff_wide_text(start: &[u8]) -> Option<String> {
     let is_ascii = |byte: &u8| matches!(byte, b'\t'..=b'~');
     let units = |zero: &[usize], width: usize| {
         start.len() >= 2 * width
-            && start.iter().take(4 * width).enumerate().all(|(at, byte)| match zero.contains(&(at % width)) {
-                true => *byte == 0,
-                false => is_ascii(byte),
-            })
+            && start
+                .iter()
+                .take(4 * width)
+                .enumerate()
+                .all(|(at, byte)| if zero.contains(&(at % width)) { *byte == 0 } else { is_ascii(byte) })
     };
     let (what, cure) = match start {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => ("UTF-32 text", WIDER_TO_UTF8),

@@ -93,10 +93,7 @@ impl<'a> Reader<'a> {
     /// Nothing may follow the object.
     fn end(&mut self) -> Result<(), EventError> {
         self.skip_space();
-        match self.at == self.bytes.len() {
-            true => Ok(()),
-            false => Err(self.unexpected("the end of the record")),
-        }
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.unexpected("the end of the record")) }
     }
 
     fn peek(&self) -> Option<u8> {

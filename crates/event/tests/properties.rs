@@ -169,9 +169,12 @@ fn csv_notations(event: &Event<'_>, is_last: bool) -> Vec<(String, String)> {
     [Some(quoted), bare]
         .into_iter()
         .flatten()
-        .map(|id| match is_last {
-            true => (format!("{header},id"), format!("{others},{id}")),
-            false => (CSV_HEADER.to_owned(), format!("{id},{others}")),
+        .map(|id| {
+            if is_last {
+                (format!("{header},id"), format!("{others},{id}"))
+            } else {
+                (CSV_HEADER.to_owned(), format!("{id},{others}"))
+            }
         })
         .collect()
 }

@@ -101,10 +101,7 @@ fn whatever_bit_of_the_file_changes_no_record_is_lost_in_silence() {
             Err(error) => assert!(error.to_string().contains("log.db"), "{context}: {error}"),
         }
         let _ = (log.identity(), log.gaps(Topic::Error), log.check());
-        match is_exact {
-            true => exact += 1,
-            false => refused += 1,
-        }
+        if is_exact { exact += 1 } else { refused += 1 }
     }
     println!(
         "{FLIPS} flips: {exact} harmless, {refused} refused when read, {at_opening} refused when opened"

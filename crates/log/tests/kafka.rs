@@ -356,9 +356,10 @@ fn what_transactions_leave_between_records_is_accounted_for() {
             foreign.send(BaseRecord::to("ad_events_raw").key(&key).payload(&payload)).ok().unwrap();
         }
         foreign.flush(patience).unwrap();
-        match is_kept {
-            true => foreign.commit_transaction(patience).unwrap(),
-            false => foreign.abort_transaction(patience).unwrap(),
+        if is_kept {
+            foreign.commit_transaction(patience).unwrap()
+        } else {
+            foreign.abort_transaction(patience).unwrap()
         }
     }
     let kept: Vec<u32> = (0..50).chain(200..250).collect();

@@ -115,10 +115,7 @@ fn decimals(value: f64) -> usize {
 /// Without the zeros at its end.
 fn shortest(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// A length of time: `0.8 s`, `7.2 s`, `45 s`, `1 min 30 s`, `2 h 5 min`, `3 d 4 h`.

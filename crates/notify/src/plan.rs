@@ -139,12 +139,11 @@ pub fn plan(
     for ((kind, news), units) in groups {
         let oldest = units.iter().map(|unit| unit.stored_at).min().unwrap_or(now);
         let at = Millis(oldest.0 + config.group_wait.0.as_millis() as i64);
-        match at <= now {
-            true => {
-                let is_critical = units.iter().any(Unit::is_critical);
-                due.push((group(kind, news, units, at), is_critical));
-            }
-            false => plan.look_again(at),
+        if at <= now {
+            let is_critical = units.iter().any(Unit::is_critical);
+            due.push((group(kind, news, units, at), is_critical));
+        } else {
+            plan.look_again(at)
         }
     }
     // The gravest first, then the oldest.

@@ -90,9 +90,10 @@ impl<'de> Deserialize<'de> for Period {
         let text = String::deserialize(deserializer)?;
         let wrong = |error| format!("{text:?} is not a duration like \"10s\", \"5m\" or \"7d\": {error}");
         let period = humantime::parse_duration(&text).map_err(wrong).map_err(serde::de::Error::custom)?;
-        match period.is_zero() {
-            true => Err(serde::de::Error::custom("must be more than zero")),
-            false => Ok(Period(period)),
+        if period.is_zero() {
+            Err(serde::de::Error::custom("must be more than zero"))
+        } else {
+            Ok(Period(period))
         }
     }
 }

@@ -57,9 +57,10 @@ pub fn run_now(
         interval: (millis(interval.start), millis(interval.end)),
         cause: String::new(),
     };
-    match store.write(|changes| Ok(changes.queue(&run, millis(now))?))? {
-        true => Ok(run.key),
-        false => Err(ScheduleError::Refused("it was asked for a moment ago already".to_owned())),
+    if store.write(|changes| Ok(changes.queue(&run, millis(now))?))? {
+        Ok(run.key)
+    } else {
+        Err(ScheduleError::Refused("it was asked for a moment ago already".to_owned()))
     }
 }
 
@@ -144,11 +145,10 @@ pub fn intervals_of(
         ));
     }
     found.retain(|interval| interval.end <= now);
-    match found.is_empty() {
-        true => {
-            refuse(format!("no data interval of DAG {} begins within {from} to {to} and has ended", dag.id))
-        }
-        false => Ok(found),
+    if found.is_empty() {
+        refuse(format!("no data interval of DAG {} begins within {from} to {to} and has ended", dag.id))
+    } else {
+        Ok(found)
     }
 }
 
@@ -184,9 +184,10 @@ fn queue_slot(
         return Ok(());
     }
     let key = there.key();
-    match queue_again(store, dag, &key, redo, Some(cause), millis(now))? {
-        true => result.queued.push(key),
-        false => result.active += 1,
+    if queue_again(store, dag, &key, redo, Some(cause), millis(now))? {
+        result.queued.push(key)
+    } else {
+        result.active += 1
     }
     Ok(())
 }
@@ -210,9 +211,10 @@ pub fn retry(
             key.run_id
         )));
     }
-    match queue_again(store, dag, key, redo, None, millis(now))? {
-        true => Ok(()),
-        false => Err(ScheduleError::Refused(format!("run {} is {}", key.run_id, run.state.word()))),
+    if queue_again(store, dag, key, redo, None, millis(now))? {
+        Ok(())
+    } else {
+        Err(ScheduleError::Refused(format!("run {} is {}", key.run_id, run.state.word())))
     }
 }
 
@@ -260,9 +262,10 @@ pub fn cancel(store: &mut Store, key: &RunKey, now: Timestamp) -> Result<(), Sch
         return Ok(());
     }
     let run = store.run(key)?.ok_or_else(|| no_such_run(key))?;
-    match run.cancel_requested && !run.state.is_finished() {
-        true => Ok(()),
-        false => Err(ScheduleError::Refused(format!("run {} is {} already", key.run_id, run.state.word()))),
+    if run.cancel_requested && !run.state.is_finished() {
+        Ok(())
+    } else {
+        Err(ScheduleError::Refused(format!("run {} is {} already", key.run_id, run.state.word())))
     }
 }
 

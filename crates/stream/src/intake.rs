@@ -120,9 +120,10 @@ impl Intake<'_> {
                     source.consumer.committed(partition, next);
                 }
             }
-            let timeout = match batch.is_empty() {
-                true => IDLE,
-                false => self.config.linger.saturating_sub(started.elapsed()).min(IDLE),
+            let timeout = if batch.is_empty() {
+                IDLE
+            } else {
+                self.config.linger.saturating_sub(started.elapsed()).min(IDLE)
             };
             // The wait is for raw events; retries are looked for each time round.
             let mut waits = timeout;

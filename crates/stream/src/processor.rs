@@ -345,8 +345,9 @@ fn push_error(
     now: Millis,
 ) -> Result<(), LogError> {
     // A micro-batch is a hundredth of what one buffer holds; a full one is asked to come again.
-    match error_record::push(records, batch, origin, error, waits_for, now) {
-        true => Ok(()),
-        false => Err(LogError::Busy { queued_bytes: records.byte_size() }),
+    if error_record::push(records, batch, origin, error, waits_for, now) {
+        Ok(())
+    } else {
+        Err(LogError::Busy { queued_bytes: records.byte_size() })
     }
 }

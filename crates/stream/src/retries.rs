@@ -29,9 +29,10 @@ pub(crate) fn outcomes(batch: &MicroBatch, inserted: &Inserted, rejected: &Rejec
             offset: record.offset.0,
             error_id: error_id.to_owned(),
             attempt,
-            outcome: match inserted.is_new[index] {
-                true => ReplayOutcome::Applied,
-                false => ReplayOutcome::AlreadyCounted,
+            outcome: if inserted.is_new[index] {
+                ReplayOutcome::Applied
+            } else {
+                ReplayOutcome::AlreadyCounted
             },
         });
     }

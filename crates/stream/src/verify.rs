@@ -295,9 +295,10 @@ fn shown(disagreements: Vec<Disagreement>) -> Vec<String> {
 }
 
 fn check(name: &'static str, gaps: Vec<String>, detail: String) -> Check {
-    match gaps.is_empty() {
-        true => Check { name, holds: true, detail },
-        false => Check { name, holds: false, detail: gaps.join("; ") },
+    if gaps.is_empty() {
+        Check { name, holds: true, detail }
+    } else {
+        Check { name, holds: false, detail: gaps.join("; ") }
     }
 }
 
@@ -530,9 +531,10 @@ fn recount(
                         true
                     })
                 });
-                match is_event {
-                    true => event_offsets.push(record.offset.0),
-                    false => found.first_missing = found.first_missing.or(Some(record.offset.0)),
+                if is_event {
+                    event_offsets.push(record.offset.0)
+                } else {
+                    found.first_missing = found.first_missing.or(Some(record.offset.0))
                 }
             }
             let is_there = warehouse.contains(&events)?;

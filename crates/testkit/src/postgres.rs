@@ -181,13 +181,12 @@ impl Postgres {
     /// One of the server's programs, as a user that it accepts: it refuses root.
     fn command(&self, program: &str) -> Command {
         let program = self.bin.join(program);
-        let mut command = match is_root() {
-            true => {
-                let mut command = Command::new("runuser");
-                command.args(["-u", "postgres", "--"]).arg(program);
-                command
-            }
-            false => Command::new(program),
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
         };
         command.current_dir("/");
         command

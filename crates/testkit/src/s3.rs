@@ -149,9 +149,10 @@ impl Drop for S3 {
 fn files_below(folder: &Path, found: &mut BTreeSet<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for path in entries.map(|entry| entry.unwrap().path()) {
-        match path.is_dir() {
-            true => files_below(&path, found),
-            false => drop(found.insert(path)),
+        if path.is_dir() {
+            files_below(&path, found);
+        } else {
+            found.insert(path);
         }
     }
 }
@@ -179,8 +180,9 @@ fn program() -> Result<PathBuf, String> {
         .map_err(|_| {
             "neither versitygw nor Go 1.21 or newer, which would build it, is installed".to_owned()
         })?;
-    match built.status.success() {
-        true => Ok(program),
-        false => Err(format!("versitygw cannot be built: {}", String::from_utf8_lossy(&built.stderr))),
+    if built.status.success() {
+        Ok(program)
+    } else {
+        Err(format!("versitygw cannot be built: {}", String::from_utf8_lossy(&built.stderr)))
     }
 }

@@ -57,9 +57,8 @@ impl OffsetSet {
 
     /// As stored: `5 7-9`.
     pub fn to_text(&self) -> String {
-        let range = |(first, last): &(u64, u64)| match first == last {
-            true => first.to_string(),
-            false => format!("{first}-{last}"),
+        let range = |(first, last): &(u64, u64)| {
+            if first == last { first.to_string() } else { format!("{first}-{last}") }
         };
         self.ranges.iter().map(range).collect::<Vec<_>>().join(" ")
     }

@@ -31,9 +31,10 @@ pub fn run(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
         let url = format!("http://{host}:{port}{PATH}");
         match ask(host, port) {
             Ok(()) => {
-                match as_json {
-                    true => output::json(&json!({"healthy": true, "url": url}))?,
-                    false => output::line(&format!("healthy: {url}"))?,
+                if as_json {
+                    output::json(&json!({"healthy": true, "url": url}))?
+                } else {
+                    output::line(&format!("healthy: {url}"))?
                 }
                 return Ok(ExitCode::SUCCESS);
             }

@@ -71,9 +71,10 @@ fn prove(services: &Services, args: &VerifyArgs, progress: &Progress) -> anyhow:
     verdict.checks.extend(adpipe_batch::audit::audit(warehouse, &services.archive, progress)?);
     progress.begin("comparing the errors of raw files");
     verdict.checks.extend(adpipe_batch::audit_errors(log, warehouse)?);
-    let deep = match args.deep {
-        true => Some(adpipe_batch::deep::verify(warehouse, &services.archive, minutes_kept, progress)?),
-        false => None,
+    let deep = if args.deep {
+        Some(adpipe_batch::deep::verify(warehouse, &services.archive, minutes_kept, progress)?)
+    } else {
+        None
     };
     Ok(Proof { verdict, deep })
 }
@@ -90,9 +91,10 @@ fn stores_fit(stores: &Stores) -> Check {
     Check {
         name: "log, realtime, errors and ops fit each other, and no acknowledged record is lost",
         holds: complaints.is_empty(),
-        detail: match complaints.is_empty() {
-            true => "each is what the others know".to_owned(),
-            false => complaints.join("; "),
+        detail: if complaints.is_empty() {
+            "each is what the others know".to_owned()
+        } else {
+            complaints.join("; ")
         },
     }
 }

@@ -111,9 +111,12 @@ impl Reader {
                 }
                 Directive::AnswersYes(commands) => {
                     let asks = |line: &str| commands.iter().any(|command| line.starts_with(command.as_str()));
-                    let lines = text.lines().map(|line| match asks(line) {
-                        true => format!("{} --yes", line.split("  #").next().unwrap_or_default()),
-                        false => line.to_owned(),
+                    let lines = text.lines().map(|line| {
+                        if asks(line) {
+                            format!("{} --yes", line.split("  #").next().unwrap_or_default())
+                        } else {
+                            line.to_owned()
+                        }
                     });
                     text = lines.collect::<Vec<String>>().join("\n");
                 }
@@ -150,10 +153,10 @@ impl Reader {
         let stopped = Command::new("kill").arg(child.0.id().to_string()).status();
         let ended = child.0.wait().map_err(|error| error.to_string())?;
         let _ = drain.join();
-        match stopped.is_ok_and(|status| status.success()) && ended.success() && first.starts_with("adpipe ")
-        {
-            true => Ok(()),
-            false => Err(format!("{script}\nbegan with {first:?} and ended with {ended}")),
+        if stopped.is_ok_and(|status| status.success()) && ended.success() && first.starts_with("adpipe ") {
+            Ok(())
+        } else {
+            Err(format!("{script}\nbegan with {first:?} and ended with {ended}"))
         }
     }
 

@@ -36,10 +36,7 @@ impl Setup {
         for line in text.lines() {
             let commented =
                 line.trim_start().starts_with("# - targets:") || line.trim_start().starts_with("#   labels:");
-            let line = match commented && self.has_roles {
-                true => line.replacen("# ", "", 1),
-                false => line.to_owned(),
-            };
+            let line = if commented && self.has_roles { line.replacen("# ", "", 1) } else { line.to_owned() };
             let code = line.split('#').next().unwrap().to_owned();
             if code.contains("targets:") {
                 let own = code.split(['"', '"']).nth(1).unwrap();

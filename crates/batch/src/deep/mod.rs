@@ -149,9 +149,10 @@ fn compare_accounts(
     const NAME: &str = "contents counted by commits and files = by the hours";
     match (sums::counted_content(warehouse)?, total) {
         (Some(counted), Some(total)) => {
-            let gaps = match counted == total {
-                true => Vec::new(),
-                false => vec!["they counted other events than the hours have".to_owned()],
+            let gaps = if counted == total {
+                Vec::new()
+            } else {
+                vec!["they counted other events than the hours have".to_owned()]
             };
             deep.checks.push(check(NAME, gaps, "no residue".to_owned()));
         }

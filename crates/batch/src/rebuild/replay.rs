@@ -256,13 +256,12 @@ impl Replay<'_> {
             }
             let (time, key) = (events.event_time(index), IdKey::of(events.id(index)));
             if self.streamed.contains(time, key)? {
-                match self.streamed_seen.insert(key) {
-                    true => {
-                        counts.valid += 1;
-                        counts.clicks += u64::from(events.click(index));
-                        content.add(parsed.batch.sums[index]);
-                    }
-                    false => counts.duplicates += 1,
+                if self.streamed_seen.insert(key) {
+                    counts.valid += 1;
+                    counts.clicks += u64::from(events.click(index));
+                    content.add(parsed.batch.sums[index]);
+                } else {
+                    counts.duplicates += 1
                 }
             } else if self.counted.contains(time, key)? {
                 counts.duplicates += 1;
@@ -272,13 +271,12 @@ impl Replay<'_> {
         }
         let is_new = self.insert(&parsed.batch, &except)?;
         for index in (0..events.len()).filter(|index| !except[*index]) {
-            match is_new[index] {
-                true => {
-                    counts.valid += 1;
-                    counts.clicks += u64::from(events.click(index));
-                    content.add(parsed.batch.sums[index]);
-                }
-                false => counts.duplicates += 1,
+            if is_new[index] {
+                counts.valid += 1;
+                counts.clicks += u64::from(events.click(index));
+                content.add(parsed.batch.sums[index]);
+            } else {
+                counts.duplicates += 1
             }
         }
         if parsed.batch.runs.last().is_some_and(|run| run.next_offset().0 <= stop) {

@@ -146,11 +146,12 @@ pub(super) async fn get_payload(
     let (dlq, outbox) = (app.services.dlq.clone(), app.outbox.clone());
     let found = app.work.run(move || -> Result<_, Refusal> {
         let story = report::story(&dlq, &id).map_err(refusal)?;
-        let payload = match is_edited {
-            false => story.raw_payload,
-            true => story
+        let payload = if is_edited {
+            story
                 .edited_payload
-                .ok_or_else(|| Refusal::wrong(StatusCode::NOT_FOUND, "this error has not been edited"))?,
+                .ok_or_else(|| Refusal::wrong(StatusCode::NOT_FOUND, "this error has not been edited"))?
+        } else {
+            story.raw_payload
         };
         Ok((story.error.error_id, outbox.hold(client, Bytes::from(payload))?))
     });

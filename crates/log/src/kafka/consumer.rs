@@ -349,12 +349,11 @@ impl ConsumerContext for GroupContext {
         partitions: &mut TopicPartitionList,
     ) {
         let is_assignment = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        let ours = match is_assignment && !self.is_closing.load(Ordering::Acquire) {
-            true => partitions.elements().iter().map(|element| element.partition() as u32).collect(),
-            false => {
-                let _ = consumer.unassign();
-                Vec::new()
-            }
+        let ours = if is_assignment && !self.is_closing.load(Ordering::Acquire) {
+            partitions.elements().iter().map(|element| element.partition() as u32).collect()
+        } else {
+            let _ = consumer.unassign();
+            Vec::new()
         };
         // An assignment of nothing (more members than partitions) has to be answered, too.
         if is_assignment && ours.is_empty() {

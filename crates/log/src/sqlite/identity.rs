@@ -55,9 +55,10 @@ fn stored(connection: &Connection) -> rusqlite::Result<Option<StoredIdentity>> {
         .query_row([], |row| {
             let identity = LogIdentity { id: row.get(0)?, epoch: unsigned(row, 1)? };
             let (created_at_ms, sum): (i64, u32) = (row.get(2)?, row.get(3)?);
-            match sum == identity_sum(&identity, created_at_ms) {
-                true => Ok(StoredIdentity { identity, created_at_ms }),
-                false => Err(damage("the checksum of its identity does not fit".to_owned())),
+            if sum == identity_sum(&identity, created_at_ms) {
+                Ok(StoredIdentity { identity, created_at_ms })
+            } else {
+                Err(damage("the checksum of its identity does not fit".to_owned()))
             }
         })
         .optional()

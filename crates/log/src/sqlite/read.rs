@@ -185,9 +185,10 @@ impl<'row> Chunk<'row> {
             return Err(format!("it has {} bytes and should have {}", self.data.len(), self.stored_bytes));
         }
         let decoded = chunk::decode(self.data, self.raw_bytes)?;
-        match decoded.spans.len() as u64 == self.records {
-            true => Ok(decoded),
-            false => Err(format!("it has {} records and should have {}", decoded.spans.len(), self.records)),
+        if decoded.spans.len() as u64 == self.records {
+            Ok(decoded)
+        } else {
+            Err(format!("it has {} records and should have {}", decoded.spans.len(), self.records))
         }
     }
 
@@ -235,9 +236,10 @@ pub(super) fn source_position(connection: &Connection, source: &str) -> rusqlite
     let read = |row: &Row<'_>| {
         let (position, updated_at_ms) = (unsigned(row, 0)?, row.get(1)?);
         let sum: Option<u32> = row.get(2)?;
-        match sum == Some(source_sum(source, position, updated_at_ms)) {
-            true => Ok(position),
-            false => Err(damage(format!("source {source:?}: the checksum of its position does not fit"))),
+        if sum == Some(source_sum(source, position, updated_at_ms)) {
+            Ok(position)
+        } else {
+            Err(damage(format!("source {source:?}: the checksum of its position does not fit")))
         }
     };
     connection.prepare_cached(POSITION)?.query_row(params![source], read).optional()

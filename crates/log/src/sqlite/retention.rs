@@ -136,11 +136,10 @@ fn must_follow(
             None => break,
         }
     }
-    match expected == found {
-        true => Ok(()),
-        false => {
-            let place = format!("{} partition {} offset {expected}", topic.name(), range.partition);
-            Err(damage(format!("{place}: the next records that are there begin at {found}")))
-        }
+    if expected == found {
+        Ok(())
+    } else {
+        let place = format!("{} partition {} offset {expected}", topic.name(), range.partition);
+        Err(damage(format!("{place}: the next records that are there begin at {found}")))
     }
 }

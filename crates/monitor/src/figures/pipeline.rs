@@ -159,10 +159,8 @@ pub(super) fn dlq_open(sources: &Sources) -> Result<Vec<Reading>, MonitorError> 
 
 pub(super) fn dlq_exhausted(sources: &Sources) -> Result<Vec<Reading>, MonitorError> {
     let (_, exhausted) = dlq_counts(sources)?;
-    let context = match exhausted > 0.0 {
-        true => causes(sources, DLQ_EXHAUSTED_CAUSES, &[], "exhausted")?,
-        false => Json::Null,
-    };
+    let context =
+        if exhausted > 0.0 { causes(sources, DLQ_EXHAUSTED_CAUSES, &[], "exhausted")? } else { Json::Null };
     Ok(single(exhausted, context))
 }
 

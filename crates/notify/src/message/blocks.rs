@@ -94,22 +94,21 @@ pub fn code(text: &str, most: usize) -> String {
         })
         .collect();
     let line = line.trim();
-    let short = match line.chars().count() > most {
-        true => format!("{}…", line.chars().take(most.saturating_sub(1)).collect::<String>()),
-        false => line.to_owned(),
+    let short = if line.chars().count() > most {
+        format!("{}…", line.chars().take(most.saturating_sub(1)).collect::<String>())
+    } else {
+        line.to_owned()
     };
-    match short.is_empty() {
-        true => String::new(),
-        false => format!("`{}`", escape(&short)),
-    }
+    if short.is_empty() { String::new() } else { format!("`{}`", escape(&short)) }
 }
 
 /// A link; only the words when there is no address.
 pub fn link(address: &str, words: &str) -> String {
     let is_address = address.starts_with("https://") || address.starts_with("http://");
-    match is_address && !address.contains(['<', '>', '|', ' ']) {
-        true => format!("<{}|{}>", address.replace('&', "&amp;"), escape(words)),
-        false => escape(words),
+    if is_address && !address.contains(['<', '>', '|', ' ']) {
+        format!("<{}|{}>", address.replace('&', "&amp;"), escape(words))
+    } else {
+        escape(words)
     }
 }
 

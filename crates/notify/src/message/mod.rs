@@ -56,9 +56,10 @@ impl Style {
     /// A time of day with its zone; with the date when it is not today's.
     fn clock(&self, at: Millis, now: Millis) -> String {
         let (at, now) = (self.zone.local(at), self.zone.local(now));
-        match at.date() == now.date() {
-            true => at.strftime("%H:%M %Z").to_string(),
-            false => at.strftime("%Y-%m-%d %H:%M %Z").to_string(),
+        if at.date() == now.date() {
+            at.strftime("%H:%M %Z").to_string()
+        } else {
+            at.strftime("%Y-%m-%d %H:%M %Z").to_string()
         }
     }
 }

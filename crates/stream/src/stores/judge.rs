@@ -224,14 +224,15 @@ fn judge_log(survey: &Survey, ours: &Ours) -> (State, LogStep) {
 }
 
 fn other_log(survey: &Survey) -> String {
-    match survey.is_ours {
-        true => "it is not the log that the other stores know, and it is not empty; put their own log.db back (with \
+    if survey.is_ours {
+        "it is not the log that the other stores know, and it is not empty; put their own log.db back (with \
                  log.db-wal, if there is one); if that is lost, move this one away, and adpipe goes on with a new one"
-            .to_owned(),
-        false => "it is not the Kafka cluster that the other stores know; correct log.url or log.topic_prefix, use a \
+            .to_owned()
+    } else {
+        "it is not the Kafka cluster that the other stores know; correct log.url or log.topic_prefix, use a \
                   new database for it (warehouse.url), or, when the topics were moved with their offsets, run `adpipe \
                   stores accept log`"
-            .to_owned(),
+            .to_owned()
     }
 }
 
@@ -337,10 +338,7 @@ fn without_identity(
             Some(reason) => (State::Stopped(format!("it is gone: {reason}; {}", cure(store))), Step::None),
         };
     };
-    let what = match is_empty {
-        true => "it is gone",
-        false => "it is an older copy",
-    };
+    let what = if is_empty { "it is gone" } else { "it is an older copy" };
     let what = format!("{what}: {} has seen it at {} on {} UTC", by.name(), peer.how_far, peer.seen_at);
     match goes_on(survey, &judgement.log_step, store, memories) {
         Ok(()) => (State::GoesOn(format!("{what}; it is filled again from the log")), Step::Make),

@@ -100,9 +100,10 @@ fn newest_error(
     partition: &Partition,
 ) -> Result<u64, StoresError> {
     let is_ours = survey.found(Store::Errors).is_some() && judgement.is_usable(Store::Errors);
-    match is_ours && partition.topic != Topic::Error {
-        true => Ok(lost::behind_newest_error(warehouse, partition.topic.name(), partition.range.partition)?),
-        false => Ok(0),
+    if is_ours && partition.topic != Topic::Error {
+        Ok(lost::behind_newest_error(warehouse, partition.topic.name(), partition.range.partition)?)
+    } else {
+        Ok(0)
     }
 }
 

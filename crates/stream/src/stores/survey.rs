@@ -151,10 +151,8 @@ impl Survey {
         let files = if is_there(Schema::Realtime) { identity::files(warehouse)? } else { 0 };
         let is_new =
             matches!(&stores[0], Seen::There(found) if found.identity.is_none() && found.how_far == 0);
-        let archive_has_parts = match is_new {
-            true => (parts.archive_has_parts)().map_err(StoresError::Archive)?,
-            false => false,
-        };
+        let archive_has_parts =
+            if is_new { (parts.archive_has_parts)().map_err(StoresError::Archive)? } else { false };
         Ok(Survey {
             log,
             log_place: parts.log.location(),

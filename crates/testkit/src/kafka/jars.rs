@@ -83,8 +83,9 @@ fn maven(folder: &Path, arguments: &[&str]) -> Result<(), String> {
         .current_dir(folder)
         .output()
         .map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("maven cannot fetch: {}", String::from_utf8_lossy(&output.stdout))),
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!("maven cannot fetch: {}", String::from_utf8_lossy(&output.stdout)))
     }
 }

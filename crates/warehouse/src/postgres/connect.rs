@@ -70,9 +70,10 @@ fn settle(
         Purpose::Snapshot => SNAPSHOT,
     };
     let settled = client.batch_execute(session).and_then(|()| {
-        match purpose == Purpose::Writing && !settings.synchronous_commit {
-            true => client.batch_execute(COMMIT_WITHOUT_SYNC),
-            false => Ok(()),
+        if purpose == Purpose::Writing && !settings.synchronous_commit {
+            client.batch_execute(COMMIT_WITHOUT_SYNC)
+        } else {
+            Ok(())
         }
     });
     settled.map_err(|error| failure(settings.location(), &error))?;

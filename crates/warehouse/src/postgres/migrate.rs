@@ -57,10 +57,7 @@ const STEPS: &[Step] = &[
 /// The newest step that is applied; 0 for none.
 pub(super) fn version(client: &mut Client) -> Result<i32, Error> {
     let has_history: bool = client.query_one(HAS_HISTORY, &[])?.try_get(0)?;
-    match has_history {
-        true => client.query_one(NEWEST, &[])?.try_get(0),
-        false => Ok(0),
-    }
+    if has_history { client.query_one(NEWEST, &[])?.try_get(0) } else { Ok(0) }
 }
 
 /// True when there is nothing to be done; refuses what a newer adpipe wrote. A user who only

@@ -116,11 +116,12 @@ impl Prepared {
             }
         };
         let wanted = statement.params().len();
-        match given < wanted {
-            true => Err(WarehouseError::Statement(format!(
+        if given < wanted {
+            Err(WarehouseError::Statement(format!(
                 "the statement has {wanted} parameters and {given} were given"
-            ))),
-            false => Ok(statement),
+            )))
+        } else {
+            Ok(statement)
         }
     }
 }

@@ -47,10 +47,7 @@ impl PostgresSettings {
                 _ => rest.push(parameter),
             }
         }
-        let plain = match rest.is_empty() {
-            true => url.to_owned(),
-            false => format!("{url}?{}", rest.join("&")),
-        };
+        let plain = if rest.is_empty() { url.to_owned() } else { format!("{url}?{}", rest.join("&")) };
         let mut config = Config::from_str(&plain).map_err(|error| {
             let source =
                 std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
@@ -177,9 +174,10 @@ pub fn masked(url: &str) -> String {
     };
     for (index, parameter) in parameters.split('&').filter(|parameter| !parameter.is_empty()).enumerate() {
         shown.push(if index == 0 { '?' } else { '&' });
-        match parameter.starts_with("password=") {
-            true => shown.push_str("password=***"),
-            false => shown.push_str(parameter),
+        if parameter.starts_with("password=") {
+            shown.push_str("password=***")
+        } else {
+            shown.push_str(parameter)
         }
     }
     shown

@@ -91,11 +91,10 @@ pub fn show(dlq: &Dlq, args: &ShowArgs) -> anyhow::Result<()> {
 
 /// An error that waits for a person before its tries are used up is of a type that is not retried.
 fn tries_of(error: &ErrorLine) -> String {
-    match error.status == Status::Exhausted.as_str() && error.retry_count < error.max_retries {
-        true => {
-            format!("{}; this type is not retried by itself and needs a decision", error.retry_count)
-        }
-        false => format!("{} of {}", error.retry_count, error.max_retries),
+    if error.status == Status::Exhausted.as_str() && error.retry_count < error.max_retries {
+        format!("{}; this type is not retried by itself and needs a decision", error.retry_count)
+    } else {
+        format!("{} of {}", error.retry_count, error.max_retries)
     }
 }
 

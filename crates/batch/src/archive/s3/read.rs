@@ -78,12 +78,11 @@ impl StoredFile for Object {
             return Ok(0);
         }
         let tail_start = self.size - self.tail.len() as u64;
-        let (bytes, start) = match position >= tail_start {
-            true => (self.tail.clone(), position - tail_start),
-            false => {
-                let block = self.block(position / BLOCK_BYTES).map_err(io::Error::other)?;
-                (block, position % BLOCK_BYTES)
-            }
+        let (bytes, start) = if position >= tail_start {
+            (self.tail.clone(), position - tail_start)
+        } else {
+            let block = self.block(position / BLOCK_BYTES).map_err(io::Error::other)?;
+            (block, position % BLOCK_BYTES)
         };
         let from = bytes.get(start as usize..).unwrap_or_default();
         let count = from.len().min(buffer.len());

@@ -50,9 +50,10 @@ impl Input {
                 Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
             };
             size += record.len();
-            match format == Format::Csv && input.header.is_none() {
-                true => input.header = Some(record),
-                false => input.records.push(record),
+            if format == Format::Csv && input.header.is_none() {
+                input.header = Some(record)
+            } else {
+                input.records.push(record)
             }
         }
         Ok(input)
