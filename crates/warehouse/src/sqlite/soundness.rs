@@ -84,7 +84,7 @@ mod tests {
     use rusqlite::Connection;
 
     use crate::sqlite::SqliteWarehouse;
-    use crate::{Schema, Warehouse, WarehouseError};
+    use crate::{Schema, Warehouse, WarehouseError, WarehouseRead};
 
     /// A flipped bit in a column's name gave SQLite's words for a wrong statement, over many lines,
     /// and no advice.
