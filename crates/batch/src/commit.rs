@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use adpipe_event::{EventBatch, Millis};
-use adpipe_log::{EventLog, Headers, Records, Topic, header};
+use adpipe_log::{ErrorRecord, EventLog, Headers, Records, Topic, error_record, header};
 use adpipe_metrics::Metrics;
 use adpipe_runtime::Backoff;
 use adpipe_runtime::Shutdown;
@@ -33,10 +33,6 @@ const ADD_PART: &str = section(ARCHIVE_SQL, "add_part");
 const ADD_PART_HOUR: &str = section(ARCHIVE_SQL, "add_part_hour");
 const ADD_TO_HOUR: &str = section(ARCHIVE_SQL, "add_to_hour");
 const RAISE_MINUTES_FLOOR: &str = section(ARCHIVE_SQL, "raise_minutes_floor");
-
-/// Errors appended at once, and their bytes.
-const ERRORS_AN_APPEND: usize = 2_000;
-const ERROR_BYTES_AN_APPEND: usize = 4 << 20;
 
 /// How long a warehouse that cannot be reached is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -284,19 +280,10 @@ impl<'a> Committer<'a> {
     /// Errors into their topic, durable, with all that is needed to repair and replay them.
     fn send_errors(&self, errors: &[ErrorRow]) -> Result<(), BatchError> {
         let now = Millis::now();
-        let mut rest = errors;
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let fits = |error: &&ErrorRow| {
-                bytes += error.record.payload.len();
-                bytes <= ERROR_BYTES_AN_APPEND
-            };
-            let count = rest.iter().take(ERRORS_AN_APPEND).take_while(fits).count().max(1);
-            let (these, others) = rest.split_at(count);
-            rest = others;
+        for these in error_record::appends(errors, |error| error.record.payload.len()) {
             adpipe_log::append_and_wait(self.log, Topic::Error, || self.error_records(these, now), None)?;
             let appended = &self.metrics.records_appended;
-            appended.with_label_values(&[Topic::Error.name()]).inc_by(count as u64);
+            appended.with_label_values(&[Topic::Error.name()]).inc_by(these.len() as u64);
         }
         Ok(())
     }
@@ -323,22 +310,10 @@ fn error_headers(account: &Account, error: &ErrorRow, now: Millis) -> Headers {
     if let Some(length) = record.truncated_from {
         headers = headers.with(header::TRUNCATED_FROM, length.to_string());
     }
-    headers = headers
-        .with(header::SOURCE, account.row.path.as_str())
-        .with(header::ROW, error.row.to_string())
-        .with(header::ERROR_TOPIC, account.row.error_topic())
-        .with(header::ERROR_PARTITION, "0")
-        .with(header::ERROR_OFFSET, error.row.to_string())
-        .with(header::ERROR_TYPE, record.error.error_type.as_str())
-        .with(header::ERROR_MESSAGE, record.error.message.as_str())
-        .with(header::ERROR_AT, now.0.to_string());
-    if let Some(hour) = record.waits_for {
-        headers = headers.with(header::ERROR_WAITS_FOR, hour.to_string());
-    }
-    match record.error.field {
-        Some(field) => headers.with(header::ERROR_FIELD, field),
-        None => headers,
-    }
+    headers =
+        headers.with(header::SOURCE, account.row.path.as_str()).with(header::ROW, error.row.to_string());
+    let topic = account.row.error_topic();
+    ErrorRecord::new((&topic, 0, error.row), &record.error, now, record.waits_for).write(headers)
 }
 
 /// Names a part and raises its hours' versions; `hot` of each hour's rows stay in

@@ -219,11 +219,7 @@ impl ParsedChunk {
     ) -> TailOutcome {
         self.counts.records += 1;
         let outcome: Result<Parsed<'_>, EventError> = match (truncated_from, columns) {
-            (Some(length), _) => Err(EventError {
-                error_type: ErrorType::Parse,
-                field: None,
-                message: format!("the record has {length} bytes, more than a record may have"),
-            }),
+            (Some(length), _) => Err(EventError::too_long(length)),
             (None, Some(columns)) => parser.parse_csv(columns, payload, now),
             (None, None) => parser.parse_json(payload, now),
         };

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use adpipe_log::{EventLog, LogError, Offset, PartitionRange, Record, Topic, header};
+use adpipe_log::{ErrorRecord, EventLog, LogError, Offset, PartitionRange, Record, Topic};
 use serde::Serialize;
 
 /// Errors shown.
@@ -65,16 +65,16 @@ fn newest_of(log: &dyn EventLog, range: PartitionRange) -> Result<Vec<RecentErro
 }
 
 fn recent_error(record: &Record<'_>) -> RecentError {
-    let headers = record.headers;
-    let text = |name: &str| headers.text(name).unwrap_or_default().to_owned();
+    let error = ErrorRecord::read(record.headers);
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     RecentError {
-        at: headers.text(header::ERROR_AT).and_then(|at| at.parse().ok()).unwrap_or_default(),
-        error_type: text(header::ERROR_TYPE),
-        field: headers.text(header::ERROR_FIELD).map(str::to_owned),
-        message: text(header::ERROR_MESSAGE),
-        topic: text(header::ERROR_TOPIC),
-        partition: text(header::ERROR_PARTITION),
-        offset: text(header::ERROR_OFFSET),
+        at: error.at.map_or(0, |at| at.0),
+        error_type: text(error.error_type),
+        field: error.field.map(str::to_owned),
+        message: text(error.message),
+        topic: text(error.topic),
+        partition: error.partition.map_or_else(String::new, |partition| partition.to_string()),
+        offset: error.offset.map_or_else(String::new, |offset| offset.to_string()),
         payload: shortened(record.payload),
         payload_bytes: record.payload.len(),
     }

@@ -1,7 +1,8 @@
 //! A record of `ad_events_error`, understood.
 
 use adpipe_event::{ErrorType, Millis};
-use adpipe_log::{Headers, Record, RecordBatch, Topic, header};
+use adpipe_log::error_record::own_headers;
+use adpipe_log::{ErrorRecord, Headers, Record, RecordBatch, RetryMark, Topic};
 
 use crate::fingerprint::{fingerprint, mask};
 
@@ -38,41 +39,19 @@ impl Failure {
     /// Reads one record. Whatever somebody else put into the topic is a failure, too: nothing that
     /// lies there is skipped.
     pub fn of(batch: &RecordBatch, record: &Record<'_>) -> Failure {
-        let text = |name| record.headers.text(name).map(without_nul);
-        let number = |name| record.headers.text(name).and_then(|text| text.parse::<u64>().ok());
-        let origin = match (
-            text(header::ERROR_TOPIC),
-            number(header::ERROR_PARTITION),
-            number(header::ERROR_OFFSET),
-        ) {
-            (Some(topic), Some(partition), Some(offset)) => Some((topic, partition as u32, offset)),
-            _ => None,
-        };
-        let is_ours = origin.is_some();
+        let error = ErrorRecord::read(record.headers);
         let (topic, partition, offset) =
-            origin.unwrap_or_else(|| (batch.topic.name().to_owned(), batch.partition, record.offset.0));
-        let error_type =
-            text(header::ERROR_TYPE).and_then(|name| name.parse().ok()).unwrap_or(ErrorType::Parse);
-        let message = text(header::ERROR_MESSAGE).unwrap_or_else(|| {
-            if is_ours {
-                "no reason was given".to_owned()
-            } else {
-                format!("put into {} by somebody else, without a reason", Topic::Error.name())
-            }
-        });
-        let field = text(header::ERROR_FIELD);
-        let at = number(header::ERROR_AT).map_or(Millis(batch.appended_at_ms), |at| Millis(at as i64));
+            error.origin().unwrap_or_else(|| (batch.topic.name(), batch.partition, record.offset.0));
+        let topic = without_nul(topic);
+        let error_type = error.error_type.and_then(|name| name.parse().ok()).unwrap_or(ErrorType::Parse);
+        let message = error.message.map_or_else(|| no_reason(error.origin().is_some()), without_nul);
+        let field = error.field.map(without_nul);
+        let at = error.at.unwrap_or(Millis(batch.appended_at_ms));
         let stage = if topic.starts_with(FILE) { "batch" } else { "stream" };
         let masked = mask(&message);
-        let retry = text(header::RETRY_ERROR_ID)
-            .filter(|id| adpipe_runtime::ids::is_id(id))
-            .zip(number(header::RETRY_ATTEMPT))
-            .map(|(id, attempt)| (id, attempt as u32));
-        let own = |(name, _): &&(String, Vec<u8>)| {
-            !name.starts_with(header::ERROR_PREFIX)
-                && name != header::RETRY_ERROR_ID
-                && name != header::RETRY_ATTEMPT
-        };
+        let retry = RetryMark::read(record.headers)
+            .filter(|mark| adpipe_runtime::ids::is_id(mark.error_id))
+            .map(|mark| (mark.error_id.to_owned(), mark.attempt));
         Failure {
             fingerprint: fingerprint(error_type.as_str(), stage, field.as_deref(), &masked),
             topic,
@@ -81,15 +60,23 @@ impl Failure {
             stage,
             key: record.key.to_vec(),
             payload: record.payload.to_vec(),
-            headers: Headers(record.headers.0.iter().filter(own).cloned().collect()),
+            headers: own_headers(record.headers),
             error_type,
             field,
             message,
             masked,
             at: at.min(Millis::now()),
-            waits_for: text(header::ERROR_WAITS_FOR).as_deref().and_then(Millis::parse_sql),
+            waits_for: error.waits_for,
             retry,
         }
+    }
+}
+
+fn no_reason(is_ours: bool) -> String {
+    if is_ours {
+        "no reason was given".to_owned()
+    } else {
+        format!("put into {} by somebody else, without a reason", Topic::Error.name())
     }
 }
 

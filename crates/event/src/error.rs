@@ -72,6 +72,11 @@ impl EventError {
         EventError { error_type: ErrorType::Parse, field: None, message: message.into() }
     }
 
+    /// Of a record that is longer than a record may be: only its beginning was kept.
+    pub fn too_long(bytes: impl std::fmt::Display) -> EventError {
+        EventError::parse(format!("the record has {bytes} bytes, more than a record may have"))
+    }
+
     pub(crate) fn schema(field: &'static str, message: String) -> EventError {
         EventError { error_type: ErrorType::Schema, field: Some(field), message }
     }

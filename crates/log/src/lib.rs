@@ -10,6 +10,7 @@
 
 mod chunk;
 mod error;
+pub mod error_record;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
@@ -23,6 +24,7 @@ mod topic;
 use std::time::Duration;
 
 pub use error::LogError;
+pub use error_record::{ErrorRecord, RetryMark};
 pub use identity::{LogGap, LogIdentity};
 pub use record::{HeaderSet, Headers, Offset, Record, RecordBatch, Records, header, partition_of};
 pub(crate) use ticket::AppendReply;

@@ -30,6 +30,11 @@ impl Headers {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
+    /// The value as a number, when it is there and is one.
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        self.text(name).and_then(|text| text.parse().ok())
+    }
+
     /// Adds a header and returns the whole, for building in one expression.
     pub fn with(mut self, name: &str, value: impl Into<Vec<u8>>) -> Headers {
         self.0.push((name.to_owned(), value.into()));

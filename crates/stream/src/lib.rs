@@ -10,7 +10,6 @@
 
 pub mod archived;
 pub mod backlog;
-mod error_record;
 pub mod housekeeping;
 mod in_error;
 mod intake;
@@ -18,6 +17,7 @@ pub mod micro_batch;
 pub mod on_the_way;
 pub mod processor;
 mod retries;
+mod send_errors;
 pub mod stores;
 pub mod verify;
 pub mod windows;

@@ -3,7 +3,7 @@
 use adpipe_event::{
     ContentHasher, ContentSum, CsvColumns, EventBatch, EventError, FieldMap, Millis, Parser, Rules,
 };
-use adpipe_log::{Headers, Offset, RecordBatch, Topic, header};
+use adpipe_log::{Headers, Offset, Record, RecordBatch, Topic, header};
 use adpipe_warehouse::{Counts, LatencyCounts};
 
 /// Where a record lies within its micro-batch.
@@ -54,6 +54,8 @@ pub struct MicroBatch {
     pub runs: Vec<RecordBatch>,
     /// One for each partition that has records here.
     pub shares: Vec<Share>,
+    /// Index of each run's share, by the run's index.
+    shares_of_runs: Vec<usize>,
     /// Which assignment it was read under; see [`crate::processor`].
     pub(crate) generation: u64,
     pub(crate) hasher: ContentHasher,
@@ -100,12 +102,14 @@ impl MicroBatch {
             }
         }
         self.shares[share_index].counts.records += run.len() as u64;
+        self.shares_of_runs.push(share_index);
         self.runs.push(run);
     }
 
     fn share_of(&mut self, run: &RecordBatch) -> usize {
         let next = run.next_offset();
-        if let Some(index) = self.known_share(run) {
+        let is_of_share = |share: &Share| share.topic == run.topic && share.partition == run.partition;
+        if let Some(index) = self.shares.iter().position(is_of_share) {
             debug_assert_eq!(self.shares[index].next, run.base_offset, "a partition is read without gaps");
             self.shares[index].next = next;
             return index;
@@ -115,17 +119,11 @@ impl MicroBatch {
         self.shares.len() - 1
     }
 
-    fn known_share(&self, run: &RecordBatch) -> Option<usize> {
-        self.shares.iter().position(|share| share.topic == run.topic && share.partition == run.partition)
-    }
-
     /// How long the records of each share had waited at `now`, by the order of the shares.
     pub fn latencies(&self, now: Millis) -> Vec<LatencyCounts> {
         let mut latencies = vec![LatencyCounts::default(); self.shares.len()];
-        for run in &self.runs {
-            if let Some(index) = self.known_share(run) {
-                latencies[index].observe((now.0 - run.appended_at_ms).max(0), run.len() as u64);
-            }
+        for (run, index) in self.runs.iter().zip(&self.shares_of_runs) {
+            latencies[*index].observe((now.0 - run.appended_at_ms).max(0), run.len() as u64);
         }
         latencies
     }
@@ -137,7 +135,12 @@ impl MicroBatch {
 
     /// Index of the share that an origin belongs to.
     pub fn share_index(&self, origin: Origin) -> usize {
-        self.known_share(&self.runs[origin.run as usize]).unwrap_or(0)
+        self.shares_of_runs[origin.run as usize]
+    }
+
+    /// The record that an origin names.
+    pub(crate) fn record(&self, origin: Origin) -> Option<Record<'_>> {
+        self.runs[origin.run as usize].get(origin.record as usize)
     }
 }
 
@@ -190,7 +193,7 @@ impl Parsing {
             return self.parser.parse_json(payload, now);
         }
         if let Some(length) = headers.text(header::TRUNCATED_FROM) {
-            return Err(unreadable(format!("the record has {length} bytes, more than a record may have")));
+            return Err(EventError::too_long(length));
         }
         if headers.text(header::FORMAT) != Some("csv") {
             return self.parser.parse_json(payload, now);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use adpipe_log::{EventLog, LogError, Offset, Topic, header};
+use adpipe_log::{ErrorRecord, EventLog, LogError, Offset, Topic};
 use adpipe_warehouse::{WarehouseRead, errors};
 
 use crate::StreamError;
@@ -40,12 +40,9 @@ pub fn errors_on_the_way(
             let Some(last) = batches.last() else { break };
             next = last.next_offset();
             for record in batches.iter().flat_map(|batch| batch.iter()) {
-                let number = |name| record.headers.text(name).and_then(|text| text.parse::<u64>().ok());
-                let topic = record.headers.text(header::ERROR_TOPIC).filter(|topic| is_wanted(topic));
-                if let (Some(topic), Some(partition), Some(offset)) =
-                    (topic, number(header::ERROR_PARTITION), number(header::ERROR_OFFSET))
-                {
-                    found.entry((topic.to_owned(), partition as u32)).or_default().insert(offset);
+                let origin = ErrorRecord::read(record.headers).origin();
+                if let Some((topic, partition, offset)) = origin.filter(|(topic, ..)| is_wanted(topic)) {
+                    found.entry((topic.to_owned(), partition)).or_default().insert(offset);
                 }
             }
         }

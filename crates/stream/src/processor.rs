@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use adpipe_event::{ContentSum, ErrorType, EventError, Millis};
-use adpipe_log::{EventLog, LogError, Records, Topic};
+use adpipe_log::{EventLog, LogError, Topic};
 use adpipe_metrics::{Metrics, Role};
 use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{
@@ -14,19 +14,15 @@ use adpipe_warehouse::{
 };
 
 use crate::archived::{self, ArchivedIds, Judged, hours_of};
-use crate::error_record;
 use crate::intake::{Committed, Intake};
 use crate::micro_batch::MicroBatch;
+use crate::send_errors::{self, InError};
 use crate::{StreamConfig, StreamError, in_error, retries, windows};
 use adpipe_runtime::Backoff;
 use adpipe_runtime::Shutdown;
 
 /// Micro-batches between the two threads: one being filled, one waiting, one being written.
 const QUEUED_BATCHES: usize = 1;
-
-/// Errors appended at once: each carries headers of its own, which in memory are larger than most
-/// records.
-const ERRORS_AN_APPEND: usize = 2_000;
 
 /// How long an order to end may go unnoticed.
 const NOTICE: Duration = Duration::from_millis(50);
@@ -148,14 +144,11 @@ impl Processor<'_> {
 
     fn try_write(&mut self, batch: &MicroBatch, errors_sent: &mut bool) -> Result<(), StreamError> {
         if !*errors_sent {
-            let now = Millis::now();
-            for failed in batch.failed.chunks(ERRORS_AN_APPEND) {
-                let mut records = Records::new();
-                for failed in failed {
-                    push_error(&mut records, batch, failed.origin, &failed.error, None, now)?;
-                }
-                self.send_errors(records)?;
-            }
+            let failed = batch.failed.iter();
+            let errors: Vec<InError<'_>> = failed
+                .map(|failed| InError { origin: failed.origin, error: &failed.error, waits_for: None })
+                .collect();
+            send_errors::send(self.log, self.metrics, batch, &errors)?;
             *errors_sent = true;
         }
         let started = Instant::now();
@@ -215,28 +208,15 @@ impl Processor<'_> {
 
     /// Errors of single events, durable before the transaction that leaves them out is.
     fn send_rejected(&self, batch: &MicroBatch, rejected: &Rejected) -> Result<(), LogError> {
-        let now = Millis::now();
-        let in_order: Vec<(&usize, &EventError)> = rejected.iter().collect();
-        for some in in_order.chunks(ERRORS_AN_APPEND) {
-            let mut records = Records::new();
-            for (index, error) in some {
+        let errors: Vec<InError<'_>> = rejected
+            .iter()
+            .map(|(index, error)| {
                 let is_waiting = error.error_type == ErrorType::Archive;
-                let waits_for = is_waiting.then(|| batch.events.event_time(**index).floor_hour());
-                push_error(&mut records, batch, batch.origins[**index], error, waits_for, now)?;
-            }
-            self.send_errors(records)?;
-        }
-        Ok(())
-    }
-
-    fn send_errors(&self, records: Records) -> Result<(), LogError> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let count = records.len() as u64;
-        self.log.append(Topic::Error, records, None)?.wait()?;
-        self.metrics.records_appended.with_label_values(&[Topic::Error.name()]).inc_by(count);
-        Ok(())
+                let waits_for = is_waiting.then(|| batch.events.event_time(*index).floor_hour());
+                InError { origin: batch.origins[*index], error, waits_for }
+            })
+            .collect();
+        send_errors::send(self.log, self.metrics, batch, &errors)
     }
 
     /// What became of the records of each partition.
@@ -334,20 +314,4 @@ fn rejected(batch: &MicroBatch, inserted: &Inserted, judged: &Judged) -> Rejecte
         (*index, archived::error(hour, reason.map_or("", |(_, reason)| reason)))
     });
     refused.chain(unjudged).collect()
-}
-
-fn push_error(
-    records: &mut Records,
-    batch: &MicroBatch,
-    origin: crate::micro_batch::Origin,
-    error: &EventError,
-    waits_for: Option<Millis>,
-    now: Millis,
-) -> Result<(), LogError> {
-    // A micro-batch is a hundredth of what one buffer holds; a full one is asked to come again.
-    if error_record::push(records, batch, origin, error, waits_for, now) {
-        Ok(())
-    } else {
-        Err(LogError::Busy { queued_bytes: records.byte_size() })
-    }
 }

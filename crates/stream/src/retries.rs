@@ -1,6 +1,6 @@
 //! What became of the records that the dead-letter queue has sent again.
 
-use adpipe_log::{Topic, header};
+use adpipe_log::{RetryMark, Topic};
 use adpipe_warehouse::{Inserted, Replay, ReplayOutcome};
 
 use crate::micro_batch::MicroBatch;
@@ -18,11 +18,9 @@ pub(crate) fn outcomes(batch: &MicroBatch, inserted: &Inserted, rejected: &Rejec
         if run.topic != Topic::Retry || rejected.contains_key(&index) {
             continue;
         }
-        let Some(record) = run.get(origin.record as usize) else { continue };
-        let error_id = record.headers.text(header::RETRY_ERROR_ID);
-        let attempt = record.headers.text(header::RETRY_ATTEMPT).and_then(|text| text.parse().ok());
+        let Some(record) = batch.record(*origin) else { continue };
         // Somebody else's record in this topic is an event like any other.
-        let (Some(error_id), Some(attempt)) = (error_id, attempt) else { continue };
+        let Some(RetryMark { error_id, attempt }) = RetryMark::read(record.headers) else { continue };
         outcomes.push(Replay {
             topic: run.topic.name(),
             partition: run.partition,

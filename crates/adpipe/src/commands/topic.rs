@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use adpipe_event::Millis;
 use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, Headers, Offset, PartitionRange, Record, Topic, header};
+use adpipe_log::{ErrorRecord, EventLog, Headers, Offset, PartitionRange, Record, Topic};
 use anyhow::bail;
 use serde_json::json;
 
@@ -196,7 +196,6 @@ fn print(found: &[Found], args: &TopicShowArgs) -> anyhow::Result<()> {
 }
 
 fn row(record: &Found, is_of_errors: bool) -> Vec<String> {
-    let text = |name: &str| record.headers.text(name).unwrap_or_default().to_owned();
     let mut row = vec![
         record.partition.to_string(),
         record.offset.0.to_string(),
@@ -204,11 +203,12 @@ fn row(record: &Found, is_of_errors: bool) -> Vec<String> {
         payload::shortened(&String::from_utf8_lossy(&record.key), CELL),
     ];
     if is_of_errors {
-        let place = [header::ERROR_TOPIC, header::ERROR_PARTITION, header::ERROR_OFFSET].map(text);
+        let error = ErrorRecord::read(&record.headers);
+        let origin = error.origin().map(|(topic, partition, offset)| format!("{topic} {partition} {offset}"));
         row.extend([
-            text(header::ERROR_TYPE),
-            payload::shortened(&place.join(" "), CELL),
-            payload::shortened(&text(header::ERROR_MESSAGE), CELL),
+            error.error_type.unwrap_or_default().to_owned(),
+            payload::shortened(&origin.unwrap_or_default(), CELL),
+            payload::shortened(error.message.unwrap_or_default(), CELL),
         ]);
     }
     row.push(payload::shortened(&String::from_utf8_lossy(&record.payload), CELL));

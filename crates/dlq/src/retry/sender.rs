@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
-use adpipe_log::{Headers, LogError, Records, Topic, header};
+use adpipe_log::{Headers, LogError, Records, RetryMark, Topic};
 use adpipe_sql::section;
 use adpipe_warehouse::{Row, Table, Transaction, Value, WarehouseError, query_table, row_sum};
 
@@ -199,12 +199,8 @@ fn send(dlq: &Dlq, taken: Vec<Taken>) -> Result<(), DlqError> {
     }
     let mut records = Records::new();
     for error in &taken {
-        let headers = error
-            .headers
-            .clone()
-            .with(header::RETRY_ERROR_ID, error.error_id.as_str())
-            .with(header::RETRY_ATTEMPT, error.attempt.to_string());
-        let headers = records.add_headers(headers);
+        let mark = RetryMark { error_id: &error.error_id, attempt: error.attempt };
+        let headers = records.add_headers(mark.write(error.headers.clone()));
         // A turn's bytes are a fraction of what one buffer holds.
         if !records.push(&error.key, &error.payload, headers) {
             return Err(LogError::Busy { queued_bytes: records.byte_size() }.into());

@@ -3,7 +3,7 @@
 //! The processor decides what an event is; this look comes to the same result by the same rules, for
 //! the price of parsing twice. Errors that only the database or the archive raises do not count.
 
-use adpipe_event::{ErrorLimit, ErrorType, EventError, Millis, Parser, Rules};
+use adpipe_event::{ErrorLimit, EventError, Millis, Parser, Rules};
 
 use crate::feeder::RecordFeeder;
 
@@ -62,8 +62,7 @@ impl Checker {
 
     fn error_of(&mut self, feeder: &RecordFeeder, index: usize, now: Millis) -> Option<EventError> {
         if let Some(length) = feeder.truncated_from(index) {
-            let message = format!("the record has {length} bytes, more than a record may have");
-            return Some(EventError { error_type: ErrorType::Parse, field: None, message });
+            return Some(EventError::too_long(length));
         }
         let payload = feeder.records().payload_at(index)?;
         let parsed = match feeder.columns() {
