@@ -28,6 +28,7 @@ mod proposal;
 mod sample;
 mod split;
 mod time;
+mod topic;
 mod validate;
 
 pub use batch::EventBatch;
@@ -49,3 +50,4 @@ pub use proposal::{Basis, Proposal, Proposed};
 pub use sample::Sample;
 pub use split::{InputRecord, ReadError, RecordReader};
 pub use time::Millis;
+pub use topic::Topic;

@@ -19,17 +19,16 @@ pub mod kafka;
 mod record;
 pub mod sqlite;
 mod ticket;
-mod topic;
 
 use std::time::Duration;
 
+pub use adpipe_event::Topic;
 pub use error::LogError;
 pub use error_record::{ErrorRecord, RetryMark};
 pub use identity::{LogGap, LogIdentity};
 pub use record::{HeaderSet, Headers, Offset, Record, RecordBatch, Records, header, partition_of};
 pub(crate) use ticket::AppendReply;
 pub use ticket::AppendTicket;
-pub use topic::Topic;
 
 /// Bytes that may wait for the embedded log's disk before appends are refused with
 /// [`LogError::Busy`]. Whoever hands records to the log sizes its own buffers by it.

@@ -13,6 +13,7 @@ mod role_states;
 
 use std::collections::HashMap;
 
+use adpipe_event::{ErrorType, Topic};
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -197,27 +198,27 @@ impl Metrics {
         self.roles.with_label_values(&[role.name()]).set(1);
         let is_up = !self.role_states.is_stopped(role);
         self.role_up.with_label_values(&[role.name()]).set(i64::from(is_up));
-        let appends_to = |topic: &str| drop(self.records_appended.with_label_values(&[topic]));
+        let appends_to = |topic: Topic| drop(self.records_appended.with_label_values(&[topic.name()]));
         match role {
             Role::Stream => {
-                appends_to("ad_events_error");
+                appends_to(Topic::Error);
                 for outcome in ["valid", "invalid", "duplicate"] {
                     self.events_processed.with_label_values(&[outcome]);
                 }
-                for error_type in ["parse", "schema", "validation", "future", "sink", "archive"] {
-                    self.events_invalid.with_label_values(&[error_type]);
+                for error_type in ErrorType::ALL {
+                    self.events_invalid.with_label_values(&[error_type.as_str()]);
                 }
                 self.late_events.with_label_values(&NONE);
                 self.event_latency.begin();
                 self.sink_commit_duration.with_label_values(&NONE);
             }
             Role::Dlq => {
-                appends_to("ad_events_retry");
+                appends_to(Topic::Retry);
                 for outcome in ["applied", "already_counted", "failed"] {
                     self.dlq_retries.with_label_values(&[outcome]);
                 }
             }
-            Role::Console => appends_to("ad_events_raw"),
+            Role::Console => appends_to(Topic::Raw),
             // Theirs have labels of their own: DAGs (`see_dag`), rules, kinds of messages.
             Role::Scheduler | Role::Monitor => {}
         }

@@ -7,6 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use adpipe_event::Topic;
+
 use crate::rules::{Bound, Language, Rule, Rules, fill};
 use crate::signal::{ERROR_BUDGET, Signal};
 use crate::unit::{Unit, humane_duration};
@@ -126,7 +128,8 @@ impl Expression {
             }
             Signal::Stalled => plain(format!(
                 "time() - {LAST_COMMIT} {bound} \
-                 and sum(adpipe_log_lag_records{{topic!=\"ad_events_error\"}}) > 0"
+                 and sum(adpipe_log_lag_records{{topic!=\"{}\"}}) > 0",
+                Topic::Error.name()
             )),
             Signal::Lag => plain(format!("{LAG} {bound}")),
             Signal::LagGrowth => plain(format!("{LAG} - {} {bound}", before(LAG, &window))),

@@ -6,20 +6,11 @@ pub const DAILY_SUMMARY: &str = "daily_summary";
 /// The kind of a message that holds alerts of several kinds.
 pub const DIGEST: &str = "digest";
 
-/// The kind of `adpipe alerts test-notify`.
-pub const TEST: &str = "test";
-
 /// What can become of a message, for metrics.
 pub const OUTCOMES: [&str; 4] = ["sent", "failed", "refused", "not_wanted"];
 
-/// The kind of a rule's alerts: its name in lower case, `LagGrowing` → `lag_growing`. Two have the
-/// names that they are known by.
+/// The kind of a rule's alerts: its name in lower case, `LagGrowing` → `lag_growing`.
 pub fn of_rule(rule: &str) -> String {
-    match rule {
-        "ErrorRateHigh" => return "error_rate".to_owned(),
-        "DataTestsFailing" => return "data_tests_failed".to_owned(),
-        _ => {}
-    }
     let mut kind = String::with_capacity(rule.len() + 4);
     for (index, letter) in rule.chars().enumerate() {
         if letter.is_uppercase() && index > 0 {
@@ -38,8 +29,8 @@ mod tests {
     fn kinds_are_named_after_rules() {
         for (rule, kind) in [
             ("DagFailed", "dag_failed"),
-            ("DataTestsFailing", "data_tests_failed"),
-            ("ErrorRateHigh", "error_rate"),
+            ("DataTestsFailing", "data_tests_failing"),
+            ("ErrorRateHigh", "error_rate_high"),
             ("DlqExhausted", "dlq_exhausted"),
             ("ErrorBudgetBurnFast", "error_budget_burn_fast"),
         ] {

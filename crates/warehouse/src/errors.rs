@@ -1,5 +1,6 @@
 //! The dead-letter queue as retention and `adpipe verify` need it; the queue itself is a crate.
 
+use adpipe_event::Topic;
 use adpipe_sql::section;
 
 use crate::{
@@ -13,7 +14,7 @@ const RECORDED: &str = section(ERRORS_SQL, "recorded");
 
 /// Where the queue goes on in each partition of `ad_events_error`.
 pub fn offsets(warehouse: &dyn WarehouseRead) -> Result<Vec<PartitionOffset>, WarehouseError> {
-    query_as(warehouse, OFFSETS, &["ad_events_error".into()])
+    query_as(warehouse, OFFSETS, &[Topic::Error.name().into()])
 }
 
 impl FromRow for PartitionOffset {

@@ -322,9 +322,9 @@ fn console(style: &Style, page: &str) -> String {
 /// The page where one can act on a kind.
 fn page(kind: &str) -> (&'static str, &'static str) {
     match kind {
-        "dlq_exhausted" | "dlq_growing" | "error_rate" => ("/dlq", "link_dlq"),
+        "dlq_exhausted" | "dlq_growing" | "error_rate_high" => ("/dlq", "link_dlq"),
         "dag_failed" | "dag_missed" => ("/dags", "link_dags"),
-        "data_tests_failed" | "source_stale" => ("/quality", "link_quality"),
+        "data_tests_failing" | "source_stale" => ("/quality", "link_quality"),
         _ => ("/operations", "link_operations"),
     }
 }

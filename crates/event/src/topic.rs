@@ -1,4 +1,4 @@
-//! The three topics of the pipeline.
+//! The three topics of the pipeline, named once for the log, the warehouse and the metrics.
 
 /// A topic of the event log (`docs/ARCHITECTURE.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
