@@ -77,15 +77,7 @@ pub fn json(value: &serde_json::Value) -> anyhow::Result<()> {
 
 /// A number with thousands separated: `1,234,567`.
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    adpipe_runtime::grouped(&number.to_string())
 }
 
 /// A text whose counts have separators: numbers that stand before a word, as in `303083 records`.

@@ -17,6 +17,7 @@ pub struct CsvColumns {
     spare: Vec<(u8, usize)>,
     /// Columns that may hold the id, the first one first.
     id_columns: Vec<usize>,
+    /// How many columns are ignored.
     unknown: u32,
 }
 
@@ -88,11 +89,6 @@ impl CsvColumns {
     /// The header line, for [`parse_by`](Self::parse_by) to read again.
     pub fn wire(&self) -> &str {
         &self.header
-    }
-
-    /// Names of the columns that are ignored.
-    pub fn unknown_columns(&self) -> u32 {
-        self.unknown
     }
 
     /// The columns that may hold the id, the first one first.

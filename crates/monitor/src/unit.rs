@@ -48,7 +48,7 @@ impl Unit {
     /// A value in this unit, for people.
     pub fn humane(self, language: Language, value: f64) -> String {
         match self {
-            Unit::Count => grouped(value),
+            Unit::Count => count(value),
             Unit::Seconds => humane_duration(language, value),
             Unit::Share => percent(language, value, 1),
             Unit::Times => digits(value),
@@ -77,25 +77,15 @@ fn percent(language: Language, share: f64, more: usize) -> String {
 }
 
 /// `12,345`; of less than ten also the first decimal, unless it is 0.
-fn grouped(value: f64) -> String {
+fn count(value: f64) -> String {
     if !value.is_finite() {
         return value.to_string();
     }
     if value.abs() < 10.0 {
         return digits(value);
     }
-    let whole = format!("{:.0}", value.abs());
-    let mut text = String::with_capacity(whole.len() + whole.len() / 3 + 1);
-    if value < 0.0 {
-        text.push('-');
-    }
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let sign = if value < 0.0 { "-" } else { "" };
+    format!("{sign}{}", adpipe_runtime::grouped(&format!("{:.0}", value.abs())))
 }
 
 /// As many decimals as tell something: `0.015`, `1.3`, `14.4`, `120`.

@@ -4,11 +4,13 @@
 //! on an embedded folder ([`RoleLock`]), that waits out what cannot be reached ([`Backoff`]), and that
 //! does not hang with a server that answers nothing ([`BoundedWorker`]). What it makes has ids in the
 //! order of their time ([`ids`]), the files it reads have one name in every account
-//! ([`account_name`]), and what takes long says how far it is ([`progress`]).
+//! ([`account_name`]), and what takes long says how far it is ([`progress`]),
+//! in numbers that people can read ([`grouped`]).
 
 mod account_name;
 mod backoff;
 mod bounded_worker;
+mod grouped;
 pub mod ids;
 pub mod progress;
 mod role_lock;
@@ -17,5 +19,6 @@ mod shutdown;
 pub use account_name::account_name;
 pub use backoff::Backoff;
 pub use bounded_worker::BoundedWorker;
+pub use grouped::grouped;
 pub use role_lock::RoleLock;
 pub use shutdown::Shutdown;

@@ -4,88 +4,133 @@ use adpipe_event::Millis;
 use adpipe_warehouse::{FromRow, Row, WarehouseError};
 use jiff::Timestamp;
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            /// Its word in the database, in metrics and on screen.
-            pub fn word(self) -> &'static str {
-                match self { $($name::$variant => $word),+ }
-            }
-
-            fn read(row: &Row<'_>, column: &str) -> Result<$name, WarehouseError> {
-                row.parse(column, stringify!(a $name), |word: &str| match word {
-                    $($word => Some($name::$variant),)+
-                    _ => None,
-                })
-            }
-        }
-    };
-}
-
-words! {
-    /// Where a run stands.
-    RunState {
-        /// It begins when no other run of its DAG is going.
-        Queued = "queued",
-        /// Its tasks are at work.
-        Running = "running",
-        /// Every task succeeded.
-        Success = "success",
-        /// A task failed for good, or the run took too long.
-        Failed = "failed",
-        /// Somebody cancelled it.
-        Cancelled = "cancelled",
-    }
-}
-
-words! {
-    /// Where a try of a task stands.
-    TaskState {
-        /// For its time, for a place, or for the tasks before it.
-        Waiting = "waiting",
-        /// Its process is at work.
-        Running = "running",
-        /// Exit code 0.
-        Success = "success",
-        /// Anything else.
-        Failed = "failed",
-        /// A task before it failed; it was not started.
-        UpstreamFailed = "upstream_failed",
-        /// Somebody cancelled the run.
-        Cancelled = "cancelled",
-    }
-}
-
-words! {
-    /// Why a run is there.
-    RunKind {
-        /// By its schedule.
-        Scheduled = "scheduled",
-        /// By the success of another DAG.
-        Triggered = "triggered",
-        /// By hand.
-        Manual = "manual",
-        /// By a backfill.
-        Backfill = "backfill",
-    }
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunState {
+    /// It begins when no other run of its DAG is going.
+    Queued,
+    /// Its tasks are at work.
+    Running,
+    /// Every task succeeded.
+    Success,
+    /// A task failed for good, or the run took too long.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
 }
 
 impl RunState {
+    const ALL: [RunState; 5] =
+        [RunState::Queued, RunState::Running, RunState::Success, RunState::Failed, RunState::Cancelled];
+
+    /// Its word in the database, in metrics and on screen.
+    pub fn word(self) -> &'static str {
+        match self {
+            RunState::Queued => "queued",
+            RunState::Running => "running",
+            RunState::Success => "success",
+            RunState::Failed => "failed",
+            RunState::Cancelled => "cancelled",
+        }
+    }
+
     /// True when nothing more happens by itself.
     pub fn is_finished(self) -> bool {
         matches!(self, RunState::Success | RunState::Failed | RunState::Cancelled)
     }
+
+    fn read(row: &Row<'_>, column: &str) -> Result<RunState, WarehouseError> {
+        row.parse(column, "the state of a run", |word| by_word(RunState::ALL, RunState::word, word))
+    }
+}
+
+/// Where a try of a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskState {
+    /// For its time, for a place, or for the tasks before it.
+    Waiting,
+    /// Its process is at work.
+    Running,
+    /// Exit code 0.
+    Success,
+    /// Anything else.
+    Failed,
+    /// A task before it failed; it was not started.
+    UpstreamFailed,
+    /// Somebody cancelled the run.
+    Cancelled,
 }
 
 impl TaskState {
+    const ALL: [TaskState; 6] = [
+        TaskState::Waiting,
+        TaskState::Running,
+        TaskState::Success,
+        TaskState::Failed,
+        TaskState::UpstreamFailed,
+        TaskState::Cancelled,
+    ];
+
+    /// Its word in the database, in metrics and on screen.
+    pub fn word(self) -> &'static str {
+        match self {
+            TaskState::Waiting => "waiting",
+            TaskState::Running => "running",
+            TaskState::Success => "success",
+            TaskState::Failed => "failed",
+            TaskState::UpstreamFailed => "upstream_failed",
+            TaskState::Cancelled => "cancelled",
+        }
+    }
+
     /// True when nothing more happens to this try.
     pub fn is_finished(self) -> bool {
         !matches!(self, TaskState::Waiting | TaskState::Running)
     }
+
+    fn read(row: &Row<'_>, column: &str) -> Result<TaskState, WarehouseError> {
+        row.parse(column, "the state of a try", |word| by_word(TaskState::ALL, TaskState::word, word))
+    }
+}
+
+/// Why a run is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunKind {
+    /// By its schedule.
+    Scheduled,
+    /// By the success of another DAG.
+    Triggered,
+    /// By hand.
+    Manual,
+    /// By a backfill.
+    Backfill,
+}
+
+impl RunKind {
+    const ALL: [RunKind; 4] = [RunKind::Scheduled, RunKind::Triggered, RunKind::Manual, RunKind::Backfill];
+
+    /// Its word in the database, in metrics and on screen.
+    pub fn word(self) -> &'static str {
+        match self {
+            RunKind::Scheduled => "scheduled",
+            RunKind::Triggered => "triggered",
+            RunKind::Manual => "manual",
+            RunKind::Backfill => "backfill",
+        }
+    }
+
+    fn read(row: &Row<'_>, column: &str) -> Result<RunKind, WarehouseError> {
+        row.parse(column, "the kind of a run", |word| by_word(RunKind::ALL, RunKind::word, word))
+    }
+}
+
+/// The one of `all` that has this word.
+fn by_word<T: Copy>(
+    all: impl IntoIterator<Item = T>,
+    word_of: fn(T) -> &'static str,
+    word: &str,
+) -> Option<T> {
+    all.into_iter().find(|one| word_of(*one) == word)
 }
 
 /// One run of a DAG.

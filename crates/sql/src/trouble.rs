@@ -42,14 +42,6 @@ impl Trouble {
         }
     }
 
-    /// True when the same work may succeed later, the data being what it is.
-    pub fn may_pass(self) -> bool {
-        matches!(
-            self,
-            Trouble::Locked | Trouble::Full | Trouble::ReadOnly | Trouble::CannotOpen | Trouble::Io
-        )
-    }
-
     /// What a person can do, as an imperative without a full stop.
     pub fn advice(self) -> &'static str {
         match self {

@@ -15,22 +15,29 @@ pub(super) struct SqliteSession {
 
 impl Session for SqliteSession {
     fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, WarehouseError> {
-        let folder = self.folder.as_path();
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| sqlite_failure(folder, &error))?;
-        Ok(Box::new(SqliteTransaction { transaction, folder }))
+        Ok(Box::new(SqliteTransaction::begin(&mut self.connection, &self.folder)?))
     }
 }
 
-struct SqliteTransaction<'c> {
-    transaction: rusqlite::Transaction<'c>,
+/// A transaction of a session, and of the stream processor.
+pub(super) struct SqliteTransaction<'c> {
+    pub transaction: rusqlite::Transaction<'c>,
     folder: &'c Path,
 }
 
-impl SqliteTransaction<'_> {
-    fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, WarehouseError> {
+impl<'c> SqliteTransaction<'c> {
+    /// Begins one that has the file's write lock from the start.
+    pub fn begin(
+        connection: &'c mut Connection,
+        folder: &'c Path,
+    ) -> Result<SqliteTransaction<'c>, WarehouseError> {
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| sqlite_failure(folder, &error))?;
+        Ok(SqliteTransaction { transaction, folder })
+    }
+
+    pub fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, WarehouseError> {
         result.map_err(|error| sqlite_failure(self.folder, &error))
     }
 }

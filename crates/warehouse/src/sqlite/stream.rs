@@ -1,19 +1,19 @@
 //! The stream processor's transaction on SQLite.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use adpipe_event::{EventBatch, Millis};
 use adpipe_sql::section;
 use adpipe_sql::trouble::Trouble;
-use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, params};
 
-use super::session::{execute, query};
-use super::{STREAM_SQL, sqlite_failure};
+use super::STREAM_SQL;
+use super::session::SqliteTransaction;
 use crate::order::sorted_by_key;
 use crate::row_sum::offset_sum;
 use crate::{
-    ArchivedHour, Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, Table, Value,
-    WarehouseError, archive,
+    ArchivedHour, Commit, Inserted, MetricRow, Replay, StreamTransaction, StreamWriter, Table, Transaction,
+    Value, WarehouseError, archive,
 };
 
 const CLAIM: &str = section(STREAM_SQL, "claim");
@@ -30,25 +30,11 @@ pub(super) struct SqliteWriter {
 
 impl StreamWriter for SqliteWriter {
     fn begin(&mut self) -> Result<Box<dyn StreamTransaction + '_>, WarehouseError> {
-        let folder = self.folder.as_path();
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| sqlite_failure(folder, &error))?;
-        Ok(Box::new(SqliteTransaction { transaction, folder }))
+        Ok(Box::new(SqliteTransaction::begin(&mut self.connection, &self.folder)?))
     }
-}
-
-struct SqliteTransaction<'c> {
-    transaction: Transaction<'c>,
-    folder: &'c Path,
 }
 
 impl SqliteTransaction<'_> {
-    fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, WarehouseError> {
-        result.map_err(|error| sqlite_failure(self.folder, &error))
-    }
-
     fn try_insert_events(&self, events: &EventBatch, except: &[bool]) -> rusqlite::Result<Inserted> {
         let mut insert = self.transaction.prepare_cached(INSERT_EVENT)?;
         let mut inserted = Inserted { is_new: vec![false; events.len()], refused: Vec::new() };
@@ -66,7 +52,6 @@ impl SqliteTransaction<'_> {
                 }
                 Err(error) => return Err(error),
             }
-            debug_assert!(event_time >= event_time.floor_hour());
         }
         Ok(inserted)
     }
@@ -102,7 +87,7 @@ impl StreamTransaction for SqliteTransaction<'_> {
             now.into(),
             sum,
         ];
-        match self.execute(CLAIM, &params)? {
+        match Transaction::execute(self, CLAIM, &params)? {
             0 => Err(WarehouseError::Fenced { topic: topic.to_owned(), partition, expected: first }),
             _ => Ok(()),
         }
@@ -111,8 +96,10 @@ impl StreamTransaction for SqliteTransaction<'_> {
     fn archived_hours(&mut self, hours: &[Millis]) -> Result<Vec<ArchivedHour>, WarehouseError> {
         let mut found = Vec::new();
         for hour in hours {
-            found
-                .extend(self.query(archive::HOUR, &[hour.to_string().into()])?.read_first::<ArchivedHour>()?);
+            found.extend(
+                Transaction::query(self, archive::HOUR, &[hour.to_string().into()])?
+                    .read_first::<ArchivedHour>()?,
+            );
         }
         Ok(found)
     }
@@ -131,11 +118,11 @@ impl StreamTransaction for SqliteTransaction<'_> {
     }
 
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, WarehouseError> {
-        self.checked(execute(&self.transaction, sql, params))
+        Transaction::execute(self, sql, params)
     }
 
     fn query(&mut self, sql: &str, params: &[Value]) -> Result<Table, WarehouseError> {
-        self.checked(query(&self.transaction, sql, params))
+        Transaction::query(self, sql, params)
     }
 
     fn add_metrics(
@@ -148,17 +135,20 @@ impl StreamTransaction for SqliteTransaction<'_> {
     }
 
     fn record(&mut self, commits: &[Commit]) -> Result<(), WarehouseError> {
-        commits.iter().try_for_each(|commit| self.execute(RECORD_COMMIT, &commit.row()).map(drop))
+        commits
+            .iter()
+            .try_for_each(|commit| Transaction::execute(self, RECORD_COMMIT, &commit.row()).map(drop))
     }
 
     fn record_replays(&mut self, replays: &[Replay]) -> Result<(), WarehouseError> {
         let now = Millis::now();
-        replays.iter().try_for_each(|replay| self.execute(RECORD_REPLAY, &replay.row(now)).map(drop))
+        replays
+            .iter()
+            .try_for_each(|replay| Transaction::execute(self, RECORD_REPLAY, &replay.row(now)).map(drop))
     }
 
     fn commit(self: Box<Self>) -> Result<(), WarehouseError> {
-        let folder = self.folder;
-        self.transaction.commit().map_err(|error| sqlite_failure(folder, &error))
+        Transaction::commit(self)
     }
 }
 
