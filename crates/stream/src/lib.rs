@@ -1,6 +1,6 @@
 //! The stream processor: effectively once from the log into the warehouse.
 //!
-//! Two threads and a short queue between them. [`intake`] reads the log, parses, validates and
+//! Two threads and a short queue between them. [`intake`] reads the log ([`reading`]), parses, validates and
 //! fills columnar [`MicroBatch`](micro_batch::MicroBatch)es; [`processor`] makes each of them one
 //! warehouse transaction: claim the offsets, insert the events, add the metrics, record the
 //! account. Offsets live in that transaction, so a crash at any instant leaves either all of a
@@ -16,6 +16,7 @@ mod intake;
 pub mod micro_batch;
 pub mod on_the_way;
 pub mod processor;
+mod reading;
 mod retries;
 mod send_errors;
 pub mod stores;

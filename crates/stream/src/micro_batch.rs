@@ -62,6 +62,11 @@ pub struct MicroBatch {
 }
 
 impl MicroBatch {
+    /// An empty one, to be read under an assignment.
+    pub(crate) fn of_generation(generation: u64) -> MicroBatch {
+        MicroBatch { generation, ..MicroBatch::default() }
+    }
+
     /// Number of records.
     pub fn records(&self) -> usize {
         self.events.len() + self.failed.len()
