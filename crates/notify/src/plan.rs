@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use adpipe_event::Millis;
-use adpipe_monitor::announce::Change;
-use adpipe_monitor::rules::Severity;
 
 use crate::config::SlackConfig;
 use crate::kind;
-use crate::notice::{Entry, Notice, fired_of, silenced_of};
+use crate::notice::{Entry, Notice};
 use crate::spool::Outcome;
 use crate::summary::Summary;
+use throttle::throttle;
+use units::{Unit, Waiting};
 
-const HOUR_MS: i64 = 3_600_000;
+mod throttle;
+mod units;
 
 /// What a message says of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,20 +85,6 @@ pub struct Plan {
     pub below_threshold: Vec<String>,
 }
 
-/// One thing to tell, of one or two changes.
-struct Unit {
-    names: Vec<String>,
-    news: News,
-    notice: Notice,
-    stored_at: Millis,
-}
-
-impl Unit {
-    fn is_critical(&self) -> bool {
-        self.notice.alert.severity == Severity::Critical
-    }
-}
-
 /// Decides over what waits. `remembered` is what became of a name, `sent` the messages of the last
 /// hour.
 pub fn plan(
@@ -108,11 +95,29 @@ pub fn plan(
     now: Millis,
 ) -> Plan {
     let mut plan = Plan::default();
-    let units = units(waiting, remembered, config, &mut plan);
-    let mut quiet_time: Vec<Unit> = Vec::new();
-    let mut groups: BTreeMap<(String, News), Vec<Unit>> = BTreeMap::new();
-    let mut quiet_ended = Millis(0);
-    for unit in units {
+    let mut sorted = Sorted::default();
+    for unit in (Waiting { entries: waiting, remembered }).units(config, &mut plan) {
+        sorted.add(unit, config, now, &mut plan);
+    }
+    let due = sorted.due(config, now, &mut plan);
+    throttle(due, sent, &config.throttle, now, &mut plan);
+    plan.messages.extend(waiting.iter().filter_map(|(name, entry)| daily_summary(name, entry)));
+    plan
+}
+
+/// What is to be told, with what it goes out with.
+#[derive(Default)]
+struct Sorted {
+    /// By kind and news.
+    groups: BTreeMap<(String, News), Vec<Unit>>,
+    /// What came in quiet hours that are over …
+    of_quiet_hours: Vec<Unit>,
+    /// … and when they were.
+    quiet_ended: Millis,
+}
+
+impl Sorted {
+    fn add(&mut self, unit: Unit, config: &SlackConfig, now: Millis, plan: &mut Plan) {
         let quiet_end = match (unit.is_critical(), config.quiet_hours) {
             (false, Some(quiet)) => quiet.end(&config.time_zone, unit.stored_at),
             _ => None,
@@ -120,46 +125,41 @@ pub fn plan(
         match quiet_end {
             Some(end) if end > now => plan.look_again(end),
             Some(end) => {
-                quiet_ended = quiet_ended.max(end);
-                quiet_time.push(unit);
+                self.quiet_ended = self.quiet_ended.max(end);
+                self.of_quiet_hours.push(unit);
             }
-            None => groups.entry((unit.notice.kind(), unit.news)).or_default().push(unit),
+            None => self.group(unit),
         }
     }
-    if quiet_time.len() == 1 {
-        for mut unit in quiet_time.drain(..) {
-            unit.stored_at = Millis(quiet_ended.0 - config.group_wait.0.as_millis() as i64);
-            groups.entry((unit.notice.kind(), unit.news)).or_default().push(unit);
+
+    fn group(&mut self, unit: Unit) {
+        self.groups.entry((unit.notice.kind(), unit.news)).or_default().push(unit);
+    }
+
+    /// The messages that need not wait for others of their kind: the gravest first, then the oldest.
+    fn due(mut self, config: &SlackConfig, now: Millis, plan: &mut Plan) -> Vec<Message> {
+        let group_wait_ms = config.group_wait.0.as_millis() as i64;
+        let mut due = Vec::new();
+        let mut of_quiet_hours = std::mem::take(&mut self.of_quiet_hours);
+        if of_quiet_hours.len() > 1 {
+            due.push((digest(Held::Quiet, of_quiet_hours, self.quiet_ended), false));
+        } else if let Some(mut single) = of_quiet_hours.pop() {
+            single.stored_at = Millis(self.quiet_ended.0 - group_wait_ms);
+            self.group(single);
         }
-    }
-    let mut due = Vec::new();
-    if !quiet_time.is_empty() {
-        due.push((digest(Held::Quiet, quiet_time, quiet_ended), false));
-    }
-    for ((kind, news), units) in groups {
-        let oldest = units.iter().map(|unit| unit.stored_at).min().unwrap_or(now);
-        let at = Millis(oldest.0 + config.group_wait.0.as_millis() as i64);
-        if at <= now {
-            let is_critical = units.iter().any(Unit::is_critical);
-            due.push((group(kind, news, units, at), is_critical));
-        } else {
-            plan.look_again(at)
+        for ((kind, news), units) in self.groups {
+            let oldest = units.iter().map(|unit| unit.stored_at).min().unwrap_or(now);
+            let at = Millis(oldest.0 + group_wait_ms);
+            if at <= now {
+                let is_critical = units.iter().any(Unit::is_critical);
+                due.push((group(kind, news, units, at), is_critical));
+            } else {
+                plan.look_again(at)
+            }
         }
+        due.sort_by_key(|(message, is_critical)| (!is_critical, message.due));
+        due.into_iter().map(|(message, _)| message).collect()
     }
-    // The gravest first, then the oldest.
-    due.sort_by_key(|(message, is_critical)| (!is_critical, message.due));
-    throttle(due.into_iter().map(|(message, _)| message).collect(), sent, config, now, &mut plan);
-    for (name, entry) in waiting {
-        if let Entry::Summary { stored_at, summary } = entry {
-            plan.messages.push(Message {
-                names: vec![(*name).to_owned()],
-                kind: kind::DAILY_SUMMARY.to_owned(),
-                content: Content::Summary(summary.clone()),
-                due: Millis(*stored_at),
-            });
-        }
-    }
-    plan
 }
 
 impl Plan {
@@ -169,86 +169,6 @@ impl Plan {
 
     fn drop(&mut self, names: Vec<String>, notice: &Notice, outcome: Outcome) {
         self.dropped.push(Dropped { names, kind: notice.kind(), outcome });
-    }
-}
-
-/// Puts firing and resolution together and leaves out what is not wanted.
-fn units(
-    waiting: &BTreeMap<&str, &Entry>,
-    remembered: &dyn Fn(&str) -> Option<Outcome>,
-    config: &SlackConfig,
-    plan: &mut Plan,
-) -> Vec<Unit> {
-    let notice = |name: &str| match waiting.get(name) {
-        Some(Entry::Alert(notice)) => Some(notice.as_ref()),
-        _ => None,
-    };
-    let mut units = Vec::new();
-    for (name, entry) in waiting {
-        let Entry::Alert(newest) = entry else { continue };
-        if newest.is_silenced && newest.change == Change::Fired {
-            plan.drop(vec![(*name).to_owned()], newest, Outcome::Silenced);
-            continue;
-        }
-        let mut names = vec![(*name).to_owned()];
-        let (news, stored_at) = match newest.change {
-            Change::Fired => {
-                let resolved = format!("{}.resolved", name.trim_end_matches(".fired"));
-                if notice(&resolved).is_some() {
-                    // Told with its resolution.
-                    continue;
-                }
-                (News::Fired, newest.stored_at)
-            }
-            Change::Resolved => match fired_of(name).and_then(|fired| notice(&fired).map(|n| (fired, n))) {
-                Some((fired_name, fired)) => {
-                    names.insert(0, fired_name);
-                    (News::Passed, fired.stored_at)
-                }
-                None => (News::Resolved, newest.stored_at),
-            },
-        };
-        if news == News::Resolved
-            && let Some(outcome) = untold(name, remembered, &|name| notice(name).is_some())
-        {
-            plan.drop(names, newest, outcome);
-            continue;
-        }
-        if !config.wants(&newest.alert.rule) {
-            plan.drop(names, newest, Outcome::NotWanted);
-            continue;
-        }
-        let is_below = match config.thresholds.get(&newest.alert.rule) {
-            Some(threshold) => !newest.is_beyond(*threshold),
-            None => false,
-        };
-        match (is_below, news) {
-            (true, News::Fired) => plan.below_threshold.push((*name).to_owned()),
-            (true, News::Passed) => plan.drop(names, newest, Outcome::NotWanted),
-            _ => units.push(Unit {
-                names,
-                news,
-                notice: newest.as_ref().clone(),
-                stored_at: Millis(stored_at),
-            }),
-        }
-    }
-    units
-}
-
-/// Why nobody was told that it fires, if so: then nobody is told that it is over.
-fn untold(
-    resolved: &str,
-    remembered: &dyn Fn(&str) -> Option<Outcome>,
-    waits: &dyn Fn(&str) -> bool,
-) -> Option<Outcome> {
-    match fired_of(resolved).and_then(|fired| remembered(&fired)) {
-        Some(outcome @ (Outcome::NotWanted | Outcome::Dropped)) => Some(outcome),
-        Some(_) => None,
-        None => {
-            let silenced = silenced_of(resolved)?;
-            (waits(&silenced) || remembered(&silenced).is_some()).then_some(Outcome::Silenced)
-        }
     }
 }
 
@@ -264,61 +184,14 @@ fn digest(held: Held, units: Vec<Unit>, due: Millis) -> Message {
     Message { names, kind: kind::DIGEST.to_owned(), content: Content::Digest(held, notices), due }
 }
 
-/// Lets through as many messages as there may be; when there are more, all go in one.
-fn throttle(
-    due: Vec<Message>,
-    sent: &[(Millis, String)],
-    config: &SlackConfig,
-    now: Millis,
-    plan: &mut Plan,
-) {
-    let most = config.throttle.messages_per_hour as usize;
-    let most_of_a_kind = config.throttle.messages_per_hour_of_a_kind as usize;
-    let mut of_kind: BTreeMap<&str, Vec<Millis>> = BTreeMap::new();
-    for (at, kind) in sent {
-        of_kind.entry(kind).or_default().push(*at);
-    }
-    // The n-th newest message leaves the hour, and there is room.
-    let room_at = |times: &[Millis], most: usize| {
-        times.len().checked_sub(most).and_then(|index| times.get(index)).map(|at| Millis(at.0 + HOUR_MS))
-    };
-    let mut allowed = Vec::new();
-    let mut now_of_kind: BTreeMap<String, usize> = BTreeMap::new();
-    for message in due {
-        let times = of_kind.get(message.kind.as_str()).map_or(&[] as &[Millis], Vec::as_slice);
-        let more = now_of_kind.entry(message.kind.clone()).or_default();
-        if times.len() + *more >= most_of_a_kind {
-            // Without an old one those of this moment fill it: in an hour at the latest.
-            plan.look_again(room_at(times, most_of_a_kind).unwrap_or(Millis(now.0 + HOUR_MS)));
-        } else {
-            *more += 1;
-            allowed.push(message);
-        }
-    }
-    let all: Vec<Millis> = sent.iter().map(|(at, _)| *at).collect();
-    let room = most.saturating_sub(all.len());
-    if allowed.len() <= room {
-        plan.messages.extend(allowed);
-    } else if room > 0 {
-        let due = allowed.iter().map(|message| message.due).min().unwrap_or(now);
-        let names = allowed.iter().flat_map(|message| message.names.clone()).collect();
-        let notices = allowed
-            .into_iter()
-            .flat_map(|message| match message.content {
-                Content::Group(news, notices) => notices.into_iter().map(|notice| (news, notice)).collect(),
-                Content::Digest(_, notices) => notices,
-                Content::Summary(_) => Vec::new(),
-            })
-            .collect();
-        plan.messages.push(Message {
-            names,
-            kind: kind::DIGEST.to_owned(),
-            content: Content::Digest(Held::Throttled, notices),
-            due,
-        });
-    } else if !allowed.is_empty() {
-        plan.look_again(room_at(&all, most).unwrap_or(Millis(now.0 + HOUR_MS)));
-    }
+fn daily_summary(name: &str, entry: &Entry) -> Option<Message> {
+    let Entry::Summary { stored_at, summary } = entry else { return None };
+    Some(Message {
+        names: vec![name.to_owned()],
+        kind: kind::DAILY_SUMMARY.to_owned(),
+        content: Content::Summary(summary.clone()),
+        due: Millis(*stored_at),
+    })
 }
 
 #[cfg(test)]

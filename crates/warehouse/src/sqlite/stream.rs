@@ -42,7 +42,6 @@ impl SqliteTransaction<'_> {
         let mut hour = TimeText::default();
         let mut time = TimeText::default();
         for index in sorted_by_key(events, except) {
-            let event_time = events.event_time(index);
             let outcome = bind_event(&mut insert, events, index, &ingested_at, &mut hour, &mut time)
                 .and_then(|()| insert.raw_execute());
             match outcome {
