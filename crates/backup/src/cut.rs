@@ -30,10 +30,10 @@ const DERIVED: &str = "analytics.db";
 const LOG: &str = "log.db";
 
 /// How long the moment is tried for: a long transaction of `adpipe etl` may stand in its way.
-const PATIENCE: Duration = Duration::from_secs(120);
+const LOCK_WAIT: Duration = Duration::from_secs(120);
 
 /// How long a lock is waited for while others are held: nobody is to wait for them noticeably.
-const PATIENCE_HOLDING: Duration = Duration::from_millis(250);
+const LOCK_WAIT_HOLDING: Duration = Duration::from_millis(250);
 
 /// Until the locks are tried again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -66,7 +66,7 @@ pub(crate) fn begin(
     let started = Instant::now();
     loop {
         match try_begin(&held_up, &read) {
-            Err(Failure::Locked(_)) if started.elapsed() < PATIENCE => {
+            Err(Failure::Locked(_)) if started.elapsed() < LOCK_WAIT => {
                 if shutdown.sleep(PAUSE) {
                     return Err(BackupError::Stopped);
                 }
@@ -85,13 +85,13 @@ enum Failure {
 fn try_begin(held_up: &[PathBuf], read: &[PathBuf]) -> Result<Vec<Seen>, Failure> {
     let mut locks = Vec::with_capacity(held_up.len());
     for path in held_up {
-        let patience = if locks.is_empty() { BUSY_TIMEOUT } else { PATIENCE_HOLDING };
+        let patience = if locks.is_empty() { BUSY_TIMEOUT } else { LOCK_WAIT_HOLDING };
         locks.push(run(path, "begin immediate", patience)?);
     }
     let mut seen = Vec::with_capacity(read.len());
     for path in read {
         // A transaction begins to read with its first statement.
-        let connection = run(path, "begin; select count(*) from sqlite_schema", PATIENCE_HOLDING)?;
+        let connection = run(path, "begin; select count(*) from sqlite_schema", LOCK_WAIT_HOLDING)?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         seen.push(Seen { name, path: path.clone(), connection });
     }

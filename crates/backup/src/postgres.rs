@@ -28,7 +28,7 @@ pub(crate) const DUMP: &str = "warehouse.dump";
 const POLL: Duration = Duration::from_millis(50);
 
 /// How long the locks are tried for, and until they are tried again.
-const PATIENCE: Duration = Duration::from_secs(120);
+const SERVER_WAIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// The server at one moment, and the embedded log at that moment.
@@ -48,7 +48,7 @@ pub(crate) fn begin<'a>(
     let started = Instant::now();
     loop {
         match try_begin(warehouse, log, shutdown) {
-            Err(BackupError::Warehouse(error)) if error.is_transient() && started.elapsed() < PATIENCE => {
+            Err(BackupError::Warehouse(error)) if error.is_transient() && started.elapsed() < SERVER_WAIT => {
                 if shutdown.sleep(PAUSE) {
                     return Err(BackupError::Stopped);
                 }

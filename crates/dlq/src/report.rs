@@ -25,7 +25,7 @@ const BACKLOG: &str = section(REPORT_SQL, "backlog");
 const RESOLVED_SINCE: &str = section(REPORT_SQL, "resolved_since");
 
 /// How long a list may look for its page.
-const LIST_PATIENCE: Duration = Duration::from_millis(150);
+const LONGEST_LISTING: Duration = Duration::from_millis(150);
 
 /// Errors asked for in one statement: a round trip to a server for each would take most of the time.
 const LINES_AT_ONCE: usize = 50;
@@ -261,7 +261,7 @@ pub fn list_within(
         }
         search.skip_to(after);
     }
-    let (mut ids, looked_up_to) = search.next_within(dlq, limit + 1, Some(LIST_PATIENCE))?;
+    let (mut ids, looked_up_to) = search.next_within(dlq, limit + 1, Some(LONGEST_LISTING))?;
     let has_more = ids.len() > limit;
     ids.truncate(limit);
     let mut errors = lines(dlq, &ids)?;

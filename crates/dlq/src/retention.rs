@@ -48,9 +48,9 @@ pub fn retire(dlq: &Dlq) -> Result<u64, DlqError> {
     for (status, kept) in
         [(Status::Resolved, settings.keep_resolved), (Status::Discarded, settings.keep_discarded)]
     {
-        for place in places(dlq)? {
+        for source in error_sources(dlq)? {
             loop {
-                let step = retire_step(dlq, status, &ago(kept), &place)?;
+                let step = retire_step(dlq, status, &ago(kept), &source)?;
                 removed += step;
                 if step == 0 {
                     break;
@@ -70,36 +70,42 @@ pub fn retire(dlq: &Dlq) -> Result<u64, DlqError> {
 }
 
 /// Where errors come from, and up to which offset the log no longer holds their records.
-struct Place {
+struct ErrorSource {
     topic: &'static str,
     partition: u32,
     before: u64,
     retries_before: u64,
 }
 
-fn places(dlq: &Dlq) -> Result<Vec<Place>, DlqError> {
+fn error_sources(dlq: &Dlq) -> Result<Vec<ErrorSource>, DlqError> {
     let retries_before = dlq.log().ranges(Topic::Retry)?.iter().map(|range| range.first.0).min().unwrap_or(0);
     // Rows of files are in no log.
-    let mut places = vec![Place { topic: "file:", partition: 0, before: i64::MAX as u64, retries_before }];
+    let mut sources =
+        vec![ErrorSource { topic: "file:", partition: 0, before: i64::MAX as u64, retries_before }];
     for topic in Topic::ALL {
         for range in dlq.log().ranges(topic)? {
             let (partition, before) = (range.partition, range.first.0);
-            places.push(Place { topic: topic.name(), partition, before, retries_before });
+            sources.push(ErrorSource { topic: topic.name(), partition, before, retries_before });
         }
     }
-    Ok(places)
+    Ok(sources)
 }
 
-fn retire_step(dlq: &Dlq, status: Status, closed_before: &str, place: &Place) -> Result<u64, DlqError> {
+fn retire_step(
+    dlq: &Dlq,
+    status: Status,
+    closed_before: &str,
+    source: &ErrorSource,
+) -> Result<u64, DlqError> {
     dlq.transact(|transaction| {
         let params = [
             closed_before.into(),
             status.as_str().into(),
             Value::Int(ERRORS_A_STEP),
-            place.topic.into(),
-            Value::Int(place.partition.into()),
-            Value::Int(place.before as i64),
-            Value::Int(place.retries_before as i64),
+            source.topic.into(),
+            Value::Int(source.partition.into()),
+            Value::Int(source.before as i64),
+            Value::Int(source.retries_before as i64),
         ];
         let closed = transaction.query(CLOSED, &params)?;
         let mut changes = GroupChanges::default();

@@ -2,7 +2,7 @@
 
 use crate::EventError;
 use crate::error::shown;
-use crate::fields::{FIELDS, FieldMap, Place};
+use crate::fields::{FIELDS, FieldMap, Target};
 use crate::parser::Fields;
 use crate::validate::{EVENT_TIME, FIELD_COUNT, FIRST_INT, HOUR, ID, RawValue};
 
@@ -52,7 +52,7 @@ impl CsvColumns {
     /// When a required column is missing and has no default, or any known one stands twice.
     pub fn parse_by(header: &[u8], map: &FieldMap) -> Result<CsvColumns, HeaderError> {
         let (text, names) = header_names(header)?;
-        let mut places: Vec<Option<Place>> = Vec::with_capacity(names.len());
+        let mut places: Vec<Option<Target>> = Vec::with_capacity(names.len());
         for name in &names {
             let place = map.place(name.as_bytes());
             if place.is_some() && places.contains(&place) {
@@ -61,7 +61,7 @@ impl CsvColumns {
             places.push(place);
         }
         let unknown = places.iter().filter(|place| place.is_none()).count() as u32;
-        let mut by_rank: Vec<(Place, usize)> =
+        let mut by_rank: Vec<(Target, usize)> =
             places.iter().enumerate().filter_map(|(column, place)| Some(((*place)?, column))).collect();
         by_rank.sort_by_key(|(place, _)| place.rank);
         let id_columns: Vec<usize> = by_rank

@@ -63,7 +63,7 @@ pub struct FieldMap(Option<Arc<Mapping>>);
 
 /// Where a value of the input goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Target {
     /// Index of the field.
     pub field: u8,
     /// Place of the name in the field's list; a lower one counts.
@@ -141,9 +141,9 @@ impl FieldMap {
     }
 
     /// Where the values of a column of this name go.
-    pub(crate) fn place(&self, name: &[u8]) -> Option<Place> {
+    pub(crate) fn place(&self, name: &[u8]) -> Option<Target> {
         match self.mapping() {
-            None => field_index(name).map(|field| Place { field: field as u8, rank: 0 }),
+            None => field_index(name).map(|field| Target { field: field as u8, rank: 0 }),
             Some(mapping) => mapping.table.find(name),
         }
     }
@@ -177,7 +177,7 @@ impl Mapping {
             let listed = sources.get(&field).map(|source| source.names.as_slice()).unwrap_or_default();
             let own = listed.is_empty().then_some(*own_name);
             for (rank, name) in listed.iter().map(String::as_str).chain(own).enumerate() {
-                names.push((name.as_bytes().to_vec(), Place { field: field as u8, rank: rank as u8 }));
+                names.push((name.as_bytes().to_vec(), Target { field: field as u8, rank: rank as u8 }));
             }
         }
         let id_names = names
@@ -225,15 +225,15 @@ impl Mapping {
 /// What a reader of JSON asks about the names that it meets.
 pub(crate) trait Names: Copy {
     /// Where the value of a known name goes.
-    type Place: Copy;
+    type Target: Copy;
     /// Which name gave each value, as far as that matters.
     type Ranks: Default;
 
     /// The place of a name; none for an unknown one.
-    fn place(self, name: &[u8]) -> Option<Self::Place>;
+    fn place(self, name: &[u8]) -> Option<Self::Target>;
 
     /// Puts a value there.
-    fn put<'a>(fields: &mut Fields<'a>, ranks: &mut Self::Ranks, place: Self::Place, value: RawValue<'a>);
+    fn put<'a>(fields: &mut Fields<'a>, ranks: &mut Self::Ranks, place: Self::Target, value: RawValue<'a>);
 }
 
 /// Every field by its own name.
@@ -241,7 +241,7 @@ pub(crate) trait Names: Copy {
 pub(crate) struct Own;
 
 impl Names for Own {
-    type Place = usize;
+    type Target = usize;
     type Ranks = ();
 
     #[inline]
@@ -256,18 +256,18 @@ impl Names for Own {
 }
 
 impl Names for &Mapping {
-    type Place = Place;
+    type Target = Target;
     type Ranks = [u8; FIELD_COUNT];
 
     #[inline]
-    fn place(self, name: &[u8]) -> Option<Place> {
+    fn place(self, name: &[u8]) -> Option<Target> {
         self.table.find(name)
     }
 
     /// Of several names of a field the first in its list that has a value counts; of a name that
     /// stands twice the last value.
     #[inline]
-    fn put<'a>(fields: &mut Fields<'a>, ranks: &mut [u8; FIELD_COUNT], place: Place, value: RawValue<'a>) {
+    fn put<'a>(fields: &mut Fields<'a>, ranks: &mut [u8; FIELD_COUNT], place: Target, value: RawValue<'a>) {
         let known = &mut fields.values[usize::from(place.field)];
         let rank = &mut ranks[usize::from(place.field)];
         let is_known = !matches!(known, RawValue::Absent);

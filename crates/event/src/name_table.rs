@@ -4,7 +4,7 @@
 //! choose the slot, and up to sixteen bytes they are the name. So a look-up is a multiplication and
 //! two comparisons of words, no call and no loop over bytes.
 
-use crate::fields::Place;
+use crate::fields::Target;
 
 /// Names by a hash of their ends; open addressing, at most a quarter full.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct NameTable {
 #[derive(Debug, Clone)]
 struct Slot {
     ends: Ends,
-    place: Place,
+    place: Target,
     name: Box<[u8]>,
 }
 
@@ -62,7 +62,7 @@ impl Ends {
 
 impl NameTable {
     /// A table of these names, each of which stands once.
-    pub fn new(names: Vec<(Vec<u8>, Place)>) -> NameTable {
+    pub fn new(names: Vec<(Vec<u8>, Target)>) -> NameTable {
         let size = (names.len() * 4).next_power_of_two().max(64);
         let mut table =
             NameTable { slots: vec![None; size].into_boxed_slice(), shift: 64 - size.trailing_zeros() };
@@ -79,7 +79,7 @@ impl NameTable {
 
     /// The place of a name.
     #[inline]
-    pub fn find(&self, name: &[u8]) -> Option<Place> {
+    pub fn find(&self, name: &[u8]) -> Option<Target> {
         let ends = Ends::of(name);
         let mut at = self.first_slot(ends);
         while let Some(slot) = &self.slots[at] {
@@ -115,7 +115,7 @@ mod tests {
         names.extend(["", "id", "di", "ab\0", "ab"].map(str::to_owned));
         names.sort();
         names.dedup();
-        let place = |index: usize| Place { field: (index % 25) as u8, rank: (index / 25) as u8 };
+        let place = |index: usize| Target { field: (index % 25) as u8, rank: (index / 25) as u8 };
         let indexed = names.iter().enumerate();
         let table = NameTable::new(indexed.map(|(at, name)| (name.as_bytes().to_vec(), place(at))).collect());
         for (index, name) in names.iter().enumerate() {

@@ -59,7 +59,7 @@ pub struct RecordReader<R: Read> {
     row: u64,
     too_long: u64,
     is_open: bool,
-    place: Place,
+    place: JsonPosition,
     /// A pause of the input came in the middle of an element.
     is_within: bool,
     csv_line: CsvLine,
@@ -69,7 +69,7 @@ pub struct RecordReader<R: Read> {
 
 /// Where in JSON that is not NDJSON the reader stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum JsonPosition {
     /// Nothing was read yet.
     Start,
     /// Behind the bracket that opens an array.
@@ -95,7 +95,7 @@ impl<R: Read> RecordReader<R> {
             row: 0,
             too_long: 0,
             is_open: false,
-            place: Place::Start,
+            place: JsonPosition::Start,
             is_within: false,
             csv_line: CsvLine::default(),
             json_line: JsonLine::default(),
@@ -200,31 +200,31 @@ impl<R: Read> RecordReader<R> {
 
     fn next_element(&mut self) -> Result<Option<Found>, ReadError> {
         while !self.is_within {
-            if self.place == Place::Start {
+            if self.place == JsonPosition::Start {
                 self.input.skip_byte_order_mark()?;
             }
             let next = self.input.skip_space()?;
             self.element.ends_at = match (self.place, next) {
-                (Place::Opened | Place::Inside, None) => {
+                (JsonPosition::Opened | JsonPosition::Inside, None) => {
                     // The array was cut off between two elements: an empty record tells.
-                    self.place = Place::Between;
+                    self.place = JsonPosition::Between;
                     self.row += 1;
                     return Ok(Some(self.input.give_nothing()));
                 }
                 (_, None) => return Ok(None),
-                (Place::Opened, Some(b']')) => {
+                (JsonPosition::Opened, Some(b']')) => {
                     self.input.start += 1;
-                    self.place = Place::Between;
+                    self.place = JsonPosition::Between;
                     continue;
                 }
-                (Place::Start | Place::Between, Some(b'[')) => {
+                (JsonPosition::Start | JsonPosition::Between, Some(b'[')) => {
                     self.input.start += 1;
-                    self.place = Place::Opened;
+                    self.place = JsonPosition::Opened;
                     continue;
                 }
-                (Place::Opened | Place::Inside, _) => EndsAt::Separator,
-                (Place::Start, Some(byte)) if byte != b'{' => EndsAt::Never,
-                (Place::Start | Place::Between, _) => EndsAt::Close,
+                (JsonPosition::Opened | JsonPosition::Inside, _) => EndsAt::Separator,
+                (JsonPosition::Start, Some(byte)) if byte != b'{' => EndsAt::Never,
+                (JsonPosition::Start | JsonPosition::Between, _) => EndsAt::Close,
             };
             self.is_within = true;
         }
@@ -232,8 +232,8 @@ impl<R: Read> RecordReader<R> {
         self.is_within = false;
         self.row += 1;
         self.place = match (self.element.ends_at, self.element.ended_by) {
-            (EndsAt::Separator, Some(b',')) => Place::Inside,
-            _ => Place::Between,
+            (EndsAt::Separator, Some(b',')) => JsonPosition::Inside,
+            _ => JsonPosition::Between,
         };
         if found.truncated_from.is_none() {
             let element = &self.input.buffer[found.range.clone()];

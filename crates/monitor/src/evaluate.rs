@@ -243,7 +243,7 @@ impl Evaluator {
     /// then. One that somebody has acknowledged is not told any more, but for its end.
     pub fn announcements(&mut self, rules: &Rules, silences: &[Silence], now: Millis) -> Vec<Announcement> {
         let mut announcements = Vec::new();
-        let mut untold = Vec::new();
+        let mut unannounced = Vec::new();
         for alert in self.over.values().chain(self.open.values().map(|open| &open.alert)) {
             let is_silenced = silences
                 .iter()
@@ -267,11 +267,11 @@ impl Evaluator {
                     }
                     tell(Change::Resolved, rule);
                 }
-                _ if is_over => untold.push(alert.alert_id.clone()),
+                _ if is_over => unannounced.push(alert.alert_id.clone()),
                 _ => {}
             }
         }
-        for id in untold {
+        for id in unannounced {
             self.announced(&id, Change::Resolved);
         }
         // Not by the wall clock, which may have gone back in between. The sort is stable, and so what

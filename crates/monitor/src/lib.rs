@@ -12,12 +12,12 @@
 
 mod alert;
 pub mod announce;
-mod desk;
 pub mod error;
 pub mod evaluate;
 pub mod figures;
 pub mod history;
 mod journal;
+mod leased_store;
 mod machine;
 pub mod processes;
 pub mod prometheus_rules;

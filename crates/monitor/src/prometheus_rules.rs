@@ -11,7 +11,7 @@ use adpipe_event::Topic;
 
 use crate::rules::{Bound, Language, Rule, Rules, fill};
 use crate::signal::{ERROR_BUDGET, Signal};
-use crate::unit::{Unit, humane_duration};
+use crate::unit::{Unit, format_duration};
 
 /// How often Prometheus is to look: as often as adpipe does itself.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -229,7 +229,7 @@ fn summary(rule: &Rule, language: Language, expression: &Expression) -> String {
     };
     let unit = rule.signal.unit();
     let value = match (expression.says, unit) {
-        (Some(duration), _) => humane_duration(language, duration.as_secs_f64()),
+        (Some(duration), _) => format_duration(language, duration.as_secs_f64()),
         (None, Unit::Count) => "{{ $value | printf \"%.0f\" }}".to_owned(),
         (None, Unit::Seconds) => "{{ $value | humanizeDuration }}".to_owned(),
         (None, Unit::Share) => "{{ $value | humanizePercentage }}".to_owned(),
@@ -238,8 +238,8 @@ fn summary(rule: &Rule, language: Language, expression: &Expression) -> String {
     fill(template, |name| {
         Some(match name {
             "value" => value.clone(),
-            "threshold" => unit.humane(language, rule.bound.threshold()),
-            "window" => humane_duration(language, rule.window.as_secs_f64()),
+            "threshold" => unit.format(language, rule.bound.threshold()),
+            "window" => format_duration(language, rule.window.as_secs_f64()),
             "process" | "host" => "{{ $labels.instance }}".to_owned(),
             label => format!("{{{{ $labels.{label} }}}}"),
         })
@@ -253,19 +253,19 @@ fn description(rule: &Rule) -> String {
         Bound::Below(_) => "less than",
     };
     let english = Language::English;
-    let threshold = rule.signal.unit().humane(english, rule.bound.threshold());
+    let threshold = rule.signal.unit().format(english, rule.bound.threshold());
     let mut text = format!("Fires while {} is {side} {threshold}", rule.signal.word());
     if !rule.window.is_zero() {
-        text += &format!(", measured over {}", humane_duration(english, rule.window.as_secs_f64()));
+        text += &format!(", measured over {}", format_duration(english, rule.window.as_secs_f64()));
     }
     if let Some(short) = rule.short_window {
-        text += &format!(" and over {}", humane_duration(english, short.as_secs_f64()));
+        text += &format!(" and over {}", format_duration(english, short.as_secs_f64()));
     }
     if !rule.hold.is_zero() {
-        text += &format!(", for {}", humane_duration(english, rule.hold.as_secs_f64()));
+        text += &format!(", for {}", format_duration(english, rule.hold.as_secs_f64()));
     }
     if rule.records > 0 {
-        text += &format!(", with at least {} records", Unit::Count.humane(english, rule.records as f64));
+        text += &format!(", with at least {} records", Unit::Count.format(english, rule.records as f64));
     }
     text + "."
 }

@@ -1,7 +1,7 @@
 //! The monitor: measures, evaluates, stores and announces, on one process at a time.
 //!
 //! [`Monitor::look`] is the whole of it; [`Monitor::run`] repeats it. It keeps its state in memory
-//! and writes what changed in a transaction that checks its lease (`desk.rs`), so it goes on while
+//! and writes what changed in a transaction that checks its lease (`leased_store.rs`), so it goes on while
 //! the warehouse does not answer: alerts come up, fire and are announced, and are written when the
 //! warehouse is back. What was announced is marked in the warehouse afterwards; who dies in between
 //! announces it again, and the announcer knows it by alert and change.
@@ -18,19 +18,19 @@ use adpipe_warehouse::{Warehouse, WarehouseError};
 
 use crate::alert::{Alert, Silence, State};
 use crate::announce::Announce;
-use crate::desk::{Desk, Stored, Turn};
 use crate::error::MonitorError;
 use crate::evaluate::{Evaluator, Moment};
 use crate::figures::{self, Measure, Sources, collect};
 use crate::history;
 use crate::journal::Journal;
+use crate::leased_store::{LeasedStore, Stored, Turn};
 use crate::rules::{Rule, Rules};
 use crate::signal::Reading;
 use crate::store;
 use adpipe_runtime::BoundedWorker;
 
 /// How long an answer of the warehouse is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAREHOUSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The lease's time is at least so long: an attempt to reach a dead server may take a while.
 const SHORTEST_LEASE: Duration = Duration::from_secs(60);
@@ -100,13 +100,13 @@ pub struct Monitor {
     announcer: Box<dyn Announce>,
     metrics: Metrics,
     begun: Instant,
-    desk: BoundedWorker<Desk>,
+    leased_store: BoundedWorker<LeasedStore>,
     /// Holds the lease, as far as it knows.
     is_active: bool,
     evaluator: Evaluator,
     silences: Vec<Silence>,
     journal: Option<Journal>,
-    trouble: Trouble,
+    complaint: Complaint,
 }
 
 impl Monitor {
@@ -121,9 +121,9 @@ impl Monitor {
         announcer: Box<dyn Announce>,
         metrics: Metrics,
     ) -> Result<Monitor, MonitorError> {
-        let desk = Desk::new(warehouse, SHORTEST_LEASE.max(config.every * 4), config.keep);
+        let leased_store = LeasedStore::new(warehouse, SHORTEST_LEASE.max(config.every * 4), config.keep);
         Ok(Monitor {
-            desk: BoundedWorker::start("monitor-desk", desk)?,
+            leased_store: BoundedWorker::start("monitor-store", leased_store)?,
             journal: config.folder.as_deref().map(Journal::new),
             config,
             figures,
@@ -133,7 +133,7 @@ impl Monitor {
             is_active: false,
             evaluator: Evaluator::default(),
             silences: Vec::new(),
-            trouble: Trouble::default(),
+            complaint: Complaint::default(),
         })
     }
 
@@ -148,9 +148,9 @@ impl Monitor {
                 Err(error) if error.is_fenced() => {
                     tracing::warn!("another monitor has taken over; standing by");
                 }
-                Err(error) => self.trouble.note(error.to_string()),
+                Err(error) => self.complaint.note(error.to_string()),
             }
-            self.trouble.tell();
+            self.complaint.tell();
             shutdown.sleep(self.config.every.saturating_sub(began.elapsed()));
         }
         self.stop();
@@ -168,7 +168,11 @@ impl Monitor {
     /// is no lease yet. While it holds the lease and the warehouse does not answer, it goes on.
     pub fn look(&mut self, now: Moment, chosen: &dyn Fn(&Rule) -> bool) -> Result<Look, MonitorError> {
         if !self.is_active {
-            match self.desk.ask(PATIENCE, Desk::begin).ok_or(MonitorError::Silent)?? {
+            match self
+                .leased_store
+                .ask(WAREHOUSE_TIMEOUT, LeasedStore::begin)
+                .ok_or(MonitorError::Silent)??
+            {
                 Turn::StandBy { sees_life } => return Ok(Look::StandBy { sees_life }),
                 Turn::Active(stored) => self.resume(stored, now),
             }
@@ -209,7 +213,7 @@ impl Monitor {
 
     /// What did not work in the newest looks, for who looks by himself.
     pub fn take_trouble(&mut self) -> Option<String> {
-        self.trouble.noted.take()
+        self.complaint.noted.take()
     }
 
     fn resume(&mut self, stored: Stored, now: Moment) {
@@ -226,12 +230,13 @@ impl Monitor {
     /// What needs no warehouse is measured here, the rest on the thread that may hang.
     fn measure(&mut self, chosen: &dyn Fn(&Rule) -> bool, now: Millis) -> Measured {
         let rules: Vec<&Rule> = self.config.rules.iter().filter(|rule| chosen(rule)).collect();
-        let mut measured = Known::new(Arc::clone(&self.figures.measure), now);
+        let mut measured = Measurements::new(Arc::clone(&self.figures.measure), now);
         let (elsewhere, here): (Vec<&Rule>, Vec<&Rule>) =
             rules.into_iter().partition(|rule| rule.signal.needs_warehouse());
         let mut found = measured.of(&here);
         let asked: Vec<Rule> = elsewhere.iter().map(|rule| (*rule).clone()).collect();
-        let answer = self.desk.ask(PATIENCE, move |_| measured.of(&asked.iter().collect::<Vec<_>>()));
+        let answer =
+            self.leased_store.ask(WAREHOUSE_TIMEOUT, move |_| measured.of(&asked.iter().collect::<Vec<_>>()));
         match answer {
             Some(answer) => found.extend(answer),
             None => {
@@ -245,7 +250,10 @@ impl Monitor {
     /// Stores what changed; while the warehouse does not answer it stays in memory.
     fn save(&mut self, now: Moment) -> Result<(), MonitorError> {
         let writes = self.evaluator.writes();
-        match self.desk.ask(PATIENCE, move |desk| desk.save(&writes, now.wall)) {
+        match self
+            .leased_store
+            .ask(WAREHOUSE_TIMEOUT, move |leased_store| leased_store.save(&writes, now.wall))
+        {
             Some(Ok(stored)) => {
                 self.evaluator.saved();
                 self.evaluator.acknowledged(&stored.alerts);
@@ -264,7 +272,7 @@ impl Monitor {
             }
             failed => {
                 let error = failed.and_then(Result::err).unwrap_or(MonitorError::Silent);
-                self.trouble.note(error.to_string());
+                self.complaint.note(error.to_string());
                 self.note_unstored();
                 Ok(())
             }
@@ -275,17 +283,17 @@ impl Monitor {
     fn note_unstored(&mut self) {
         let unstored = self.evaluator.unstored();
         if let Some(Err(error)) = self.journal.as_mut().map(|journal| journal.write(&unstored)) {
-            self.trouble.note(format!("what is not stored cannot be noted: {error}"));
+            self.complaint.note(format!("what is not stored cannot be noted: {error}"));
         }
     }
 
     fn record(&mut self, now: Millis) {
-        if self.trouble.is_noted() {
+        if self.complaint.is_noted() {
             return;
         }
         let record = Arc::clone(&self.figures.record);
-        if let Some(Err(error)) = self.desk.ask(PATIENCE, move |_| record(now)) {
-            self.trouble.note(error.to_string());
+        if let Some(Err(error)) = self.leased_store.ask(WAREHOUSE_TIMEOUT, move |_| record(now)) {
+            self.complaint.note(error.to_string());
         }
     }
 
@@ -295,7 +303,7 @@ impl Monitor {
             match self.announcer.announce(&announcement) {
                 Ok(()) => self.evaluator.announced(&announcement.alert.alert_id, announcement.change),
                 Err(reason) => {
-                    self.trouble.note(format!("an alert cannot be announced: {reason}"));
+                    self.complaint.note(format!("an alert cannot be announced: {reason}"));
                     return;
                 }
             }
@@ -317,13 +325,13 @@ impl Monitor {
         self.is_active = false;
         self.evaluator = Evaluator::default();
         self.metrics.alerts.reset();
-        let _ = self.desk.ask(PATIENCE, Desk::give_up);
+        let _ = self.leased_store.ask(WAREHOUSE_TIMEOUT, LeasedStore::give_up);
     }
 
     /// Lets go of the lease, so that the next one need not wait.
     pub fn stop(&mut self) {
         self.is_active = false;
-        match self.desk.ask(PATIENCE, Desk::release) {
+        match self.leased_store.ask(WAREHOUSE_TIMEOUT, LeasedStore::release) {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::warn!(%error, "the monitor could not let go of its lease"),
             None => {
@@ -335,12 +343,12 @@ impl Monitor {
 
 /// What does not work, told once and not with every look.
 #[derive(Debug, Default)]
-struct Trouble {
+struct Complaint {
     noted: Option<String>,
     is_told: bool,
 }
 
-impl Trouble {
+impl Complaint {
     fn note(&mut self, trouble: String) {
         tracing::debug!("the monitor: {trouble}");
         self.noted.get_or_insert(trouble);
@@ -367,15 +375,15 @@ impl Trouble {
 }
 
 /// Each signal and window is measured once a look, however many rules watch it.
-struct Known {
+struct Measurements {
     measure: MeasureFn,
     now: Millis,
     known: BTreeMap<Measure, Result<Vec<Reading>, String>>,
 }
 
-impl Known {
-    fn new(measure: MeasureFn, now: Millis) -> Known {
-        Known { measure, now, known: BTreeMap::new() }
+impl Measurements {
+    fn new(measure: MeasureFn, now: Millis) -> Measurements {
+        Measurements { measure, now, known: BTreeMap::new() }
     }
 
     fn of(&mut self, rules: &[&Rule]) -> Measured {
@@ -403,5 +411,5 @@ impl Known {
 
 /// Measures what the rules watch, for who is no monitor.
 pub fn measure_rules(figures: &Figures, rules: &Rules, now: Millis) -> Measured {
-    Known::new(Arc::clone(&figures.measure), now).of(&rules.iter().collect::<Vec<_>>())
+    Measurements::new(Arc::clone(&figures.measure), now).of(&rules.iter().collect::<Vec<_>>())
 }

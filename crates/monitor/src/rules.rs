@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::RulesError;
 use crate::rules_file;
 use crate::signal::{Labels, Signal};
-use crate::unit::humane_duration;
+use crate::unit::format_duration;
 
 /// The table that adpipe brings along, for who has no file of his own.
 pub const BUILT_IN: &str = include_str!("../../../config/alerts.toml");
@@ -123,9 +123,9 @@ impl Rule {
         };
         let unit = self.signal.unit();
         fill(template, |name| match name {
-            "value" => Some(unit.humane_beside(language, value, self.bound.threshold())),
-            "threshold" => Some(unit.humane(language, self.bound.threshold())),
-            "window" => Some(humane_duration(language, self.window.as_secs_f64())),
+            "value" => Some(unit.format_beside(language, value, self.bound.threshold())),
+            "threshold" => Some(unit.format(language, self.bound.threshold())),
+            "window" => Some(format_duration(language, self.window.as_secs_f64())),
             label => labels.get(label).cloned(),
         })
     }

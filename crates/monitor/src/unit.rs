@@ -46,10 +46,10 @@ impl Signal {
 
 impl Unit {
     /// A value in this unit, for people.
-    pub fn humane(self, language: Language, value: f64) -> String {
+    pub fn format(self, language: Language, value: f64) -> String {
         match self {
             Unit::Count => count(value),
-            Unit::Seconds => humane_duration(language, value),
+            Unit::Seconds => format_duration(language, value),
             Unit::Share => percent(language, value, 1),
             Unit::Times => digits(value),
         }
@@ -57,9 +57,9 @@ impl Unit {
 
     /// A value that stands beside the threshold it is beyond: a share that would read as the threshold
     /// gets as many decimals more as tell them apart, up to three.
-    pub fn humane_beside(self, language: Language, value: f64, threshold: f64) -> String {
-        let usual = self.humane(language, value);
-        if self != Unit::Share || value == threshold || usual != self.humane(language, threshold) {
+    pub fn format_beside(self, language: Language, value: f64, threshold: f64) -> String {
+        let usual = self.format(language, value);
+        if self != Unit::Share || value == threshold || usual != self.format(language, threshold) {
             return usual;
         }
         let exact = |more| percent(language, value, more);
@@ -109,7 +109,7 @@ fn shortest(value: f64, decimals: usize) -> String {
 }
 
 /// A length of time: `0.8 s`, `7.2 s`, `45 s`, `1 min 30 s`, `2 h 5 min`, `3 d 4 h`.
-pub fn humane_duration(language: Language, seconds: f64) -> String {
+pub fn format_duration(language: Language, seconds: f64) -> String {
     let names = match language {
         Language::English => [" d", " h", " min", " s", " "],
         Language::Korean => ["일", "시간", "분", "초", " "],
@@ -163,20 +163,20 @@ mod tests {
             (Unit::Seconds, 86_400.0 * 3.0 + 4.0 * 3_600.0, "3 d 4 h", "3일 4시간"),
         ];
         for (unit, value, english, korean) in cases {
-            assert_eq!(unit.humane(English, value), english, "{value}");
-            assert_eq!(unit.humane(Korean, value), korean, "{value}");
+            assert_eq!(unit.format(English, value), english, "{value}");
+            assert_eq!(unit.format(Korean, value), korean, "{value}");
         }
     }
 
     #[test]
     fn a_share_just_beyond_its_threshold_does_not_read_as_it() {
-        let beside = |value| Unit::Share.humane_beside(English, value, 0.01);
+        let beside = |value| Unit::Share.format_beside(English, value, 0.01);
         assert_eq!(beside(0.010_03), "1.003 %");
         assert_eq!(beside(0.010_000_04), "1 %", "no more decimals than anybody reads");
         assert_eq!(
             (beside(0.01), beside(0.02), beside(0.0131)),
             ("1 %".into(), "2 %".into(), "1.31 %".into())
         );
-        assert_eq!(Unit::Share.humane_beside(Korean, 0.099_96, 0.1), "9.996%");
+        assert_eq!(Unit::Share.format_beside(Korean, 0.099_96, 0.1), "9.996%");
     }
 }

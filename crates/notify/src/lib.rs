@@ -11,11 +11,11 @@
 //! Start with [`plan`].
 #![forbid(unsafe_code)]
 
+mod alert_refresh;
 pub mod client;
 pub mod config;
 pub mod error;
 pub mod kind;
-mod lookout;
 pub mod message;
 pub mod notice;
 mod notifier;

@@ -12,11 +12,11 @@ use adpipe_monitor::rules::Rules;
 use adpipe_runtime::Shutdown;
 use adpipe_warehouse::Warehouse;
 
+use crate::alert_refresh::{self, AlertRefresh};
 use crate::client::Client;
 use crate::config::SlackConfig;
 use crate::error::NotifyError;
 use crate::kind;
-use crate::lookout::{self, Lookout};
 use crate::message::Style;
 use crate::notice::{Entry, Notice};
 use crate::sender::Sender;
@@ -95,14 +95,14 @@ impl Notifier {
         let style = Style::new(&options.config, &options.console_url)
             .map_err(|error| NotifyError::Start(error.to_string()))?;
         let shown = webhook.to_string();
-        let lookout = Arc::new(Lookout::default());
+        let alert_refresh = Arc::new(AlertRefresh::default());
         let sender = Sender::new(
             Arc::clone(&spool),
             Client::new(webhook)?,
             options.config.clone(),
             style,
             options.metrics,
-            Arc::clone(&lookout),
+            Arc::clone(&alert_refresh),
             options.poll,
         );
         let waiting = sender.waiting.clone();
@@ -113,9 +113,12 @@ impl Notifier {
         threads.push(std::thread::Builder::new().name("slack".to_owned()).spawn(send).map_err(started)?);
         if let Some(warehouse) = options.warehouse {
             let (spool, switch, config) = (Arc::clone(&spool), shutdown.clone(), options.config);
-            let look = move || lookout::run(&lookout, &spool, warehouse.as_ref(), &config, &owner, &switch);
-            threads
-                .push(std::thread::Builder::new().name("lookout".to_owned()).spawn(look).map_err(started)?);
+            let look = move || {
+                alert_refresh::run(&alert_refresh, &spool, warehouse.as_ref(), &config, &owner, &switch)
+            };
+            threads.push(
+                std::thread::Builder::new().name("alert-refresh".to_owned()).spawn(look).map_err(started)?,
+            );
         }
         Ok(Notifier { announcer: Announcer { spool: Some(spool) }, threads, waiting, webhook: Some(shown) })
     }

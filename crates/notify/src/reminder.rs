@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use adpipe_event::Millis;
 use adpipe_monitor::rules::Severity;
 
+use crate::alert_refresh::Fresh;
 use crate::config::SlackConfig;
-use crate::lookout::Fresh;
 use crate::notice::{Entry, Notice};
 use crate::plan::{Content, Message, News};
 
 /// The reminders that are due, one a kind. `told` are the alerts that were told to fire, with the
-/// time of their newest message; of those that the lookout does not know to fire nothing is said.
+/// time of their newest message; of those that the alert refresh does not know to fire nothing is said.
 pub fn due(
     told: &[(String, Entry, Millis)],
     fresh: &HashMap<String, Fresh>,

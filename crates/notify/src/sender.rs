@@ -9,10 +9,10 @@ use adpipe_event::Millis;
 use adpipe_metrics::Metrics;
 use adpipe_runtime::Shutdown;
 
+use crate::alert_refresh::AlertRefresh;
 use crate::client::{Answer, Client, advice};
 use crate::config::SlackConfig;
 use crate::error::NotifyError;
-use crate::lookout::Lookout;
 use crate::message::{Style, render};
 use crate::notice::Entry;
 use crate::plan::{Message, Plan, plan};
@@ -45,7 +45,7 @@ pub struct Sender {
     pub(crate) config: SlackConfig,
     pub(crate) style: Style,
     pub(crate) metrics: Metrics,
-    pub(crate) lookout: Arc<Lookout>,
+    pub(crate) alert_refresh: Arc<AlertRefresh>,
     pub(crate) waiting: Waiting,
     pub(crate) poll: Duration,
     known: HashMap<String, Entry>,
@@ -62,7 +62,7 @@ impl Sender {
         config: SlackConfig,
         style: Style,
         metrics: Metrics,
-        lookout: Arc<Lookout>,
+        alert_refresh: Arc<AlertRefresh>,
         poll: Duration,
     ) -> Sender {
         Sender {
@@ -71,7 +71,7 @@ impl Sender {
             config,
             style,
             metrics,
-            lookout,
+            alert_refresh,
             waiting: Waiting::default(),
             poll,
             known: HashMap::new(),
@@ -137,8 +137,8 @@ impl Sender {
             Some(_) => self.spool.read_told()?,
             None => Vec::new(),
         };
-        self.lookout.ask(plan.below_threshold.iter().chain(told.iter().map(|(name, ..)| name)));
-        let reminders = reminder::due(&told, &self.lookout.answers(), &self.config, now);
+        self.alert_refresh.ask(plan.below_threshold.iter().chain(told.iter().map(|(name, ..)| name)));
+        let reminders = reminder::due(&told, &self.alert_refresh.answers(), &self.config, now);
         let due = plan.messages.iter().map(|message| message.due).min();
         let sent = self.send(&plan, shutdown);
         if sent {
@@ -166,9 +166,9 @@ impl Sender {
         plan(&waiting, &|name| self.spool.remembered(name), &sent, &self.config, now)
     }
 
-    /// Takes in what the lookout saw, and times that a clock's jump has put into the future.
+    /// Takes in what the alert refresh saw, and times that a clock's jump has put into the future.
     fn bring_up_to_date(&mut self, now: Millis) {
-        let answers = self.lookout.answers();
+        let answers = self.alert_refresh.answers();
         for (name, entry) in &mut self.known {
             match entry {
                 Entry::Alert(notice) => {

@@ -22,7 +22,7 @@ const MAX_IDS: usize = 4_000_000;
 /// How long an hour is taken for unreadable before its parts are looked at again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-struct Known {
+struct HourIds {
     version: i64,
     ids: IdSet,
     used_at: u64,
@@ -39,7 +39,7 @@ struct Unreadable {
 /// The ids of archived hours that batches have touched.
 #[derive(Default)]
 pub(crate) struct ArchivedIds {
-    hours: HashMap<Millis, Known>,
+    hours: HashMap<Millis, HourIds>,
     unreadable: HashMap<Millis, Unreadable>,
     batch: u64,
 }
@@ -83,7 +83,7 @@ impl ArchivedIds {
             IdsOfHour::Known(ids) => {
                 self.unreadable.remove(&hour);
                 self.make_room(ids.len());
-                self.hours.insert(hour, Known { version, ids, used_at: self.batch });
+                self.hours.insert(hour, HourIds { version, ids, used_at: self.batch });
             }
             IdsOfHour::Unreadable(reason) => {
                 if !self.unreadable.contains_key(&hour) {

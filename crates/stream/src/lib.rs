@@ -14,7 +14,7 @@ pub mod housekeeping;
 mod in_error;
 mod intake;
 pub mod micro_batch;
-pub mod on_the_way;
+pub mod pending_errors;
 pub mod processor;
 mod reading;
 mod retries;

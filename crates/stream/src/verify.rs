@@ -15,7 +15,7 @@ use adpipe_warehouse::{ArchiveIds, Warehouse, WarehouseRead, archive, errors};
 use crate::StreamError;
 use crate::archived::{ArchivedIds, hours_of};
 use crate::micro_batch::Parsing;
-use crate::on_the_way::{ErrorOffsets, errors_on_the_way};
+use crate::pending_errors::{ErrorOffsets, pending_errors};
 use adpipe_runtime::progress::{Progress, Unit};
 
 /// Gaps named one by one.
@@ -137,7 +137,7 @@ fn compare(scope: &Scope<'_>, recounts: bool) -> Result<Verdict, StreamError> {
     let places = places(log, warehouse)?;
     let commits = audit::commits(warehouse)?;
     let is_event_topic = |name: &str| crate::TOPICS.iter().any(|topic| topic.name() == name);
-    let on_the_way = errors_on_the_way(log, warehouse, is_event_topic)?;
+    let pending_errors = pending_errors(log, warehouse, is_event_topic)?;
     let newest = warehouse.newest_minute()?.unwrap_or_default();
     let floor = archive::minutes_floor(warehouse)?.unwrap_or(Millis(i64::MIN));
     let minutes_since = Millis(newest.0 - minutes_kept.as_millis() as i64).max(floor);
@@ -148,10 +148,10 @@ fn compare(scope: &Scope<'_>, recounts: bool) -> Result<Verdict, StreamError> {
         nothing_is_torn(log, warehouse, &places)?,
     ];
     if recounts {
-        checks.push(nothing_is_missing(scope, warehouse, &places, &commits, &on_the_way)?);
+        checks.push(nothing_is_missing(scope, warehouse, &places, &commits, &pending_errors)?);
     }
     progress.begin("comparing sums");
-    checks.push(every_error_is_kept(warehouse, &places, &commits, &on_the_way)?);
+    checks.push(every_error_is_kept(warehouse, &places, &commits, &pending_errors)?);
     checks.push(events_are_the_account(warehouse, &totals)?);
     if recounts {
         checks.push(check(
@@ -380,7 +380,7 @@ fn nothing_is_missing(
     warehouse: &dyn WarehouseRead,
     places: &[Place],
     commits: &[CommitRow],
-    on_the_way: &ErrorOffsets,
+    pending_errors: &ErrorOffsets,
 ) -> Result<Check, StreamError> {
     let Scope { archive, progress, .. } = *scope;
     let still_held = |place: &Place| place.committed.saturating_sub(place.range.first.0);
@@ -390,7 +390,7 @@ fn nothing_is_missing(
     let mut archived =
         Archived { warehouse, source: archive, ids: ArchivedIds::default(), unreadable: BTreeMap::new() };
     for place in places {
-        let mut errors = on_the_way.get(&place.key()).cloned().unwrap_or_default();
+        let mut errors = pending_errors.get(&place.key()).cloned().unwrap_or_default();
         let (partition, first) = (place.range.partition, place.range.first.0);
         errors::positions(warehouse, place.topic.name(), partition, first, |offset| {
             errors.insert(offset);
@@ -549,7 +549,7 @@ fn every_error_is_kept(
     warehouse: &dyn WarehouseRead,
     places: &[Place],
     commits: &[CommitRow],
-    on_the_way: &ErrorOffsets,
+    pending_errors: &ErrorOffsets,
 ) -> Result<Check, StreamError> {
     let mut gaps = Vec::new();
     let (mut total, mut waiting) = (0, 0);
@@ -563,7 +563,7 @@ fn every_error_is_kept(
             stored = stored.saturating_sub(u64::from(place.verdicts.is_void(offset)));
         })?;
         let counts = |offset: &&u64| **offset < place.committed && !place.verdicts.is_void(**offset);
-        let named = on_the_way.get(&place.key());
+        let named = pending_errors.get(&place.key());
         let named = named.map_or(0, |named| named.iter().filter(counts).count() as u64);
         total += stored + named;
         waiting += named;

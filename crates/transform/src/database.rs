@@ -20,7 +20,7 @@ const COLUMNS: Both = Both { sqlite: section(SQLITE, "columns"), postgres: secti
 const ALL_COLUMNS: Both =
     Both { sqlite: section(SQLITE, "all_columns"), postgres: section(POSTGRES, "all_columns") };
 const DEPENDENTS: &str = section(POSTGRES, "dependents");
-const PATIENCE: &str = section(POSTGRES, "patience");
+const SET_TIMEOUTS: &str = section(POSTGRES, "patience");
 pub(crate) const TRY_LOCK: &str = section(POSTGRES, "try_lock");
 pub(crate) const UNLOCK: &str = section(POSTGRES, "unlock");
 
@@ -136,7 +136,7 @@ impl Work<'_> {
     pub fn be_patient(&mut self) -> Result<(), WarehouseError> {
         match self.dialect {
             Dialect::Sqlite => Ok(()),
-            Dialect::Postgres => self.transaction.script(PATIENCE),
+            Dialect::Postgres => self.transaction.script(SET_TIMEOUTS),
         }
     }
 

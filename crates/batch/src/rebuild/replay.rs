@@ -13,7 +13,7 @@ use adpipe_log::{LogError, Offset, PartitionRange, RecordBatch, Topic};
 use adpipe_runtime::progress::Unit;
 use adpipe_sql::section;
 use adpipe_stream::micro_batch::{MicroBatch, Parsing};
-use adpipe_stream::on_the_way::{ErrorOffsets, errors_on_the_way};
+use adpipe_stream::pending_errors::{ErrorOffsets, pending_errors};
 use adpipe_stream::windows;
 use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{
@@ -56,7 +56,7 @@ pub(super) fn replay(
     work.progress.begin("reading the log");
     let (log, warehouse) = (work.place.log, work.place.warehouse);
     let is_event_topic = |name: &str| adpipe_stream::TOPICS.iter().any(|topic| topic.name() == name);
-    let on_the_way = errors_on_the_way(log, warehouse, is_event_topic)?;
+    let pending = pending_errors(log, warehouse, is_event_topic)?;
     let archive = work.place.archive;
     let by_stream = |part: &&super::parts::Known| part.counted == CountedBy::Stream;
     let Archived { parts, minutes_since, contents } = archived;
@@ -69,7 +69,7 @@ pub(super) fn replay(
         streamed: Lookup::new(archive, parts.iter().filter(by_stream)),
         streamed_seen: IdSet::new(),
         parsing: Parsing::new(Rules::of_any_time(work.config.fields.clone())),
-        on_the_way,
+        pending_errors: pending,
         report,
     };
     let mut places = places(work)?;
@@ -121,7 +121,7 @@ struct Replay<'a> {
     /// Those of them that were met in the log.
     streamed_seen: IdSet,
     parsing: Parsing,
-    on_the_way: ErrorOffsets,
+    pending_errors: ErrorOffsets,
     report: &'a mut RebuildReport,
 }
 
@@ -350,7 +350,7 @@ impl Replay<'_> {
     /// Records of a partition that are in error, in the queue or on their way there.
     fn known_errors(&self, place: &Place) -> Result<HashSet<u64>, BatchError> {
         let (topic, partition) = (place.topic.name(), place.range.partition);
-        let mut known = self.on_the_way.get(&(topic.to_owned(), partition)).cloned().unwrap_or_default();
+        let mut known = self.pending_errors.get(&(topic.to_owned(), partition)).cloned().unwrap_or_default();
         errors::positions(self.work.place.warehouse, topic, partition, 0, |offset| {
             known.insert(offset);
         })?;

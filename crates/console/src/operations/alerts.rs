@@ -155,8 +155,8 @@ pub(super) fn summary(rules: &Rules, language: Language, alert: &store::Alert) -
 
 fn show(rules: &Rules, language: Language, alert: &store::Alert, silenced_until: Option<i64>) -> Alert {
     let rule = rules.find(&alert.rule);
-    let humane = |value: f64| match rule {
-        Some(rule) => rule.signal.unit().humane_beside(language, value, alert.threshold),
+    let format = |value: f64| match rule {
+        Some(rule) => rule.signal.unit().format_beside(language, value, alert.threshold),
         None => value.to_string(),
     };
     Alert {
@@ -166,9 +166,9 @@ fn show(rules: &Rules, language: Language, alert: &store::Alert, silenced_until:
         severity: alert.severity,
         state: alert.state,
         summary: summary(rules, language, alert),
-        value: humane(alert.value),
-        worst: humane(alert.worst),
-        threshold: humane(alert.threshold),
+        value: format(alert.value),
+        worst: format(alert.worst),
+        threshold: format(alert.threshold),
         context: alert.context.clone(),
         pending_since: alert.pending_since.0,
         firing_since: alert.firing_since.map(|time| time.0),
@@ -200,7 +200,7 @@ fn rule_line(rule: &Rule, language: Language, state: Option<AlertState>) -> Rule
             Bound::Above(_) => "above",
             Bound::Below(_) => "below",
         },
-        threshold: rule.signal.unit().humane(language, rule.bound.threshold()),
+        threshold: rule.signal.unit().format(language, rule.bound.threshold()),
         hold: rule.hold.as_secs(),
         window: rule.window.as_secs(),
         state,

@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 use super::context::{PlainContext, code_of};
 use super::failure::{by_code, failure, missing_topic, unavailable};
-use super::options::{KafkaOptions, PATIENCE};
+use super::options::{BROKER_TIMEOUT, KafkaOptions};
 use crate::{LogError, Offset, PartitionRange, Topic};
 
 /// A number of partitions is believed for this long: somebody may add some.
@@ -53,7 +53,7 @@ impl Cluster {
         self.ask(None, |client, wait| {
             client.fetch_metadata(Some(&self.options.topic_name(Topic::Raw)), wait)
         })?;
-        self.client.client().fetch_cluster_id(PATIENCE).ok_or_else(|| {
+        self.client.client().fetch_cluster_id(BROKER_TIMEOUT).ok_or_else(|| {
             let reason = "the brokers do not say which cluster they are".to_owned();
             unavailable(&self.options, reason, "use brokers of version 0.10.1 or newer")
         })
@@ -128,34 +128,35 @@ impl Cluster {
         question: impl Fn(&BaseConsumer<PlainContext>, Duration) -> KafkaResult<T>,
     ) -> Result<T, LogError> {
         let started = Instant::now();
-        let troubles = &self.client.context().troubles;
+        let newest_error = &self.client.context().newest_error;
         let mut wait = FIRST_WAIT;
         loop {
-            let error = match question(&self.client, wait.min(PATIENCE.saturating_sub(started.elapsed()))) {
-                Ok(answer) => {
-                    troubles.forget();
-                    return Ok(answer);
-                }
-                Err(error) => error,
-            };
+            let error =
+                match question(&self.client, wait.min(BROKER_TIMEOUT.saturating_sub(started.elapsed()))) {
+                    Ok(answer) => {
+                        newest_error.forget();
+                        return Ok(answer);
+                    }
+                    Err(error) => error,
+                };
             // What the client met meanwhile is told only to who polls it; a line of its log comes
             // as nothing, and there may be more behind it.
             for _ in 0..MOST_TOLD {
                 self.client.poll(Duration::ZERO);
             }
-            let trouble = troubles.newest();
+            let client_error = newest_error.newest();
             let may_pass_soon = started.elapsed() < MAY_PASS;
-            let failed = failure(&self.options, topic, &error, trouble.clone());
-            let is_final = match (&failed, &trouble) {
+            let failed = failure(&self.options, topic, &error, client_error.clone());
+            let is_final = match (&failed, &client_error) {
                 (LogError::Unavailable { .. }, Some(_)) => !may_pass_soon,
                 (LogError::Unavailable { .. }, None) => false,
                 _ => true,
             };
-            if is_final || started.elapsed() + FIRST_WAIT >= PATIENCE {
+            if is_final || started.elapsed() + FIRST_WAIT >= BROKER_TIMEOUT {
                 return Err(failed);
             }
             std::thread::sleep(Duration::from_millis(50));
-            wait = (wait * 2).min(PATIENCE.saturating_sub(started.elapsed()));
+            wait = (wait * 2).min(BROKER_TIMEOUT.saturating_sub(started.elapsed()));
         }
     }
 

@@ -17,7 +17,7 @@ use rdkafka::{ClientContext, Message as _, TopicPartitionList};
 
 use super::cluster::Cluster;
 use super::collect::Collector;
-use super::context::Troubles;
+use super::context::NewestError;
 use super::failure::{failure, is_damage};
 use super::options::KafkaOptions;
 use super::reader::Readers;
@@ -169,7 +169,7 @@ impl KafkaConsumer {
         }
         if code == Some(RDKafkaErrorCode::AllBrokersDown) {
             if !self.is_cut_off {
-                let reason = self.consumer.context().newest().map(|trouble| trouble.reason);
+                let reason = self.consumer.context().newest().map(|client_error| client_error.reason);
                 tracing::warn!(reason, "no broker can be reached; waiting until one can");
                 self.is_cut_off = true;
             }
@@ -312,7 +312,7 @@ impl Drop for KafkaConsumer {
 /// Receives what the group decides.
 #[derive(Default)]
 struct GroupContext {
-    troubles: Troubles,
+    newest_error: NewestError,
     /// The newest assignment that was not taken yet: all partitions that are ours.
     assignment: Mutex<Option<Vec<u32>>>,
     is_closing: AtomicBool,
@@ -323,18 +323,18 @@ impl GroupContext {
         self.assignment.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn newest(&self) -> Option<super::context::Trouble> {
-        self.troubles.newest()
+    fn newest(&self) -> Option<super::context::ClientError> {
+        self.newest_error.newest()
     }
 }
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.troubles.log(level, facility, message);
+        self.newest_error.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.troubles.note(&error, reason);
+        self.newest_error.note(&error, reason);
     }
 }
 

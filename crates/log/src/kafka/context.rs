@@ -12,19 +12,19 @@ const YOUNG_MS: u32 = 2_000;
 
 /// What went wrong last, in librdkafka's words.
 #[derive(Debug, Clone)]
-pub(super) struct Trouble {
+pub(super) struct ClientError {
     pub code: RDKafkaErrorCode,
     pub reason: String,
 }
 
-/// Remembers the newest trouble of a client.
+/// Remembers the newest error of a client.
 #[derive(Debug, Default)]
-pub(super) struct Troubles {
-    newest: Mutex<Option<Trouble>>,
+pub(super) struct NewestError {
+    newest: Mutex<Option<ClientError>>,
 }
 
-impl Troubles {
-    pub fn newest(&self) -> Option<Trouble> {
+impl NewestError {
+    pub fn newest(&self) -> Option<ClientError> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -39,7 +39,7 @@ impl Troubles {
             return;
         }
         tracing::debug!(?code, reason, "kafka");
-        self.set(Trouble { code, reason: shortened(reason).to_owned() });
+        self.set(ClientError { code, reason: shortened(reason).to_owned() });
     }
 
     /// Takes librdkafka's log: a client that was connected before reports why it cannot connect
@@ -59,28 +59,28 @@ impl Troubles {
         };
         // An error event with the same words knows its code.
         if self.newest().is_none_or(|newest| newest.reason != reason) {
-            self.set(Trouble { code, reason: reason.to_owned() });
+            self.set(ClientError { code, reason: reason.to_owned() });
         }
     }
 
-    fn set(&self, trouble: Trouble) {
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+    fn set(&self, error: ClientError) {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 }
 
 /// The context of clients that join no group.
 #[derive(Debug, Default)]
 pub(super) struct PlainContext {
-    pub troubles: Troubles,
+    pub newest_error: NewestError,
 }
 
 impl ClientContext for PlainContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.troubles.log(level, facility, message);
+        self.newest_error.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.troubles.note(&error, reason);
+        self.newest_error.note(&error, reason);
     }
 }
 
@@ -118,17 +118,17 @@ fn shortened(reason: &str) -> &str {
 mod tests {
     use rdkafka::config::RDKafkaLogLevel;
 
-    use super::{Troubles, shortened};
+    use super::{NewestError, shortened};
 
     #[test]
     fn a_broker_that_hangs_up_at_once_is_trouble() {
-        let troubles = Troubles::default();
+        let newest_error = NewestError::default();
         let hung_up =
             "127.0.0.1:9/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN";
-        troubles.log(RDKafkaLogLevel::Info, "FAIL", &format!("{hung_up} (after 601000ms in state UP)"));
-        assert!(troubles.newest().is_none());
-        troubles.log(RDKafkaLogLevel::Info, "FAIL", &format!("{hung_up} (after 9ms in state UP)"));
-        assert!(troubles.newest().unwrap().reason.starts_with("Disconnected"));
+        newest_error.log(RDKafkaLogLevel::Info, "FAIL", &format!("{hung_up} (after 601000ms in state UP)"));
+        assert!(newest_error.newest().is_none());
+        newest_error.log(RDKafkaLogLevel::Info, "FAIL", &format!("{hung_up} (after 9ms in state UP)"));
+        assert!(newest_error.newest().unwrap().reason.starts_with("Disconnected"));
     }
 
     #[test]

@@ -4,20 +4,20 @@ use std::borrow::Cow;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::context::Trouble;
+use super::context::ClientError;
 use super::options::KafkaOptions;
 use crate::{LogError, Offset, Topic};
 
 /// What a connection says whose other end wants TLS or a password, and hangs up without them.
 const HUNG_UP: [&str; 4] = ["isconnected", "Broken pipe", "onnection reset", "SSL"];
 
-/// What an error means. `trouble` is what the client met before: a call that timed out says
+/// What an error means. `client_error` is what the client met before: a call that timed out says
 /// nothing itself.
 pub(super) fn failure(
     options: &KafkaOptions,
     topic: Option<Topic>,
     error: &KafkaError,
-    trouble: Option<Trouble>,
+    client_error: Option<ClientError>,
 ) -> LogError {
     match error {
         KafkaError::ClientConfig(_, description, key, _) => {
@@ -25,7 +25,7 @@ pub(super) fn failure(
         }
         KafkaError::ClientCreation(reason) => refused(options, reason.clone(), advice_on_setting("", reason)),
         _ => match error.rdkafka_error_code() {
-            Some(code) => by_code(options, topic, code, trouble),
+            Some(code) => by_code(options, topic, code, client_error),
             None => unavailable(options, error.to_string(), "try again"),
         },
     }
@@ -36,7 +36,7 @@ pub(super) fn by_code(
     options: &KafkaOptions,
     topic: Option<Topic>,
     code: RDKafkaErrorCode,
-    trouble: Option<Trouble>,
+    client_error: Option<ClientError>,
 ) -> LogError {
     use RDKafkaErrorCode as Code;
     let says_nothing = matches!(
@@ -47,8 +47,10 @@ pub(super) fn by_code(
             | Code::AllBrokersDown
             | Code::RequestTimedOut
     );
-    let (code, reason) = match trouble {
-        Some(trouble) if says_nothing || trouble.code == code => (trouble.code, trouble.reason),
+    let (code, reason) = match client_error {
+        Some(client_error) if says_nothing || client_error.code == code => {
+            (client_error.code, client_error.reason)
+        }
         _ => (code, code.to_string()),
     };
     let name = topic.map_or_else(|| "the topics".to_owned(), |topic| options.topic_name(topic));

@@ -115,7 +115,7 @@ impl KafkaLog {
             let missing = self.cluster.list()?.missing;
             match missing.first() {
                 None => return Ok(()),
-                Some(missing) if started.elapsed() >= options::PATIENCE => {
+                Some(missing) if started.elapsed() >= options::BROKER_TIMEOUT => {
                     return Err(failure::missing_topic(&self.options, Some(*missing)));
                 }
                 Some(_) => std::thread::sleep(Duration::from_millis(100)),

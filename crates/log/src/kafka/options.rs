@@ -10,7 +10,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use crate::{LogError, Topic};
 
 /// Every call that needs a broker gives up after this long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Name of the consumer group when the settings have no `group.id`.
 pub const DEFAULT_GROUP: &str = "adpipe-stream";
@@ -148,7 +148,7 @@ impl KafkaOptions {
         set_unless_given(&mut config, "linger.ms", "5");
         set_unless_given(&mut config, "batch.size", "1000000");
         set_unless_given(&mut config, "message.max.bytes", &self.max_message_bytes().to_string());
-        set_unless_given(&mut config, "message.timeout.ms", &PATIENCE.as_millis().to_string());
+        set_unless_given(&mut config, "message.timeout.ms", &BROKER_TIMEOUT.as_millis().to_string());
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")

@@ -10,9 +10,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 
-use super::context::Troubles;
+use super::context::NewestError;
 use super::failure::failure;
-use super::options::{KafkaOptions, PATIENCE};
+use super::options::{BROKER_TIMEOUT, KafkaOptions};
 use super::positions::Positions;
 use crate::{
     AppendReply, AppendTicket, Headers, LogError, MAX_QUEUED_BYTES, Records, SourcePosition, Topic, header,
@@ -37,7 +37,7 @@ pub(super) struct Producer {
 
 impl Producer {
     pub fn open(options: &Arc<KafkaOptions>) -> Result<Producer, LogError> {
-        let context = DeliveryContext { options: Arc::clone(options), troubles: Troubles::default() };
+        let context = DeliveryContext { options: Arc::clone(options), newest_error: NewestError::default() };
         let producer = options
             .producer()
             .create_with_context(context)
@@ -74,7 +74,7 @@ impl Producer {
         });
         let name = self.options.topic_name(topic);
         let header_sets: Vec<Option<OwnedHeaders>> = records.header_sets.iter().map(to_kafka).collect();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + BROKER_TIMEOUT;
         let mut refused = None;
         for (index, span) in records.spans.iter().enumerate() {
             // After the first refusal the rest is not sent: the append has failed already, and
@@ -125,7 +125,7 @@ impl Producer {
             if !is_full || Instant::now() >= deadline {
                 let context = self.producer.client().context();
                 let topic = unsent.delivery_opaque.topic;
-                return Some(failure(&self.options, Some(topic), &error, context.troubles.newest()));
+                return Some(failure(&self.options, Some(topic), &error, context.newest_error.newest()));
             }
             record = unsent;
             std::thread::sleep(QUEUE_PAUSE);
@@ -136,7 +136,7 @@ impl Producer {
 impl Drop for Producer {
     /// Sends out what is queued; what cannot be sent in time fails, and its tickets say so.
     fn drop(&mut self) {
-        if self.producer.flush(PATIENCE).is_err() {
+        if self.producer.flush(BROKER_TIMEOUT).is_err() {
             self.producer.purge(PurgeConfig::default().queue().inflight());
             self.producer.poll(Duration::from_millis(100));
         }
@@ -182,16 +182,16 @@ impl Append {
 
 struct DeliveryContext {
     options: Arc<KafkaOptions>,
-    troubles: Troubles,
+    newest_error: NewestError,
 }
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.troubles.log(level, facility, message);
+        self.newest_error.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.troubles.note(&error, reason);
+        self.newest_error.note(&error, reason);
     }
 }
 
@@ -202,7 +202,7 @@ impl ProducerContext for DeliveryContext {
         let error = match result {
             Ok(_) => None,
             Err((error, _)) => {
-                Some(failure(&self.options, Some(append.topic), error, self.troubles.newest()))
+                Some(failure(&self.options, Some(append.topic), error, self.newest_error.newest()))
             }
         };
         append.delivered(error);

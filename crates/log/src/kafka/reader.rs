@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::collect::Collector;
 use super::context::PlainContext;
 use super::failure::{by_code, damaged, failure, is_damage};
-use super::options::PATIENCE;
+use super::options::BROKER_TIMEOUT;
 use crate::{LogError, Offset, RecordBatch, Topic};
 
 /// Readers kept for the next call, which usually goes on where this one ended.
@@ -113,13 +113,13 @@ impl Readers {
     ) -> Result<Vec<RecordBatch>, LogError> {
         let mut batches = Vec::new();
         let mut bytes = 0;
-        let mut deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + BROKER_TIMEOUT;
         while bytes < max_bytes && reader.collector.next() < end {
             match reader.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
                     bytes += message.payload_len() + message.key_len();
                     batches.extend(reader.collector.take(&message));
-                    deadline = Instant::now() + PATIENCE;
+                    deadline = Instant::now() + BROKER_TIMEOUT;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) if is_new => {
                     batches.extend(reader.collector.close());
@@ -133,13 +133,13 @@ impl Readers {
                 None => {}
             }
             if Instant::now() >= deadline {
-                let trouble = reader.consumer.context().troubles.newest();
+                let client_error = reader.consumer.context().newest_error.newest();
                 let code = RDKafkaErrorCode::OperationTimedOut;
-                return Err(by_code(&self.cluster.options, Some(reader.topic), code, trouble));
+                return Err(by_code(&self.cluster.options, Some(reader.topic), code, client_error));
             }
         }
         batches.extend(reader.collector.close());
-        reader.consumer.context().troubles.forget();
+        reader.consumer.context().newest_error.forget();
         Ok(batches)
     }
 

@@ -7,7 +7,7 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 use super::context::PlainContext;
 use super::failure::{by_code, failure};
-use super::options::{KafkaOptions, PATIENCE};
+use super::options::{BROKER_TIMEOUT, KafkaOptions};
 use super::settings::LOG_APPEND_TIME;
 use crate::{LogError, Topic};
 
@@ -106,11 +106,12 @@ pub(super) fn administer<T>(
         .admin()
         .create_with_context(PlainContext::default())
         .map_err(|error| failure(options, None, &error, None))?;
-    let how = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+    let how =
+        AdminOptions::new().request_timeout(Some(BROKER_TIMEOUT)).operation_timeout(Some(BROKER_TIMEOUT));
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| {
         super::failure::unavailable(options, error.to_string(), "check the limits on threads and memory")
     })?;
     runtime
         .block_on(work(&client, &how))
-        .map_err(|error| failure(options, None, &error, client.inner().context().troubles.newest()))
+        .map_err(|error| failure(options, None, &error, client.inner().context().newest_error.newest()))
 }

@@ -20,7 +20,7 @@ const NAMED: usize = 10;
 const FRESHNESS_SHARE: u32 = 100;
 
 /// A look that takes longer goes on by itself, and what was known before counts meanwhile.
-const FRESHNESS_PATIENCE: Duration = Duration::from_secs(1);
+const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Source ages that were found, when, and how long that took.
 #[derive(Debug, Default)]
@@ -134,7 +134,7 @@ pub(super) fn source_ages(sources: &Sources, now: Millis) -> Result<Vec<SourceAg
         memory.ages().is_looking = false;
         return Err(error.into());
     }
-    done.recv_timeout(FRESHNESS_PATIENCE).ok().flatten().or(ages).ok_or(MonitorError::Later)
+    done.recv_timeout(FRESHNESS_TIMEOUT).ok().flatten().or(ages).ok_or(MonitorError::Later)
 }
 
 fn age_of(source: &SourceFreshness) -> Option<SourceAge> {

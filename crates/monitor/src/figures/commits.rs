@@ -57,7 +57,7 @@ impl Sums {
 
 /// Sums by the minute, from one minute to another without a gap.
 #[derive(Debug, Default)]
-struct Known {
+struct SummedMinutes {
     from: i64,
     until: i64,
     minutes: BTreeMap<i64, Sums>,
@@ -65,7 +65,7 @@ struct Known {
 
 /// What was summed before.
 #[derive(Debug, Default)]
-pub(crate) struct MinuteSums(Mutex<Known>);
+pub(crate) struct MinuteSums(Mutex<SummedMinutes>);
 
 impl MinuteSums {
     /// The sums of a window that ends now. A long one begins with a whole minute.
@@ -85,7 +85,7 @@ impl MinuteSums {
         let settled = Millis(now.0 - SETTLED_MS).floor_minute().0;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.until == 0 || since < known.from || since > known.until || settled < known.until {
-            *known = Known { from: since, until: since, minutes: BTreeMap::new() };
+            *known = SummedMinutes { from: since, until: since, minutes: BTreeMap::new() };
         }
         if settled > known.until {
             let mut minutes: BTreeMap<i64, Sums> = BTreeMap::new();

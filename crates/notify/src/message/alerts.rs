@@ -2,7 +2,7 @@
 
 use adpipe_event::Millis;
 use adpipe_monitor::rules::Severity;
-use adpipe_monitor::unit::{Unit, humane_duration};
+use adpipe_monitor::unit::{Unit, format_duration};
 use serde_json::Value;
 
 use super::Style;
@@ -141,24 +141,24 @@ fn unit(notice: &Notice) -> Unit {
 
 fn fields(news: News, notice: &Notice, style: &Style, now: Millis) -> Vec<(String, String)> {
     let alert = &notice.alert;
-    let humane = |value: f64| unit(notice).humane(style.language, value);
-    let beside = |value: f64| unit(notice).humane_beside(style.language, value, alert.threshold);
+    let format = |value: f64| unit(notice).format(style.language, value);
+    let beside = |value: f64| unit(notice).format_beside(style.language, value, alert.threshold);
     let mut fields = Vec::new();
     let mut field = |key: &str, value: String| fields.push((style.text(key, &[]), value));
     let since = alert.firing_since.unwrap_or(alert.pending_since);
     match news {
         News::Fired | News::Still => {
             field("field_now", beside(alert.value));
-            field("field_threshold", humane(alert.threshold));
+            field("field_threshold", format(alert.threshold));
             field("field_since", style.clock(alert.pending_since, now));
             field("field_severity", style.text(severity_key(alert.severity), &[]));
         }
         News::Resolved | News::Passed => {
             field("field_worst", beside(alert.worst));
-            field("field_threshold", humane(alert.threshold));
+            field("field_threshold", format(alert.threshold));
             field("field_since", style.clock(since, now));
             let lasted = (alert.resolved_at.unwrap_or(now).0 - since.0).max(0) as f64 / 1_000.0;
-            field("field_lasted", humane_duration(style.language, lasted.round()));
+            field("field_lasted", format_duration(style.language, lasted.round()));
         }
     }
     if let Some(by) = &alert.acknowledged_by {
@@ -183,7 +183,7 @@ fn when(notice: &Notice, style: &Style, now: Millis) -> String {
     let clock = style.clock(since, now);
     let mut text = match notice.alert.resolved_at {
         Some(at) => {
-            let lasted = humane_duration(style.language, ((at.0 - since.0).max(0) / 1_000) as f64);
+            let lasted = format_duration(style.language, ((at.0 - since.0).max(0) / 1_000) as f64);
             style.text("when_lasted", &[("at", &clock), ("lasted", &lasted)])
         }
         None => style.text("when_since", &[("at", &clock)]),
@@ -256,7 +256,7 @@ fn reason(context: &Value, style: &Style) -> Option<String> {
     let key = format!("why_{}", context["why"].as_str()?);
     let mut text = style.texts.get(&key)?.to_owned();
     if let Some(usual) = context["last_week_per_minute"].as_f64() {
-        let usual = Unit::Count.humane(style.language, usual);
+        let usual = Unit::Count.format(style.language, usual);
         text.push(' ');
         text.push_str(&style.text("why_last_week", &[("events", &usual)]));
     }
@@ -283,7 +283,7 @@ fn why(blocks: &mut Blocks, notices: &[Notice], style: &Style) {
     for notice in notices {
         for cause in causes(&notice.alert.context) {
             let address = console(style, &format!("/dlq/errors?group={}", cause.fingerprint));
-            let count = Unit::Count.humane(style.language, cause.errors as f64);
+            let count = Unit::Count.format(style.language, cause.errors as f64);
             let words = if cause.errors == 1 { "cause_error" } else { "cause_errors" };
             let words = style.text(words, &[("count", &count)]);
             let message = match code(&cause.message, CAUSE_LENGTH) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use adpipe_monitor::rules::Language;
-use adpipe_monitor::unit::{Unit, humane_duration};
+use adpipe_monitor::unit::{Unit, format_duration};
 use jiff::civil::Date;
 use serde_json::Value;
 
@@ -84,7 +84,7 @@ fn day(day: &str, style: &Style) -> String {
 }
 
 fn count(style: &Style, number: u64) -> String {
-    Unit::Count.humane(style.language, number as f64)
+    Unit::Count.format(style.language, number as f64)
 }
 
 fn ctr(figures: DayFigures, style: &Style) -> String {
@@ -159,7 +159,7 @@ fn fields(summary: &Summary, style: &Style) -> Vec<(String, String)> {
     field("summary_dag_runs", counted(&summary.dag_runs, "state_", &summary.failed_dags, style));
     field("summary_data_tests", counted(&summary.data_tests, "status_", &summary.failing_tests, style));
     if let Some(slowest) = &summary.slowest_hour {
-        let latency = humane_duration(style.language, slowest.p95_seconds);
+        let latency = format_duration(style.language, slowest.p95_seconds);
         field(
             "summary_slowest",
             style.text("summary_slowest_value", &[("hour", &slowest.hour), ("latency", &latency)]),

@@ -4,7 +4,7 @@ use adpipe_log::{Offset, Topic};
 use adpipe_warehouse::identity::{Found, Identity, Peer};
 
 use super::resume::{cure, goes_on};
-use super::survey::{Known, Partition, Seen, Survey, index_of};
+use super::survey::{Partition, Remembered, Seen, Survey, index_of};
 use super::{Standing, State, Store};
 
 /// What is to be done about a store of the warehouse.
@@ -86,8 +86,8 @@ pub(super) fn log_how_far(survey: &Survey) -> u64 {
     survey.partitions.iter().map(|partition| partition.range.next.0).sum()
 }
 
-fn known_of(by: Store, peer: &Peer) -> Known {
-    Known {
+fn known_of(by: Store, peer: &Peer) -> Remembered {
+    Remembered {
         by,
         store_id: peer.store_id.clone(),
         epoch: peer.epoch,

@@ -25,7 +25,7 @@ use adpipe_warehouse::lost::LostRecords;
 use adpipe_warehouse::{Schema, Warehouse, WarehouseError};
 
 pub use keeper::Keeper;
-pub use survey::Known;
+pub use survey::Remembered;
 
 /// What the stores are opened with.
 #[derive(Clone, Copy)]
@@ -127,7 +127,7 @@ pub struct Standing {
     /// How far it is.
     pub how_far: u64,
     /// What the others remember of it.
-    pub known: Vec<Known>,
+    pub known: Vec<Remembered>,
     /// Whether it fits them.
     pub state: State,
 }

@@ -18,7 +18,7 @@ pub(super) const REPLAYS: &str = "realtime.replays";
 
 /// What a store remembers of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct Remembered {
     /// Who remembers.
     pub by: Store,
     /// The other's id then.

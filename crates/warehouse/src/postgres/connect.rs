@@ -21,7 +21,7 @@ const ENCODING: &str = section(SESSION_SQL, "encoding");
 
 /// The driver bounds the TCP handshake only. A name service or a server that accepts and then
 /// says nothing must not hold anybody up longer than this either.
-const PATIENCE: Duration = Duration::from_secs(8);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// PostgreSQL 15.
 const OLDEST_VERSION: i32 = 150_000;
@@ -92,10 +92,10 @@ pub(super) fn connect_in_time(settings: &PostgresSettings) -> Result<Client, War
         .name("postgres-connect".to_owned())
         .spawn(move || drop(sender.send(open(&attempt))))
         .map_err(|error| unavailable(error.to_string()))?;
-    match receiver.recv_timeout(PATIENCE) {
+    match receiver.recv_timeout(CONNECT_TIMEOUT) {
         Ok(result) => result,
         Err(RecvTimeoutError::Timeout) => {
-            Err(unavailable(format!("no answer within {} s", PATIENCE.as_secs())))
+            Err(unavailable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))
         }
         Err(RecvTimeoutError::Disconnected) => Err(unavailable("the driver panicked".to_owned())),
     }

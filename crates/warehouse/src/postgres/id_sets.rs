@@ -18,7 +18,7 @@ pub(super) const MAX_IDS: usize = 2_000_000;
 const RECENT_BATCHES: u64 = 16;
 
 /// An hour that did not fit is not tried again for so many batches.
-const PATIENCE_BATCHES: u64 = 64;
+const BATCHES_WITHOUT: u64 = 64;
 
 /// The ids of one hour, one behind the other.
 #[derive(Default)]
@@ -102,7 +102,7 @@ impl IdSets {
     /// Takes the hour's ids, or notes that there were more than it had room for.
     pub fn load<'a>(&mut self, hour: Millis, ids: Option<impl Iterator<Item = &'a str>>) {
         let Some(ids) = ids else {
-            self.too_large.insert(hour, self.batch + PATIENCE_BATCHES);
+            self.too_large.insert(hour, self.batch + BATCHES_WITHOUT);
             return;
         };
         let mut loaded = HourIds { used_at: self.batch, ..HourIds::default() };
@@ -127,7 +127,7 @@ impl IdSets {
         // One hour may grow beyond all room while it is used in every batch.
         if self.ids > self.max_ids.saturating_mul(2) {
             self.forget(hour);
-            self.too_large.insert(hour, self.batch + PATIENCE_BATCHES);
+            self.too_large.insert(hour, self.batch + BATCHES_WITHOUT);
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(sets.room_for(hour(2)), Some(20), "both are in use, what is left is little");
         sets.load(hour(2), None::<std::iter::Empty<&str>>);
         assert_eq!(sets.room_for(hour(2)), None, "did not fit, is not tried again at once");
-        for _ in 0..PATIENCE_BATCHES {
+        for _ in 0..BATCHES_WITHOUT {
             sets.start_batch();
             sets.knows(hour(1));
         }

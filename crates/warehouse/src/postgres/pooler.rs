@@ -20,7 +20,7 @@ const SESSION_SQL: &str = include_str!("../../sql/postgres/session.sql");
 const BACKEND: &str = section(SESSION_SQL, "backend");
 
 /// A pooler whose connections are all taken keeps the second client waiting; the server itself does not.
-const PATIENCE: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A busy pool may give two clients two sessions by chance.
 const ROUNDS: usize = 4;
@@ -71,5 +71,5 @@ fn second_client(settings: &PostgresSettings) -> Option<(Client, Option<String>)
             drop(sender.send(answer));
         })
         .ok()?;
-    receiver.recv_timeout(PATIENCE).ok()?.ok()
+    receiver.recv_timeout(ANSWER_TIMEOUT).ok()?.ok()
 }

@@ -33,11 +33,11 @@ pub(super) fn run(
         .and_then(|()| connection.authorizer(Some(only_reading)));
     prepared.map_err(|error| sqlite_failure(folder, &error))?;
     read(&connection, sql, limits, &watch, on_row).map_err(|trouble| match trouble {
-        Trouble::Stopped(error) => error,
-        Trouble::Sqlite(rusqlite::Error::MultipleStatement) => {
+        QueryFailure::Stopped(error) => error,
+        QueryFailure::Sqlite(rusqlite::Error::MultipleStatement) => {
             WarehouseError::Statement("one statement at a time, please; found several".to_owned())
         }
-        Trouble::Sqlite(error) => match error.sqlite_error_code() {
+        QueryFailure::Sqlite(error) => match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => {
                 watch.verdict().err().unwrap_or_else(QueryLimits::unwanted)
             }
@@ -48,14 +48,14 @@ pub(super) fn run(
     })
 }
 
-enum Trouble {
+enum QueryFailure {
     Sqlite(rusqlite::Error),
     Stopped(WarehouseError),
 }
 
-impl From<rusqlite::Error> for Trouble {
-    fn from(error: rusqlite::Error) -> Trouble {
-        Trouble::Sqlite(error)
+impl From<rusqlite::Error> for QueryFailure {
+    fn from(error: rusqlite::Error) -> QueryFailure {
+        QueryFailure::Sqlite(error)
     }
 }
 
@@ -74,22 +74,25 @@ fn read(
     limits: &QueryLimits,
     watch: &Stopwatch,
     on_row: &mut OnRow<'_>,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, QueryFailure> {
     let mut statement = connection.prepare(sql)?;
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     if statement.parameter_count() > 0 {
-        return Err(Trouble::Sqlite(rusqlite::Error::InvalidParameterCount(0, statement.parameter_count())));
+        return Err(QueryFailure::Sqlite(rusqlite::Error::InvalidParameterCount(
+            0,
+            statement.parameter_count(),
+        )));
     }
     let mut rows = statement.raw_query();
     let mut values = Vec::with_capacity(columns.len());
     while let Some(row) = rows.next()? {
         if limits.row_bytes().is_some_and(|most| row_bytes(row, columns.len()) > most) {
             let large = "one row is larger than a quarter of the limit";
-            return Err(Trouble::Stopped(limits.too_large(large)));
+            return Err(QueryFailure::Stopped(limits.too_large(large)));
         }
         read_values(row, columns.len(), &mut values)?;
         let goes_on = watch.pause(|| on_row(Row::new(&columns, &values)));
-        watch.verdict().map_err(Trouble::Stopped)?;
+        watch.verdict().map_err(QueryFailure::Stopped)?;
         if !goes_on {
             break;
         }

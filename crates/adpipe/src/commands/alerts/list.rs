@@ -72,7 +72,7 @@ pub fn history(desk: &Desk, args: &HistoryArgs) -> anyhow::Result<()> {
     let row = |alert: &Alert| {
         let from = alert.firing_since.unwrap_or(alert.pending_since);
         let unit = |value| match desk.rules.find(&alert.rule) {
-            Some(rule) => rule.signal.unit().humane_beside(Default::default(), value, alert.threshold),
+            Some(rule) => rule.signal.unit().format_beside(Default::default(), value, alert.threshold),
             None => format!("{value}"),
         };
         vec![

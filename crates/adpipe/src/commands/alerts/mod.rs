@@ -16,7 +16,7 @@ use adpipe_event::Millis;
 use adpipe_monitor::prometheus_rules::{Links, rule_file};
 use adpipe_monitor::rules::{Language, Rules};
 use adpipe_monitor::store::{Alert, Silence};
-use adpipe_monitor::unit::humane_duration;
+use adpipe_monitor::unit::format_duration;
 use adpipe_warehouse::Warehouse;
 
 use crate::cli::alerts::{AlertsAction, RulesArgs};
@@ -93,5 +93,5 @@ fn shown(time: Millis) -> String {
 
 /// How long a while is, from one time to another.
 fn lasted(from: Millis, to: Millis) -> String {
-    humane_duration(Language::English, ((to.0 - from.0).max(0) / 1_000) as f64)
+    format_duration(Language::English, ((to.0 - from.0).max(0) / 1_000) as f64)
 }

@@ -46,12 +46,12 @@ impl FromRow for Fresh {
 
 /// Questions and answers, by the name of the alert's firing.
 #[derive(Debug, Default)]
-pub struct Lookout {
+pub struct AlertRefresh {
     asked: Mutex<HashSet<String>>,
     answers: Mutex<HashMap<String, Fresh>>,
 }
 
-impl Lookout {
+impl AlertRefresh {
     /// Asks how these alerts are; what was asked before and is not any more is forgotten.
     pub fn ask<'a>(&self, names: impl Iterator<Item = &'a String>) {
         let names: HashSet<String> = names.cloned().collect();
@@ -82,7 +82,7 @@ impl Lookout {
 
 /// Works until the switch is off.
 pub fn run(
-    lookout: &Lookout,
+    alert_refresh: &AlertRefresh,
     spool: &Arc<Spool>,
     warehouse: &dyn Warehouse,
     config: &SlackConfig,
@@ -94,14 +94,14 @@ pub fn run(
     while !shutdown.is_triggered() {
         // What waits for an answer is asked about at once, the rest now and then.
         let is_new = {
-            let questions = lookout.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            let answers = lookout.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            let questions = alert_refresh.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let answers = alert_refresh.answers.lock().unwrap_or_else(PoisonError::into_inner);
             questions.iter().any(|name| !answers.contains_key(name))
         };
         let every = if is_new { EVERY / 10 } else { EVERY };
         if asked.is_none_or(|at| at.elapsed() >= every) {
             asked = Some(Instant::now());
-            let mut outcome = lookout.look(warehouse);
+            let mut outcome = alert_refresh.look(warehouse);
             if config.wants_summary() {
                 outcome = outcome
                     .and_then(|()| store_due(spool, warehouse, config, owner, Millis::now()).map(drop));

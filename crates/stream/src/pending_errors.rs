@@ -18,7 +18,7 @@ pub type ErrorOffsets = HashMap<(String, u32), HashSet<u64>>;
 ///
 /// # Errors
 /// When log or warehouse cannot be read.
-pub fn errors_on_the_way(
+pub fn pending_errors(
     log: &dyn EventLog,
     warehouse: &dyn WarehouseRead,
     is_wanted: impl Fn(&str) -> bool,

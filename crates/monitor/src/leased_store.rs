@@ -37,7 +37,7 @@ pub(crate) struct Stored {
 }
 
 /// The monitor's hands on the warehouse.
-pub(crate) struct Desk {
+pub(crate) struct LeasedStore {
     warehouse: Arc<dyn Warehouse>,
     lease_time: Duration,
     keep: Duration,
@@ -47,10 +47,10 @@ pub(crate) struct Desk {
     kept_house: Option<Instant>,
 }
 
-impl Desk {
-    pub fn new(warehouse: Arc<dyn Warehouse>, lease_time: Duration, keep: Duration) -> Desk {
+impl LeasedStore {
+    pub fn new(warehouse: Arc<dyn Warehouse>, lease_time: Duration, keep: Duration) -> LeasedStore {
         let candidate = Candidate::new(MONITOR, lease_time);
-        Desk { warehouse, lease_time, keep, candidate, lease: None, session: None, kept_house: None }
+        LeasedStore { warehouse, lease_time, keep, candidate, lease: None, session: None, kept_house: None }
     }
 
     /// Takes the lease when it is free, and reads what is stored.
