@@ -9,6 +9,7 @@ mod common;
 mod events;
 mod fences;
 mod flags;
+mod internals;
 mod names;
 mod shell;
 
