@@ -21,12 +21,12 @@ use clap::{Args, Parser, Subcommand};
 
 const ROOT_EXAMPLES: &str = "\
 Examples:
-  adpipe demo                             try it: made-up events, everything running
+  adpipe demo                             try it: synthetic events, all roles running
   adpipe up                               run the pipeline and its console on your data
   adpipe ingest --wait clicks.csv.gz      count the events of a file
   curl --data-binary @events.ndjson localhost:8088/v1/events
   adpipe sql 'select count(*) from realtime.events'
-  adpipe dlq stats                        which errors there are, and why
+  adpipe dlq stats                        the causes of invalid records
   adpipe alerts list                      what needs attention now
   adpipe verify                           prove that nothing was lost or counted twice
 
@@ -36,15 +36,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped by Ctr
 #[derive(Parser)]
 #[command(version, about, after_help = ROOT_EXAMPLES, propagate_version = true)]
 pub struct Cli {
-    /// Configuration file [default: adpipe.toml here, if there is one]
+    /// Configuration file [default: adpipe.toml in the current folder, if it exists]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub config: Option<PathBuf>,
 
-    /// Keep the log and the warehouse in this folder, whatever the configuration says
+    /// Keep all data in this folder, whatever the configuration says
     #[arg(long, global = true, value_name = "FOLDER", help_heading = "Everywhere")]
     pub data: Option<PathBuf>,
 
-    /// Say more on stderr (-v: what happens, -vv: in detail)
+    /// Log more to stderr (-v: what happens, -vv: in detail)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Everywhere")]
     pub verbose: u8,
 
@@ -54,10 +54,10 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Make events and run everything: history first, then live traffic
+    /// Generate events and run everything: history first, then live traffic
     #[command(after_help = "\
 Examples:
-  adpipe demo                    in data/demo; Ctrl-C ends it, nothing is lost
+  adpipe demo                    in data/demo; Ctrl-C stops it, nothing is lost
   adpipe demo --rate 5000        more live traffic
   adpipe demo --data /tmp/demo   somewhere else")]
     Demo(run::DemoArgs),
@@ -72,9 +72,9 @@ Examples:
 
     /// Run one role in this process
     #[command(after_help = "\
-On Kafka any number of `adpipe run stream` share the partitions of ad_events_raw; one that dies
-is replaced by the others, and no event is lost or counted twice. Of several `adpipe run scheduler`
-one is active and the others stand by, and so it is with `adpipe run monitor`.
+On Kafka, any number of `adpipe run stream` share the partitions of ad_events_raw. If one dies, the
+others take over its partitions; no event is lost or counted twice. If you run several
+`adpipe run scheduler` or `adpipe run monitor`, one is active and the others stand by.
 
 Examples:
   adpipe run stream
@@ -87,8 +87,8 @@ Examples:
 
     /// Append the events of files, or of standard input, to the log
     #[command(after_help = "\
-Formats: NDJSON, a JSON array, CSV with a header; plain, gzip or zstd; found out by themselves.
-An ingest that was stopped goes on where it was when it is started again.
+Formats: NDJSON, a JSON array, CSV with a header; plain, gzip or zstd. adpipe detects them.
+If you stop an ingest and start it again, it continues where it stopped.
 
 Examples:
   adpipe ingest clicks.csv more.ndjson.zst
@@ -98,11 +98,11 @@ Examples:
 
     /// Batch: raw files to the Parquet archive and the warehouse
     #[command(after_help = "\
-Reads the files of etl.raw_folder, or those named, and counts what was not counted yet: new files,
-what has been added to known ones, and files that were replaced. Rows that are no events go to
-ad_events_error with file and row. Archives the hours that came by stream and are closed, too.
-Run twice, or stopped in the middle and run again, it ends in the same state. Exit code 1 when a
-file could not be read to its end; the others are done all the same.
+Reads the files of etl.raw_folder, or the files you name, and counts what was not counted yet: new
+files, rows added to known files, and files that were replaced. Invalid rows go to ad_events_error
+with file and row. Also archives the closed hours that came by stream. The result is the same if you
+run it twice, or stop it and run it again. Exit code 1 if a file could not be read to its end; the
+other files are done.
 
 Examples:
   adpipe etl                             everything new in data/raw
@@ -111,15 +111,15 @@ Examples:
   adpipe etl --json > report.json")]
     Etl(ways_in::EtlArgs),
 
-    /// Write made-up events in the shape of the Avazu data set
+    /// Generate events with the fields of the Avazu data set
     #[command(after_help = "\
-The same --seed (with the same --start and --end, if any) gives the same bytes. --rate stamps the
-events with the time of now. What was made is reported on stderr, and in --account FILE.
+The same --seed (with the same --start and --end, if any) gives the same bytes. With --rate, events
+have the current time. A summary goes to stderr, and to --account FILE.
 
 Examples:
   adpipe generate --rows 1000000 --format csv --out events.csv
   adpipe generate --rows 10000 --bad 0.02 --duplicates 0.01 --account truth.json > events.ndjson
-  adpipe generate --rows 10000 --seed 7 > same.ndjson    the same file wherever it is made
+  adpipe generate --rows 10000 --seed 7 > same.ndjson    the same file on every machine
   adpipe generate --rate 1000 | adpipe ingest -      live traffic until Ctrl-C")]
     Generate(generate::GenerateArgs),
 
@@ -139,10 +139,10 @@ Examples:
     /// The dead-letter queue: look at errors, retry, repair, discard
     Dlq(Box<dlq::DlqArgs>),
 
-    /// Alerts: what needs attention, since when, and who knows
+    /// Alerts: what needs attention, since when, and who works on it
     #[command(after_help = "\
-The table of alerts is config/alerts.toml; docs/MONITORING.md explains it. `adpipe up` and
-`adpipe run monitor` watch them; Prometheus can, by the same table.
+config/alerts.toml defines the alerts; docs/MONITORING.md explains it. `adpipe up` and
+`adpipe run monitor` evaluate them; Prometheus can, too, from the same table.
 
 Examples:
   adpipe alerts list
@@ -150,23 +150,23 @@ Examples:
   adpipe alerts ack DlqExhausted --note 'repairing'
   adpipe alerts silence ThroughputLow --for 2h --comment 'the feed is being moved'
   adpipe alerts test-notify               a test message to Slack
-  adpipe alerts summary                   what yesterday was like")]
+  adpipe alerts summary                   the summary of yesterday")]
     Alerts(Box<alerts::AlertsArgs>),
 
     /// Prove that nothing was lost or counted twice
     #[command(after_help = "\
-Recounts every record that the log still holds against the warehouse, and every table against
-the others, as they stand at one moment: events may keep coming in. Looks at every page and index
-of the files. The last line says what was not checked. Exit code 1 when something does not add up.
+Compares every record that the log still holds with the warehouse, and the tables with each other,
+as of one moment: events may keep coming in. Checks every page and index of the files. The last
+line says what was not checked. Exit code 1 if something does not add up.
 
 Examples:
   adpipe verify
-  adpipe verify --deep           also the content of every event and of every row of the accounts
-  adpipe verify --deep --seal    then gives data from before sums were kept its sums
+  adpipe verify --deep           also compare the content of every event and row
+  adpipe verify --deep --seal    then store sums for data from before sums were kept
   adpipe verify --json")]
     Verify(checks::VerifyArgs),
 
-    /// Whether log and warehouse belong together, and what to do when one is gone, older or another's
+    /// Check that log and warehouse belong together, and what to do if one is gone, older or foreign
     #[command(after_help = stores::EXAMPLES)]
     Stores(stores::StoresArgs),
 
@@ -174,44 +174,44 @@ Examples:
     #[command(after_help = recovery::BACKUP_EXAMPLES)]
     Backup(recovery::BackupArgs),
 
-    /// Put a backup back into a new folder
+    /// Restore a backup into a new folder
     #[command(after_help = recovery::RESTORE_EXAMPLES)]
     Restore(recovery::RestoreArgs),
 
-    /// Make the warehouse again from the archive and the log
+    /// Rebuild the warehouse from the archive and the log
     #[command(after_help = recovery::REBUILD_EXAMPLES)]
     Rebuild(recovery::RebuildArgs),
 
-    /// Make the marts: run, test and document the dbt project
+    /// Build the marts: run, test and document the dbt project
     #[command(after_help = "\
-The project is ./dbt, the folder in transform.project, or else the one inside of adpipe. It is run
-by adpipe itself, or by the real dbt with transform.engine = \"dbt\". What the tests find is kept in
-ops.data_tests and ops.data_test_failures. Exit code 1 when something failed.
+The project is the folder in transform.project, or ./dbt, or else the one built into adpipe. adpipe
+runs it itself; with transform.engine = \"dbt\", the real dbt runs it. Test results are stored in
+ops.data_tests and ops.data_test_failures. Exit code 1 if something failed.
 
 Examples:
   adpipe transform build                        seeds, models and tests
   adpipe transform run --select mart_daily_ctr+
   adpipe transform test --select tag:marts
-  adpipe transform show no_missing_hours --rows 20   the query of a test, and what fails it
+  adpipe transform show no_missing_hours --rows 20   the query of a test, and the rows that fail
   adpipe transform docs                         a page with models, tests and lineage")]
     Transform(transform::TransformArgs),
 
     /// Check every configured part and say what to do
     #[command(after_help = "\
-Exit code 1 when a part is bad, 2 when the configuration is wrong. The whole log is read, so that
-every checksum is looked at; on Kafka its topics are, whose records are the brokers' to check.
+Exit code 1 if a part is bad, 2 if the configuration is wrong. Reads the whole log to check every
+checksum. On Kafka, checks the topics; the brokers check their records.
 
 Examples:
   adpipe doctor
   adpipe doctor --json
-  adpipe doctor --fix    also make the Kafka topics that are missing
+  adpipe doctor --fix                  also create missing Kafka topics
   adpipe doctor --sample events.csv    propose [event.fields] for a file with other field names")]
     Doctor(checks::DoctorArgs),
 
-    /// Say whether an adpipe process answers: for health checks of containers and services
+    /// Check that an adpipe process answers, for health checks of containers and services
     #[command(after_help = "\
 Asks /healthz on console.port, and on metrics.port if it is set. Exit code 0 if one of them answers,
-1 if none does. It opens neither log nor warehouse; `adpipe doctor` looks at those.
+1 if none does. It does not open the log or the warehouse; `adpipe doctor` checks those.
 
 Examples:
   adpipe health
@@ -221,9 +221,8 @@ Examples:
 
     /// Run, backfill and watch DAGs: the pipeline's daily work
     #[command(after_help = "\
-DAGs are defined in config/dags.toml; `adpipe up` and `adpipe run scheduler` run them at their
-time. What is asked for here is done by the active scheduler, or, when there is none, by this very
-command.
+config/dags.toml defines the DAGs; `adpipe up` and `adpipe run scheduler` run them on schedule. The
+active scheduler performs what you ask for here. If there is none, this command does it itself.
 
 Examples:
   adpipe dag list
@@ -243,10 +242,10 @@ Examples:
 
     /// Measure this machine: parse, ingest, stream, latency
     #[command(after_help = "\
-Makes its own events in a temporary folder and removes them.
+Works on synthetic events in a temporary folder, and removes them afterwards.
 
 Examples:
-  adpipe bench                  all of it, about a minute
+  adpipe bench                  everything, about a minute
   adpipe bench --rows 4000000   more rows
   adpipe bench parse stream     only these
   adpipe bench stream --warehouse postgres://me@localhost/empty
@@ -256,7 +255,7 @@ Examples:
 
     /// Print a completion script for your shell
     #[command(after_help = "\
-The script asks adpipe itself, so that it knows the DAGs, alerts and models of the current folder.
+The script calls adpipe, so it completes the DAGs, alerts and models of the current folder, too.
 
 Examples:
   echo 'source <(adpipe completions bash)' >> ~/.bashrc

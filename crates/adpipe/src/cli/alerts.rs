@@ -22,21 +22,21 @@ Examples:
   adpipe alerts list --json | jq '.[] | select(.state == \"firing\") | .summary'")]
     List(ListArgs),
 
-    /// List the alerts that fired, and when they were over
+    /// List the alerts that fired, and when they resolved
     #[command(after_help = "\
 Examples:
   adpipe alerts history
   adpipe alerts history --since 30d")]
     History(HistoryArgs),
 
-    /// Measure now, and say what fires and since when
+    /// Measure now, and report what fires and since when
     #[command(after_help = "\
-While `adpipe up` or `adpipe run monitor` is at work, this only reports. When nobody is, it does
-the monitor's work for this once: what is pending is looked at until it has held for its time or
-passed, what changed is stored, and people are told. So a schedule that runs it is enough.
+While `adpipe up` or `adpipe run monitor` runs, this command only reports. If neither runs, it does
+the monitor's work once: it measures until each pending alert fires or recovers, stores the result
+and sends notifications. So it is enough to run it on a schedule.
 
-Exit code 0 when it could be done, whatever fires; 1 when it could not, when something fires of
-which nobody can be told (no webhook is set), and with --fail when something fires.
+Exit code 0 if it could do its work, whatever fires; 1 if it could not, if something fires and no
+webhook is set, and with --fail whenever something fires.
 
 Examples:
   adpipe alerts check
@@ -56,7 +56,7 @@ Examples:
   adpipe alerts ack 0193f1c2-…")]
     Ack(AckArgs),
 
-    /// For a while, show alerts and do not send them
+    /// Show alerts but do not send them, for a while
     #[command(after_help = "\
 Examples:
   adpipe alerts silence ThroughputLow --for 2h --comment 'the feed is being moved'
@@ -68,20 +68,20 @@ Examples:
     #[command(after_help = "Example: adpipe alerts unsilence 0193f1c2-…")]
     Unsilence(UnsilenceArgs),
 
-    /// List the silences that last, or are still to come
+    /// List current and future silences
     #[command(after_help = "Example: adpipe alerts silences")]
     Silences(ListArgs),
 
-    /// Post a test message to Slack and print its answer; exit code 1 when it did not take it
+    /// Post a test message to Slack and print its answer; exit code 1 if Slack refuses it
     #[command(after_help = "Example: adpipe alerts test-notify")]
     TestNotify,
 
-    /// Print the summary of a day, as Slack gets it every morning
+    /// Print the daily summary that is sent to Slack
     #[command(after_help = "\
 Examples:
   adpipe alerts summary
   adpipe alerts summary --date 2026-01-31 --json
-  adpipe alerts summary --send    post it to Slack, too")]
+  adpipe alerts summary --send    also post it to Slack")]
     Summary(SummaryArgs),
 }
 
@@ -91,7 +91,7 @@ pub struct SummaryArgs {
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub date: Option<jiff::civil::Date>,
 
-    /// Print it as text; the default
+    /// Print text; this is the default
     #[arg(long, conflicts_with = "json")]
     pub text: bool,
 
@@ -99,7 +99,7 @@ pub struct SummaryArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Post it to Slack; exit code 1 when it does not take it
+    /// Post it to Slack; exit code 1 if Slack refuses it
     #[arg(long)]
     pub send: bool,
 }
@@ -113,7 +113,7 @@ pub struct ListArgs {
 
 #[derive(Args)]
 pub struct HistoryArgs {
-    /// Those that fire, or were over within this time
+    /// Alerts that fire, or resolved within this time
     #[arg(long, default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub since: Duration,
 
@@ -124,7 +124,7 @@ pub struct HistoryArgs {
 
 #[derive(Args)]
 pub struct CheckArgs {
-    /// Only alerts on these signals; "dlq" means all that begin with dlq_
+    /// Only alerts on these signals; "dlq" means all signals that begin with dlq_
     #[arg(long, value_name = "SIGNAL", value_delimiter = ',')]
     pub signal: Vec<String>,
 
@@ -137,11 +137,11 @@ pub struct CheckArgs {
     )]
     pub rule: Vec<String>,
 
-    /// Exit code 1 when something fires
+    /// Exit code 1 if something fires
     #[arg(long)]
     pub fail: bool,
 
-    /// Look once; what is pending stays so until the next look
+    /// Measure once; pending alerts stay pending
     #[arg(long)]
     pub no_wait: bool,
 
@@ -152,22 +152,22 @@ pub struct CheckArgs {
 
 #[derive(Args)]
 pub struct RulesArgs {
-    /// Where the runbook is, for the links
+    /// Address of the runbook, for links
     #[arg(long, value_name = "URL", default_value = "docs/RUNBOOK.md")]
     pub runbook: String,
 
-    /// Where Grafana is, for the links
+    /// Address of Grafana, for links
     #[arg(long, value_name = "URL", default_value = "")]
     pub grafana: String,
 }
 
 #[derive(Args)]
 pub struct AckArgs {
-    /// The alert: its id, the beginning of it, or its name when it is open once
+    /// The alert: its id, the beginning of its id, or its name if it is open only once
     #[arg(value_name = "ALERT", add = ArgValueCandidates::new(completion::alerts))]
     pub alert: String,
 
-    /// What others should know
+    /// A note for others
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub note: String,
 
@@ -190,7 +190,7 @@ pub struct SilenceArgs {
     #[arg(long, conflicts_with = "rule")]
     pub all: bool,
 
-    /// Only where it has this label
+    /// Only alerts with this label
     #[arg(long, value_name = "NAME=VALUE")]
     pub label: Vec<String>,
 
@@ -198,7 +198,7 @@ pub struct SilenceArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub lasts: Duration,
 
-    /// Begin in so long [default: now]
+    /// Start after this time [default: now]
     #[arg(long = "in", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub starts_in: Option<Duration>,
 
@@ -213,7 +213,7 @@ pub struct SilenceArgs {
 
 #[derive(Args)]
 pub struct UnsilenceArgs {
-    /// The silence's id, or the beginning of it
+    /// The silence's id, or the beginning of its id
     #[arg(value_name = "SILENCE")]
     pub silence: String,
 }

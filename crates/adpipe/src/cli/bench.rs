@@ -14,8 +14,8 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     pub rows: u64,
 
-    /// Measure with this log instead of an embedded one: kafka://HOST:PORT. Makes topics of its
-    /// own there and removes them
+    /// Measure with this log instead of an embedded one: kafka://HOST:PORT. Creates its own topics
+    /// there and deletes them afterwards
     #[arg(long, value_name = "URL")]
     pub log: Option<String>,
 
@@ -23,12 +23,12 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     pub rate: u32,
 
-    /// Measure stream, latency, transform and dlq with this PostgreSQL database, which must be empty and keeps
-    /// what is written
+    /// Measure stream, latency, transform and dlq with this PostgreSQL database. It must be empty; the
+    /// data stays there
     #[arg(long, value_name = "URL")]
     pub warehouse: Option<String>,
 
-    /// Give DuckDB and Polars the same file as etl, with this Python that has their packages
+    /// Python with the packages of DuckDB and Polars, to give them the same file as etl
     #[arg(long, value_name = "FILE")]
     pub python: Option<PathBuf>,
 
@@ -39,7 +39,7 @@ pub struct BenchArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BenchKind {
-    /// Bytes to events, beside a plain JSON loop
+    /// Bytes to events, compared with a plain JSON loop
     Parse,
     /// Files into the log, durable
     Ingest,
@@ -49,13 +49,12 @@ pub enum BenchKind {
     Stream,
     /// From append to commit at a fixed rate
     Latency,
-    /// Files into the archive; DuckDB and Polars beside it, with --python
+    /// Files into the archive; with --python also DuckDB and Polars
     Etl,
     /// All marts over the metrics of 40 million events
     Transform,
-    /// As many errors as --rows says: stored, searched, and repaired by one edit; only when it is
-    /// named
+    /// --rows errors stored, searched, and repaired by one edit; only if you name it
     Dlq,
-    /// The stream processor with and without somebody who scrapes /metrics; only when it is named
+    /// The stream processor with and without a scraper of /metrics; only if you name it
     Scrape,
 }

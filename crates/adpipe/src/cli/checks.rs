@@ -6,17 +6,17 @@ use clap::Args;
 
 #[derive(Args)]
 pub struct VerifyArgs {
-    /// Also compare the content of every event, hot and archived, and of every row of the accounts
-    /// and of the dead-letter queue with the sums that were stored when they were written
+    /// Also compare the content of every event, hot and archived, and every row of the accounts and
+    /// of the dead-letter queue, with the sums that were stored with them
     #[arg(long)]
     pub deep: bool,
 
-    /// Compare stored sums only: records, files and contents are not read. Takes seconds whatever
-    /// there is; the last line names what was not checked
+    /// Compare stored sums only, without reading records, files and contents. Takes seconds, however
+    /// much there is. The last line names what was not checked
     #[arg(long, conflicts_with = "deep")]
     pub quick: bool,
 
-    /// When everything adds up, store the sums of data that was written before sums were kept
+    /// If everything adds up, store sums for data that was written before sums were kept
     #[arg(long, requires = "deep")]
     pub seal: bool,
 
@@ -27,12 +27,12 @@ pub struct VerifyArgs {
 
 #[derive(Args)]
 pub struct DoctorArgs {
-    /// Make what is missing
+    /// Create what is missing
     #[arg(long, conflicts_with = "sample")]
     pub fix: bool,
 
-    /// Look at this file instead: which records would be valid, now and with the [event.fields] that
-    /// is proposed for it; `-` reads standard input
+    /// Read this file instead, propose [event.fields] for it, and report how many records would be
+    /// valid now and with the proposal; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub sample: Option<PathBuf>,
 

@@ -12,6 +12,6 @@ pub struct ConfigArgs {
 
 #[derive(Subcommand)]
 pub enum ConfigAction {
-    /// Print what is in force and where each value comes from: default, file, variable or flag
+    /// Print every value in force and what set it: default, file, variable or flag
     Show(JsonArgs),
 }

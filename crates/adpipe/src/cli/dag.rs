@@ -14,14 +14,14 @@ pub struct DagArgs {
 
 #[derive(Subcommand)]
 pub enum DagAction {
-    /// Print every DAG, when it is due next and how it last went
+    /// Print every DAG, when it is due next and the result of its last run
     List(JsonArgs),
-    /// Run a DAG now and wait for its end; exit code 1 when it fails
+    /// Run a DAG now and wait until it ends; exit code 1 if it fails
     Run(DagRunArgs),
     /// Run a DAG for every data interval of a range of days, oldest first
     #[command(after_help = "\
-Intervals that have succeeded are left out unless --all is given. DAGs that follow this one run
-once, at the end, over the whole range.
+Intervals that have succeeded are skipped unless you add --all. DAGs that follow this one run once,
+at the end, over the whole range.
 
 Examples:
   adpipe dag backfill dag_daily_etl --from 2026-01-01 --to 2026-01-31 --dry-run
@@ -36,9 +36,9 @@ Examples:
   adpipe dag logs dag_daily_etl --follow        as it is written
   adpipe dag logs dag_dbt_run --task test --try 1")]
     Logs(DagLogsArgs),
-    /// Run the tasks of a finished run again that did not succeed
+    /// Run the tasks of a finished run that did not succeed again
     Retry(DagRetryArgs),
-    /// End a run; its tasks get SIGTERM, then SIGKILL
+    /// Stop a run; its tasks get SIGTERM, then SIGKILL
     Cancel(DagRunName),
 }
 
@@ -75,11 +75,11 @@ pub struct DagBackfillArgs {
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub to: jiff::civil::Date,
 
-    /// Run again what has succeeded, too
+    /// Also run intervals that have succeeded
     #[arg(long)]
     pub all: bool,
 
-    /// Only print what would be run
+    /// Only print what would run
     #[arg(long)]
     pub dry_run: bool,
 
@@ -98,7 +98,7 @@ pub struct DagRunsArgs {
     #[arg(add = ArgValueCandidates::new(completion::dags))]
     pub dag: Option<String>,
 
-    /// How many
+    /// Maximum number of runs
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
 
@@ -126,11 +126,11 @@ pub struct DagLogsArgs {
     #[arg(long)]
     pub task: Option<String>,
 
-    /// Only this try [default: the newest]
+    /// Only this attempt [default: the newest]
     #[arg(long = "try", value_name = "N", requires = "task")]
     pub try_number: Option<i64>,
 
-    /// Go on as it is written, until the run ends
+    /// Continue to print new output until the run ends
     #[arg(short, long)]
     pub follow: bool,
 }
@@ -140,7 +140,7 @@ pub struct DagRetryArgs {
     #[command(flatten)]
     pub name: DagRunName,
 
-    /// The tasks that succeeded, too
+    /// Also the tasks that succeeded
     #[arg(long)]
     pub all: bool,
 

@@ -43,13 +43,13 @@ Examples:
   adpipe dlq retry 0193…
   adpipe dlq retry --group 1f2e3d4c5b6a7988             all errors of a cause
   adpipe dlq retry --status exhausted --type sink --canary 20
-  adpipe dlq retry --due                                what is due by itself, once")]
+  adpipe dlq retry --due                                all automatic retries that are due")]
     Retry(RetryArgs),
 
     /// Repair payloads and send them again
     #[command(after_help = "\
-An edit of many errors is applied only where the event is valid afterwards. What was received
-stays on record; --undo goes back to it.
+An edit of many errors applies only where the event is valid afterwards. The payload as received is
+kept; --undo goes back to it.
 
 Examples:
   adpipe dlq edit 0193… --set banner_pos=1
@@ -59,14 +59,14 @@ Examples:
   adpipe dlq edit --group … --patch edit.json           a JSON Patch (RFC 6902), and \"cast\"")]
     Edit(EditArgs),
 
-    /// Say that errors do not count, and why
+    /// Discard errors, with a reason
     #[command(after_help = "\
 Examples:
   adpipe dlq discard 0193… --reason 'a test of ours'
   adpipe dlq discard --group 1f2e3d4c5b6a7988 --reason 'bot traffic'")]
     Discard(DiscardArgs),
 
-    /// Take a discard back
+    /// Undo a discard
     #[command(after_help = "Example: adpipe dlq undo --group 1f2e3d4c5b6a7988")]
     Undo(UndoArgs),
 
@@ -78,10 +78,11 @@ Example:
   adpipe dlq import errors.ndjson")]
     Export(ExportArgs),
 
-    /// Take an exported file back: where a payload differs, the error is edited and sent again
+    /// Import an exported file: if a payload differs, the error is edited and sent again
     #[command(after_help = "\
-A CSV row stays one: its format and its columns travel with it. A line whose event would fail again
-is named and left alone. Exit code 1 when a line was left alone or an event failed again.
+A CSV row stays a CSV row: its format and columns are in the file. If the event of a line would fail
+again, adpipe names the line and skips it. Exit code 1 if a line was skipped or an event failed
+again.
 
 Examples:
   adpipe dlq import errors.ndjson --dry-run
@@ -92,14 +93,14 @@ Examples:
     #[command(after_help = "Example: adpipe dlq jobs")]
     Jobs(JobsArgs),
 
-    /// End a bulk action; what it has done stays done
+    /// Stop a bulk action; what it has done stays done
     #[command(after_help = "Example: adpipe dlq cancel 0193…")]
     Cancel(CancelArgs),
 
-    /// Check whether an error needs attention; exit code 1 when one does
+    /// Check whether an error needs attention; exit code 1 if one does
     #[command(after_help = "\
-For scripts: it measures, and neither waits nor tells anybody, as `adpipe alerts check` does. The
-thresholds are those of the alerts on dlq_exhausted, dlq_growth and error_share, in config/alerts.toml.
+For scripts: unlike `adpipe alerts check`, it only measures; it does not wait or notify. Thresholds
+are those of the alerts on dlq_exhausted, dlq_growth and error_share in config/alerts.toml.
 
 Example: adpipe dlq check --json")]
     Check(CheckArgs),
@@ -108,7 +109,7 @@ Example: adpipe dlq check --json")]
 /// Which errors are meant.
 #[derive(Args)]
 pub struct FilterArgs {
-    /// Of this status: pending, retrying, exhausted, resolved, discarded
+    /// Status: pending, retrying, exhausted, resolved, discarded
     #[arg(
         long,
         value_name = "STATUS",
@@ -119,7 +120,7 @@ pub struct FilterArgs {
     )]
     pub status: Vec<Status>,
 
-    /// Of this type: parse, schema, validation, future, sink, archive
+    /// Type: parse, schema, validation, future, sink, archive
     #[arg(
         long = "type",
         value_name = "TYPE",
@@ -129,27 +130,27 @@ pub struct FilterArgs {
     )]
     pub error_type: Vec<String>,
 
-    /// This field is to blame
+    /// The invalid field
     #[arg(long, value_name = "FIELD", value_delimiter = ',', help_heading = "Which errors")]
     pub field: Vec<String>,
 
-    /// Of this cause, as `adpipe dlq stats` names it
+    /// Cause, as `adpipe dlq stats` names it
     #[arg(long, value_name = "GROUP", value_delimiter = ',', help_heading = "Which errors")]
     pub group: Vec<String>,
 
-    /// The topic begins with this: ad_events_raw, file:…
+    /// Beginning of the topic: ad_events_raw, file:…
     #[arg(long, value_name = "TOPIC", help_heading = "Which errors")]
     pub topic: Option<String>,
 
-    /// Failed first at or after this time, UTC
+    /// First failed at or after this time (UTC)
     #[arg(long, value_name = "TIME", help_heading = "Which errors")]
     pub since: Option<String>,
 
-    /// Failed first before this time, UTC
+    /// First failed before this time (UTC)
     #[arg(long, value_name = "TIME", help_heading = "Which errors")]
     pub until: Option<String>,
 
-    /// Stands in the message or the payload, letter by letter
+    /// Text in the message or the payload, case-sensitive
     #[arg(long, value_name = "TEXT", help_heading = "Which errors")]
     pub text: Option<String>,
 }
@@ -201,7 +202,7 @@ pub struct ListArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
 
-    /// At most so many
+    /// Maximum number
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: usize,
 
@@ -235,7 +236,7 @@ pub struct StatsArgs {
 /// How a bulk action goes.
 #[derive(Args)]
 pub struct PaceArgs {
-    /// Try so many first, and go on only when most of them succeed (dlq.canary_share)
+    /// Send this many first, and the rest only if most of them succeed (dlq.canary_share)
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20")]
     pub canary: Option<u32>,
 
@@ -243,7 +244,7 @@ pub struct PaceArgs {
     #[arg(long)]
     pub no_wait: bool,
 
-    /// Give up when no outcome has come for this long
+    /// Stop waiting if no outcome arrives for this long
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration, conflicts_with = "no_wait")]
     pub wait: Duration,
 }
@@ -260,7 +261,7 @@ pub struct RetryArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// What is due by itself now, and nothing else
+    /// Only automatic retries that are due now
     #[arg(long, conflicts_with_all = ["ids", "all", "status", "error_type", "field", "group", "topic", "since", "until", "text"])]
     pub due: bool,
 
@@ -273,7 +274,7 @@ pub struct EditArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Set a field: to JSON (1, null, "x") where the value is some, else to text
+    /// Set a field. The value is parsed as JSON (1, null, "x") if it is valid JSON, otherwise taken as text
     #[arg(long, value_name = "FIELD=VALUE", help_heading = "Edit")]
     pub set: Vec<String>,
 
@@ -281,20 +282,20 @@ pub struct EditArgs {
     #[arg(long, value_name = "OLD=NEW", help_heading = "Edit")]
     pub rename: Vec<String>,
 
-    /// Make a value an integer or text
+    /// Convert a value to an integer or to text
     #[arg(long, value_name = "FIELD=integer|text", help_heading = "Edit")]
     pub cast: Vec<String>,
 
-    /// Drop a field
+    /// Remove a field
     #[arg(long, value_name = "FIELD", help_heading = "Edit")]
     pub drop: Vec<String>,
 
-    /// A JSON Patch in a file, or - for standard input
+    /// File with a JSON Patch, or - for standard input
     #[arg(long, value_name = "FILE", help_heading = "Edit", conflicts_with_all = ["set", "rename", "cast", "drop"])]
     pub patch: Option<PathBuf>,
 
-    /// Replace the whole payload of one error by this file, or - for standard input. A CSV row stays
-    /// one under its own columns; what begins with { is a JSON object
+    /// Replace the whole payload of one error with this file, or - for standard input. A CSV row stays
+    /// a CSV row with its columns; a payload that begins with { is a JSON object
     #[arg(long, value_name = "FILE", help_heading = "Edit", conflicts_with_all = ["set", "rename", "cast", "drop", "patch"])]
     pub payload: Option<PathBuf>,
 
@@ -306,11 +307,11 @@ pub struct EditArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Edit by id without sending again
+    /// With ids: save the edit without sending the event
     #[arg(long)]
     pub no_retry: bool,
 
-    /// Send by id also what would fail again
+    /// With ids: send the event even if it would fail again
     #[arg(long)]
     pub force: bool,
 
@@ -339,7 +340,7 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
 
-    /// File to write; standard output when there is none
+    /// File to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -350,11 +351,11 @@ pub struct ImportArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Only show what would become of each line
+    /// Only show what would happen to each line
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Send also what would fail again
+    /// Send events even if they would fail again
     #[arg(long)]
     pub force: bool,
 
@@ -362,7 +363,7 @@ pub struct ImportArgs {
     #[arg(long)]
     pub no_wait: bool,
 
-    /// Give up when no outcome has come for this long
+    /// Stop waiting if no outcome arrives for this long
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration, conflicts_with = "no_wait")]
     pub wait: Duration,
 
@@ -380,7 +381,7 @@ impl ImportArgs {
 
 #[derive(Args)]
 pub struct JobsArgs {
-    /// At most so many
+    /// Maximum number
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub limit: u32,
 

@@ -6,20 +6,20 @@ use clap::{Args, ValueEnum};
 
 #[derive(Args)]
 pub struct GenerateArgs {
-    /// Number of records; without it, and with --rate, they never end
+    /// Number of records; with --rate alone, they never end
     #[arg(long, value_name = "N")]
     pub rows: Option<u64>,
 
-    /// The same seed gives the same events, byte for byte; without --start and --end they lie on
+    /// The same seed gives the same events, byte for byte. Without --start and --end, they are on
     /// 2014-10-21, the first day of the Avazu data [default: events of the last 24 hours]
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
 
-    /// Records per second, with the time of now
+    /// Records per second, with the current time
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: Option<u32>,
 
-    /// Share of invalid records, 0 to 1; they take turns through all error types
+    /// Share of invalid records, 0 to 1, spread over all error types
     #[arg(long, default_value_t = 0.0, value_name = "P")]
     pub bad: f64,
 
@@ -48,14 +48,14 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Write what was made, counted by kind, to this file as JSON
+    /// Write the counts by kind to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub account: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum GenerateFormat {
-    /// One JSON object a line
+    /// One JSON object per line
     Ndjson,
     /// CSV with a header
     Csv,

@@ -5,34 +5,34 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub const BACKUP_EXAMPLES: &str = "\
-Takes everything as it is at one moment, while the pipeline runs: the event log, the warehouse, the
-dead-letter queue, runs, marts, the archive, messages that wait, the configuration. Secrets are in
-no backup, nor are raw files. With PostgreSQL, pg_dump must be on PATH; Kafka and object stores are
-not copied. Repeated into the same folder, parts of the archive that lie there are not copied again,
-and the backup before stays whole until the new one is. Exit code 1 when a part of the archive is
-missing or damaged: the rest is in the backup all the same.
+Copies everything as of one moment, while the pipeline runs: the event log, the warehouse, the
+dead-letter queue, runs, marts, the archive, waiting messages, the configuration. Backups contain no
+secrets and no raw files. PostgreSQL requires pg_dump on PATH. Kafka and object stores are not
+copied. If you repeat a backup into the same folder, parts of the archive are not copied again, and
+the previous backup stays intact until the new one is complete. Exit code 1 if a part of the archive
+is missing or damaged; everything else is in the backup.
 
 Examples:
   adpipe backup /backup/adpipe
   adpipe backup --data /var/lib/adpipe --json /backup/adpipe
-  adpipe restore /backup/adpipe --check      is it whole?";
+  adpipe restore /backup/adpipe --check      check that it is complete";
 
 pub const RESTORE_EXAMPLES: &str = "\
-Checks every file of the backup, then puts it into a folder that is empty or not there yet. A backup
-that is damaged or not complete is refused, and so is a place where something is already. Without
---data everything goes to the places that the configuration names.
+Checks every file of the backup, then restores it into an empty or new folder. adpipe refuses a
+backup that is damaged or incomplete, and a folder that is not empty. Without --data, everything
+goes to the places that the configuration names.
 
 Examples:
   adpipe restore /backup/adpipe --data /var/lib/adpipe
   adpipe verify --data /var/lib/adpipe
-  adpipe restore /backup/adpipe --check      only check it";
+  adpipe restore /backup/adpipe --check      only check the backup";
 
 pub const REBUILD_EXAMPLES: &str = "\
-For a warehouse that is gone, damaged or older than the archive: figures, the archive's list, the
-account of raw files and hot events are made again, exact, from the archive (with the account that
-every `adpipe etl` writes beside it) and from the log. Stop adpipe first. The former realtime.db is
-kept; on PostgreSQL everything is replaced in one transaction. Until the end nothing changes. Exit
-code 1 when a part of the archive is damaged or missing: it is left out and named.
+Use it if the warehouse is gone, damaged or older than the archive. It rebuilds figures, the
+archive's list, the account of raw files and hot events exactly, from the archive (with the account
+that every `adpipe etl` stores there) and from the log. Stop adpipe first. The previous realtime.db
+is kept; on PostgreSQL, everything is replaced in one transaction. Nothing changes until the end.
+Exit code 1 if a part of the archive is damaged or missing; that part is left out and named.
 
 Examples:
   adpipe rebuild --dry-run     what is there, and what is missing
@@ -41,11 +41,11 @@ Examples:
 
 #[derive(Args)]
 pub struct RebuildArgs {
-    /// Change nothing; say what there is
+    /// Only report what there is; change nothing
     #[arg(long)]
     pub dry_run: bool,
 
-    /// PostgreSQL: replace the schema, of which no copy is kept
+    /// PostgreSQL: replace the schema without keeping a copy
     #[arg(long)]
     pub yes: bool,
 
@@ -69,11 +69,11 @@ pub struct RestoreArgs {
     /// The backup's folder
     pub folder: PathBuf,
 
-    /// Only check that the backup is whole
+    /// Only check that the backup is complete
     #[arg(long)]
     pub check: bool,
 
-    /// Leave out PostgreSQL's dump, which somebody restores by hand
+    /// Leave out PostgreSQL's dump, to restore it by hand
     #[arg(long)]
     pub without_warehouse: bool,
 

@@ -10,11 +10,11 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub rate: u32,
 
-    /// Days of history to make at the first start
+    /// Days of history to generate at the first start
     #[arg(long, default_value_t = 3, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=60))]
     pub days: u32,
 
-    /// Events a day of that history
+    /// Events per day of that history
     #[arg(long, default_value_t = 100_000, value_name = "N")]
     pub events_a_day: u64,
 }
@@ -32,11 +32,11 @@ pub enum Role {
     Stream,
     /// Store, retry and repair errors
     Dlq,
-    /// Run the DAGs at their time
+    /// Run the DAGs on schedule
     Scheduler,
-    /// Serve the console and take events over HTTP
+    /// Serve the console and accept events over HTTP
     Console,
-    /// Measure, watch the alerts, tell people
+    /// Measure, evaluate the alerts, send notifications
     Monitor,
 }
 

@@ -36,30 +36,30 @@ pub struct SqlArgs {
     #[arg(long, value_name = "FILE", requires = "statement")]
     pub out: Option<PathBuf>,
 
-    /// With --format csv: text as it is, for programs. Without it a text that a spreadsheet would run
-    /// as a formula gets an apostrophe in front
+    /// With --format csv: write text unchanged, for programs. By default, text that a spreadsheet would
+    /// run as a formula gets an apostrophe in front
     #[arg(long)]
     pub exact: bool,
 
-    /// Longest time that the database may work on it; 0 for no limit [default: sql.timeout]
+    /// Time limit for the database; 0 for none [default: sql.timeout]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<String>,
 
-    /// Most memory that it may take; 0 for no limit [default: sql.memory]
+    /// Memory limit; 0 for none [default: sql.memory]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TableFormat {
-    /// For people; the first 10,000 rows, and as wide as the terminal
+    /// For people: the first 10,000 rows, as wide as the terminal
     Table,
-    /// For people; a line for each value
+    /// For people: a line for each value
     Vertical,
     /// CSV with a header, all rows; see --exact
     Csv,
     /// A JSON array of objects
     Json,
-    /// A Parquet file: whole numbers, numbers, text and bytes by what the rows hold
+    /// A Parquet file; column types (whole numbers, numbers, text, bytes) follow the rows
     Parquet,
 }

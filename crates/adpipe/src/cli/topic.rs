@@ -14,12 +14,13 @@ pub struct TopicArgs {
 
 #[derive(Subcommand)]
 pub enum TopicAction {
-    /// List the topics, their partitions, and the offsets that each holds
+    /// List the topics, their partitions and offsets
     List(JsonArgs),
     /// Show the newest records of a topic, or those at an offset
     #[command(after_help = "\
-With --partition and --offset a record is shown whole, with its headers: of ad_events_error they say
-why the record was refused and where it came from. Reading changes nothing and commits no offset.
+With --partition and --offset, adpipe shows the whole record with its headers. In ad_events_error,
+headers say why the record is invalid and where it came from. Reading changes nothing and commits no
+offset.
 
 Examples:
   adpipe topic show ad_events_error
@@ -27,10 +28,10 @@ Examples:
   adpipe topic show ad_events_raw --partition 2 --offset 4711 --payload > record.json
   adpipe topic show ad_events_error --limit 1000 --json")]
     Show(TopicShowArgs),
-    /// Make the topics that are missing on the Kafka cluster
+    /// Create missing topics on the Kafka cluster
     #[command(after_help = "\
-Topics that exist stay as they are; `adpipe doctor` checks their settings. The embedded log makes its
-own topics. Safe to run again: for the step that sets up a deployment.
+Existing topics stay as they are; `adpipe doctor` checks their settings. The embedded log creates its
+own topics. You can run it again at any time, for example whenever you deploy.
 
 Examples:
   adpipe topic create
@@ -48,15 +49,15 @@ pub struct TopicShowArgs {
     #[arg(long, value_name = "P")]
     pub partition: Option<u32>,
 
-    /// Begin at this offset
+    /// Start at this offset
     #[arg(long, value_name = "OFFSET", requires = "partition", value_parser = clap::value_parser!(u64).map(Offset))]
     pub offset: Option<Offset>,
 
-    /// At most so many records [default: 20; with --offset 1]
+    /// Maximum number of records [default: 20; with --offset 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub limit: Option<u64>,
 
-    /// Print the payload of the record as it is, and nothing else
+    /// Print only the payload of the record, unchanged
     #[arg(long, requires = "offset", conflicts_with_all = ["json", "limit"])]
     pub payload: bool,
 

@@ -16,32 +16,32 @@ pub struct TransformArgs {
 
 #[derive(Subcommand)]
 pub enum TransformAction {
-    /// Make the models
+    /// Build the models
     Run(TransformRunArgs),
     /// Run the tests
     Test(TransformRunArgs),
-    /// Seeds, models and tests, in the order that they need
+    /// Build seeds and models and run the tests, in the order of their dependencies
     Build(TransformRunArgs),
     /// List models, seeds and tests
     #[command(after_help = "\
 Examples:
   adpipe transform ls
   adpipe transform ls --select test_type:data --json
-  adpipe transform ls --select +mart_daily_ctr       what it is made of")]
+  adpipe transform ls --select +mart_daily_ctr       the model and what it depends on")]
     Ls(TransformListArgs),
-    /// Show the SQL of a model or test, as the warehouse gets it, and what it gives
+    /// Show the SQL of a model or test as the warehouse gets it, and its rows
     #[command(after_help = "\
-Of a test, the rows are those that fail. Nothing is changed.
+The rows of a test are those that fail. Nothing is changed.
 
 Examples:
   adpipe transform show mart_daily_ctr
   adpipe transform show no_missing_hours --rows 20")]
     Show(TransformShowArgs),
-    /// Look at how old the sources are; ends with 1 when one is older than its error_after
+    /// Check how old the sources are; exit code 1 if one is older than its error_after
     Freshness(JsonArgs),
-    /// Write the documentation, one page
+    /// Write the documentation as one page
     Docs(TransformDocsArgs),
-    /// Write the project that is inside of adpipe into a folder, to change it or to run it with dbt
+    /// Write the built-in project into a folder, to change it or to run it with dbt
     Export {
         /// A new or empty folder
         folder: PathBuf,
@@ -50,8 +50,8 @@ Examples:
 
 #[derive(Args)]
 pub struct TransformRunArgs {
-    /// Only these: names, tag:T, path:P, source:S, test_type:T …; + before or after takes what it
-    /// is made of, or what is made of it; a,b what both choose
+    /// Only these: names, tag:T, path:P, source:S, test_type:T …; a + in front adds what it depends
+    /// on, a + after it adds what depends on it; a,b selects what matches both
     #[arg(short, long, value_name = "SELECTOR", num_args = 1.., add = ArgValueCandidates::new(completion::nodes))]
     pub select: Vec<String>,
 
@@ -59,7 +59,7 @@ pub struct TransformRunArgs {
     #[arg(long, value_name = "SELECTOR", num_args = 1.., add = ArgValueCandidates::new(completion::nodes))]
     pub exclude: Vec<String>,
 
-    /// Make incremental models anew
+    /// Build incremental models from scratch
     #[arg(long)]
     pub full_refresh: bool,
 
@@ -104,7 +104,7 @@ pub struct TransformShowArgs {
 
 #[derive(Args)]
 pub struct TransformDocsArgs {
-    /// The page [default: index.html in transform.target_path]
+    /// File to write [default: index.html in transform.target_path]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -11,17 +11,17 @@ pub struct IngestArgs {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Wait until the events are counted, and say what they were. Counts them itself when no
-    /// `adpipe up` does
+    /// Wait until the events are counted, and print the totals. If no `adpipe up` runs, the command
+    /// counts them itself
     #[arg(long)]
     pub wait: bool,
 
-    /// Take this format instead of finding it out
+    /// Use this format instead of detecting it
     #[arg(long, value_enum)]
     pub format: Option<FileFormat>,
 
-    /// End with exit code 1 before more records than this are invalid: a number, or a share like 1%.
-    /// The records before that are in the log
+    /// Stop with exit code 1 before more records than this are invalid: a number, or a share such as
+    /// 1%. Records before that are in the log
     #[arg(long, value_name = "N|P%")]
     pub max_errors: Option<ErrorLimit>,
 
@@ -32,7 +32,7 @@ pub struct IngestArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum FileFormat {
-    /// One JSON object a line
+    /// One JSON object per line
     Ndjson,
     /// A JSON array
     Json,
@@ -46,21 +46,21 @@ pub struct EtlArgs {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Only files whose names hold this date (2014-10-21, 20141021 or 2014_10_21), with all their
-    /// rows, whatever their times; the report lists the files passed over. Closed hours that came by
-    /// stream are archived whatever date they have
+    /// Only files whose names contain this date (2014-10-21, 20141021 or 2014_10_21), with all their
+    /// rows, whatever their times. The report lists the files it skips. Closed hours that came by
+    /// stream are archived whatever their date
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
 
-    /// Read files that are known already again; what they held counts as duplicate
+    /// Read known files again; their rows count as duplicates
     #[arg(long)]
     pub force: bool,
 
-    /// Validate and report only: nothing is written
+    /// Only validate and report; write nothing
     #[arg(long)]
     pub dry_run: bool,
 
-    /// End with exit code 1 before more rows than this are invalid: a number, or a share like 1%.
+    /// Stop with exit code 1 before more rows than this are invalid: a number, or a share such as 1%.
     /// What was committed before that stays
     #[arg(long, value_name = "N|P%")]
     pub max_errors: Option<ErrorLimit>,
