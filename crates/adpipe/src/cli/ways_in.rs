@@ -47,7 +47,7 @@ pub struct EtlArgs {
     pub files: Vec<PathBuf>,
 
     /// Only files whose names contain this date (2014-10-21, 20141021 or 2014_10_21), with all their
-    /// rows, whatever their times. The report lists the files it skips. Closed hours that came by
+    /// rows, whatever their times. The report lists the files it passes over. Closed hours that came by
     /// stream are archived whatever their date
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
