@@ -84,7 +84,7 @@ def pipeline():
              "/ sum(rate(adpipe_event_latency_seconds_count[$__rate_interval]))", "over 5 s"),
         ),
         chart(
-            "Commit duration", "One transaction of the warehouse.", "s",
+            "Commit duration", "Duration of a warehouse transaction.", "s",
             (commit.format(0.5), "p50"), (commit.format(0.95), "p95"), (commit.format(0.99), "p99"),
         ),
         row("Errors"),
@@ -99,7 +99,7 @@ def pipeline():
         ),
         chart(
             "Burn rate, fast",
-            "How many times as fast as allowed errors use up the budget of 99.9 %: the lesser of 1 h and 5 m.", "short",
+            "How many times as fast as allowed errors use up the error budget of 99.9 %: the smaller of 1 h and 5 m.", "short",
             (burn("ErrorBudgetBurnFast"), "1 h and 5 m"), alert="ErrorBudgetBurnFast",
         ),
         chart(

@@ -97,7 +97,7 @@ mod s3 {
         match scheme {
             // Not repeated: there may be a password in it.
             _ if host.contains('@') => {
-                Err(wrong("archive.endpoint", format!("keys do not belong into it; {SET_KEYS}")))
+                Err(wrong("archive.endpoint", format!("must not contain keys; {SET_KEYS}")))
             }
             "https" => Ok(()),
             "http" if allow_http => Ok(()),
@@ -107,7 +107,9 @@ mod s3 {
                     "{endpoint} is not encrypted; use https, or for a server on this machine set archive.allow_http = true"
                 ),
             )),
-            _ => Err(wrong("archive.endpoint", format!("{endpoint} is no URL like \"https://HOST:PORT\""))),
+            _ => {
+                Err(wrong("archive.endpoint", format!("{endpoint} is not a URL like \"https://HOST:PORT\"")))
+            }
         }
     }
 
@@ -144,9 +146,10 @@ mod s3 {
             (Some(_), None) => {
                 Err(wrong("archive.url", format!("there is an access key without its secret; {SET_KEYS}")))
             }
-            (None, Some(_)) => {
-                Err(wrong("archive.url", format!("there is a secret key without its name; {SET_KEYS}")))
-            }
+            (None, Some(_)) => Err(wrong(
+                "archive.url",
+                format!("there is a secret access key without an access key; {SET_KEYS}"),
+            )),
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn slack_config(config: &Config) -> anyhow::Result<SlackConfig> {
     let file = &config.notify.config_file;
     let path = Path::new(file);
     if file != DEFAULT_SLACK_CONFIG && !path.exists() {
-        let message = format!("{file} is not there; {DEFAULT_SLACK_CONFIG} shows every key of such a file");
+        let message = format!("{file} does not exist; {DEFAULT_SLACK_CONFIG} shows every key of such a file");
         return Err(ConfigError::Key { key: "notify.config_file", message }.into());
     }
     Ok(SlackConfig::load(path, &crate::alerts::rules(config)?)?)
@@ -77,6 +77,8 @@ fn options(services: &Services) -> anyhow::Result<NotifierOptions> {
 pub fn described(config: &Config) -> anyhow::Result<String> {
     Ok(match webhook(config)? {
         Some(webhook) => format!("alerts go to {webhook}"),
-        None => format!("alerts show in the console; nobody is told by Slack, as {VARIABLE} is not set"),
+        None => format!(
+            "alerts show in the console only; nothing is sent to Slack, because {VARIABLE} is not set"
+        ),
     })
 }

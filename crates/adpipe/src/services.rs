@@ -88,7 +88,7 @@ impl LogPlace {
             let positions_file = PathBuf::from(&config.ingest.positions_file);
             let Some(mut options) = KafkaOptions::from_url(url, positions_file) else {
                 let message =
-                    "write \"kafka://HOST:PORT[,HOST:PORT]\"; users and passwords belong into [log.kafka]";
+                    "write \"kafka://HOST:PORT[,HOST:PORT]\"; users and passwords belong in [log.kafka]";
                 return wrong("log.url", message.to_owned());
             };
             options.topic_prefix = config.log.topic_prefix.clone();
@@ -160,8 +160,8 @@ impl Services {
                 .any(|peer| peer.store == "log")
         {
             bail!(
-                "there is no log.db in {}, and the warehouse knows one; correct log.url, put log.db back, or start \
-                 `adpipe up` to go on with a new one",
+                "there is no log.db in {}, but the warehouse knows one; correct log.url, put log.db back, or \
+                 start `adpipe up` to continue with a new one",
                 folder.display()
             );
         }
@@ -178,8 +178,8 @@ impl Services {
             && !folder.join("log.db").exists()
         {
             bail!(
-                "{} has no log.db; put it back, see that log.url names the right folder, or start `adpipe up` to \
-                 go on with a new one",
+                "{} has no log.db; put it back, check that log.url names the right folder, or start `adpipe \
+                 up` to continue with a new one",
                 folder.display()
             );
         }
@@ -322,6 +322,6 @@ pub fn role_folder(config: &Config) -> anyhow::Result<Option<PathBuf>> {
 /// Takes a role on an embedded folder.
 pub fn take_role(folder: &Path, role: &str) -> anyhow::Result<Option<RoleLock>> {
     RoleLock::take(folder, role).with_context(|| {
-        format!("cannot make {}; make the folder writable", folder.join(format!("{role}.lock")).display())
+        format!("cannot create {}; make the folder writable", folder.join(format!("{role}.lock")).display())
     })
 }

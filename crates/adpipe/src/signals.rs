@@ -119,7 +119,7 @@ where
 /// On a thread that is not waited for: whoever should read it may not.
 fn say_that_it_was_late() {
     std::thread::spawn(|| {
-        let told = "ended without waiting any longer; nothing that was stored is lost";
+        let told = "stopped without waiting any longer; nothing that was stored is lost";
         let _ = writeln!(std::io::stderr(), "{told}");
     });
     std::thread::sleep(Duration::from_millis(20));

@@ -152,7 +152,7 @@ impl Attempts {
             } else {
                 tracing::error!(
                     role = role.name(),
-                    "the role has stopped, the others go on; it is tried again: {reason}"
+                    "the role has stopped and is retried, the others continue: {reason}"
                 );
                 told = reason;
             }

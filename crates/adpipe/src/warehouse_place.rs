@@ -71,9 +71,7 @@ impl WarehousePlace {
         if !has_data {
             let demo = Path::new("data/demo/realtime.db").exists();
             let hint = if demo { " (the demo's is there: add --data data/demo)" } else { "" };
-            bail!(
-                "there is no data in {place} yet{hint}; send some with `adpipe ingest FILE`, or try `adpipe demo`"
-            );
+            bail!("no data in {place} yet{hint}; send some with `adpipe ingest FILE`, or try `adpipe demo`");
         }
         Ok(())
     }

@@ -45,8 +45,8 @@ impl WatchedProject {
                     if newest.trouble.as_ref() != Some(&trouble) {
                         // `adpipe transform` says so, too; all other figures are known.
                         tracing::warn!(
-                            "data tests and the age of sources are watched as they were, as the dbt project \
-                             cannot be read: {trouble}"
+                            "data tests and the age of sources are watched as before, because the dbt \
+                             project cannot be read: {trouble}"
                         );
                     }
                     Some(trouble)

@@ -146,13 +146,13 @@ fn a_schedule_alone_moves_alerts_on_and_people_deal_with_them() {
     let silences = json(&folder, 0, &["silences", "--json"]);
     assert_eq!(silences[0]["comment"], "repairing");
     let silence = silences[0]["silence_id"].as_str().unwrap();
-    assert!(ended(&folder, 0, &["unsilence", silence]).0.contains("no longer silent"));
+    assert!(ended(&folder, 0, &["unsilence", silence]).0.contains("no longer silenced"));
     assert!(ended(&folder, 1, &["unsilence", silence]).1.contains("no silence begins with"));
     ended(&folder, 1, &["check", "--signal", "dlq"]);
 
     // Taken on.
     assert!(ended(&folder, 0, &["ack", "DlqExhausted", "--note", "mine"]).0.contains("is acknowledged"));
-    assert!(ended(&folder, 0, &["check", "--signal", "dlq"]).0.contains(", known to "));
+    assert!(ended(&folder, 0, &["check", "--signal", "dlq"]).0.contains(", acknowledged by "));
     assert!(ended(&folder, 0, &["list"]).0.contains("1 errors wait"));
 
     // Dealt with.
@@ -177,7 +177,7 @@ fn what_makes_no_sense_is_refused_with_what_there_is() {
         (&["silence", "Errors", "--for", "1h"], "there is no alert \"Errors\""),
         (&["silence", "DagFailed", "--for", "1h", "--label", "dag"], "write --label NAME=VALUE"),
         (&["silence", "DagFailed", "--for", "1h", "--label", "dga=x"], "has no label \"dga\"; it has dag"),
-        (&["silence", "--all", "--for", "0s"], "must last for some time"),
+        (&["silence", "--all", "--for", "0s"], "must last for more than zero"),
     ];
     let not_there: [(&[&str], &str); 2] = [
         (&["ack", "DlqExhausted"], "DlqExhausted is not open"),

@@ -176,7 +176,7 @@ fn a_backup_of_a_busy_pipeline_is_one_moment_of_it() {
             let streamed = number_on(folder, &copy, "select sum(records) from realtime.commits");
             assert!(streamed >= streamed_before, "round {round}: {streamed} after {streamed_before}");
             streamed_before = streamed;
-            // Marts can be made of it, and the pipeline goes on from there.
+            // Marts can be made of it, and the pipeline continues from there.
             let mut restored = on(folder, &copy, &["up"]);
             let restored = Running::start(std::mem::replace(&mut restored, Command::new(ADPIPE)));
             eventually("the copy has counted its log", Duration::from_secs(60), || {

@@ -389,7 +389,7 @@ fn a_damaged_file_says_what_would_help() {
         ] {
             let message = file(&report, name)["message"].as_str().unwrap();
             assert!(
-                message.contains(words) && message.contains("put a whole copy in its place"),
+                message.contains(words) && message.contains("put a complete copy in its place"),
                 "{message}"
             );
         }

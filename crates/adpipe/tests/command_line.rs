@@ -111,7 +111,7 @@ fn inputs_that_cannot_be_used_are_named() {
     let whole = std::fs::read(folder.join("cut.csv.gz")).unwrap();
     std::fs::write(folder.join("cut.csv.gz"), &whole[..whole.len() / 2]).unwrap();
     let words = folder.fail(1, &["ingest", "cut.csv.gz"]);
-    assert!(words.contains("cut.csv.gz") && words.contains("behind record"), "{words}");
+    assert!(words.contains("cut.csv.gz") && words.contains("after record"), "{words}");
     assert!(folder.fail(2, &["ingest"]).contains("FILE"));
 }
 

@@ -100,12 +100,12 @@ fn the_command_line_repairs_an_error_by_itself() {
     assert!(folder.fail(2, &["dlq", "edit", id]).contains("say how"));
     assert!(folder.fail(2, &["dlq", "edit", id, "--set", "click"]).contains("--set FIELD=VALUE"));
     assert!(folder.fail(1, &["dlq", "show", "x"]).contains("there is no error x"));
-    assert!(folder.fail(2, &["dlq", "list", "--since", "soon"]).contains("is no time"));
+    assert!(folder.fail(2, &["dlq", "list", "--since", "soon"]).contains("is not a time"));
     folder.fail(2, &["dlq", "list", "--status", "odd"]);
     assert!(folder.fail(1, &["dlq", "check"]).is_empty());
     let checked = folder.adpipe(&["dlq", "check"]).output().unwrap();
     let checked = String::from_utf8(checked.stdout).unwrap();
-    assert!(checked.contains("need a decision, as adpipe does not retry them: 2\n"), "{checked}");
+    assert!(checked.contains("need a decision because adpipe does not retry them: 2\n"), "{checked}");
     assert!(
         checked.contains("  1 needs a decision  stream  click ") && !checked.contains("used up"),
         "{checked}"

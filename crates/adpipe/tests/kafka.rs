@@ -150,9 +150,7 @@ fn foreign_clients_send_and_read() {
     // What adpipe sends, others read: payload and headers as they are.
     std::fs::write(pipeline.folder.join("one.ndjson"), b"{\"id\":\"from adpipe\"}\n").unwrap();
     let told = pipeline.output(&["ingest", "one.ndjson"]);
-    assert!(
-        told.status.success() && String::from_utf8_lossy(&told.stderr).contains("nobody counts them yet")
-    );
+    assert!(told.status.success() && String::from_utf8_lossy(&told.stderr).contains("not counted yet"));
     let read = pipeline
         .kcat(&["-C", "-t", "ad_events_raw", "-o", "beginning", "-e", "-q", "-f", "%k %s %h\n"], b"")
         .unwrap();
@@ -330,4 +328,21 @@ fn topics_made_anew_and_another_cluster_are_refused() {
     );
     let verdict = pipeline.output(&["verify"]);
     assert!(!shown(&verdict).contains("zero residue"), "{}", shown(&verdict));
+}
+
+#[test]
+fn topics_that_are_missing_are_made_and_others_left_alone() {
+    let test = "topics_that_are_missing_are_made_and_others_left_alone";
+    let Some(kafka) = Kafka::start(test) else { return };
+    let pipeline = Pipeline { folder: Folder::new(), kafka };
+    let made = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&pipeline.run(&[&["topic", "create", "--json"], arguments].concat())).unwrap()
+    };
+    let all = serde_json::json!(["ad_events_raw", "ad_events_error", "ad_events_retry"]);
+    assert_eq!(made(&[])["made"], all);
+    let before = pipeline.run(&["topic", "list"]);
+    assert_eq!(made(&[])["made"], serde_json::json!([]));
+    assert_eq!(pipeline.run(&["topic", "list"]), before);
+    let words = pipeline.run(&["topic", "create"]);
+    assert!(words.contains("nothing to create"), "{words}");
 }

@@ -159,7 +159,7 @@ fn a_table_fits_the_terminal() {
     let shown = typed(&folder, 60, &["sql", &wide], "");
     let table: Vec<&str> = shown.lines().filter(|line| line.contains('…')).collect();
     assert!(table.len() == 1 && table[0].chars().count() <= 60, "{shown}");
-    assert!(shown.contains("--format vertical shows them whole"), "{shown}");
+    assert!(shown.contains("--format vertical shows them in full"), "{shown}");
     let whole = typed(&folder, 60, &["sql", "select * from realtime.events limit 1"], "");
     assert!(whole.contains("-[ row 1 ]-") && whole.contains("device_model     |"), "{whole}");
     // Elsewhere nothing is cut.

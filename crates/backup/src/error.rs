@@ -9,7 +9,7 @@ pub enum BackupError {
     #[error("stopped")]
     Stopped,
     /// Another process writes into the same folder.
-    #[error("{}: another `adpipe backup` is writing here; wait for its end, or name another folder", .0.display())]
+    #[error("{}: another `adpipe backup` is writing here; wait until it ends, or name another folder", .0.display())]
     Busy(PathBuf),
     /// It cannot be done as asked: what is wrong, and what to do.
     #[error("{0}")]

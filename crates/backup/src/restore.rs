@@ -121,7 +121,10 @@ pub fn restore(
         let from = folder.join(&entry.path);
         let content = copy(&from, &to, progress, shutdown)?;
         if content.is_none_or(|content| content.hash != entry.hash) {
-            return Err(BackupError::Damaged { path: from, reason: "it has changed meanwhile".to_owned() });
+            return Err(BackupError::Damaged {
+                path: from,
+                reason: "it has changed in the meantime".to_owned(),
+            });
         }
     }
     if let Some(dump) = manifest.files.iter().find(|entry| entry.kind == Kind::PostgresDump)
@@ -172,7 +175,7 @@ impl Places {
                     WarehouseTarget::Postgres { has_data: false, .. } | WarehouseTarget::ByHand => None,
                     WarehouseTarget::Postgres { location, .. } => {
                         return Err(BackupError::Refused(format!(
-                            "{location}: has adpipe's schemas already; restore into an empty database"
+                            "{location}: already has adpipe's schemas; restore into an empty database"
                         )));
                     }
                     WarehouseTarget::Folder(_) => {

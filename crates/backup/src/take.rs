@@ -63,7 +63,7 @@ pub fn take(
     let before = match Manifest::read(folder) {
         Ok(manifest) => Some(manifest),
         Err(BackupError::Damaged { path, reason }) => {
-            tracing::warn!(path = %path.display(), reason, "the backup before is damaged; everything is copied again");
+            tracing::warn!(path = %path.display(), reason, "the previous backup is damaged; everything is copied again");
             None
         }
         Err(_) if !folder.join(MANIFEST).exists() => None,

@@ -67,7 +67,7 @@ pub fn audit(
                 }
             }
             Err(ArchiveReadError::Missing(_)) if !is_listed(warehouse, &path)? => {
-                let detail = "the archive is being worked on: look again in a moment".to_owned();
+                let detail = "the archive is being changed: try again in a moment".to_owned();
                 return Ok(vec![Check { name: FILES, holds: true, detail }]);
             }
             Err(error) => gaps.push(error.to_string()),
@@ -109,13 +109,13 @@ fn unnamed_files(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Option<
     let detail = if holds {
         let mut words = vec![format!("{} files that no row names", found.kept.len() + found.leftovers.len())];
         if !found.leftovers.is_empty() {
-            words.push(format!("{} of them are swept by the next `adpipe etl`", found.leftovers.len()));
+            words.push(format!("{} of them are removed by the next `adpipe etl`", found.leftovers.len()));
         }
         words.extend(named(&found.kept).into_iter().map(|file| format!("kept: {file}")));
         words.join("; ")
     } else {
         format!(
-            "{} parts that this warehouse does not know: {}; `adpipe rebuild` takes them in",
+            "{} parts that this warehouse does not know: {}; `adpipe rebuild` adds them",
             found.unexplained.len(),
             named(&found.unexplained).join("; ")
         )

@@ -219,7 +219,7 @@ impl<'a> Committer<'a> {
             }
         }
         if dropped > 0 {
-            tracing::info!(dropped, "the stream has counted some of these events meanwhile");
+            tracing::info!(dropped, "the stream has counted some of these events in the meantime");
             segment.discard();
             segment.encode(self.archive)?;
             segment.publish()?;

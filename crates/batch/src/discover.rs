@@ -86,7 +86,8 @@ impl Discovered {
                     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
                     if whole(&before.path) != whole(&file.path) {
                         let name = format!("{:?}", file.path);
-                        let reason = format!("cannot be told from {:?}; rename one of them", before.path);
+                        let reason =
+                            format!("cannot be distinguished from {:?}; rename one of them", before.path);
                         self.unreadable.push(NotRead { name, reason });
                     }
                 }
@@ -101,7 +102,7 @@ impl Discovered {
         let (files, others): (Vec<_>, Vec<_>) =
             self.files.drain(..).partition(|file| is_of_date(&file.name, date));
         self.files = files;
-        let reason = format!("its name does not hold the date {date} (--date)");
+        let reason = format!("its name does not contain the date {date} (--date)");
         let passed_over = others.into_iter().map(|file| NotRead { name: file.name, reason: reason.clone() });
         self.passed_over.extend(passed_over);
         self.passed_over.sort_by(|a, b| a.name.cmp(&b.name));
@@ -168,7 +169,7 @@ impl Finder {
             };
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             if name.starts_with('.') {
-                self.pass_over(&path, "the name begins with a dot, as those of hidden files do");
+                self.pass_over(&path, "the name begins with a dot, like that of a hidden file");
                 continue;
             }
             match fs::metadata(&path) {
@@ -200,7 +201,7 @@ fn why_not_raw(name: &str) -> Option<&'static str> {
         return None;
     }
     if ends(&UNFINISHED) {
-        return Some("still being written, by its ending; rename it when it is complete");
+        return Some("still being written, judging by its ending; rename it when it is complete");
     }
     Some("does not end in .csv, .ndjson, .jsonl, .json, .gz or .zst; name it on the command line to read it")
 }

@@ -1,6 +1,6 @@
 //! What can go wrong in a batch run, by what the caller does about it.
 
-/// A failure that ends the run. What is committed stays; the next run goes on from there.
+/// A failure that ends the run. What is committed stays; the next run continues from there.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// The warehouse cannot go on without somebody's help.
@@ -18,16 +18,16 @@ pub enum BatchError {
         reason: String,
     },
     /// Another process runs batch on this archive.
-    #[error("another `adpipe etl` works on {0}; wait for it to end")]
+    #[error("another `adpipe etl` is working on {0}; wait until it ends")]
     Busy(String),
     /// The archive was changed by somebody who does not hold its lock.
-    #[error("somebody else has added to the archive meanwhile; run it again")]
+    #[error("another process has added to the archive in the meantime; run the command again")]
     Overtaken,
     /// The archive has parts that the warehouse does not know, and their events are not counted.
     #[error(
         "archive {location} has {parts} that this warehouse does not know, {example} for one ({why}); \
-         if the warehouse is new or an older copy, make it again from archive and log with `adpipe rebuild`; \
-         if the archive is another's, name another place in archive.url; nothing was changed"
+         if the warehouse is new or an older copy, rebuild it from archive and log with `adpipe rebuild`; if \
+         the archive belongs to another one, name another place in archive.url; nothing was changed"
     )]
     Foreign {
         /// The archive.

@@ -119,7 +119,7 @@ fn write_all(
     report: &mut Report,
 ) -> Result<(), BatchError> {
     let shutdown = &whole_run.part();
-    progress.begin("looking at the archive");
+    progress.begin("checking the archive");
     let found = sweep::look_before(place)?;
     let unreadable = unreadable::look_before(place, &found)?;
     let stamp = Stamp::of_new_run(identity::data_id(place.warehouse)?);
@@ -395,7 +395,7 @@ impl Sorter<'_> {
             Item::End { file, state, message } => {
                 let message = match (state, message.is_empty()) {
                     (FileState::Damaged, false) if self.next_row > 1 => {
-                        format!("behind row {}: {message}", self.next_row - 1)
+                        format!("after row {}: {message}", self.next_row - 1)
                     }
                     _ => message,
                 };

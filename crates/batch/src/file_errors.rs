@@ -50,14 +50,14 @@ pub fn audit_errors(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Opt
         (total, waiting) = (total + counted, waiting + named);
         if counted > in_queue + named {
             gaps.push(format!(
-                "{topic}: {counted} rows are in error, the dead-letter queue has {in_queue} and {named} are on their way"
+                "{topic}: {counted} rows are invalid, the dead-letter queue has {in_queue} and {named} are on their way"
             ));
         }
     }
     gaps.truncate(SHOWN_GAPS);
     let detail = match waiting {
         0 => format!("{total} errors"),
-        waiting => format!("{total} errors; {waiting} are in ad_events_error still"),
+        waiting => format!("{total} errors; {waiting} are still in ad_events_error"),
     };
     let holds = gaps.is_empty();
     let detail = if holds { detail } else { gaps.join("; ") };

@@ -97,7 +97,7 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
     let hashes = hashes(opened, size, &sizes)?;
     let hash_of = |size: u64| hashes.iter().find(|(at, _)| *at == size).map(|(_, hash)| hash.as_str());
     let Some(size_hash) = hash_of(size).map(str::to_owned) else {
-        return Err(io::Error::other("it has become shorter while it was looked at"));
+        return Err(io::Error::other("it became shorter while it was read"));
     };
     let continued = known
         .iter()

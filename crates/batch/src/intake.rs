@@ -137,7 +137,7 @@ impl Intake<'_> {
                 // Not what is wrong with the file.
                 Err(_) if self.shutdown.is_triggered() => return Ok(()),
                 Err(error) => {
-                    let message = format!("cannot be read on: {}", reader::with_cure(&error));
+                    let message = format!("cannot be read further: {}", reader::with_cure(&error));
                     return self.send(number, Item::End { file, state: FileState::Damaged, message });
                 }
             }
@@ -154,7 +154,7 @@ impl Intake<'_> {
 fn changed_meanwhile(raw: &RawFile, size: u64) -> String {
     match std::fs::metadata(&raw.path) {
         Ok(metadata) if metadata.len() != size => {
-            "it was written to while it was read; the next run goes on".to_owned()
+            "it was written to while it was read; the next run continues".to_owned()
         }
         _ => String::new(),
     }

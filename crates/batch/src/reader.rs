@@ -46,7 +46,7 @@ pub fn open(
         return Err(reason);
     }
     source.encoding = sniff_encoding(&first);
-    let cannot = |error: io::Error| format!("cannot be read on behind row 0: {}", with_cure(&error));
+    let cannot = |error: io::Error| format!("cannot be read further after row 0: {}", with_cure(&error));
     let start = match source.encoding {
         Encoding::Identity => first,
         _ => start_of(source.at(0).map_err(cannot)?).map_err(cannot)?,
@@ -212,7 +212,7 @@ pub(crate) fn with_cure(error: &io::Error) -> String {
         // It says itself what to do.
         io::ErrorKind::InvalidData => return text,
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
-            "put a whole copy in its place (nothing is counted twice), \
+            "put a complete copy in its place (nothing is counted twice), \
              or move the file away to keep what was counted"
         }
         _ => return text,

@@ -83,7 +83,7 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
             None,
         )
     } else {
-        Refusal::wrong(StatusCode::UNAUTHORIZED, "a token is needed: send authorization: bearer …")
+        Refusal::wrong(StatusCode::UNAUTHORIZED, "a token is required: send authorization: bearer …")
             .into_response()
     };
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -134,7 +134,7 @@ fn check_names(app: &App, request: &Request) -> Result<(), Refusal> {
     let name = host_name(host)
         .ok_or_else(|| Refusal::wrong(StatusCode::BAD_REQUEST, "the header host is not a name and a port"))?;
     if app.on_loopback && !is_own_name(name, &app.config.host) {
-        let message = "this host name is not one of the console; use localhost or set console.host";
+        let message = "this host name does not belong to the console; use localhost or set console.host";
         return Err(Refusal::wrong(StatusCode::MISDIRECTED_REQUEST, message));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -156,7 +156,7 @@ fn host(request: &Request) -> Result<&str, Refusal> {
     let refusal = |message| Refusal::wrong(StatusCode::BAD_REQUEST, message);
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(refusal("a request needs the header host, and only one"));
+        return Err(refusal("a request needs exactly one header host"));
     };
     let host = host.to_str().map_err(|_| refusal("the header host is not text"))?;
     // A proxy's form of an address; it goes before the header (RFC 9112, 3.2.2), so both must agree.

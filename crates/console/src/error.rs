@@ -25,7 +25,7 @@ pub enum ConsoleError {
     },
     /// Reachable by others, and everybody could read and write.
     #[error(
-        "console.host {host} can be reached by other machines, so a token is needed; set ADPIPE_CONSOLE__TOKEN, or console.host = \"127.0.0.1\""
+        "console.host {host} can be reached by other machines, so a token is required; set ADPIPE_CONSOLE__TOKEN, or console.host = \"127.0.0.1\""
     )]
     TokenNeeded {
         /// `console.host`.

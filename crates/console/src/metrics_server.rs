@@ -76,5 +76,5 @@ async fn get_metrics(State(metrics): State<Metrics>) -> Result<Response, Refusal
 }
 
 async fn not_found() -> Refusal {
-    Refusal::wrong(StatusCode::NOT_FOUND, "here are only /metrics and /healthz")
+    Refusal::wrong(StatusCode::NOT_FOUND, "only /metrics and /healthz are served here")
 }

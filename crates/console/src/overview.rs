@@ -59,7 +59,7 @@ pub(crate) async fn get_overview(
     let unknown = || Refusal::wrong(StatusCode::BAD_REQUEST, "range must be 1h, 24h, 7d or 30d");
     let range = Range::from_name(name).ok_or_else(unknown)?;
     if let Some(until) = query.get("to").filter(|text| !text.is_empty()) {
-        let message = "to must be a time in UTC, as 2014-10-28T12:00";
+        let message = "to must be a time in UTC, such as 2014-10-28T12:00";
         let until = until_of(until).ok_or_else(|| Refusal::wrong(StatusCode::BAD_REQUEST, message))?;
         // Few look at the same moment of the past: nothing is kept for others.
         return Ok((json_headers(), compute(&app, range, Some(until)).await?).into_response());

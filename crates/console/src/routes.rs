@@ -171,7 +171,7 @@ async fn not_found(State(app): State<Arc<App>>, method: Method, headers: HeaderM
 }
 
 pub(crate) async fn wrong_method() -> Refusal {
-    Refusal::wrong(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer this method")
+    Refusal::wrong(StatusCode::METHOD_NOT_ALLOWED, "this address does not support this method")
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub fn checked_actor(name: &str) -> Result<String, DlqError> {
 pub(crate) fn checked_text(what: &str, text: &str) -> Result<String, DlqError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(DlqError::Asked(format!("a {what} is needed")));
+        return Err(DlqError::Asked(format!("a {what} is required")));
     }
     if text.chars().count() > LONGEST_TEXT || text.chars().any(char::is_control) {
         return Err(DlqError::Asked(format!(
@@ -86,7 +86,7 @@ fn for_each(
         let mut changed = 0;
         for id in error_ids {
             if !adpipe_runtime::ids::is_id(id) {
-                return Err(DlqError::NotFound(format!("{id:?} is no error's id")));
+                return Err(DlqError::NotFound(format!("{id:?} is not the id of an error")));
             }
             changed += u64::from(act(transaction, id, &mut changes)?);
         }

@@ -55,7 +55,7 @@ pub fn run(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
                 Err(DlqError::Warehouse(WarehouseError::Fenced { .. })) => {
                     tracing::warn!(
                         partition = batch.partition,
-                        "another reader of the errors went on from here"
+                        "another reader of the errors continued from here"
                     );
                     seek_all(dlq, consumer.as_mut(), &assigned)?;
                 }

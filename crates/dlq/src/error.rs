@@ -26,7 +26,7 @@ pub enum DlqError {
 impl DlqError {
     /// No error has this id.
     pub fn no_error(error_id: &str) -> DlqError {
-        DlqError::NotFound(format!("there is no error {error_id}"))
+        DlqError::NotFound(format!("error {error_id} does not exist"))
     }
 
     /// True when the same call may work later.

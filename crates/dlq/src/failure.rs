@@ -76,7 +76,7 @@ fn no_reason(is_ours: bool) -> String {
     if is_ours {
         "no reason was given".to_owned()
     } else {
-        format!("put into {} by somebody else, without a reason", Topic::Error.name())
+        format!("written to {} by another program, without a reason", Topic::Error.name())
     }
 }
 

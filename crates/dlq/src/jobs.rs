@@ -1,7 +1,7 @@
 //! One action on many errors, done in steps.
 //!
 //! Each step is one transaction: the errors it touches, and how far the action has come. So it may
-//! be killed anywhere and goes on from there, in this process or another; memory holds one step.
+//! be killed anywhere and continues from there, in this process or another; memory holds one step.
 //! What came after it began is not part of it.
 
 use std::collections::BTreeMap;
@@ -216,7 +216,7 @@ impl FromRow for Job {
     }
 }
 
-/// Ends a bulk action; what is done stays done. False when it had ended already.
+/// Ends a bulk action; what is done stays done. False when it had already ended.
 ///
 /// # Errors
 /// Of the warehouse.
@@ -390,7 +390,7 @@ fn judge_canary(dlq: &Dlq, job: &Job, worker: &str) -> Result<bool, DlqError> {
     let share = if tried == 0 { 1.0 } else { succeeded as f64 / tried as f64 };
     let goes_on = share >= dlq.settings().canary_share;
     let (state, message) = if goes_on {
-        ("running", format!("canary: {succeeded} of {tried} succeeded; went on"))
+        ("running", format!("canary: {succeeded} of {tried} succeeded; continued"))
     } else {
         ("stopped", format!("canary: only {succeeded} of {tried} succeeded; the rest was left alone"))
     };

@@ -112,7 +112,7 @@ impl Patch {
     /// [`DlqError::Asked`], with what is wrong and where.
     pub fn from_json(json: &str) -> Result<Patch, DlqError> {
         let steps = serde_json::from_str(json)
-            .map_err(|error| DlqError::Asked(format!("the edit is no JSON Patch: {error}")))?;
+            .map_err(|error| DlqError::Asked(format!("the edit is not a JSON Patch: {error}")))?;
         Patch::new(steps)
     }
 
@@ -127,7 +127,7 @@ impl Patch {
     /// Why it does not fit this payload, in words.
     pub fn apply(&self, payload: &[u8], map: &FieldMap) -> Result<Vec<u8>, String> {
         let mut fields: Fields = serde_json::from_slice(payload)
-            .map_err(|error| format!("the payload is no JSON object: {error}"))?;
+            .map_err(|error| format!("the payload is not a JSON object: {error}"))?;
         for step in &self.steps {
             step.in_payload(&fields, map).apply(&mut fields)?;
         }
@@ -236,7 +236,7 @@ fn cast(value: &RawValue, to: Kind) -> Result<Box<RawValue>, String> {
                         && digits.bytes().all(|byte| byte.is_ascii_digit())
                         && fraction.bytes().all(|byte| byte == b'0');
                     if !is_whole {
-                        return Err(format!("is {written}, which is no whole number"));
+                        return Err(format!("is {written}, which is not a whole number"));
                     }
                     let digits = digits.trim_start_matches('0');
                     match (whole.starts_with('-'), digits) {
@@ -250,7 +250,7 @@ fn cast(value: &RawValue, to: Kind) -> Result<Box<RawValue>, String> {
         Kind::Text => match text {
             Some(_) => written.to_owned(),
             None if is_plain => format!("\"{written}\""),
-            None => return Err(format!("is {written}, which is no single value")),
+            None => return Err(format!("is {written}, which is not a single value")),
         },
     };
     RawValue::from_string(cast).map_err(|error| error.to_string())

@@ -266,5 +266,5 @@ fn restore(
 }
 
 fn changed_meanwhile() -> Edited {
-    Edited::DoesNotFit("somebody else has just changed it".to_owned())
+    Edited::DoesNotFit("someone else has just changed it".to_owned())
 }

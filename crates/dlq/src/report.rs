@@ -257,7 +257,7 @@ pub fn list_within(
     let mut search = walk(dlq, filter, Direction::NewestFirst)?;
     if let Some(after) = after {
         if !adpipe_runtime::ids::is_id(after) {
-            return Err(DlqError::Refused(format!("{after:?} is no place in a list")));
+            return Err(DlqError::Refused(format!("{after:?} is not a position in a list")));
         }
         search.skip_to(after);
     }

@@ -92,7 +92,7 @@ impl Filter {
                 && Millis::parse_sql(time).is_none()
             {
                 return Err(DlqError::Asked(format!(
-                    "{name}: {time:?} is no time; write \"2026-01-31 23:59:59\" (UTC)"
+                    "{name}: {time:?} is not a time; write \"2026-01-31 23:59:59\" (UTC)"
                 )));
             }
         }
@@ -100,7 +100,7 @@ impl Filter {
             error_type.parse::<adpipe_event::ErrorType>().map_err(DlqError::Asked)?;
         }
         if self.text.as_deref().is_some_and(|text| text.contains('\0')) {
-            Err(DlqError::Asked("text: may not hold a NUL".to_owned()))
+            Err(DlqError::Asked("text: must not contain NUL".to_owned()))
         } else {
             Ok(())
         }
@@ -266,7 +266,7 @@ impl Walk {
             };
             if let Some(index) = fills {
                 self.fill(dlq, index)?;
-                // Not before it has come further: who goes on from there would go round in a circle.
+                // Not before it has come further: who continues from there would go round in a circle.
                 if patience.is_some_and(|patience| started.elapsed() > patience) {
                     let reached = self.looked_up_to();
                     if reached != began {

@@ -221,7 +221,7 @@ fn take_varint(bytes: &mut &[u8]) -> Result<u64, String> {
             return Ok(number);
         }
     }
-    Err("a row is no number".to_owned())
+    Err("a row is not a number".to_owned())
 }
 
 fn le_u32(array: &[u8], index: usize) -> u32 {

@@ -49,7 +49,7 @@ pub enum LogError {
     /// beyond its end.
     #[error(
         "{topic} partition {partition}: offset {wanted} is no longer kept, the oldest is {oldest}; \
-         restore a copy of the log or of the warehouse that fit together"
+         restore copies of the log and the warehouse that fit together"
     )]
     OutOfRange {
         /// Topic name.

@@ -194,7 +194,7 @@ impl Evaluator {
         let is_unknown = |(name, _): &&(String, Labels)| rules.find(name).is_none();
         let unknown: Vec<_> = self.open.keys().filter(is_unknown).cloned().collect();
         for key in unknown {
-            tracing::info!(rule = key.0, "the rule is no longer in the table; its alert is over");
+            tracing::info!(rule = key.0, "the rule is no longer in the table; its alert has ended");
             self.end(&key, None, now);
         }
     }

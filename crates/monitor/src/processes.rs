@@ -139,7 +139,7 @@ impl Reporter {
             if answers && sampled.is_none_or(|at| at.elapsed() >= SAMPLES_EVERY) {
                 match self.sample() {
                     Ok(()) => sampled = Some(Instant::now()),
-                    Err(error) => tracing::debug!(%error, "this process cannot say now that it lives"),
+                    Err(error) => tracing::debug!(%error, "cannot record now that this process is alive"),
                 }
             }
             if shutdown.sleep(ASKED_EVERY) {
@@ -150,7 +150,7 @@ impl Reporter {
         if self.pulse.trouble().is_none()
             && let Err(error) = self.write(END, &[])
         {
-            tracing::debug!(%error, "this process cannot say that it ends");
+            tracing::debug!(%error, "cannot record that this process ends");
         }
     }
 

@@ -283,7 +283,7 @@ impl Monitor {
     fn note_unstored(&mut self) {
         let unstored = self.evaluator.unstored();
         if let Some(Err(error)) = self.journal.as_mut().map(|journal| journal.write(&unstored)) {
-            self.complaint.note(format!("what is not stored cannot be noted: {error}"));
+            self.complaint.note(format!("alerts that are not stored cannot be kept in the journal: {error}"));
         }
     }
 
@@ -333,9 +333,9 @@ impl Monitor {
         self.is_active = false;
         match self.leased_store.ask(WAREHOUSE_TIMEOUT, LeasedStore::release) {
             Some(Ok(())) => {}
-            Some(Err(error)) => tracing::warn!(%error, "the monitor could not let go of its lease"),
+            Some(Err(error)) => tracing::warn!(%error, "the monitor could not release its lease"),
             None => {
-                tracing::warn!("the monitor could not let go of its lease: the warehouse does not answer")
+                tracing::warn!("the monitor could not release its lease: the warehouse does not answer")
             }
         }
     }
@@ -362,7 +362,7 @@ impl Complaint {
     fn tell(&mut self) {
         match self.noted.take() {
             Some(trouble) if !self.is_told => {
-                tracing::warn!("the monitor works on without storing: {trouble}");
+                tracing::warn!("the monitor continues without storing: {trouble}");
                 self.is_told = true;
             }
             None if self.is_told => {

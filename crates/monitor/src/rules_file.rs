@@ -84,7 +84,7 @@ fn read_rule(text: &AlertText) -> Result<Rule, Wrong> {
         Some(records) if signal.is_of_records() => *records.get_ref(),
         Some(records) => {
             let message =
-                format!("alert {name}: {} is no share of records; leave records out", signal.word());
+                format!("alert {name}: {} is not a share of records; leave records out", signal.word());
             return Err((records.span().start, message));
         }
     };
@@ -140,11 +140,11 @@ fn read_bound(text: &AlertText, name: &str, signal: Signal) -> Result<Bound, Wro
     };
     let threshold = bound.threshold();
     if !threshold.is_finite() || threshold < 0.0 {
-        return Err((place, format!("alert {name}: a threshold is a number from 0 on")));
+        return Err((place, format!("alert {name}: a threshold is a number of at least 0")));
     }
     if signal.unit() == Unit::Share && threshold > 1.0 {
         let message =
-            format!("alert {name}: {threshold} is no share; write a number from 0 to 1, 0.01 is 1 %");
+            format!("alert {name}: {threshold} is not a share; write a number from 0 to 1, 0.01 is 1 %");
         return Err((place, message));
     }
     Ok(bound)
@@ -153,13 +153,14 @@ fn read_bound(text: &AlertText, name: &str, signal: Signal) -> Result<Bound, Wro
 fn read_window(text: &AlertText, name: &str, signal: Signal) -> Result<Duration, Wrong> {
     match &text.window {
         Some(window) if !signal.has_window() => {
-            let message = format!("alert {name}: {} is of this moment; leave window out", signal.word());
+            let message =
+                format!("alert {name}: {} is measured at one moment; leave window out", signal.word());
             Err((window.span().start, message))
         }
         Some(window) => more_than_none(window, name, "window"),
         None if signal.has_window() => {
             let message =
-                format!("alert {name}: {} is measured over a time; write window = \"5m\"", signal.word());
+                format!("alert {name}: {} is measured over a window; write window = \"5m\"", signal.word());
             Err((text.signal.span().start, message))
         }
         None => Ok(Duration::ZERO),

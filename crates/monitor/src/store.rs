@@ -83,7 +83,7 @@ pub fn acknowledge(
     match (alert(warehouse, alert_id)?, changed) {
         (Some(alert), 1) => Ok(alert),
         (Some(alert), _) => {
-            Err(MonitorError::Refused(format!("{} {alert_id} is over; nothing is left to do", alert.rule)))
+            Err(MonitorError::Refused(format!("{} {alert_id} has already resolved", alert.rule)))
         }
         (None, _) => Err(MonitorError::Refused(format!("there is no alert {alert_id}"))),
     }
@@ -114,7 +114,7 @@ pub fn silence(warehouse: &dyn Warehouse, new: &NewSilence) -> Result<Silence, M
     let now = Millis::now();
     let lasts = i64::try_from(new.lasts.as_millis()).unwrap_or(i64::MAX);
     if lasts == 0 {
-        return Err(MonitorError::Refused("a silence must last for some time".to_owned()));
+        return Err(MonitorError::Refused("a silence must last for more than zero".to_owned()));
     }
     let silence = Silence {
         silence_id: new_id(now),
@@ -159,7 +159,7 @@ pub fn end_silence(warehouse: &dyn Warehouse, silence_id: &str) -> Result<(), Mo
     let params = [silence_id.into(), Millis::now().to_string().into()];
     match write(warehouse, |transaction| transaction.execute(END_SILENCE, &params))? {
         1 => Ok(()),
-        _ => Err(MonitorError::Refused(format!("there is no silence {silence_id}, or it is over"))),
+        _ => Err(MonitorError::Refused(format!("there is no silence {silence_id}, or it has ended"))),
     }
 }
 

@@ -111,7 +111,7 @@ pub fn run(
                 // The warehouse has an alert of its own; here it is said once.
                 Err(error) if !is_in_trouble => {
                     is_in_trouble = true;
-                    tracing::warn!("the notifier cannot ask the warehouse; it tries again: {error}");
+                    tracing::warn!("the notifier cannot query the warehouse; it retries: {error}");
                 }
                 Err(_) => {}
             }

@@ -230,7 +230,10 @@ impl SlackConfig {
         }
         for (word, url) in [("runbook_url", &self.runbook_url)] {
             if !url.is_empty() && !url.starts_with("https://") && !url.starts_with("http://") {
-                return Err((word.to_owned(), format!("{url:?} is no address; write https://…, or \"\"")));
+                return Err((
+                    word.to_owned(),
+                    format!("{url:?} is not an address; write https://…, or \"\""),
+                ));
             }
         }
         if self.group_wait.0 > Duration::from_secs(3_600) {

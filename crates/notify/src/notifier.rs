@@ -75,7 +75,7 @@ impl Notifier {
     pub fn start(options: NotifierOptions, shutdown: &Shutdown) -> Result<Notifier, NotifyError> {
         set_up(&options.metrics, &options.rules);
         let Some(webhook) = options.webhook else {
-            tracing::info!("nobody is told of alerts by Slack, as no webhook is set; {HOW_TO_SET}");
+            tracing::info!("alerts are not sent to Slack, because no webhook is set; {HOW_TO_SET}");
             if options.spool.is_dir() {
                 let (spool, now) = (Spool::open(&options.spool)?, Millis::now());
                 // Not while another process, which has a webhook, sends from there.

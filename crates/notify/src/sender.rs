@@ -205,7 +205,7 @@ impl Sender {
         match answer {
             Answer::Taken => {
                 if self.failures > 0 {
-                    tracing::info!("Slack takes messages again");
+                    tracing::info!("Slack accepts messages again");
                 }
                 (self.failures, self.not_before) = (0, None);
                 self.settle(&message.names, &message.kind, outcome, now);
@@ -223,7 +223,7 @@ impl Sender {
                 if self.failures == 1 {
                     tracing::warn!(
                         webhook = %self.client.webhook(),
-                        "Slack cannot be told; messages wait on disk and are tried again: {reason}"
+                        "messages cannot be sent to Slack; they wait on disk and are retried: {reason}"
                     );
                 }
                 self.not_before = Some(Instant::now() + backoff(self.failures));
@@ -233,7 +233,7 @@ impl Sender {
                 tracing::error!(
                     webhook = %self.client.webhook(),
                     kind = message.kind,
-                    "Slack refuses a message ({reason}), which is put aside in {}: {}",
+                    "Slack refuses a message ({reason}), which is moved to {}: {}",
                     self.spool.folder().join("refused").display(),
                     advice(&reason)
                 );

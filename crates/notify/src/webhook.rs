@@ -49,17 +49,17 @@ impl Webhook {
             return wrong("must hold one address, in one line: https://hooks.slack.com/services/…");
         }
         let Some((scheme, rest)) = address.split_once("://") else {
-            return wrong("is no address; write https://hooks.slack.com/services/…");
+            return wrong("is not an address; write https://hooks.slack.com/services/…");
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let host = authority.to_owned();
         if host.is_empty() || host.contains('@') || path.is_empty() {
-            return wrong("is no webhook's address; write https://hooks.slack.com/services/…");
+            return wrong("is not a webhook's address; write https://hooks.slack.com/services/…");
         }
         match scheme {
             "https" => {}
             "http" if is_loopback(&host) => {}
-            "http" => return wrong("goes over the network unencrypted; write https://…"),
+            "http" => return wrong("is not encrypted; write https://…"),
             _ => return wrong("must begin with https://"),
         }
         Ok(Webhook { address: address.to_owned(), host })

@@ -31,7 +31,10 @@ fn each_change_is_told_once_however_often_it_is_announced() {
     again.fire("LagGrowing", "b");
     eventually("another one is told", || slack.posted().len() == 3);
     let headers: Vec<String> = slack.posted().iter().map(|body| header(body)).collect();
-    assert_eq!(headers, ["🔴 DAG failed · dag_1", "✅ Resolved: DAG failed · dag_1", "🟠 The backlog grows"]);
+    assert_eq!(
+        headers,
+        ["🔴 DAG failed · dag_1", "✅ Resolved: DAG failed · dag_1", "🟠 The backlog is growing"]
+    );
     eventually("nothing waits", || files(folder.path(), "waiting").is_empty());
     assert_eq!(files(folder.path(), "told"), ["b.fired.json"]);
     assert_eq!(slack.problems(), Vec::<String>::new());

@@ -36,7 +36,7 @@ impl Backoff {
     /// Notes a success.
     pub fn succeeded(&mut self) {
         if self.is_failing {
-            tracing::info!("{} works again; going on", self.what);
+            tracing::info!("{} works again; continuing", self.what);
         }
         *self = Backoff::new(self.what);
     }

@@ -175,7 +175,7 @@ fn name(text: &Spanned<String>) -> Result<String, Wrong> {
     let is_fine = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
     let id = text.get_ref();
     if id.is_empty() || id.len() > 100 || id.starts_with(['.', '-']) || !id.chars().all(is_fine) {
-        let message = format!("{id:?} is not a name: letters, digits, _ - and . will do");
+        let message = format!("{id:?} is not a name: use letters, digits, _, - and .");
         return Err((text.span().start, message));
     }
     Ok(id.clone())
@@ -193,7 +193,7 @@ fn read_tasks(texts: &[TaskText]) -> Result<Vec<Task>, Wrong> {
     }
     for (place, task) in &tasks {
         if let Some(other) = task.after.iter().find(|other| !names.contains(*other)) {
-            return Err((*place, format!("task {} waits for {other:?}, which is not there", task.id)));
+            return Err((*place, format!("task {} waits for {other:?}, which does not exist", task.id)));
         }
     }
     in_order(tasks)

@@ -60,7 +60,7 @@ pub fn run_now(
     if store.write(|changes| Ok(changes.queue(&run, millis(now))?))? {
         Ok(run.key)
     } else {
-        Err(ScheduleError::Refused("it was asked for a moment ago already".to_owned()))
+        Err(ScheduleError::Refused("it was already requested a moment ago".to_owned()))
     }
 }
 
@@ -265,7 +265,7 @@ pub fn cancel(store: &mut Store, key: &RunKey, now: Timestamp) -> Result<(), Sch
     if run.cancel_requested && !run.state.is_finished() {
         Ok(())
     } else {
-        Err(ScheduleError::Refused(format!("run {} is {} already", key.run_id, run.state.word())))
+        Err(ScheduleError::Refused(format!("run {} is already {}", key.run_id, run.state.word())))
     }
 }
 

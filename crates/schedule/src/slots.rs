@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use crate::cron::Cron;
 
 /// Intervals that one look may find: a clock that jumps a century ahead must not fill the table.
-/// The next look goes on from there.
+/// The next look continues from there.
 const MAX_AT_ONCE: usize = 100;
 
 /// A data interval, `start` up to and without `end`; it is due at `end`.

@@ -50,7 +50,7 @@ impl Trouble {
             Trouble::ReadOnly => "make the folder and its files writable for this user",
             Trouble::CannotOpen => "check that the folder exists and that this user may read and write it",
             Trouble::Corrupt => "restore the file from a copy, or move it away to start an empty one",
-            Trouble::Constraint => "look at the row that is named",
+            Trouble::Constraint => "check the row that is named",
             Trouble::Io => "check the disk and the limits of this user",
             Trouble::Other => "please report this with the command that led to it",
         }

@@ -57,7 +57,7 @@ pub fn run(
         if retired_at.is_none_or(|at| at.elapsed() >= RETIRE_EVERY) {
             retired_at = Some(Instant::now());
             if let Err(error) = retire(retention, log, warehouse) {
-                tracing::warn!(%error, "retention failed and will be tried again");
+                tracing::warn!(%error, "retention failed and will be retried");
             }
         }
     }
@@ -86,7 +86,7 @@ impl ArchiveLook {
                 self.pause = LOOK_AT_ARCHIVE_EVERY;
                 tracing::info!(hours = hours.len(), "parts of the archive can be read again");
             }
-            Err(error) => tracing::debug!(%error, "unreadable parts of the archive cannot be looked at now"),
+            Err(error) => tracing::debug!(%error, "unreadable parts of the archive cannot be checked now"),
         }
     }
 }

@@ -125,7 +125,7 @@ impl Processor<'_> {
                     return Ok(());
                 }
                 Err(StreamError::Warehouse(WarehouseError::Fenced { topic, partition, expected })) => {
-                    tracing::warn!(%topic, partition, expected, "another processor went on from here; starting from its offset");
+                    tracing::warn!(%topic, partition, expected, "another processor continued from here; starting from its offset");
                     self.generation.fetch_add(1, Ordering::AcqRel);
                     return Ok(());
                 }

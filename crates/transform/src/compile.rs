@@ -109,7 +109,7 @@ impl Compiler<'_> {
         let index = node.depends_on.first().copied().unwrap_or_default();
         let tested = &self.project.nodes[index];
         let Detail::Model(model) = &tested.detail else {
-            return Err(node.place.refuse(format!("{} is no model", test.model)));
+            return Err(node.place.refuse(format!("{} is not a model", test.model)));
         };
         let given: Vec<Given> = test.given.iter().map(|(given, _)| given.clone()).collect();
         let name = node.name.clone();

@@ -119,7 +119,7 @@ fn command(settings: &DbtSettings, options: &RunOptions) -> Process {
 
 /// Hands on its log until it ends; gives its exit code.
 fn follow(child: &mut Child, stopped: &dyn Fn() -> bool, on_line: &(dyn Fn(&str) + Sync)) -> Result<i32> {
-    let lost = |error: std::io::Error| TransformError::Dbt(format!("it was lost: {error}"));
+    let lost = |error: std::io::Error| TransformError::Dbt(format!("adpipe lost track of it: {error}"));
     let output = child.stdout.take();
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {

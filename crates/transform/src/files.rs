@@ -25,7 +25,7 @@ impl ProjectFiles {
     pub fn embedded() -> ProjectFiles {
         let own = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
         ProjectFiles {
-            location: "the project inside of adpipe".to_owned(),
+            location: "the project built into adpipe".to_owned(),
             files: embedded::EMBEDDED.iter().map(own).collect(),
         }
     }

@@ -127,7 +127,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Yaml> {
     let mut loader = Loader { file, anchors: HashMap::new(), open: Vec::new(), done: None };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
-            Place::new(file, error.marker().line()).refuse(format!("this is no YAML: {}", error.info()))
+            Place::new(file, error.marker().line()).refuse(format!("this is not YAML: {}", error.info()))
         })?;
         loader.take(event, span.start.line())?;
     }
@@ -166,7 +166,7 @@ impl Loader<'_> {
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(node) => self.put(node.clone(), 0),
-                None => self.refuse(line, "this alias stands inside of what it names"),
+                None => self.refuse(line, "this alias is inside the node that it names"),
             },
             Event::SequenceStart(anchor, _) => {
                 self.open(anchor, Yaml { line, data: Data::List(Vec::new()) });
@@ -181,7 +181,7 @@ impl Loader<'_> {
                 None => self.refuse(line, "this ends what has not begun"),
             },
             Event::DocumentStart(_) if self.done.is_some() => {
-                self.refuse(line, "one document a file, please; here begins a second one")
+                self.refuse(line, "only one document per file; a second one begins here")
             }
             _ => Ok(()),
         }
@@ -216,7 +216,7 @@ impl Loader<'_> {
                         // A merged key gives way to one of the mapping's own.
                         Some(at) if entries[at].1 == 0 => entries[at] = (key, line, node),
                         Some(_) => {
-                            return Err(Place::new(file, line).refuse(format!("{key} is there already")));
+                            return Err(Place::new(file, line).refuse(format!("{key} occurs twice")));
                         }
                         None => entries.push((key, line, node)),
                     }
@@ -278,7 +278,7 @@ fn merge(file: &str, entries: &mut Vec<(String, usize, Yaml)>, node: &Yaml, line
     };
     for source in sources {
         let Some(merged) = source.map() else {
-            return Err(Place::new(file, line).refuse("<< wants a mapping"));
+            return Err(Place::new(file, line).refuse("<< requires a mapping"));
         };
         for (key, _, value) in merged {
             if !entries.iter().any(|(name, _, _)| name == key) {

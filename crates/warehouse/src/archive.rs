@@ -170,7 +170,7 @@ pub fn ids_of_hour(
     let unavailable = |reason: String| WarehouseError::Unavailable {
         location: "archive".to_owned(),
         reason,
-        advice: "see that archive.url names the folder where `adpipe etl` writes, and that it can be read",
+        advice: "check that archive.url names the folder where `adpipe etl` writes, and that it can be read",
     };
     let mut known_missing = None;
     for _ in 0..ATTEMPTS {

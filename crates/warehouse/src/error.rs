@@ -14,7 +14,7 @@ pub enum WarehouseError {
         advice: &'static str,
     },
     /// Another processor has gone on from the same offset. Start again from the stored one.
-    #[error("{topic} partition {partition}: offset {expected} was processed by somebody else")]
+    #[error("{topic} partition {partition}: offset {expected} was processed by another process")]
     Fenced {
         /// Topic name.
         topic: String,

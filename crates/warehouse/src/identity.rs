@@ -302,7 +302,7 @@ fn explained(warehouse: &dyn WarehouseRead, schema: Schema, error: WarehouseErro
     match exists.and_then(|table| table.one()?.get::<bool>("is_there")) {
         Ok(false) => WarehouseError::Unusable {
             location: warehouse.location(),
-            reason: format!("schema {} is not there", schema.name()),
+            reason: format!("schema {} does not exist", schema.name()),
             advice: "restore it from a copy of the database (pg_restore --schema)",
         },
         _ => error,

@@ -34,10 +34,7 @@ pub fn take(config: &Config, config_file: Option<&Path>, args: &BackupArgs) -> a
             Ok(if taken.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Err(BackupError::Stopped) => {
-            output::note(&format!(
-                "stopped; a backup that was in {} before is still there",
-                args.folder.display()
-            ));
+            output::note(&format!("stopped; a previous backup in {} is still intact", args.folder.display()));
             Ok(signals::exit_code())
         }
         Err(error) => Err(error.into()),
@@ -175,7 +172,7 @@ fn report_taken(folder: &Path, taken: &Taken, as_json: bool) -> anyhow::Result<(
         }));
     }
     output::line(&format!(
-        "{}: everything as of {} UTC: {}, {}; copied {}, {} of the archive lay there already",
+        "{}: everything as of {} UTC: {}, {}; copied {}, {} of the archive already there",
         folder.display(),
         manifest.taken_at,
         output::counted(manifest.files.len() as u64, "file"),
@@ -208,7 +205,7 @@ fn report_restored(config: &Config, manifest: &Manifest, args: &RestoreArgs) -> 
         megabytes(manifest.bytes())
     );
     if args.check {
-        return output::line(&format!("{} is whole: {what}", args.folder.display()));
+        return output::line(&format!("{} is complete: {what}", args.folder.display()));
     }
     output::line(&format!("restored {what}"))?;
     for missing in &manifest.not_included {
@@ -217,13 +214,15 @@ fn report_restored(config: &Config, manifest: &Manifest, args: &RestoreArgs) -> 
     let flags: Vec<String> = config.flags.iter().map(|flag| flag.to_string_lossy().into_owned()).collect();
     let flags = if flags.is_empty() { String::new() } else { format!(" {}", flags.join(" ")) };
     let configuration = args.folder.join(&manifest.folder).join("configuration");
-    output::line("what to do now:")?;
+    output::line("next steps:")?;
     output::line(&format!("  adpipe verify{flags}      proves that nothing is missing"))?;
-    output::line(&format!("  adpipe up{flags}          goes on from there"))?;
-    output::line("  then send again what was sent after the backup: what it has already is a duplicate")?;
+    output::line(&format!("  adpipe up{flags}          continues from there"))?;
+    output::line(
+        "  then send the events that came after the backup again; those that it already has are duplicates",
+    )?;
     if manifest.count(Kind::Configuration) > 0 {
         let place = configuration.display();
-        output::line(&format!("the configuration of then is in {place}; secrets are in no backup"))?;
+        output::line(&format!("the configuration of that time is in {place}; backups contain no secrets"))?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub fn run(mut config: Config, args: &DemoArgs) -> anyhow::Result<()> {
     let up = Up::start(config, &Role::ALL)?;
     output::line(&format!("console: {}", up.url()))?;
     output::line(&format!(
-        "data:    {}   Ctrl-C ends the demo, nothing is lost",
+        "data:    {}   Ctrl-C stops the demo, nothing is lost",
         up.services().warehouse.location()
     ))?;
     let traffic = {
@@ -50,7 +50,7 @@ pub fn run(mut config: Config, args: &DemoArgs) -> anyhow::Result<()> {
     let made =
         traffic.join().map_err(|_| anyhow::anyhow!("the demo's generator panicked; please report this"))?;
     ended.and(made)?;
-    output::line("ended; `adpipe demo` goes on from here")
+    output::line("stopped; `adpipe demo` continues from here")
 }
 
 /// Some days of events up to now, once: the log remembers how far it got.
@@ -77,7 +77,7 @@ fn make_history(
         ..GeneratorConfig::default()
     })?;
     output::note(&format!(
-        "making history: {}, {}",
+        "generating history: {}, {}",
         output::counted(days.into(), "day"),
         output::counted(rows, "event")
     ));

@@ -111,7 +111,7 @@ fn check_parts(config: &Config, fix: bool, findings: &mut Vec<Finding>) {
 fn check_warehouse(folder: &Path, findings: &mut Vec<Finding>) -> Option<Box<dyn Warehouse>> {
     // Where one of them is gone the others know it.
     if !["realtime.db", "errors.db", "ops.db"].iter().any(|name| folder.join(name).exists()) {
-        let text = format!("{} has none yet; it is made at the first start", folder.display());
+        let text = format!("{} has none yet; the first start creates it", folder.display());
         add(findings, "warehouse", State::Notice, text);
         return None;
     }
@@ -195,7 +195,7 @@ fn check_space(folder: &Path, findings: &mut Vec<Finding>) {
             findings,
             "disk",
             State::Notice,
-            "free space cannot be found out (`df` did not answer)".to_owned(),
+            "free space cannot be measured (`df` did not answer)".to_owned(),
         );
         return;
     };
@@ -213,7 +213,7 @@ fn check_port(config: &Config, findings: &mut Vec<Finding>) {
         Ok(_) => (State::Good, format!("{host}:{port} is free")),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => (
             State::Notice,
-            format!("{host}:{port} is in use: by a running adpipe, or choose another console.port"),
+            format!("{host}:{port} is in use; unless it is a running adpipe, choose another console.port"),
         ),
         Err(error) => {
             (State::Bad, format!("{host}:{port}: {error}; choose another console.host or console.port"))

@@ -51,7 +51,7 @@ pub fn run(mut config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     }
     Ok(match (report.stopped, report.is_failed()) {
         (true, _) => {
-            output::note("stopped; run the same command again to go on");
+            output::note("stopped; run the same command again to continue");
             signals::exit_code()
         }
         (_, true) => ExitCode::FAILURE,

@@ -66,7 +66,7 @@ fn ingest_and_report(
         report::note_invalid(checker);
     }
     if ended == Ended::Interrupted {
-        output::note("stopped; start the same command again to go on");
+        output::note("stopped; start the same command again to continue");
         return Ok(signals::exit_code());
     }
     let is_within_limit = ingested.checker.as_ref().is_none_or(Checker::is_within_limit);
@@ -134,7 +134,7 @@ fn show(notice: Notice, progress: &Progress) {
     match notice {
         Notice::Resumes { record } => {
             let record = output::grouped(record);
-            output::note(&format!("{}: going on behind record {record}", progress.name()));
+            output::note(&format!("{}: continuing after record {record}", progress.name()));
         }
         Notice::Empty => output::note(&format!("warning: {} is empty", progress.name())),
         Notice::Waits { records } => {

@@ -20,7 +20,7 @@ pub fn run(args: &ManArgs) -> anyhow::Result<()> {
 }
 
 fn write_all(folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     write_with_commands(&command, folder)

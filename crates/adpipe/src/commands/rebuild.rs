@@ -188,20 +188,20 @@ fn print(report: &RebuildReport, kept: Option<&Path>, args: &RebuildArgs) -> any
             output::line(&format!("files and offsets are those of {written_at} UTC, the archive's account"))?
         }
         None => output::line(
-            "the archive has no account: files are read again by the next `adpipe etl`, and their rows are duplicates then",
+            "the archive has no account: the next `adpipe etl` reads files again, and their rows count as duplicates",
         )?,
     }
     for part in &report.redundant {
         output::line(&format!("not needed: {part}; its events are in other parts"))?;
     }
     for part in &report.rewritten {
-        output::line(&format!("written anew without what other parts have: {part}"))?;
+        output::line(&format!("rewritten without events of other parts: {part}"))?;
     }
     for what in &report.synthesised {
         output::line(&format!("filled in: {what}"))?;
     }
     if let Some(kept) = kept {
-        output::line(&format!("the former file is {}", kept.display()))?;
+        output::line(&format!("the previous file is {}", kept.display()))?;
     }
     for problem in &report.problems {
         output::error(problem);

@@ -42,7 +42,7 @@ fn open(config: &Config) -> anyhow::Result<Arc<dyn EventLog>> {
     Ok(match LogPlace::of(config)? {
         LogPlace::Embedded(folder) => {
             if !folder.join("log.db").exists() {
-                bail!("there is no event log in {} yet; `adpipe ingest FILE` begins one", folder.display());
+                bail!("no event log in {} yet; `adpipe ingest FILE` creates one", folder.display());
             }
             Arc::new(SqliteLog::open(&folder)?)
         }

@@ -51,7 +51,7 @@ struct Place {
     config: Config,
     warehouse: Arc<dyn Warehouse>,
     warehouse_place: WarehousePlace,
-    /// The project's folder; none for the project inside of adpipe.
+    /// The project's folder; none for the project built into adpipe.
     folder: Option<PathBuf>,
     target: Target,
 }
@@ -91,8 +91,8 @@ impl Place {
     fn dbt_settings(&self, args: &TransformRunArgs) -> anyhow::Result<DbtSettings> {
         let Some(project) = self.folder.clone() else {
             anyhow::bail!(
-                "transform.engine is \"dbt\", which wants the project in a folder: write it out with \
-                 `adpipe transform export dbt`"
+                "transform.engine is \"dbt\", which needs the project in a folder: export it with `adpipe \
+                 transform export dbt`"
             );
         };
         let environment = match &self.warehouse_place {
@@ -118,7 +118,7 @@ impl Place {
     }
 }
 
-/// The project's folder; none for the project inside of adpipe.
+/// The project's folder; none for the project built into adpipe.
 fn project_folder(config: &Config) -> Option<PathBuf> {
     match config.transform.project.as_str() {
         "" => Some(PathBuf::from(USUAL_FOLDER)).filter(|folder| folder.join("dbt_project.yml").is_file()),
@@ -201,7 +201,7 @@ fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyho
         Engine::Dbt => {
             let settings = place.dbt_settings(args)?;
             std::fs::create_dir_all(&settings.target_path)
-                .with_context(|| format!("cannot make {}", settings.target_path.display()))?;
+                .with_context(|| format!("cannot create {}", settings.target_path.display()))?;
             adpipe_transform::dbt::run(warehouse, &settings, &options, &stopped, &|line| output::note(line))?
         }
     };
@@ -317,7 +317,7 @@ fn docs(config: Config, args: &TransformDocsArgs) -> anyhow::Result<ExitCode> {
     let page = docs_page(&place.config, place.warehouse.as_ref())?;
     let out = args.out.clone().unwrap_or_else(|| place.target_path().join("index.html"));
     if let Some(folder) = out.parent().filter(|folder| *folder != Path::new("")) {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     std::fs::write(&out, page).with_context(|| format!("cannot write {}", out.display()))?;
     output::line(&format!("wrote {}", out.display()))?;

@@ -92,7 +92,7 @@ fn stores_fit(stores: &Stores) -> Check {
         name: "log, realtime, errors and ops fit each other, and no acknowledged record is lost",
         holds: complaints.is_empty(),
         detail: if complaints.is_empty() {
-            "each is what the others know".to_owned()
+            "each matches what the others know".to_owned()
         } else {
             complaints.join("; ")
         },
@@ -107,7 +107,7 @@ fn must_have_log(config: &Config) -> anyhow::Result<()> {
         && !folder.join("log.db").exists()
     {
         bail!(
-            "{} has no log.db, so nothing can be recounted; restore it, or see that log.url names the right folder",
+            "{} has no log.db, so nothing can be recounted; restore it, or check that log.url names the right folder",
             folder.display()
         );
     }

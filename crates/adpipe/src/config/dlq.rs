@@ -54,7 +54,7 @@ impl DlqConfig {
         }
         for (key, share) in [("dlq.pause_share", self.pause_share), ("dlq.canary_share", self.canary_share)] {
             if !(0.0..=1.0).contains(&share) {
-                return Err(wrong(key, format!("{share} is no share; write a number from 0 to 1")));
+                return Err(wrong(key, format!("{share} is not a share; write a number from 0 to 1")));
             }
         }
         if self.retries_per_second == 0 {

@@ -85,7 +85,7 @@ fn assemble(
     if let Some(secret) = config.log.kafka.plain_secret() {
         let (line, column) = position(text, text.find(secret).unwrap_or(0));
         let message = format!(
-            "a secret does not belong into this file: name a file that holds it, \"{secret}_file\" = \"…\", \
+            "a secret does not belong in this file: name a file that holds it, \"{secret}_file\" = \"…\", \
              or set ADPIPE_LOG__KAFKA__{}",
             secret.replace('.', "_").to_uppercase()
         );
@@ -94,7 +94,7 @@ fn assemble(
     if config.notify.webhook_file.contains("://") {
         let (line, column) = position(text, text.find(&config.notify.webhook_file).unwrap_or(0));
         let message =
-            "the webhook's address does not belong into this file: write it into a file and name that, \
+            "the webhook's address does not belong in this file: write it into a file and name that, \
                        or set ADPIPE_NOTIFY__SLACK_WEBHOOK"
                 .to_owned();
         return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
@@ -102,7 +102,7 @@ fn assemble(
     if has_password(&config.warehouse.url) {
         let (line, column) = position(text, text.find(&config.warehouse.url).unwrap_or(0));
         let message =
-            "a password does not belong into this file: set ADPIPE_WAREHOUSE__PASSWORD or PGPASSWORD, \
+            "a password does not belong in this file: set ADPIPE_WAREHOUSE__PASSWORD or PGPASSWORD, \
                        or name a warehouse.password_file"
                 .to_owned();
         return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });

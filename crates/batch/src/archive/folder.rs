@@ -63,7 +63,7 @@ impl Store for Folder {
     fn create(&self, path: &str) -> Result<Box<dyn NewFile>, StoreError> {
         let finished = self.root.join(path);
         let (Some(folder), Some(name)) = (finished.parent(), finished.file_name()) else {
-            return Err(failed(&finished, "is no path of a file; please report this"));
+            return Err(failed(&finished, "is not the path of a file; please report this"));
         };
         if !folder.is_dir() {
             fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
@@ -114,7 +114,7 @@ impl Store for Folder {
 
     fn check(&self) -> Result<String, StoreError> {
         if !self.root.exists() {
-            return Ok(format!("{} is made by the first `adpipe etl`", self.location()));
+            return Ok(format!("the first `adpipe etl` creates {}", self.location()));
         }
         let files = self.list()?.iter().filter(|path| is_ours(path)).count();
         let probe = self.root.join(format!("{PROBE}{}", std::process::id()));
@@ -148,7 +148,7 @@ impl Write for NewFolderFile {
 impl NewFile for NewFolderFile {
     fn complete(&mut self) -> Result<u64, StoreError> {
         let Some(file) = self.file.take() else {
-            return Err(failed(&self.unfinished, "is complete already; please report this"));
+            return Err(failed(&self.unfinished, "is already complete; please report this"));
         };
         file.sync_all()
             .and_then(|()| file.metadata())

@@ -62,7 +62,7 @@ pub fn verify(
     progress.begin("contents of events");
     let contents = contents::read(snapshot.as_ref(), warehouse, archive, progress)?;
     if contents.is_moving {
-        let text = "contents of events (the archive is being worked on: run it again in a moment)";
+        let text = "contents of events (the archive is being changed: run it again in a moment)";
         deep.not_checked.push(text.to_owned());
     } else {
         compare_contents(snapshot.as_ref(), &contents, &mut deep)?;

@@ -33,7 +33,7 @@ pub(super) fn balance(
         put_file(transaction, archived, unexplained, clicks)?;
         books.valid += unexplained;
         report.synthesised.push(format!(
-            "{unexplained} events of the archive: nothing says where they came from; they are on record as the file {NO_FILE}"
+            "{unexplained} events of the archive: nothing says where they came from; they are recorded as the file {NO_FILE}"
         ));
     }
     if books.valid > events {
@@ -76,7 +76,7 @@ fn fill_gap(
     *unexplained -= valid;
     *clicks -= counts.clicks;
     report.synthesised.push(format!(
-        "{topic} partition {partition} offsets {first} to {next}: the log has them no more; on record as {valid} events \
+        "{topic} partition {partition} offsets {first} to {next}: the log no longer has them; recorded as {valid} events \
          and {invalid} errors"
     ));
     books.add(Commit {

@@ -165,7 +165,7 @@ fn reported_files(
             books.clicks -= known.clicks;
         }
         report.synthesised.push(format!(
-            "{}: its account is that of ops.ingest_files; it will be read again, and its rows are duplicates then",
+            "{}: its account comes from ops.ingest_files; it will be read again, and its rows count as duplicates",
             file.path
         ));
     }
@@ -207,7 +207,7 @@ fn reported_file(row: &Row<'_>) -> Result<(FileRow, u64), WarehouseError> {
         size_hash: String::new(),
         modified: String::new(),
         state: if state == "replaced" { FileState::Replaced } else { FileState::Done },
-        message: "made again from ops.ingest_files".to_owned(),
+        message: "rebuilt from ops.ingest_files".to_owned(),
         position: size,
         next_row: records + 1,
         tail: None,

@@ -91,7 +91,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Posted<T> {
         let (bodies, closing) = (&app.bodies, app.closing.subscribe());
         let body = ReceivedBody::receive(client, &head.headers, body, &LIMITS, bodies, closing).await?;
         let value = serde_json::from_reader(BufReader::new(body.reader()))
-            .map_err(|error| unprocessable(format!("the body is wrong: {error}")))?;
+            .map_err(|error| unprocessable(format!("the body is not valid: {error}")))?;
         Ok(Posted { value, held: body.into_reservation() })
     }
 }

@@ -158,7 +158,7 @@ pub(super) async fn post_cancel(
     let job_id = id.clone();
     let is_cancelled = blocking(&app, move |dlq| jobs::cancel(dlq, &job_id, &actor)).await?;
     if !is_cancelled {
-        return Err(Refusal::wrong(StatusCode::CONFLICT, "the bulk action has ended already"));
+        return Err(Refusal::wrong(StatusCode::CONFLICT, "the bulk action has already ended"));
     }
     json(&blocking(&app, move |dlq| jobs::get(dlq, &id)).await?)
 }

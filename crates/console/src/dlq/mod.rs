@@ -111,7 +111,7 @@ async fn searching<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let permit = Arc::clone(&app.desk.long_searches)
         .try_acquire_owned()
-        .map_err(|_| Refusal::busy("other long searches are under way; try again in a moment"))?;
+        .map_err(|_| Refusal::busy("other long searches are running; try again in a moment"))?;
     // It belongs to the work, which goes on when its page is closed.
     blocking(app, move |dlq| {
         let done = work(dlq);

@@ -67,7 +67,7 @@ async fn get_files(
         return Err(unprocessable(format!("state must be one of {}", STATES.join(", "))));
     }
     if text.len() > LONGEST_TEXT {
-        return Err(unprocessable(format!("text may have {LONGEST_TEXT} bytes at most")));
+        return Err(unprocessable(format!("text may have at most {LONGEST_TEXT} bytes")));
     }
     let page: u32 = match page.as_str() {
         "" => 1,
@@ -75,7 +75,7 @@ async fn get_files(
             .parse()
             .ok()
             .filter(|number| *number > 0)
-            .ok_or_else(|| unprocessable("page must be a whole number from 1 on".to_owned()))?,
+            .ok_or_else(|| unprocessable("page must be a whole number of at least 1".to_owned()))?,
     };
     answer::read(&app, client, move |warehouse| {
         Ok(Files { at: Millis::now().0, list: list::list(warehouse, &state, &text, page)? })

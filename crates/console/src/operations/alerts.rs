@@ -283,6 +283,6 @@ fn checked_text(name: &str, text: &str) -> Result<String, Refusal> {
     let text = text.trim();
     match text.chars().count() {
         0..=LONGEST_TEXT => Ok(text.to_owned()),
-        _ => Err(unprocessable(format!("{name} may have {LONGEST_TEXT} characters at most"))),
+        _ => Err(unprocessable(format!("{name} may have at most {LONGEST_TEXT} characters"))),
     }
 }

@@ -68,7 +68,10 @@ impl Sender {
             sent += send_lost(dlq)?;
             let woken = waiting::wake(dlq)?;
             if woken > 0 {
-                tracing::info!(woken, "the archive can be read again; what waited for it is sent again");
+                tracing::info!(
+                    woken,
+                    "the archive can be read again; the events that waited for it are retried"
+                );
             }
         }
         let allowed = self.allowance(dlq.settings().retries_per_second);
@@ -79,9 +82,9 @@ impl Sender {
         if is_paused != self.is_paused {
             self.is_paused = is_paused;
             if is_paused {
-                tracing::warn!("most retries fail; automatic ones pause")
+                tracing::warn!("most retries fail; automatic retries pause")
             } else {
-                tracing::info!("automatic retries go on")
+                tracing::info!("automatic retries continue")
             }
         }
         let taken = take_due(dlq, allowed, is_paused)?;

@@ -84,7 +84,7 @@ impl Admission {
         let waiting = match lag.errors {
             0 => format!("{records} records wait for the processor"),
             errors => format!(
-                "{records} records wait for the processor and {errors} errors for the dead-letter queue (is its role at work?)"
+                "{records} records wait for the processor and {errors} errors for the dead-letter queue (is its role running?)"
             ),
         };
         Refusal::busy(format!("{waiting}, more than max_lag_records = {most}; try again shortly"))

@@ -58,7 +58,7 @@ pub(super) fn append_body(
     let mut judge = Judge::sampling(&reading.limits, &reading.fields);
     let slice = splitter.next_slice(Some(&mut judge))?;
     if slice.is_empty() {
-        return Err(bad("the body holds no record"));
+        return Err(bad("the body contains no record"));
     }
     let (all_records, too_long) = judge_whole(body, reading, splitter.is_at_end().then_some(judge))?;
     let admitted = admit(all_records)?;
@@ -174,7 +174,7 @@ fn append_patiently(
         }
         if Instant::now() >= patience {
             let seconds = LATER_SLICE_PATIENCE.as_secs();
-            return Err(Refusal::unavailable(format!("the event log has taken nothing for {seconds} s")));
+            return Err(Refusal::unavailable(format!("the event log has accepted nothing for {seconds} s")));
         }
         std::thread::sleep(LOOK_EVERY);
         held = held.or_else(|| budget.reserve(&slice));

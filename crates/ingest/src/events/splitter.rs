@@ -80,7 +80,7 @@ impl<'b> Splitter<'b> {
             }
             if !self.feeder.add(&record) {
                 // A slice is far smaller than what fits; said all the same, never dropped.
-                let message = "the body holds too much at once";
+                let message = "the body contains too much at once";
                 return Err(Refusal::wrong(StatusCode::PAYLOAD_TOO_LARGE, message));
             }
         }

@@ -35,12 +35,12 @@ pub enum IngestError {
     #[error(transparent)]
     Start(#[from] ReadError),
     /// It cannot be read, and no record of it was taken.
-    #[error("nothing of it was taken")]
+    #[error("none of it was taken")]
     Nothing(#[source] ReadError),
     /// It cannot be read to its end.
     #[error(
-        "cannot be read on behind record {row}; the records up to there are in the log, so \
-         ingest a whole copy (nothing is counted twice) or keep what was taken"
+        "cannot be read further after record {row}; the records up to there are in the log, so ingest a \
+         complete copy (nothing is counted twice) or keep what was taken"
     )]
     Partly {
         /// The last record that could be read.

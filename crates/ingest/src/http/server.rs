@@ -138,7 +138,7 @@ pub async fn serve(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted; resting");
+                tracing::warn!(%error, "a connection could not be accepted; pausing");
                 sleep(ACCEPT_REST).await;
             }
         }
@@ -147,7 +147,7 @@ pub async fn serve(
     let deadline = Instant::now() + LAST_CALL;
     while let Ok(Some(_)) = timeout_at(deadline, connections.join_next()).await {}
     if !connections.is_empty() {
-        tracing::warn!(connections = connections.len(), "connections were cut at the end");
+        tracing::warn!(connections = connections.len(), "open connections were closed at shutdown");
     }
     connections.abort_all();
 }

@@ -93,7 +93,7 @@ pub(super) fn by_code(
         Code::SSL => refused(options, reason, "check the ssl.* settings in [log.kafka]"),
         Code::MessageSizeTooLarge => refused(
             options,
-            format!("a record is larger than {name} takes"),
+            format!("a record is larger than {name} allows"),
             "raise max.message.bytes of the topic, or lower ingest.max_record_size",
         ),
         Code::InvalidTopic => refused(options, reason, "check log.kafka's topic prefix"),
@@ -108,7 +108,7 @@ pub(super) fn by_code(
         Code::BrokerTransportFailure if HUNG_UP.iter().any(|words| reason.contains(words)) => unavailable(
             options,
             reason,
-            "if the broker wants TLS or a password, set \"security.protocol\" in [log.kafka]",
+            "if the broker requires TLS or a password, set \"security.protocol\" in [log.kafka]",
         ),
         _ => unavailable(options, reason, "check that the brokers run and can be reached from here"),
     }
@@ -137,8 +137,7 @@ pub(super) fn damaged(
         reason: format!(
             "{name} partition {partition}: records from offset {offset} on are not what was written ({error})"
         ),
-        advice: "have the broker copy the partition from a replica that is sound, or restore its folder"
-            .into(),
+        advice: "have the broker copy the partition from an intact replica, or restore its folder".into(),
     }
 }
 
@@ -187,6 +186,6 @@ fn advice_on_setting(key: &str, description: &str) -> &'static str {
         _ if wants_tls => {
             "this adpipe is built without TLS: install libssl-dev and build it with `--features kafka-tls`"
         }
-        _ => "correct it in [log.kafka]; librdkafka's CONFIGURATION.md lists what there is",
+        _ => "correct it in [log.kafka]; librdkafka's CONFIGURATION.md lists all settings",
     }
 }

@@ -118,7 +118,7 @@ impl KafkaOptions {
             Err(LogError::Refused {
                 place: self.place(),
                 reason: format!("the setting {key:?} is adpipe's own: exact counts depend on it"),
-                advice: "take it out of [log.kafka]".into(),
+                advice: "remove it from [log.kafka]".into(),
             })
         })
     }

@@ -71,7 +71,7 @@ impl Positions {
     fn failure(&self, error: &std::io::Error) -> LogError {
         LogError::unavailable(
             &self.path,
-            format!("cannot keep how far an ingest has come: {error}"),
+            format!("cannot store the position of an ingest: {error}"),
             "make the folder writable, or set ingest.positions_file",
         )
     }

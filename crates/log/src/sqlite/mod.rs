@@ -89,8 +89,8 @@ impl SqliteLog {
     pub fn open(folder: &Path) -> Result<SqliteLog, LogError> {
         let path = folder.join("log.db");
         adpipe_sql::private::folder(folder).map_err(|error| {
-            let reason = format!("cannot make the folder: {error}");
-            LogError::unavailable(folder, reason, "make it by hand, or name another folder")
+            let reason = format!("cannot create the folder: {error}");
+            LogError::unavailable(folder, reason, "create it by hand, or name another folder")
         })?;
         let sqlite_error = |error: rusqlite::Error| LogError::from_sqlite(&path, &error);
         let mut connection = open(&path, Durability::EveryCommit).map_err(sqlite_error)?;

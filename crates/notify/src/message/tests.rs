@@ -96,7 +96,7 @@ fn a_resolution_says_how_long_how_bad_and_who_took_it_on() {
     let mut over = notice("DiskFilling", "a", Resolved, now());
     over.alert.acknowledged_by = Some("Ada <ops>".to_owned());
     let message = checked(&Content::Group(News::Resolved, vec![over.clone()]), &style("en"));
-    assert_eq!(message["blocks"][0]["text"]["text"], "✅ Resolved: Disk fills up · host_1");
+    assert_eq!(message["blocks"][0]["text"]["text"], "✅ Resolved: Disk is filling up · host_1");
     let text = texts(&message);
     for expected in ["*Lasted*\n1 min", "*Acknowledged by*\nAda &lt;ops&gt;", "*Worst*\n30 %"] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");

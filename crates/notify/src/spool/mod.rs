@@ -178,7 +178,7 @@ impl Spool {
                 Ok(Some(entry)) if entry.name() == name => drop(known.insert(name, entry)),
                 Ok(None) => {}
                 Ok(Some(_)) | Err(_) => {
-                    tracing::warn!(name, "a stored message cannot be read; it is put aside in refused/");
+                    tracing::warn!(name, "a stored message cannot be read; it is moved to refused/");
                     rename(&self.file("waiting", &name), &self.file("refused", &name))?;
                 }
             }

@@ -128,7 +128,7 @@ impl Scheduler {
             }
             let looked = self.tick(Timestamp::now());
             if looked.is_ok() && trouble.take().is_some() {
-                tracing::info!("the scheduler goes on");
+                tracing::info!("the scheduler continues");
             }
             let pause = match looked {
                 Ok(Tick::Changed) => Duration::ZERO,
@@ -360,7 +360,7 @@ impl Scheduler {
         });
         self.is_active.store(false, Ordering::Relaxed);
         if let Err(error) = released {
-            tracing::warn!(%error, "the scheduler's last changes could not be stored; the next one finds out");
+            tracing::warn!(%error, "the scheduler's last changes could not be stored; the next scheduler corrects this");
         }
     }
 }

@@ -78,8 +78,8 @@ fn moved_with_its_offsets(survey: &Survey) -> Result<(), StoresError> {
         let (place, range) = (partition.next_place(), partition.range);
         if partition.place.is_some() && (Offset(place) > range.next || Offset(place) < range.first) {
             return Err(StoresError::Refused(format!(
-                "{} partition {} has offsets {} to {}, and {place} comes next: these topics were not moved with their \
-                 offsets and cannot be gone on with; use a new database for them (warehouse.url)",
+                "{} partition {} has offsets {} to {}, and {place} comes next: these topics were not moved \
+                 with their offsets, so adpipe cannot continue with them; use a new database for them (warehouse.url)",
                 partition.topic.name(),
                 range.partition,
                 range.first.0,

@@ -43,6 +43,6 @@ pub fn cross(warehouse: &dyn Warehouse, refused: &LogError) -> Result<Crossing, 
         return Ok(Crossing::NotThere);
     }
     lost::move_place(warehouse, schema, (topic, *partition), (*wanted, *oldest))?;
-    tracing::warn!(topic, partition, from = wanted, to = oldest, "going on after records that are gone");
+    tracing::warn!(topic, partition, from = wanted, to = oldest, "continuing after records that are gone");
     Ok(Crossing::Crossed)
 }

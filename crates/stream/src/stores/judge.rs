@@ -160,8 +160,8 @@ fn foreign(survey: &Survey, judgement: &Judgement, store: Store) -> Option<Strin
     let ours = judgement.data_id.as_ref()?;
     (identity.data_id != *ours).then(|| {
         format!(
-            "it is of another data set ({}, the others are of {ours}); put its own copy back, or run `adpipe stores \
-             accept {}` to go on with this one",
+            "it belongs to another data set ({}, the others belong to {ours}); put its own copy back, or run \
+             `adpipe stores accept {}` to continue with this one",
             identity.data_id,
             store.name()
         )
@@ -212,25 +212,25 @@ fn judge_log(survey: &Survey, ours: &Ours) -> (State, LogStep) {
     let ends = ends.collect::<Vec<_>>().join(", ");
     if !survey.is_ours {
         let message = format!(
-            "its topics are shorter than what was read of them, so they were made anew or restored: {ends}; bring \
-             the topics back, or use a new database for them (warehouse.url)"
+            "its topics are shorter than what was read of them, so they were created again or restored: \
+             {ends}; restore the topics, or use a new database for them (warehouse.url)"
         );
         return (State::Stopped(message), LogStep::None);
     }
-    let what = if is_known || known.is_empty() { "it is an older copy" } else { "it was gone and is new" };
+    let what = if is_known || known.is_empty() { "it is an older copy" } else { "it was missing and is new" };
     let ends = if ends.is_empty() { "no offset is missing".to_owned() } else { ends };
-    let message = format!("{what}: {ends}; new records go on behind what the other stores know");
+    let message = format!("{what}: {ends}; new records continue after what the other stores know");
     (State::GoesOn(message), LogStep::Raise)
 }
 
 fn other_log(survey: &Survey) -> String {
     if survey.is_ours {
         "it is not the log that the other stores know, and it is not empty; put their own log.db back (with \
-                 log.db-wal, if there is one); if that is lost, move this one away, and adpipe goes on with a new one"
+                 log.db-wal, if there is one); if that is lost, move this one away, and adpipe continues with a new one"
             .to_owned()
     } else {
         "it is not the Kafka cluster that the other stores know; correct log.url or log.topic_prefix, use a \
-                  new database for it (warehouse.url), or, when the topics were moved with their offsets, run `adpipe \
+                  new database for it (warehouse.url), or, if the topics were moved with their offsets, run `adpipe \
                   stores accept log`"
             .to_owned()
     }
@@ -294,7 +294,7 @@ fn judge_store(
         identity.epoch
     );
     match goes_on(survey, &judgement.log_step, store, &memories) {
-        Ok(()) => (State::GoesOn(format!("{what}; it goes on exactly from there")), Step::Renew),
+        Ok(()) => (State::GoesOn(format!("{what}; it continues exactly from there")), Step::Renew),
         Err(reason) => (State::Stopped(format!("{what}, and {reason}; {}", cure(store))), Step::None),
     }
 }

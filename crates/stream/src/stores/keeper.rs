@@ -57,7 +57,7 @@ impl Keeper {
     /// Remembers once, in every store.
     pub fn try_turn(&mut self, with_others: bool) {
         if let Err(error) = self.turn(with_others) {
-            tracing::debug!(%error, "cannot remember the other stores now");
+            tracing::debug!(%error, "cannot record the other stores now");
             self.pens = Pens::default();
         }
     }

@@ -82,10 +82,10 @@ fn retries_are_known(survey: &Survey) -> Result<(), String> {
 pub(super) fn cure(store: Store) -> String {
     let name = store.name();
     let back = format!(
-        "stop adpipe and put the newest copy back, or run `adpipe stores accept {name}` to go on with what is there"
+        "stop adpipe and put the newest copy back, or run `adpipe stores accept {name}` to continue with what is there"
     );
     match store {
-        Store::Realtime => format!("{back}, or run `adpipe rebuild` to make it again from archive and log"),
+        Store::Realtime => format!("{back}, or run `adpipe rebuild` to build it again from archive and log"),
         _ => back,
     }
 }

@@ -75,7 +75,7 @@ fn raise(parts: Parts<'_>, survey: &Survey, judgement: &Judgement) -> Result<(),
     for (partition, floor) in floors(survey, judgement) {
         let floor = floor.max(newest_error(parts.warehouse, survey, judgement, &partition)?);
         if let Some(lost) = lost_of(&partition, floor) {
-            tracing::error!("acknowledged records are gone with the log: {}", super::lost_in_words(&lost));
+            tracing::error!("acknowledged records are lost with the log: {}", super::lost_in_words(&lost));
             lost::note_lost(parts.warehouse, &lost)?;
         }
         if partition.range.next < Offset(floor) {
@@ -84,7 +84,7 @@ fn raise(parts: Parts<'_>, survey: &Survey, judgement: &Judgement) -> Result<(),
                 partition = partition.range.partition,
                 log_ended_at = partition.range.next.0,
                 goes_on_at = floor,
-                "the log is older than what was read of it; it goes on after that"
+                "the log is older than what was read of it; it continues after that"
             );
             wanted.push((partition.topic, partition.range.partition, Offset(floor)));
         }
@@ -163,7 +163,7 @@ fn remember(parts: Parts<'_>, survey: &Survey, judgement: &Judgement) -> Result<
             Ok(()) => {}
             // Who may not write, or finds it locked, leaves it to whoever writes next.
             Err(StoresError::Warehouse(error)) => {
-                tracing::debug!(%error, store = store.name(), "cannot remember the other stores now");
+                tracing::debug!(%error, store = store.name(), "cannot record the other stores now");
             }
             Err(error) => return Err(error),
         }

@@ -197,7 +197,7 @@ pub(super) fn every_error_is_kept(
     }
     let detail = match waiting {
         0 => format!("{total} errors"),
-        waiting => format!("{total} errors, {waiting} of them in ad_events_error still"),
+        waiting => format!("{total} errors, {waiting} of them still in ad_events_error"),
     };
     Ok(check("every error is in the dead-letter queue", gaps, detail))
 }

@@ -42,7 +42,7 @@ pub(super) fn nothing_is_missing(
         let first = part.range.first.0;
         let is_lost = |offset: &u64| *offset >= first && !errors.contains(offset);
         if let Some(offset) = part.verdicts.invalid().find(is_lost) {
-            gaps.push(format!("{part} offset {offset}: counted as an error, and in no queue"));
+            gaps.push(format!("{part} offset {offset}: counted as an error, but not in any queue"));
         }
         let of_partition: Vec<&CommitRow> = commits.iter().filter(|commit| part.holds(commit)).collect();
         let found = recount(scope, &mut archived, part, &of_partition, &errors)?;
@@ -51,7 +51,7 @@ pub(super) fn nothing_is_missing(
     }
     let unreadable = archived.unreadable.iter().take(SHOWN_HOURS);
     gaps.extend(
-        unreadable.map(|(hour, reason)| format!("events of hour {hour} could not be looked for: {reason}")),
+        unreadable.map(|(hour, reason)| format!("events of hour {hour} could not be checked: {reason}")),
     );
     if archived.unreadable.len() > SHOWN_HOURS {
         gaps.push(format!("and of {} more hours", archived.unreadable.len() - SHOWN_HOURS));

@@ -40,7 +40,7 @@ pub(super) fn svg(project: &Project) -> String {
     let height = tallest * (BOX_HEIGHT + GAP_Y) + 2 * MARGIN;
     let mut out = format!(
         "<svg class=\"lineage\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
-         aria-label=\"What is made of what\">\n"
+         aria-label=\"Dependencies\">\n"
     );
     for (index, drawn) in boxes.iter().enumerate() {
         let (x, y) = place[index];

@@ -207,9 +207,7 @@ fn check_names(own: &[MacroSource]) -> Result<()> {
             )));
         }
         if let Some(earlier) = own[..index].iter().find(|earlier| earlier.name == source.name) {
-            return Err(source
-                .place
-                .refuse(format!("{} is there already, at {}", source.name, earlier.place)));
+            return Err(source.place.refuse(format!("{} already exists, at {}", source.name, earlier.place)));
         }
         let Some((prefix, name)) = source.name.split_once("__") else { continue };
         let is_ours = NOT_DONE_HERE.contains(&name) || own.iter().any(|other| other.name == name);

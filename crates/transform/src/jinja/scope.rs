@@ -70,7 +70,7 @@ impl Scope {
             match names.iter().map(Value::as_str).collect::<Option<Vec<_>>>().as_deref() {
                 // The other name is the package's; there is only the project itself.
                 Some([name] | [_, name]) => resolver.find(&Wanted::Model((*name).to_owned())),
-                _ => Err(wrong("ref wants the name of a model or seed")),
+                _ => Err(wrong("ref requires the name of a model or seed")),
             }
         });
         let resolver = shared();

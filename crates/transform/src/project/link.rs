@@ -37,7 +37,7 @@ fn check_unit_test(project: &Project, index: usize) -> Result<()> {
     let model = project.find_table(&test.model).map(|model| &project.nodes[model].detail);
     match model {
         Some(Detail::Model(_)) => Ok(()),
-        _ => Err(node.place.refuse(format!("{} is no model", test.model))),
+        _ => Err(node.place.refuse(format!("{} is not a model", test.model))),
     }
 }
 

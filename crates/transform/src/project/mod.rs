@@ -87,7 +87,7 @@ fn parse_vars(text: &str) -> Result<BTreeMap<String, Value>> {
     match tree.map() {
         Some(entries) => Ok(entries.iter().map(|(key, _, value)| (key.clone(), value.to_value())).collect()),
         None => Err(crate::TransformError::Asked(format!(
-            "--vars: {text:?} is no mapping; write '{{name: value}}'"
+            "--vars: {text:?} is not a mapping; write '{{name: value}}'"
         ))),
     }
 }

@@ -141,7 +141,7 @@ impl Builder<'_> {
                 return Err(table
                     .properties
                     .place
-                    .refuse(format!("{id} is there already, at {}", earlier.place)));
+                    .refuse(format!("{id} already exists, at {}", earlier.place)));
             }
             sources.push(Source {
                 id,
@@ -240,7 +240,7 @@ impl Builder<'_> {
                 || other.relation().is_some_and(|relation| node.relation() == Some(relation))
         };
         if let Some((earlier, _)) = self.pending.iter().find(|(other, _)| is_same(other)) {
-            return Err(node.place.refuse(format!("{} is there already, at {}", node.name, earlier.place)));
+            return Err(node.place.refuse(format!("{} already exists, at {}", node.name, earlier.place)));
         }
         self.pending.push((node, wanted));
         Ok(())
@@ -273,7 +273,7 @@ pub(super) fn take(list: &mut [Properties], name: &str) -> Result<Option<Propert
     let mut found = list.iter_mut().filter(|found| found.name == name);
     let Some(first) = found.next() else { return Ok(None) };
     if let Some(second) = found.next() {
-        return Err(second.place.refuse(format!("{name} is described already, at {}", first.place)));
+        return Err(second.place.refuse(format!("{name} is already described, at {}", first.place)));
     }
     first.is_used = true;
     Ok(Some(first.clone()))

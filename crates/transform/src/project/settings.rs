@@ -205,9 +205,9 @@ impl TableConfig {
         let Some((value, place)) = settings.0.get("incremental_strategy") else { return Ok(()) };
         match (value.text(), self.unique_key.is_empty()) {
             (Some("append"), false) => {
-                Err(place.refuse("append takes no unique_key: leave one of the two out"))
+                Err(place.refuse("append does not take a unique_key: leave one of the two out"))
             }
-            (Some("delete+insert"), true) => Err(place.refuse("delete+insert wants a unique_key")),
+            (Some("delete+insert"), true) => Err(place.refuse("delete+insert requires a unique_key")),
             _ => Ok(()),
         }
     }

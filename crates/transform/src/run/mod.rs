@@ -353,7 +353,7 @@ impl Runner<'_> {
                 let place = &self.project.nodes[index].place;
                 result.status = Status::Error;
                 let hint = self.missing.get(&index).map(|name| {
-                    format!("; {name} has not been made yet: `adpipe transform build` makes everything")
+                    format!("; {name} has not been built yet: `adpipe transform build` builds everything")
                 });
                 let hint = hint.unwrap_or_default();
                 result.message = Some(format!("{place}: {}{hint}", without_statement(&failure.to_string())));

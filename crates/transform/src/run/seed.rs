@@ -140,7 +140,7 @@ fn guess(cells: &[&str], name: &str, place: &Place) -> Result<Guess> {
     };
     if filled.iter().any(|cell| is_doubtful(cell)) {
         return Err(place.refuse(format!(
-            "the column {name} holds what dbt takes for numbers and people may not: give it a type below column_types"
+            "the column {name} holds values that dbt takes for numbers but people may not: give it a type below column_types"
         )));
     }
     Ok(if all(is_whole) {

@@ -252,8 +252,8 @@ pub const COVERED: &[Covered] = &[
 /// What no sum covers and no figure depends on, for people.
 pub const NOT_COVERED: &[&str] = &[
     "when rows were written, and their numbers (ingested_at, updated_at, applied_at, commit_id, action_id)",
-    "what stores remember of each other (identity, peers, accepted), compared in a check of its own",
-    "runs of batch and hours that wait (etl_runs, unreadable_hours, invalid_since)",
+    "what stores record about each other (identity, peers, accepted), compared in a separate check",
+    "batch runs and hours that wait (etl_runs, unreadable_hours, invalid_since)",
     "progress of bulk actions (errors.jobs: state, changed, skipped, reached, lease_until, leased_by, message, finished_at)",
     "charts of the queue (group_hours, backlog, first_seen_at, last_seen_at)",
     "contents of ops and analytics",

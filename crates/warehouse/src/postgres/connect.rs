@@ -183,7 +183,7 @@ fn refuse_encoding(settings: &PostgresSettings, client: &mut Client) -> Result<(
         Some(other) => Err(WarehouseError::Unusable {
             location: settings.location().to_owned(),
             reason: format!("the database's encoding is {other}, and adpipe needs UTF8"),
-            advice: "make another database with `createdb -E UTF8 -T template0 NAME` and name it in warehouse.url",
+            advice: "create another database with `createdb -E UTF8 -T template0 NAME` and name it in warehouse.url",
         }),
     }
 }
@@ -191,7 +191,7 @@ fn refuse_encoding(settings: &PostgresSettings, client: &mut Client) -> Result<(
 fn too_old(version: i32) -> Option<String> {
     (version < OLDEST_VERSION).then(|| {
         format!(
-            "PostgreSQL {} is too old, adpipe wants {} or newer",
+            "PostgreSQL {} is too old, adpipe requires {} or newer",
             version / 10_000,
             OLDEST_VERSION / 10_000
         )

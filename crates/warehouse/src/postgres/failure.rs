@@ -11,7 +11,7 @@ use crate::WarehouseError;
 const GET_IN: &str = "set PGPASSWORD, ADPIPE_WAREHOUSE__PASSWORD or warehouse.password_file, and check the user in \
                       warehouse.url and pg_hba.conf";
 const REACH: &str = "start PostgreSQL, or correct host and port in warehouse.url";
-const WAIT: &str = "nothing is lost: adpipe goes on when it is back";
+const WAIT: &str = "nothing is lost: adpipe continues when it is back";
 const GRANT: &str = "give this user the rights that sql/postgres/roles.sql lists";
 const PRIMARY: &str = "name the primary server in warehouse.url";
 
@@ -31,18 +31,18 @@ pub(super) fn failure(location: &str, error: &Error) -> WarehouseError {
     if is_missing_partition(error) {
         return unavailable(
             reason,
-            "a day was dropped while it was written to; the batch is done again and makes it",
+            "a day was dropped while it was written to; the batch is repeated and creates it",
         );
     }
     match state.code() {
         "28P01" | "28000" => unusable(reason, GET_IN),
-        "3D000" => unusable(reason, "make it with `createdb`, or correct the name in warehouse.url"),
+        "3D000" => unusable(reason, "create it with `createdb`, or correct the name in warehouse.url"),
         "42501" => unusable(reason, GRANT),
         "25006" => unavailable(reason, PRIMARY),
         "53100" => {
             unavailable(reason, "free some disk space on the server; nothing that was acknowledged is lost")
         }
-        "53300" => unavailable(reason, "raise max_connections, or end clients that do nothing"),
+        "53300" => unavailable(reason, "raise max_connections, or end idle clients"),
         "57014" => {
             unavailable(reason, "look for a lock in pg_stat_activity, or a server with too much to do")
         }
@@ -76,7 +76,7 @@ fn without_code(location: &str, error: &Error) -> WarehouseError {
     if reason.contains("password missing") {
         return WarehouseError::Unusable {
             location,
-            reason: "it wants a password".to_owned(),
+            reason: "it requires a password".to_owned(),
             advice: GET_IN,
         };
     }
@@ -87,7 +87,7 @@ fn without_code(location: &str, error: &Error) -> WarehouseError {
         Some(_) if reason.contains("lookup") || reason.contains("resolve") => WarehouseError::Unavailable {
             location,
             reason,
-            advice: "correct the host in warehouse.url, or mend the name service",
+            advice: "correct the host in warehouse.url, or repair the name service",
         },
         Some(_) => WarehouseError::Unavailable { location, reason, advice: WAIT },
         None if error.to_string().contains("connect") => {

@@ -78,7 +78,7 @@ pub(super) fn prepare(
     // that only reads.
     if columns.is_empty() {
         return Err(WarehouseError::Statement(
-            "not authorized: a statement that gives rows, please".to_owned(),
+            "not authorized: write a statement that returns rows".to_owned(),
         ));
     }
     let wanted = statement.params().len();
@@ -118,7 +118,7 @@ pub(super) fn explain(location: &str, error: &Error) -> WarehouseError {
         Some("57014") => WarehouseError::Statement("it took longer than 30 s; ask for less".to_owned()),
         Some("25006") => WarehouseError::Statement(format!("not authorized: {}", server_message(error))),
         Some("42601") if server_message(error).contains("multiple commands") => {
-            WarehouseError::Statement("one statement at a time, please; found several".to_owned())
+            WarehouseError::Statement("write one statement at a time; found several".to_owned())
         }
         // Words about transactions, by a statement that tried to change its own.
         Some("25001" | "42501") => WarehouseError::Statement(server_message(error)),

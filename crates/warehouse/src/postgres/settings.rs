@@ -65,7 +65,7 @@ impl PostgresSettings {
             None if is_here => SslMode::Disable,
             None => SslMode::Require,
             Some(other) => {
-                return Err(format!("has sslmode={other}; disable, require or verify-full, please"));
+                return Err(format!("has sslmode={other}; write disable, require or verify-full"));
             }
         });
         config

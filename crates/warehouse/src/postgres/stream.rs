@@ -38,7 +38,7 @@ pub(super) struct PostgresWriter {
 }
 
 fn over() -> WarehouseError {
-    WarehouseError::Statement("the transaction is over; please report this".to_owned())
+    WarehouseError::Statement("the transaction has ended; please report this".to_owned())
 }
 
 impl StreamWriter for PostgresWriter {

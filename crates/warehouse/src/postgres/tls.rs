@@ -32,7 +32,7 @@ pub(super) fn connector(settings: &PostgresSettings) -> Result<MakeRustlsConnect
         }
     }
     if roots.is_empty() {
-        return Err(unusable("there is no authority to verify the server by".to_owned()));
+        return Err(unusable("there is no authority to verify the server with".to_owned()));
     }
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

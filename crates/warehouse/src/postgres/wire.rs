@@ -78,7 +78,7 @@ impl ToSql for Parameter<'_> {
             (Value::Text(text), &Type::UUID) => out.put_slice(&uuid(text)?),
             (Value::Text(text), &Type::JSON) => out.put_slice(text.as_bytes()),
             (Value::Int(number), &Type::BOOL) => out.put_u8(u8::from(*number != 0)),
-            (value, ty) => return Err(format!("{value} does not do as a {ty}").into()),
+            (value, ty) => return Err(format!("{value} is not a valid {ty}").into()),
         }
         Ok(IsNull::No)
     }

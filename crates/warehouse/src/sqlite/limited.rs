@@ -35,7 +35,7 @@ pub(super) fn run(
     read(&connection, sql, limits, &watch, on_row).map_err(|trouble| match trouble {
         QueryFailure::Stopped(error) => error,
         QueryFailure::Sqlite(rusqlite::Error::MultipleStatement) => {
-            WarehouseError::Statement("one statement at a time, please; found several".to_owned())
+            WarehouseError::Statement("write one statement at a time; found several".to_owned())
         }
         QueryFailure::Sqlite(error) => match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => {

@@ -161,8 +161,8 @@ impl SqliteWarehouse {
         for folder in [Some(folder), realtime_folder].into_iter().flatten() {
             adpipe_sql::private::folder(folder).map_err(|error| WarehouseError::Unavailable {
                 location: folder.display().to_string(),
-                reason: format!("cannot make the folder: {error}"),
-                advice: "make it by hand, or name another folder",
+                reason: format!("cannot create the folder: {error}"),
+                advice: "create it by hand, or name another folder",
             })?;
         }
         let warehouse = SqliteWarehouse {

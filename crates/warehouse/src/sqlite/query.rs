@@ -19,7 +19,7 @@ pub(super) fn run(
 ) -> Result<Vec<String>, WarehouseError> {
     let fail = |error: rusqlite::Error| match error {
         rusqlite::Error::MultipleStatement => {
-            WarehouseError::Statement("one statement at a time, please; found several".to_owned())
+            WarehouseError::Statement("write one statement at a time; found several".to_owned())
         }
         other => sqlite_failure(folder, &other),
     };

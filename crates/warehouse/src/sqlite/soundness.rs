@@ -47,7 +47,7 @@ pub(super) fn changed_definitions(connection: &Connection, schema: Schema) -> ru
     let mut damages: Vec<String> = wanted
         .iter()
         .filter(|(name, sql)| found.get(*name) != Some(*sql))
-        .map(|((kind, name), _)| format!("the definition of {kind} {name} is not what adpipe made"))
+        .map(|((kind, name), _)| format!("the definition of {kind} {name} is not what adpipe created"))
         .collect();
     for Migration { version, name, .. } in history {
         let sql = format!(

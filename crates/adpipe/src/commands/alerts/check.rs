@@ -25,7 +25,7 @@ const LOOK_FOR_LIFE: Duration = Duration::from_millis(500);
 /// How long Slack may take to be told.
 const TELL_TIME: Duration = Duration::from_secs(20);
 
-const UNTOLD: &str = "Slack does not take the messages; they are kept, and go out with the next check";
+const UNTOLD: &str = "Slack did not accept the messages; they are kept and sent with the next check";
 
 /// Some figures take a while to find out (the age of sources), and are asked for again.
 const FIND_OUT: Duration = Duration::from_secs(10);
@@ -55,14 +55,14 @@ pub fn run(config: Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let fires: Vec<&Alert> = found.alerts.iter().filter(|alert| alert.state == State::Firing).collect();
     let unmeasured = found.measured.values().find_map(|readings| readings.as_ref().err());
     if let Some(reason) = found.trouble.as_ref().or(unmeasured) {
-        bail!("not everything could be done: {reason}");
+        bail!("the check is incomplete: {reason}");
     }
     let is_untold = |alert: &&&Alert| {
         alert.acknowledged_at.is_none() && !is_silenced(&found.silences, alert, Millis::now())
     };
     if !found.is_report && !found.reaches_people && fires.iter().any(|alert| is_untold(&alert)) {
         bail!(
-            "nobody is told of it, as no webhook is set: put its address into ADPIPE_NOTIFY__SLACK_WEBHOOK"
+            "nobody is notified, because no webhook is set: put its address into ADPIPE_NOTIFY__SLACK_WEBHOOK"
         );
     }
     Ok(if args.fail && !fires.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -190,7 +190,8 @@ fn tell(found: &Found, json: bool) -> anyhow::Result<()> {
     for alert in &found.alerts {
         let since = alert.firing_since.unwrap_or(alert.pending_since);
         let silenced = if is_silenced(&found.silences, alert, now) { ", silenced" } else { "" };
-        let known = alert.acknowledged_by.as_ref().map(|by| format!(", known to {by}")).unwrap_or_default();
+        let known =
+            alert.acknowledged_by.as_ref().map(|by| format!(", acknowledged by {by}")).unwrap_or_default();
         output::line(&format!(
             "{} {} since {} UTC ({}{silenced}{known}): {}",
             alert.rule,
@@ -209,13 +210,10 @@ fn tell(found: &Found, json: bool) -> anyhow::Result<()> {
     }
     if found.alerts.is_empty() && coming_up(found).is_empty() {
         let looked_at = found.measured.values().filter(|readings| readings.is_ok()).count() as u64;
-        output::line(&format!(
-            "no alerts need attention ({} looked at)",
-            output::counted(looked_at, "alert")
-        ))?;
+        output::line(&format!("no alerts need attention ({} checked)", output::counted(looked_at, "alert")))?;
     }
     if found.is_report {
-        output::note("a monitor is at work and tells people; nothing was changed");
+        output::note("a monitor is running and sends notifications; nothing was changed");
     }
     Ok(())
 }

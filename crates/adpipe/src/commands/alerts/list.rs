@@ -48,8 +48,8 @@ fn tell_who_watches(desk: &Desk) -> anyhow::Result<()> {
     use adpipe_schedule::lease::{MONITOR, holder};
     if holder(desk.warehouse.as_ref(), MONITOR)?.is_none() {
         output::note(
-            "no monitor is at work; `adpipe up` or `adpipe run monitor` starts one, `adpipe alerts check` \
-             looks once",
+            "no monitor is running; `adpipe up` or `adpipe run monitor` starts one, `adpipe alerts check` \
+             measures once",
         );
     }
     Ok(())

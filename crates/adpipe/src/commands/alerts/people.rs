@@ -38,14 +38,14 @@ fn meant(open: &[Alert], rules: &Rules, text: &str) -> anyhow::Result<String> {
         [] => bail!("{text} is not open; `adpipe alerts list` lists the alerts that are"),
         _ => {
             let ids: Vec<&str> = found.iter().map(|alert| alert.alert_id.as_str()).collect();
-            bail!("{text:?} may be any of {}; name one by its id", ids.join(", "))
+            bail!("{text:?} matches {}; name one by its id", ids.join(", "))
         }
     }
 }
 
 pub fn silence(desk: &Desk, args: &SilenceArgs) -> anyhow::Result<()> {
     if args.lasts.is_zero() {
-        bail!(ConfigError::flag("--for: a silence must last for some time"));
+        bail!(ConfigError::flag("--for: a silence must last for more than zero"));
     }
     let rule = args.rule.clone().unwrap_or_default();
     let labels = labels(&desk.rules, &rule, &args.label)?;
@@ -63,7 +63,7 @@ pub fn silence(desk: &Desk, args: &SilenceArgs) -> anyhow::Result<()> {
         return output::json(&serde_json::to_value(&silence)?);
     }
     output::line(&format!(
-        "{} is silent from {} to {} UTC; `adpipe alerts unsilence {}` ends it",
+        "{} is silenced from {} to {} UTC; `adpipe alerts unsilence {}` ends it",
         about(&silence),
         shown(silence.starts_at),
         shown(silence.ends_at),
@@ -110,10 +110,10 @@ pub fn unsilence(desk: &Desk, args: &UnsilenceArgs) -> anyhow::Result<()> {
     let silence = match found[..] {
         [silence] if !args.silence.is_empty() => silence,
         [] => bail!("no silence begins with {:?}; `adpipe alerts silences` lists them", args.silence),
-        _ => bail!("{:?} may be several silences; write more of the id", args.silence),
+        _ => bail!("{:?} matches several silences; write more of the id", args.silence),
     };
     store::end_silence(desk.warehouse.as_ref(), &silence.silence_id)?;
-    output::line(&format!("{} is no longer silent", about(silence)))
+    output::line(&format!("{} is no longer silenced", about(silence)))
 }
 
 pub fn silences(desk: &Desk, json: bool) -> anyhow::Result<()> {

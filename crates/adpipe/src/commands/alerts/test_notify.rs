@@ -12,7 +12,7 @@ use crate::{notify, output};
 
 /// Said where no webhook is set.
 pub const HOW_TO_SET: &str = "\
-no webhook is set, so nobody is told by Slack. To set one:
+no webhook is set, so nothing is sent to Slack. To set one:
   1. in Slack: https://api.slack.com/apps, your app, Incoming Webhooks, Add New Webhook, choose the channel
   2. put its address into a file that only adpipe can read, and name the file in adpipe.toml:
        [notify]
@@ -54,8 +54,8 @@ pub fn post(webhook: Webhook, message: &Value) -> anyhow::Result<ExitCode> {
             ));
         }
         Answer::Later(reason) => output::note(&format!(
-            "Slack did not take it: {reason}\nlook whether this machine reaches the address (a proxy is named by \
-             HTTPS_PROXY), and at https://slack-status.com"
+            "Slack did not accept it: {reason}\ncheck that this machine can reach the address (HTTPS_PROXY \
+             names a proxy), and https://slack-status.com"
         )),
         Answer::Refused(reason) => output::note(&format!("Slack refuses it: {reason}\n{}", advice(&reason))),
     }

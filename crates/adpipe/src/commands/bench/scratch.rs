@@ -21,7 +21,7 @@ impl Scratch {
     pub fn new(name: &str, config: &Config) -> anyhow::Result<Scratch> {
         let folder = std::env::temp_dir().join(format!("adpipe-bench-{name}-{}", std::process::id()));
         crate::signals::remove_at_end(folder.clone());
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let mut config = config.clone();
         let embedded = format!("sqlite:{}", folder.display());
         if !config.log.url.starts_with("kafka:") {

@@ -24,10 +24,7 @@ pub fn run(desk: &Desk, args: &DagLogsArgs) -> anyhow::Result<ExitCode> {
         let is_finished = desk.store.run(&key)?.is_none_or(|run| run.state.is_finished());
         let tries = wanted(desk.store.tries(&key)?, args);
         if tries.is_empty() && (is_finished || !args.follow) {
-            bail!(
-                "nothing of this has been started; `adpipe dag runs {} --json` tells the state",
-                key.dag_id
-            );
+            bail!("none of it has started; `adpipe dag runs {} --json` shows the state", key.dag_id);
         }
         for one in &tries {
             print_more(one, &mut printed)?;
@@ -62,7 +59,7 @@ fn print_more(one: &Try, printed: &mut HashMap<TryKey, u64>) -> anyhow::Result<(
     let mut log = match File::open(&one.log_file) {
         Ok(log) => log,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!("{} is not here; the scheduler's machine has it", one.log_file)
+            bail!("{} is not on this machine; it is on the scheduler's", one.log_file)
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", one.log_file)),
     };

@@ -59,7 +59,7 @@ fn backfill(desk: &mut Desk, args: &DagBackfillArgs) -> anyhow::Result<ExitCode>
     let range = (args.from, args.to);
     let found = requests::backfill(&mut desk.store, &desk.dags, &args.dag, range, redo, now)?;
     output::note(&format!(
-        "{} queued; {} succeeded before; {} queued or going already",
+        "{} queued; {} already succeeded; {} already queued or running",
         output::counted(found.queued.len() as u64, "run"),
         found.succeeded,
         found.active
@@ -85,7 +85,7 @@ fn cancel(desk: &mut Desk, name: &DagRunName) -> anyhow::Result<ExitCode> {
             active.sort_by_key(|run| run.started_at.is_none());
             match active.first() {
                 Some(run) => run.key(),
-                None => bail!("no run of DAG {} is queued or going", name.dag),
+                None => bail!("no run of DAG {} is queued or running", name.dag),
             }
         }
     };

@@ -109,8 +109,8 @@ pub fn dry_run(desk: &Desk, args: &DagBackfillArgs, now: Timestamp) -> anyhow::R
     for interval in requests::intervals_of(&desk.dags, dag, args.from, args.to, now)? {
         let there = desk.store.at_slot(&dag.id, &interval.slot())?.map(|run| run.state);
         let what = match there {
-            Some(RunState::Success) if !args.all => "left out: it has succeeded",
-            Some(RunState::Queued | RunState::Running) => "left out: it is queued or going",
+            Some(RunState::Success) if !args.all => "skipped: it has succeeded",
+            Some(RunState::Queued | RunState::Running) => "skipped: it is queued or running",
             Some(_) => "again",
             None => "run",
         };

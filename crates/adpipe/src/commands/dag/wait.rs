@@ -76,7 +76,7 @@ fn watch(
             // Ours are cancelled, and their end is waited for.
             (false, true) if is_ours() => is_cancelled = true,
             (false, true) => {
-                output::note("the scheduler goes on with it; `adpipe dag cancel` ends it");
+                output::note("the scheduler continues with it; `adpipe dag cancel` stops it");
                 return Ok(Outcome::Interrupted);
             }
             (false, false) => {}

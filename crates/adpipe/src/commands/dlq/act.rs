@@ -42,10 +42,10 @@ pub fn edit(services: &Services, dlq: &Dlq, args: &EditArgs) -> anyhow::Result<E
                 bulk(services, dlq, selection, &Work::Edit(patch), &args.pace, "edit", "and send them again")
             }
             Edit::Patch(_) => {
-                bail!(ConfigError::flag("--no-retry goes with ids; a bulk edit sends what it mends"))
+                bail!(ConfigError::flag("--no-retry requires ids; a bulk edit always sends what it edits"))
             }
             Edit::Payload(_) | Edit::Row { .. } | Edit::Undo => {
-                bail!(ConfigError::flag("--payload and --undo go with ids of errors"))
+                bail!(ConfigError::flag("--payload and --undo require ids of errors"))
             }
         };
     }
@@ -60,8 +60,8 @@ pub fn edit(services: &Services, dlq: &Dlq, args: &EditArgs) -> anyhow::Result<E
     let would_fail = told_beforehand(dlq, &selection.ids, &edit)?;
     if would_fail > 0 && sends && !args.force {
         bail!(
-            "nothing was changed: {} would fail again; correct the edit, or add --force to send {} all the \
-             same, or --no-retry to save without sending",
+            "nothing was changed: {} would fail again; correct the edit, or add --force to send {} anyway, \
+             or --no-retry to save without sending",
             output::counted(would_fail, "error"),
             if would_fail == 1 { "it" } else { "them" }
         );
@@ -105,7 +105,7 @@ pub fn undo(services: &Services, dlq: &Dlq, args: &UndoArgs) -> anyhow::Result<E
 
 pub fn cancel(dlq: &Dlq, job_id: &str) -> anyhow::Result<ExitCode> {
     let was_open = jobs::cancel(dlq, job_id, &actor())?;
-    output::line(if was_open { "cancelled; what was done stays done" } else { "it had ended already" })?;
+    output::line(if was_open { "cancelled; what was done stays done" } else { "it had already ended" })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -120,7 +120,7 @@ fn told_beforehand(dlq: &Dlq, ids: &[String], edit: &Edit) -> anyhow::Result<u64
         let before = repair::content(dlq, id)?.ok_or_else(|| DlqError::no_error(id))?;
         if let Edited::StillInvalid(_, error) = try_edit(dlq.settings(), &before, edit) {
             would_fail += 1;
-            output::note(&format!("{id}: sent now, it would fail: {}", error.message));
+            output::note(&format!("{id}: if if sent now, it would fail: {}", error.message));
         }
     }
     Ok(would_fail)
@@ -135,7 +135,7 @@ fn tell_changed(selection: &SelectionArgs, changed: u64, done: &str) -> anyhow::
     output::line(&format!("{} {done}", output::counted(changed, "error")))?;
     if changed < named {
         output::note(&format!(
-            "{} left alone: only pending and exhausted errors can be worked on, and discarded ones taken back",
+            "{} left alone: only pending and exhausted errors can be changed, and only discarded ones can be undone",
             output::counted(named - changed, "error")
         ));
     }

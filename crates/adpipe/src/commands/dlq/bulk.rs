@@ -78,7 +78,7 @@ fn follow(
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     if pace.no_wait {
-        let told = format!("bulk action {} goes on where `adpipe up` or `adpipe run dlq` runs", job.job_id);
+        let told = format!("bulk action {} continues in `adpipe up` or `adpipe run dlq`", job.job_id);
         if json {
             output::json(&serde_json::to_value(job)?)?
         } else {
@@ -157,7 +157,7 @@ fn print_job(dlq: &Dlq, job: &Job, sends: bool, json: bool) -> anyhow::Result<u6
     }
     if let Some(first) = first_due.filter(|_| not_due > 0) {
         output::line(&format!(
-            "  {} not due: sent again by themselves, the first at {first} UTC",
+            "  {} not due: retried automatically, the first at {first} UTC",
             output::counted(not_due, "error")
         ))?;
     }

@@ -21,7 +21,7 @@ pub fn run(dlq: &Dlq, args: &EditArgs, edit: &Edit) -> anyhow::Result<ExitCode> 
     let run = match edit {
         _ if !ids.is_empty() => repair::dry_run_of(dlq, ids, edit)?,
         Edit::Patch(patch) => repair::dry_run(dlq, &filter, patch, ERRORS)?,
-        _ => bail!(ConfigError::flag("--payload and --undo go with ids of errors")),
+        _ => bail!(ConfigError::flag("--payload and --undo require ids of errors")),
     };
     if args.selection.json {
         output::json(&serde_json::to_value(&run)?)?
@@ -47,7 +47,7 @@ pub fn summary(run: &DryRun) -> String {
 fn print(run: &DryRun) -> anyhow::Result<()> {
     let whole = if run.is_complete { "all of them" } else { "there are more" };
     output::line(&format!(
-        "{} looked at ({whole}); nothing was changed",
+        "{} checked ({whole}); nothing was changed",
         output::counted(run.looked_at, "error")
     ))?;
     output::line(&format!("  {}", summary(run)))?;

@@ -43,7 +43,7 @@ pub fn of(args: &EditArgs) -> anyhow::Result<Edit> {
             "integer" => Kind::Integer,
             "text" => Kind::Text,
             other => bail!(ConfigError::flag(format!(
-                "--cast {field}={other}: a value can be made integer or text"
+                "--cast {field}={other}: a value can be converted to integer or text"
             ))),
         };
         steps.push(Step::Cast { path: path(field), to });

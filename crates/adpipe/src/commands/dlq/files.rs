@@ -125,7 +125,7 @@ fn take_lines(dlq: &Dlq, args: &ImportArgs) -> anyhow::Result<Account> {
             Ok(Imported::Unchanged) => account.unchanged += 1,
             Ok(Imported::WouldFail(error)) => {
                 account.would_fail += 1;
-                say(&format!("sent now, it would fail: {}", error.message));
+                say(&format!("if sent now, it would fail: {}", error.message));
             }
             Ok(Imported::Refused(reason)) => {
                 account.wrong += 1;
@@ -140,8 +140,8 @@ fn take_lines(dlq: &Dlq, args: &ImportArgs) -> anyhow::Result<Account> {
         let is_another_file = account.wrong == NAMED_LINES && account.taken() == 0;
         if is_another_file {
             bail!(
-                "{} is not a file that `adpipe dlq export` wrote: none of its first {NAMED_LINES} lines can be \
-                 taken; nothing was changed",
+                "{} is not a file that `adpipe dlq export` wrote: none of its first {NAMED_LINES} lines can \
+                 be read; nothing was changed",
                 args.file.display()
             );
         }
@@ -173,7 +173,7 @@ impl Complaints {
     fn end(self) {
         if self.kept_back > 0 {
             output::note(&format!(
-                "and {} more that were not taken",
+                "and {} more that were not imported",
                 output::counted(self.kept_back, "line")
             ));
         }

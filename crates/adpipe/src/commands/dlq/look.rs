@@ -40,8 +40,8 @@ pub fn list(dlq: &Dlq, args: &ListArgs, waiting: Waiting) -> anyhow::Result<()> 
     }
     if rows.is_empty() {
         return match waiting.errors {
-            0 => output::line("no such errors"),
-            _ => output::line("no such errors among those that are stored"),
+            0 => output::line("no error matches"),
+            _ => output::line("no stored error matches"),
         };
     }
     let header = ["id", "failed at (UTC)", "status", "type", "field", "message"];
@@ -92,7 +92,7 @@ pub fn show(dlq: &Dlq, args: &ShowArgs) -> anyhow::Result<()> {
 /// An error that waits for a person before its tries are used up is of a type that is not retried.
 fn tries_of(error: &ErrorLine) -> String {
     if error.status == Status::Exhausted.as_str() && error.retry_count < error.max_retries {
-        format!("{}; this type is not retried by itself and needs a decision", error.retry_count)
+        format!("{}; this type is not retried automatically and needs a decision", error.retry_count)
     } else {
         format!("{} of {}", error.retry_count, error.max_retries)
     }

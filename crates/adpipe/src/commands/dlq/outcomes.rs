@@ -64,7 +64,7 @@ pub fn wait(
 pub fn exit_code(outcomes: Outcomes, ended: Ended, pace: &PaceArgs) -> ExitCode {
     match ended {
         Ended::Interrupted => {
-            output::note("stopped waiting; the retries go on where `adpipe up` or `adpipe run dlq` runs");
+            output::note("stopped waiting; the retries continue in `adpipe up` or `adpipe run dlq`");
             signals::exit_code()
         }
         Ended::GaveUp => {

@@ -72,8 +72,8 @@ pub fn until(
 /// What is said when nothing came for as long as somebody is willing to wait.
 pub fn gave_up(patience: Duration) -> String {
     format!(
-        "nothing came for {}: some errors have no outcome yet; `adpipe doctor` says whether the processor and \
-         the queue are at work, --wait waits longer",
+        "no outcome arrived for {}: some errors have none yet; `adpipe doctor` shows whether the processor \
+         and the queue are running, --wait waits longer",
         humantime::format_duration(patience)
     )
 }

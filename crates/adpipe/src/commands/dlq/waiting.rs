@@ -49,10 +49,7 @@ pub fn store(services: &Services, dlq: &Dlq) -> anyhow::Result<Waiting> {
     let Some(_role) = services.take_vacant_dlq_role()? else {
         return Ok(Waiting { errors: until_stored(dlq)?, has_keeper: true });
     };
-    output::note(&format!(
-        "storing {} that nobody has taken from the log yet",
-        output::counted(errors, "error")
-    ));
+    output::note(&format!("storing {} that waited in the log", output::counted(errors, "error")));
     // Ctrl-C ends the process: each batch is one transaction.
     let left = role::store_waiting(dlq, STORING)?;
     Ok(Waiting { errors: left, has_keeper: false })

@@ -46,7 +46,7 @@ fn check_parts(archive: &Archive, warehouse: &dyn Warehouse, findings: &mut Vec<
         Ok(hours) => {
             let first = &hours[0];
             let text = format!(
-                "events of {} hours wait in the dead-letter queue, of {} since {}: {}; put the part back, and they are sent again by themselves",
+                "events of {} hours wait in the dead-letter queue, of {} since {}: {}; put the part back, and they are retried automatically",
                 hours.len(),
                 first.hour,
                 first.since,
@@ -76,7 +76,7 @@ fn part_lines(looked: &Sample) -> Vec<(State, String)> {
     }
     if !found.unexplained.is_empty() {
         let text = format!(
-            "{} parts that this warehouse does not know: {}; it is older than the archive, or the archive is another's; see `adpipe rebuild`",
+            "{} parts that this warehouse does not know: {}; it is older than the archive, or the archive belongs to another one; see `adpipe rebuild`",
             found.unexplained.len(),
             names(
                 &mut found.unexplained.iter().map(|unnamed| format!("{} ({})", unnamed.file, unnamed.reason))
@@ -116,7 +116,7 @@ fn check_open_hours(warehouse: &dyn Warehouse, findings: &mut Vec<Finding>) {
             let waits_ms = Millis::now().0 - open.waits_since().0;
             let state = if waits_ms > LATE_MS { State::Bad } else { State::Good };
             let text = format!(
-                "the oldest hour that is not in the archive is {}; it waits since {}{}",
+                "the oldest hour that is not in the archive is {}; it has waited since {}{}",
                 open.hour,
                 open.waits_since(),
                 if state == State::Bad { "; does `adpipe etl` run each night?" } else { "" }

@@ -38,7 +38,7 @@ pub fn check(
 /// Opens the log and reads all of it: every checksum is looked at.
 fn check_embedded(folder: &Path, findings: &mut Vec<Finding>) -> Result<Option<Box<dyn EventLog>>, LogError> {
     if !folder.join("log.db").exists() {
-        let text = format!("{} has none yet; it is made at the first event", folder.display());
+        let text = format!("{} has none yet; the first event creates it", folder.display());
         add(findings, "event log", State::Notice, text);
         return Ok(None);
     }
@@ -54,7 +54,7 @@ fn check_embedded(folder: &Path, findings: &mut Vec<Finding>) -> Result<Option<B
     }
     let records = read_everything(&log)?;
     if problems.is_empty() {
-        let text = format!("{}: {} records, all sound", log.location(), output::grouped(records));
+        let text = format!("{}: {} records, all intact", log.location(), output::grouped(records));
         add(findings, "event log", State::Good, text);
     }
     add_gaps(&log, findings)?;
@@ -89,8 +89,8 @@ fn add_gaps(log: &SqliteLog, findings: &mut Vec<Finding>) -> Result<(), LogError
     for topic in Topic::ALL {
         for gap in log.gaps(topic)? {
             let text = format!(
-                "{} partition {}: offsets {} to {} were skipped, as the log was older than its readers; \
-                 records that had them and were not counted must be sent again",
+                "{} partition {}: offsets {} to {} were skipped, because the log was older than its readers; \
+                 send records that had them and were not counted again",
                 topic.name(),
                 gap.partition,
                 gap.from,
@@ -170,7 +170,7 @@ fn check_settings(
         }
         if settings.has_senders_times() {
             let text = format!(
-                "{name} keeps the senders' times, so that a sender's clock decides which events are in the future; run `{}`",
+                "{name} keeps the senders' times, so a sender's clock decides which events are in the future; run `{}`",
                 settings.timestamp_command(options)
             );
             add(findings, "topic", State::Notice, text);

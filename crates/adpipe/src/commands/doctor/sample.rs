@@ -33,7 +33,7 @@ impl Judged {
 pub fn run(config: &Config, file: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let input = Input::read(file, config.ingest.max_record_size.bytes())?;
     if input.records.is_empty() {
-        bail!("{}: there is no record in it", file.display());
+        bail!("{}: it contains no record", file.display());
     }
     let present = config.event.fields.map();
     let sample = sampled(&input)?;

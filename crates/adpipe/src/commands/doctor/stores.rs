@@ -40,6 +40,6 @@ pub fn check_roles(folder: &Path, findings: &mut Vec<Finding>) {
     };
     for (role, reason) in stopped {
         let reason = reason.as_str().unwrap_or_default();
-        add(findings, "role", State::Bad, format!("{role} has stopped, and is tried again: {reason}"));
+        add(findings, "role", State::Bad, format!("{role} has stopped and is retried: {reason}"));
     }
 }

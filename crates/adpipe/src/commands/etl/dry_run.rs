@@ -25,7 +25,7 @@ impl Scratch {
         let name = format!("adpipe-dry-run-{}-{}", std::process::id(), adpipe_warehouse::identity::new_id());
         let folder = std::env::temp_dir().join(name);
         // Fails where somebody has put something there.
-        std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         signals::remove_at_end(folder.clone());
         let url = format!("sqlite:{}", folder.display());
         config.log.url.clone_from(&url);

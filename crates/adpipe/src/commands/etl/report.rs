@@ -44,7 +44,7 @@ pub fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
     }
     if report.files.len() > listed.len() {
         let more = report.files.len() - listed.len();
-        output::line(&format!("… and {} more; --json has all", output::counted(more as u64, "file")))?;
+        output::line(&format!("… and {} more; --json lists all", output::counted(more as u64, "file")))?;
     }
     for file in &report.files {
         if file.counts.invalid() > 0 {
@@ -71,7 +71,7 @@ fn passed_over(files: &[NotRead]) -> anyhow::Result<()> {
         let mut shown = names[..names.len().min(SHOWN_PASSED_OVER)].join(", ");
         if names.len() > SHOWN_PASSED_OVER {
             let more = output::grouped((names.len() - SHOWN_PASSED_OVER) as u64);
-            shown.push_str(&format!(" and {more} more (--json has all)"));
+            shown.push_str(&format!(" and {more} more (--json lists all)"));
         }
         output::line(&format!("passed over: {shown}: {reason}"))?;
     }
@@ -110,7 +110,7 @@ fn summary(report: &Report) -> anyhow::Result<()> {
         also.push(format!("{} small files merged into {}", report.merged.0, report.merged.1));
     }
     if report.swept > 0 {
-        also.push(format!("{} of a crashed run swept", output::counted(report.swept, "file")));
+        also.push(format!("{} of a crashed run removed", output::counted(report.swept, "file")));
     }
     if report.hashed > 0 {
         also.push(format!("hashes set for {}", output::counted(report.hashed, "older file")));
@@ -125,7 +125,7 @@ fn summary(report: &Report) -> anyhow::Result<()> {
 fn exceptions(report: &Report) -> anyhow::Result<()> {
     if let Some((hour, reason)) = report.unreadable_hours.first() {
         output::line(&format!(
-            "WARNING: events of {} wait in the dead-letter queue, as parts of the archive cannot be read; {hour}: {reason}; put the part back, and they are sent again by themselves",
+            "WARNING: events of {} wait in the dead-letter queue, because parts of the archive cannot be read; {hour}: {reason}; put the part back, and they are retried automatically",
             output::counted(report.unreadable_hours.len() as u64, "hour")
         ))?;
     }
@@ -142,7 +142,7 @@ fn list(what: &str, files: Vec<(&String, &String)>) -> anyhow::Result<()> {
         output::line(&format!("  {name}: {reason}"))?;
     }
     if files.len() > SHOWN_FILES {
-        output::line(&format!("  … and {} more; --json has all", files.len() - SHOWN_FILES))
+        output::line(&format!("  … and {} more; --json lists all", files.len() - SHOWN_FILES))
     } else {
         Ok(())
     }

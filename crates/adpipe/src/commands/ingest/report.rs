@@ -20,7 +20,7 @@ pub fn appended(ingested: &Ingested, services: &Services, json: bool) -> anyhow:
         output::line(&output::too_long(ingested.too_long, false))?;
     }
     if services.take_vacant_stream_role()?.is_some() {
-        output::note("nobody counts them yet: run `adpipe up` or `adpipe run stream`, or use --wait");
+        output::note("not counted yet: run `adpipe up` or `adpipe run stream`, or use --wait");
     }
     Ok(())
 }
@@ -64,7 +64,7 @@ pub fn counted(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Res
     }
     if counted.float_ids > 0 {
         output::note(&format!(
-            "warning: {} in float notation (like 1.4e+19): they may have lost digits before they came here, \
+            "warning: {} in float notation (like 1.4e+19): they may have lost digits before they arrived, \
              and different events may share one",
             output::counted(counted.float_ids, "id")
         ));

@@ -28,7 +28,7 @@ impl Guard {
             while end.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                 if resident().is_some_and(|bytes| bytes > most) {
                     output::error(
-                        "the result needs more memory than it may take; ask for less, or raise the limit with \
+                        "the result exceeds the memory limit; ask for less, or raise the limit with \
                          --memory (section [sql] of adpipe.toml)",
                     );
                     std::process::exit(1);

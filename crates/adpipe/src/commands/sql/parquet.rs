@@ -66,7 +66,7 @@ impl<W: Write + Send> ParquetRows<W> {
         self.write_group(columns)?;
         match self.state {
             State::Writing(writer, _) => Ok(writer.into_inner()?),
-            State::New(_) | State::Failed => bail!("the Parquet file could not be begun"),
+            State::New(_) | State::Failed => bail!("the Parquet file cannot be started"),
         }
     }
 
@@ -225,7 +225,7 @@ fn does_not_fit(name: &str, kind: Kind, row: u64, value: &Value) -> anyhow::Erro
     };
     let shown: String = value.to_string().chars().take(40).collect();
     anyhow::anyhow!(
-        "column {name} holds {kind} in the rows before, and {shown:?} in row {}: give it one type in the \
+        "column {name} holds {kind} in earlier rows and {shown:?} in row {}: give it one type in the \
          statement, such as cast({name} as text)",
         output::grouped(row + 1)
     )

@@ -130,7 +130,7 @@ fn print_table(query: &Query<'_>, out: &mut dyn Write, is_for_screen: bool) -> a
             if fitting.is_cut {
                 out.flush()?;
                 output::note(
-                    "cells are cut to the width of the terminal; --format vertical shows them whole",
+                    "cells are cut to the width of the terminal; --format vertical shows them in full",
                 );
             }
         }

@@ -25,11 +25,11 @@ use crate::services::VERSION;
 use crate::signals;
 
 const HELP: &str = "\
-  select …;        run a statement; it may go over several lines and only reads
+  select …;        run a read-only statement; it may span several lines
   \\d               list the tables
   \\d NAME          list the columns of a table
-  \\x               a line for each value, or a table again
-  \\timing          show how long each statement takes, or no longer
+  \\x               switch between a table and a line for each value
+  \\timing          switch timing of statements on or off
   \\q               leave (Ctrl-D)
 Ctrl-C ends a running statement. Up and down go through the history, Ctrl-R searches it, Tab completes names.";
 

@@ -28,7 +28,7 @@ pub fn run(config: &Config, as_json: bool) -> anyhow::Result<()> {
         output::line(&format!("made {topic}"))?;
     }
     if made.is_empty() {
-        output::line(&format!("nothing to make: {location} has its topics"))?;
+        output::line(&format!("nothing to create: {location} has all topics"))?;
     }
     Ok(())
 }

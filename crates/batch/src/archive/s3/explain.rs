@@ -23,14 +23,18 @@ pub(super) fn explain(place: &S3Place, path: &str, error: &object_store::Error) 
     let server = place.endpoint.as_deref().unwrap_or("Amazon S3");
     let reason = match error {
         _ if code == "NoSuchBucket" => format!(
-            "there is no bucket {bucket} on {server}; make it (`aws s3 mb s3://{bucket}`) or correct archive.url",
+            "there is no bucket {bucket} on {server}; create it (`aws s3 mb s3://{bucket}`) or correct archive.url",
             bucket = place.bucket
         ),
         object_store::Error::NotFound { .. } if code != UNKNOWN_KEY => {
             return StoreError::Missing(path.to_owned());
         }
         _ if is_denied(error, &whole) => {
-            format!("{server} says no ({}): {}", if code.is_empty() { "403" } else { code }, advice(code))
+            format!(
+                "{server} refused the request ({}): {}",
+                if code.is_empty() { "403" } else { code },
+                advice(code)
+            )
         }
         _ if code == "PermanentRedirect" || code == "AuthorizationHeaderMalformed" || is_redirect(&whole) => {
             format!("the bucket is in another region; set archive.region or AWS_REGION ({code})")
@@ -42,7 +46,7 @@ pub(super) fn explain(place: &S3Place, path: &str, error: &object_store::Error) 
                 | HttpErrorKind::Timeout
                 | HttpErrorKind::Interrupted,
             ) => format!(
-                "{server} cannot be reached ({}); see that it runs, archive.endpoint, and the network",
+                "{server} cannot be reached ({}); check that it runs, archive.endpoint, and the network",
                 innermost(error)
             ),
             _ if whole.contains("169.254.169.254") || whole.contains("metadata") => format!(
@@ -57,12 +61,12 @@ pub(super) fn explain(place: &S3Place, path: &str, error: &object_store::Error) 
 
 fn advice(code: &str) -> &'static str {
     match code {
-        "InvalidAccessKeyId" | UNKNOWN_KEY => "it does not know the access key; see AWS_ACCESS_KEY_ID",
+        "InvalidAccessKeyId" | UNKNOWN_KEY => "it does not know the access key; check AWS_ACCESS_KEY_ID",
         "SignatureDoesNotMatch" => {
-            "the secret key does not fit the access key; see AWS_SECRET_ACCESS_KEY, and archive.region"
+            "the secret key does not match the access key; check AWS_SECRET_ACCESS_KEY and archive.region"
         }
         "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
-            "the session token is no longer good; get new keys"
+            "the session token has expired; get new keys"
         }
         "RequestTimeTooSkewed" => "this machine's clock is wrong; set it",
         _ => {

@@ -38,7 +38,7 @@ pub fn print(findings: &Findings<'_>, as_json: bool) -> anyhow::Result<()> {
         format_name(input.format)
     ))?;
     if !findings.is_new {
-        print_judged("with the present [event.fields]", present)?;
+        print_judged("with the current [event.fields]", present)?;
         return output::line("there is nothing to add to [event.fields]");
     }
     output::line("")?;
@@ -52,7 +52,7 @@ pub fn print(findings: &Findings<'_>, as_json: bool) -> anyhow::Result<()> {
     if !findings.unread.is_empty() {
         output::line(&format!("not read: {}", findings.unread.join(", ")))?;
     }
-    print_judged("with the present [event.fields]", present)?;
+    print_judged("with the current [event.fields]", present)?;
     print_judged("with the proposed [event.fields]", proposed)
 }
 
