@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// What a dbt project is made of; everything else beside it (logs, results) is not its source.
+/// What a dbt project is made of; everything else next to it (logs, results) is not its source.
 const EXTENSIONS: [&str; 6] = ["sql", "yml", "yaml", "csv", "md", "txt"];
 const NOT_SOURCE: [&str; 4] = ["target", "logs", "dbt_packages", ".user.yml"];
 

@@ -36,7 +36,8 @@ pub fn load(config: &Config) -> anyhow::Result<Dags> {
     }
 }
 
-/// A scheduler of this process. `follows_schedules` is false for who only works off what is queued.
+/// A scheduler of this process. `follows_schedules` is false for a process that only performs what is
+/// queued.
 pub fn scheduler_config(
     config: &Config,
     dags: Dags,

@@ -14,8 +14,7 @@ use anyhow::Context;
 use crate::config::{Config, ConfigError, DEFAULT_SLACK_CONFIG};
 use crate::services::Services;
 
-/// `config/slack_config.json`, or whatever file stands in its place. One that was asked for by name
-/// must be there.
+/// `config/slack_config.json`, or the file that replaces it. One that is configured by name must exist.
 pub fn slack_config(config: &Config) -> anyhow::Result<SlackConfig> {
     let file = &config.notify.config_file;
     let path = Path::new(file);
@@ -32,7 +31,7 @@ pub fn webhook(config: &Config) -> Result<Option<Webhook>, NotifyError> {
     Webhook::find(variable.as_deref(), &config.notify.webhook_file)
 }
 
-/// Fails when what Slack is told cannot be told so.
+/// Fails if the configuration of messages is not valid.
 pub fn check(config: &Config) -> anyhow::Result<()> {
     slack_config(config)?;
     webhook(config)?;
@@ -51,7 +50,7 @@ pub fn start(services: &Services, shutdown: &Shutdown) -> anyhow::Result<Notifie
     Ok(Notifier::start(options, shutdown)?)
 }
 
-/// Starts one for a look of the monitor's that ends: it tells at once, and has no daily summary.
+/// Starts a notifier for a single check: it sends at once, and has no daily summary.
 pub fn start_once(services: &Services, shutdown: &Shutdown) -> anyhow::Result<Notifier> {
     let mut options = options(services)?;
     options.config.group_wait = Period(Duration::ZERO);
@@ -73,7 +72,7 @@ fn options(services: &Services) -> anyhow::Result<NotifierOptions> {
     })
 }
 
-/// In a line, who is told.
+/// In one line, who is notified.
 pub fn described(config: &Config) -> anyhow::Result<String> {
     Ok(match webhook(config)? {
         Some(webhook) => format!("alerts go to {webhook}"),

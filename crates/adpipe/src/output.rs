@@ -1,5 +1,5 @@
-//! Results to stdout, logs to stderr, colour only on a terminal. What comes from data never drives a
-//! terminal (`terminal.rs`), and is no formula to a spreadsheet (`csv.rs`).
+//! Results to stdout, logs to stderr, colour only on a terminal. Text from data never controls a
+//! terminal (`terminal.rs`), and is never a formula in a spreadsheet (`csv.rs`).
 
 pub mod csv;
 pub mod payload;
@@ -38,7 +38,7 @@ pub fn paint_error(text: &str) -> String {
     if is_colourful() { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// Whether the reader of our output has gone (`adpipe sql … | head`), which is no failure.
+/// Whether the reader of our output has gone (`adpipe sql … | head`), which is not a failure.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
@@ -59,7 +59,7 @@ pub fn results() -> terminal::Results {
     terminal::Results::stdout()
 }
 
-/// Says something beside the results, on stderr.
+/// Says something in addition to the results, on stderr.
 pub fn note(text: &str) {
     eprintln!("{}", terminal::harmless(text, std::io::stderr().is_terminal()));
 }

@@ -1,5 +1,5 @@
 //! How far a long command has come: a bar on a terminal, a line now and then otherwise. Each step of
-//! the work has a bar of its own, and no step is without one.
+//! the work has its own bar.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

@@ -35,7 +35,7 @@ pub struct Services {
     pub archive: Archive,
     pub metrics: Metrics,
     pub(crate) guard: Arc<GuardedWarehouse>,
-    /// The same log where it is ours to raise behind its consumers.
+    /// The same log where it is ours to raise past its consumers.
     pub(crate) own_log: Option<Arc<SqliteLog>>,
     /// How the stores stood when they were last looked at.
     pub(crate) stores: Mutex<Stores>,
@@ -102,7 +102,7 @@ impl LogPlace {
     }
 }
 
-/// Held by who plays a role.
+/// Held by the process that plays a role.
 #[derive(Debug)]
 pub struct HeldRole {
     _lock: Option<RoleLock>,
@@ -114,7 +114,7 @@ impl Services {
     ///
     /// # Errors
     /// When one of them cannot be used, or the log is not the one that the others know. Stores of the
-    /// warehouse that do not fit are stopped; the rest goes on.
+    /// warehouse that do not fit are stopped; the rest continues.
     pub fn open(config: Config) -> anyhow::Result<Services> {
         let services = Services::open_unsettled(config)?;
         services.settle()?;
@@ -147,9 +147,9 @@ impl Services {
         })
     }
 
-    /// Opens what is there already; says what to do when nothing is. A log that is missing where the
-    /// warehouse knows one is not begun anew by a command that only works with what there is: more
-    /// likely it was pointed to the wrong place.
+    /// Opens existing data; if there is none, says what to do. If the log is missing although the
+    /// warehouse knows one, a command that only works with existing data does not create a new log: it
+    /// was probably pointed to the wrong place.
     pub fn open_existing(config: Config) -> anyhow::Result<Services> {
         let warehouse = WarehousePlace::of(&config)?;
         warehouse.must_have_data()?;
@@ -223,7 +223,8 @@ impl Services {
     }
 
     /// Takes the dead-letter queue's role only when nobody else has it. Any number of processes may
-    /// keep one queue; this is for those who need it kept and would rather leave it to another.
+    /// keep one queue; this is for commands that need it kept and would rather leave it to another
+    /// process.
     pub fn take_vacant_dlq_role(&self) -> anyhow::Result<Option<HeldRole>> {
         if self.log.consumers(Topic::Error)?.is_some_and(|consumers| consumers > 0) {
             return Ok(None);
@@ -307,9 +308,9 @@ fn tighten(config: &Config) {
     }
 }
 
-/// The folder where role locks lie: the embedded log's, or the embedded warehouse's beside it, as
-/// two processors of one such log would do the same work. On Kafka there is none, and none is
-/// needed: the consumer group shares the work, and commits fence each other in any case.
+/// The folder where role locks lie: the embedded log's, or the embedded warehouse's next to it, as two
+/// processors of one such log would do the same work. On Kafka there is none, and none is needed: the
+/// consumer group shares the work, and commits fence each other in any case.
 pub fn role_folder(config: &Config) -> anyhow::Result<Option<PathBuf>> {
     let warehouse = WarehousePlace::of(config)?;
     Ok(match LogPlace::of(config)? {

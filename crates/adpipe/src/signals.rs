@@ -2,9 +2,9 @@
 //! `demo`, which have others to look after, in less than ten).
 //!
 //! A command that only reads is ended by the signal itself. One that writes watches for it here: the
-//! first signal turns a switch off, and the command ends in order. Whoever has not ended when
-//! [`GRACE`] (or [`SERVER_GRACE`]) is over, because a disk, a server or another process keeps it waiting, is ended like
-//! by `kill -9`, which every store withstands. So does a second signal, at once.
+//! first signal turns a switch off, and the command ends in order. Anyone who has not ended when
+//! [`GRACE`] (or [`SERVER_GRACE`]) is over, because a disk, a server or another process keeps it
+//! waiting, is ended like by `kill -9`, which every store withstands. So does a second signal, at once.
 //!
 //! The exit code is 130 after Ctrl-C and 143 after SIGTERM, as a shell reports of programs that a
 //! signal ends by itself. `up`, `run` and `demo`, which only a signal ends, exit with 0 when they ended
@@ -54,7 +54,7 @@ pub fn watch(shutdown: &Shutdown, grace: Duration) -> anyhow::Result<()> {
 }
 
 /// Ends the process at the first signal: for work whose results are of no use when it is cut short.
-/// What was told to [`remove_at_end`] is removed.
+/// Folders given to [`remove_at_end`] are removed.
 pub fn end_at_once() -> anyhow::Result<()> {
     on_signal(|| {}, Duration::ZERO)
 }
@@ -95,7 +95,7 @@ fn on_signal(act: impl FnOnce() + Send + 'static, grace: Duration) -> anyhow::Re
     })
 }
 
-/// On a thread of its own, so that nothing that blocks keeps it from ending the process.
+/// On a separate thread, so that nothing that blocks keeps it from ending the process.
 fn on_thread<F>(work: impl FnOnce(Signals) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -116,7 +116,7 @@ where
     Ok(())
 }
 
-/// On a thread that is not waited for: whoever should read it may not.
+/// On a thread that nothing waits for, because the reader may not read.
 fn say_that_it_was_late() {
     std::thread::spawn(|| {
         let told = "stopped without waiting any longer; nothing that was stored is lost";
@@ -127,7 +127,7 @@ fn say_that_it_was_late() {
 
 fn end_now() {
     for folder in SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        // Whoever writes in there may still add a file while it is emptied.
+        // Anyone who writes in there may still add a file while it is emptied.
         let _ = (0..5).find(|_| std::fs::remove_dir_all(folder).is_ok() || !folder.exists());
     }
     std::process::exit(i32::from(stopped_by().unwrap_or(INTERRUPTED)));

@@ -24,7 +24,7 @@ impl Services {
     /// Compares the stores, settles what can be settled, and stops what does not fit.
     ///
     /// # Errors
-    /// When the log is not the one that the others know: then nothing can go on.
+    /// When the log is not the one that the others know: then nothing can continue.
     pub fn settle(&self) -> anyhow::Result<()> {
         let stores = self.with_parts(stores::open)?;
         self.take_up(stores);
@@ -32,7 +32,7 @@ impl Services {
         Ok(())
     }
 
-    /// Compares them again, as somebody may have mended something meanwhile.
+    /// Compares them again, because someone may have repaired something in the meantime.
     ///
     /// # Errors
     /// When one of them cannot be read.

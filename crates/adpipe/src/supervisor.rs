@@ -26,7 +26,7 @@ pub type Work = Box<dyn FnMut(&Shutdown) -> anyhow::Result<()> + Send>;
 pub struct Supervisor {
     metrics: Metrics,
     shutdown: Shutdown,
-    /// True when the process has one role: then it ends with it, for whoever started it to see.
+    /// True when the process has one role: then the process ends with it, so that its starter notices.
     is_alone: bool,
     report: Arc<Report>,
     roles: Vec<(Role, JoinHandle<anyhow::Result<()>>)>,
@@ -72,7 +72,7 @@ impl Supervisor {
         Supervisor { metrics, shutdown, is_alone, report, roles: Vec::new() }
     }
 
-    /// Starts a role on a thread of its own.
+    /// Starts a role on a separate thread.
     ///
     /// # Errors
     /// When the thread cannot be started.

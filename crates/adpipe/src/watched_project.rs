@@ -1,4 +1,4 @@
-//! The dbt project as it is now, for who watches its tests and sources for as long as adpipe runs.
+//! The dbt project as it is now, for watching its tests and sources while adpipe runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -219,12 +219,12 @@ fn the_monitor_of_adpipe_up_survives_its_death() {
     let before = await_open(&folder, "it fires", fires);
     assert_eq!(before[0]["announced"], "firing");
 
-    // While it is at work, a check only reports, and leaves the telling to it.
+    // While it is running, a check only reports, and leaves the telling to it.
     let (told, words) = ended(&folder, 0, &["check", "--signal", "dlq"]);
     assert!(told.contains("DlqExhausted firing since "), "{told}");
     assert!(words.contains("a monitor is at work"), "{words}");
 
-    // After kill -9 the next one goes on with the same alert.
+    // After kill -9 the next one continues with the same alert.
     up.signal("KILL");
     up.child.wait().unwrap();
     let up = start();

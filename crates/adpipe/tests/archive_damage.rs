@@ -143,7 +143,7 @@ fn a_missing_day_stops_that_day_only(warehouse: Option<String>, is_damaged: bool
     eventually("the late ones wait", PATIENCE, || pipeline.number(waiting) == 2);
     assert_eq!(pipeline.number("select sum(archive) from realtime.commits"), 2);
     assert_eq!(pipeline.number("select count(*) from realtime.unreadable_hours"), 1);
-    // One that is sent again by hand waits on, with as many tries left as before.
+    // One that is sent again by hand waits on, with as many attempts left as before.
     pipeline.run(&["dlq", "retry", "--type", "archive", "--yes", "--no-wait"]);
     eventually("they were tried", PATIENCE, || {
         pipeline.number("select count(*) from errors.retry_history where outcome = 'failed'") == 2
@@ -156,7 +156,7 @@ fn a_missing_day_stops_that_day_only(warehouse: Option<String>, is_damaged: bool
     assert!(code == Some(1) && words.contains(&part) && words.contains(word), "{words}");
     let (code, words) = said(&pipeline, &["verify"]);
     assert!(code == Some(1) && words.contains(&part) && words.contains(word), "{words}");
-    // Batch goes on, too, and takes what it can judge.
+    // Batch continues, too, and takes what it can judge.
     let header = "id,click,hour,banner_pos,site_id,site_domain,site_category,app_id,app_domain,app_category,\
                   device_id,device_ip,device_model,device_type,device_conn_type\n";
     let row = |id: &str, hour: &str| format!("{id},0,{hour},0,a,b,c,d,e,f,g,h,i,1,0\n");

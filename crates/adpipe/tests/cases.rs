@@ -398,7 +398,7 @@ fn a_damaged_file_says_what_would_help() {
     etl.write("cut.csv.gz", &whole);
     let report = etl.run(1, &[]);
     assert_eq!(file(&report, "cut.csv.gz")["state"], "done");
-    // It goes on where the damage was.
+    // It continues where the damage was.
     let cut = &file(&report, "cut.csv.gz")["total"];
     assert!(cut["invalid"] == 0 && cut["duplicates"] == 0 && cut["valid"] == 20_000, "{cut}");
     etl.verify();

@@ -330,7 +330,7 @@ fn every_changed_column_on_postgresql_is_named_or_does_not_matter() {
             .filter(|_| kind == "text")
             .map(|word| format!("'{word}'")),
         );
-        // In one transaction that tells whether the table took it; the old rows stay beside.
+        // In one transaction that tells whether the table took it; the old rows stay there, too.
         let took = candidates.iter().find(|other| {
             let sql = format!(
                 "do $$

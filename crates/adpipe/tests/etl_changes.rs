@@ -62,7 +62,7 @@ fn a_last_row_that_errs_again_is_one_row_in_error() {
     let whole = csv(0..10);
     etl.write("a.csv", format!("{whole}bad"));
     assert_eq!(outcome(&etl.run(0, &[]), "a.csv"), ("done", 11, 10, 0, 1));
-    // It goes on, and is no event still; then it ends; then there is more.
+    // It continues, and is still not an event; then it ends; then there is more.
     let total = "select records, valid, parse + schema + validation as invalid from realtime.files";
     for (rest, records, valid) in [("bad,worse", 11, 10), ("bad,worse\n", 11, 10)] {
         etl.write("a.csv", format!("{whole}{rest}"));

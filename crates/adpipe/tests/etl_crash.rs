@@ -1,4 +1,4 @@
-//! `adpipe etl` killed at any instant, and beside the stream, on both warehouses.
+//! `adpipe etl` killed at any instant, and next to the stream, on both warehouses.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 

@@ -22,7 +22,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     assert!(!words.contains("panicked"), "{words}");
     assert!(words.contains("log.db"), "{words}");
 
-    // Room again: the same command goes on, and each row is counted once.
+    // Room again: the same command continues, and each row is counted once.
     let counted = folder.run(&["ingest", "--wait", "events.csv"]);
     assert_eq!(folder.account()["valid"], 200_000, "{counted}");
     assert_eq!(folder.account()["duplicates"], 0, "{counted}");

@@ -10,7 +10,7 @@ use adpipe_testkit::postgres::Postgres;
 use common::{ADPIPE, Folder, shown};
 use serde_json::Value;
 
-/// Three records: one is an event, one has a banner position that there is not, one is no record.
+/// Three records: one is an event, one has a banner position that there is not, one is not a record.
 const RECORDS: &str = r#"{"id":"1","click":1,"hour":"14102100","banner_pos":0,"device_type":1,"device_conn_type":0,"site_id":"a","site_domain":"a","site_category":"a","app_id":"a","app_domain":"a","app_category":"a","device_id":"a","device_ip":"a","device_model":"a"}
 {"id":"2","click":0,"hour":"14102100","banner_pos":777,"device_type":1,"device_conn_type":0,"site_id":"a","site_domain":"a","site_category":"a","app_id":"a","app_domain":"a","app_category":"a","device_id":"a","device_ip":"a","device_model":"a"}
 {"id":
@@ -367,7 +367,7 @@ fn sql_prints_every_column_in_every_format() {
     folder.run(&["sql", "--format", "parquet", "--out", "x.parquet", twice]);
     let bytes = std::fs::read(folder.join("x.parquet")).unwrap();
     assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
-    // What fails leaves the file as it was, and nothing beside it.
+    // What fails leaves the file as it was, and nothing next to it.
     let broken = ["sql", "--format", "parquet", "--out", "x.parquet", "select * from nowhere"];
     folder.fail(1, &broken);
     assert_eq!(std::fs::read(folder.join("x.parquet")).unwrap(), bytes);

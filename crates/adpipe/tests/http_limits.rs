@@ -411,7 +411,7 @@ impl Watch {
         }
     }
 
-    /// A line of the table, and the peaks anew.
+    /// A line of the table, and the peaks again.
     fn print(&self, clients: &str, honest: Duration, answers: &BTreeMap<u16, usize>) {
         let (mb, files) =
             (self.peak_mb.swap(0, Ordering::Relaxed), self.peak_files.swap(0, Ordering::Relaxed));

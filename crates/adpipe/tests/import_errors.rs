@@ -95,7 +95,7 @@ fn ingest_ends_before_it_takes_too_many_errors() {
     assert_eq!((report["events"].as_u64(), report["invalid"].as_u64()), (Some(99), Some(0)), "{report}");
     assert_eq!(report["checked"]["stopped_before"]["row"], 101);
     assert!(notes.contains("stopped before a.csv:101: click 7"), "{notes}");
-    // The same command goes on where it stopped.
+    // The same command continues where it stopped.
     let (report, _) = ingest(&folder, 1, &["--wait", "--max-errors", "2", "a.csv", "b.csv"]);
     assert_eq!((report["events"].as_u64(), report["invalid"].as_u64()), (Some(198), Some(2)), "{report}");
     let (report, _) = ingest(&folder, 0, &["--wait", "--max-errors", "2", "a.csv", "b.csv"]);

@@ -1,6 +1,6 @@
-//! Every embedded store × every way to lose or damage it: what happens is that everything goes on
-//! exactly, or that a part stops and says what helps; never a loss, a double count or a clean bill
-//! of health over wrong data. The table is printed (`--nocapture`) and is in docs/OPERATIONS.md.
+//! Every embedded store × every way to lose or damage it: what happens is that everything continues
+//! exactly, or that a part stops and says what helps; never a loss, a double count or a clean bill of
+//! health over wrong data. The table is printed (`--nocapture`) and is in docs/OPERATIONS.md.
 //!
 //! Each trial works on a copy of one folder: damage, then the everyday commands (repeated and new
 //! events, a batch run, the queue, `verify --deep`), then a comparison of all content with that of a

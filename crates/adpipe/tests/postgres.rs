@@ -287,7 +287,7 @@ fn a_standby_is_named_at_the_start_and_by_doctor() {
         "this server is a standby and only reads",
         "name the primary",
     );
-    // Reading goes on.
+    // Reading continues.
     assert_eq!(pipeline.csv("select count(*) as n from realtime.events").trim(), "n\n500");
     let console = Running::start(pipeline.adpipe(&["run", "console"]));
     assert_eq!(console.request("GET", "/readyz", b"").0, 200);

@@ -147,7 +147,7 @@ fn rebuild(pipeline: &Pipeline, code: i32) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Rebuilds, lets the pipeline go on, and compares.
+/// Rebuilds, lets the pipeline continue, and compares.
 fn must_be_rebuilt(pipeline: &Pipeline, expected: &[(&'static str, Value)], what: &str) -> Value {
     let report = rebuild(pipeline, 0);
     pipeline.verify(0);

@@ -276,14 +276,14 @@ fn kill_9_in_the_middle_of_a_task_leaves_no_process_and_the_run_goes_on() {
         );
 
         let second = site.scheduler();
-        // With a retry left the run goes on, else it has failed.
+        // With a retry left the run continues, else it has failed.
         eventually("the task is tried again", LIMIT, || site.lines("pids").len() == 5);
         eventually("the other run is marked", LIMIT, || site.newest_state("once") == "failed");
         let run = &site.runs("long")[0];
         assert_eq!(tries(run), ["t/1 failed", "t/2 running"]);
         assert!(run["tries"][0]["message"].as_str().unwrap().contains("its scheduler ended"), "{run}");
 
-        // Ended in order, the try costs no retry: there is none left, and it is tried again.
+        // Ended in order, the attempt costs no retry: there is none left, and it is tried again.
         let mut second = second;
         second.signal("TERM");
         assert!(second.0.wait().unwrap().success());

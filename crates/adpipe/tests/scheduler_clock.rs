@@ -117,7 +117,7 @@ fn a_clock_that_jumps_runs_no_slot_twice_and_does_not_burst() {
     days.sort();
     let expected: Vec<String> = (10..=21).map(|day| format!("2026-03-{day}")).collect();
     assert_eq!(days, expected);
-    // A new scheduler knows it all. (The old one lets go of its lease by ending.)
+    // A new scheduler knows it all. (The old one drops its lease by ending.)
     drop(scheduler);
     let mut scheduler = site.scheduler("schedule = \"0 0 * * *\"", "{date}");
     let started = Instant::now();

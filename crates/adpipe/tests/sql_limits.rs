@@ -59,7 +59,7 @@ fn an_embedded_statement_has_limits() {
     let output = folder.adpipe(&["sql", "--memory", "24MiB", "--format", "csv", &sorted]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 700_001);
-    // The configuration has them, too; a flag wins, and 0 is no limit.
+    // The configuration has them, too; a flag wins, and 0 means no limit.
     let mut configured = folder.adpipe(&["sql", ENDLESS]);
     ended(
         {

@@ -1,4 +1,4 @@
-//! Each store gone, older, newer or another data set's: it goes on exactly, or stops its part with a
+//! Each store gone, older, newer or another data set's: it continues exactly, or stops its part with a
 //! message that names the cure. Never a silent loss, a double count, or "zero residue".
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]

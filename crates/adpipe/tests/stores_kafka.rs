@@ -114,7 +114,7 @@ fn any_bit_of_the_topics_files_flipped() {
     let mut told = 0;
     for number in 0..flips {
         let segment = &segments[dice.below(segments.len() as u64) as usize];
-        // What the readers have repeated comes behind what counts.
+        // What the readers have repeated comes after what counts.
         let whole = std::fs::read(segment).unwrap();
         let (at, bit) = (dice.below(whole.len() as u64) as usize, dice.below(8));
         write_byte(segment, at, whole[at] ^ (1 << bit));

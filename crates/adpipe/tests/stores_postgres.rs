@@ -95,7 +95,7 @@ fn a_database_that_is_gone_older_or_anothers_goes_on_or_says_what_to_do() {
     pipeline.run(&["verify"]);
     let late = pipeline.copy("late");
 
-    // An older copy goes on from its own offsets: realtime, errors and ops fit each other.
+    // An older copy continues from its own offsets: realtime, errors and ops fit each other.
     pipeline.database = early;
     pipeline.work("3", "500", (3_500, 3));
     pipeline.run(&["verify"]);

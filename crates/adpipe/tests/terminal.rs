@@ -54,7 +54,7 @@ fn long_commands_show_all_of_their_work() {
     let wall = started.elapsed().as_secs_f64();
     let printed = told.rsplit(" in ").find_map(|text| text.split_once(" s (")?.0.parse::<f64>().ok());
     let printed = printed.unwrap_or_else(|| panic!("{told}"));
-    // Most of the time went into filling realtime.events, behind the last row of the file.
+    // Most of the time went into filling realtime.events, after the last row of the file.
     assert!(printed > wall * 0.5 && printed < wall + 0.1, "{printed} of {wall}: {told}");
     for step in ["step 2 of 7, reading raw files: day.csv", "step 4 of 7, filling realtime.events"] {
         assert!(told.contains(step), "{step}: {told}");

@@ -114,7 +114,7 @@ fn load(mixed: &Mixed, up: &Running) -> Told {
     post(&by_http);
     // Long after their minute.
     post(&events("late", 100, "2014-10-22T04"));
-    // In error: three to be repaired, one that is no record, one whose time has yet to come.
+    // In error: three to be repaired, one that is not a record, one whose time has yet to come.
     let soon = Millis(Millis::now().0 + 4_000).to_string().replace(' ', "T");
     let mut bad: Vec<String> =
         (0..3).map(|index| event(&format!("bad{index}"), 7, "2014-10-22T06:00:00")).collect();

@@ -1,4 +1,4 @@
-//! Copies files, with their hashes, for nobody else to read.
+//! Copies files, with their hashes, readable only by their owner.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};

@@ -1,10 +1,10 @@
 //! One moment of several SQLite files, of which others write.
 //!
-//! In WAL mode a reader sees the file as it was when it began, for as long as it reads, and holds
-//! nobody up. So it is enough that all readers begin at one moment: while they do, we hold the write
-//! locks of the files whose transactions depend on each other. The log needs none: what is appended
-//! to it while nobody can commit an effect of it is what a crash leaves behind as well. It is opened
-//! last, so that nothing is ever ahead of it.
+//! In WAL mode a reader sees the file as it was when it began, for as long as it reads, and does not
+//! block others. So it is enough that all readers start at one moment: while they do, we hold the write
+//! locks of the files whose transactions depend on each other. The log needs no lock: records appended
+//! to it while no effect can be committed are what a crash also leaves behind. It is opened last, so
+//! that nothing is ever ahead of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::copy::{Content, content_of, create_private};
 use crate::{BackupError, Progress};
 
 /// Files whose writers are held up for the moment, in the order in which their locks are taken: those
-/// with the longest transactions first, so that nobody else waits while we wait for them.
+/// with the longest transactions first, so that nothing else waits while we wait for them.
 const HELD_UP: [&str; 3] = ["realtime.db", "errors.db", "ops.db"];
 
 /// Files of the embedded warehouse that nothing depends on.

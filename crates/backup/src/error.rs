@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Why there is no backup, or nothing was restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// Somebody asked to stop.
+    /// It was asked to stop.
     #[error("stopped")]
     Stopped,
     /// Another process writes into the same folder.

@@ -1,11 +1,11 @@
 //! Copies of everything that adpipe keeps, taken while it runs (`adpipe backup`), and back again
 //! (`adpipe restore`).
 //!
-//! A backup is one moment of all stores together. adpipe survives `kill -9` at any instant, so a copy
-//! of what such a kill would leave behind is one that it goes on from. `cut.rs` takes that moment: it
-//! holds up everybody who writes events, errors or runs for a few milliseconds, begins to read every
-//! file, and lets them go on; what is copied afterwards is the files as they were then. On PostgreSQL
-//! a snapshot of the server takes the place of the files (`postgres.rs`).
+//! A backup is one moment of all stores together. adpipe survives `kill -9` at any instant, so it can
+//! continue from a copy of what such a kill would leave behind. `cut.rs` takes that moment: it blocks
+//! everything that writes events, errors or runs for a few milliseconds, starts to read every file, and
+//! releases the locks; afterwards the files are copied as they were at that moment. On PostgreSQL a
+//! snapshot of the server takes the place of the files (`postgres.rs`).
 //!
 //! ```text
 //! BACKUP/
@@ -15,7 +15,7 @@
 //! ```
 //!
 //! The manifest names every file with its size and hash and carries a checksum of its own, so that a
-//! backup is whole or is refused. An interrupted backup leaves the one before it as it was.
+//! backup is complete or refused. An interrupted backup leaves the one before it as it was.
 //!
 //! Open `take.rs` first, then `restore.rs`.
 

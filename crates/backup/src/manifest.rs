@@ -1,6 +1,6 @@
 //! What belongs to a backup.
 //!
-//! Written last, beside its place, synced and renamed: a backup has it whole or is none.
+//! Written last, next to its place, synced and renamed: a backup has it whole or is none.
 
 use std::fs;
 use std::io::Write;

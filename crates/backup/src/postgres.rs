@@ -1,8 +1,8 @@
 //! PostgreSQL's half: its own programs, `pg_dump` and `pg_restore`.
 //!
-//! The moment is a snapshot of the server's, exported for `pg_dump` while a lock keeps those waiting
-//! who write offsets or retries; the embedded log, if there is one, begins to be read before they go
-//! on. Passwords go by the environment.
+//! The moment is a snapshot of the server's, exported for `pg_dump` while a lock blocks writers of
+//! offsets and retries; if there is an embedded log, it is opened before they continue. Passwords are
+//! passed in the environment.
 
 use std::io::Read;
 use std::path::Path;

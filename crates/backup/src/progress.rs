@@ -1,4 +1,4 @@
-//! How far it has come, for whoever watches it.
+//! How far it has come, for display.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

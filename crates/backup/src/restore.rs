@@ -1,6 +1,6 @@
 //! Puts a backup back, into places where nothing is yet.
 //!
-//! Every file is checked before anything is written. What is restored is built beside its place and
+//! Every file is checked before anything is written. What is restored is built next to its place and
 //! renamed at the end, so that an interrupted restore leaves nothing that looks like data.
 
 use std::collections::HashMap;
@@ -53,7 +53,7 @@ pub enum WarehouseTarget {
         /// Whether adpipe's schemas are there already.
         has_data: bool,
     },
-    /// Somebody else restores it.
+    /// It is restored by hand.
     ByHand,
 }
 
@@ -223,7 +223,7 @@ fn other_kind(what: &str, but: &str) -> BackupError {
     ))
 }
 
-/// What is being restored, beside the places where it goes.
+/// What is being restored, next to the places where it goes.
 struct Staged {
     folders: Vec<StagedFolder>,
     is_done: bool,
@@ -235,7 +235,7 @@ struct StagedFolder {
 }
 
 impl Staged {
-    /// Looks whether the places are free, and makes the folders beside them.
+    /// Looks whether the places are free, and makes the folders next to them.
     fn begin(places: &[PathBuf]) -> Result<Staged, BackupError> {
         let mut staged = Staged { folders: Vec::new(), is_done: false };
         for place in places {

@@ -109,7 +109,7 @@ fn prepare(folder: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Makes the lock's file, for nobody else to read.
+/// Creates the lock file, readable only by its owner.
 fn make_lock_file(folder: &Path) -> Result<(), BackupError> {
     match create_private(&folder.join(LOCK_FILE)) {
         Err(BackupError::File { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -162,7 +162,8 @@ impl<'a> Run<'a> {
         let (taken_at, moment) = self.moment_with_parts()?;
         self.copy_databases(&moment)?;
         drop(moment);
-        // After the moment: what is stored twice is told once, what is stored nowhere never.
+        // After the moment: a message that is stored twice is sent once; one that is stored nowhere is
+        // never sent.
         self.progress.begin("messages, logs, configuration");
         for (kind, source) in &self.sources.folders {
             self.copy_folder(*kind, source)?;
@@ -370,7 +371,7 @@ fn folder_of(kind: Kind) -> &'static str {
 }
 
 /// Files below a folder that need not be there, without locks and what is being written; a journal
-/// comes after what it tells of.
+/// comes after the files it describes.
 fn files_below(folder: &Path) -> Result<Vec<String>, BackupError> {
     let mut files = Vec::new();
     let mut folders = vec![PathBuf::new()];

@@ -165,8 +165,8 @@ fn own_folders(folder: &Path) -> Result<Vec<PathBuf>, BackupError> {
     Ok(folders)
 }
 
-/// Removes what an interrupted backup has copied, but for parts of the archive and their list: the
-/// next one goes on with these.
+/// Removes what an interrupted backup has copied, but for parts of the archive and their list: the next
+/// one continues with these.
 pub(crate) fn abandon(own: &Path) {
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
         if entry.file_name() == LIST {

@@ -1,10 +1,10 @@
-//! The account of the archive, beside its parts: what they cannot say themselves.
+//! The account of the archive, next to its parts: what they cannot say themselves.
 //!
 //! Parquet holds events. It does not say which files of the archive count, how far which raw file is
-//! read, how far the log is counted, or what became of the records that are no events. The warehouse
-//! does; and so that `adpipe rebuild` can make a warehouse again, each run writes it down at its end:
-//! `_adpipe/account-1.json` and `account-2.json` in turn. So one of them is whole at any time, and
-//! whatever happens to the newer one, the older one is still there.
+//! read, how far the log is counted, or what became of invalid records. The warehouse does; so that
+//! `adpipe rebuild` can build a warehouse again, each run writes it down at its end:
+//! `_adpipe/account-1.json` and `account-2.json` in turn. So one of them is always complete: whatever
+//! happens to the newer one, the older one is still there.
 
 use std::io::{Read, Write};
 
@@ -366,7 +366,7 @@ impl Counted {
 }
 
 impl Archive {
-    /// Replaces a small file beside the parts, whole or not at all.
+    /// Replaces a small file next to the parts, whole or not at all.
     pub(crate) fn put_beside(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.store.remove(&unfinished(path))?;
         let mut file = self.store.create(path)?;
@@ -375,7 +375,7 @@ impl Archive {
         file.publish()
     }
 
-    /// A small file beside the parts.
+    /// A small file next to the parts.
     pub(crate) fn get_beside(&self, path: &str) -> Result<Vec<u8>, StoreError> {
         let file = self.store.open(path)?;
         let mut bytes = Vec::new();

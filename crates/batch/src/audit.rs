@@ -18,7 +18,7 @@ const LISTED_PARTS: &str = section(ARCHIVE_SQL, "listed_parts");
 const IS_LISTED: &str = section(ARCHIVE_SQL, "is_listed");
 const FIGURES: &str = section(ARCHIVE_SQL, "figures_of_archived_hours");
 
-/// Gaps told one by one.
+/// Gaps reported one by one.
 const SHOWN_GAPS: usize = 20;
 
 /// Hour, banner position, device type, connection type.

@@ -15,21 +15,21 @@ pub struct Chunk {
     pub data: Vec<u8>,
     /// What they are.
     pub kind: ChunkKind,
-    /// Where the file goes on behind it: uncompressed bytes, or elements.
+    /// Where the file continues after it: uncompressed bytes, or elements.
     pub end_position: u64,
 }
 
 /// How a piece is cut.
 #[derive(Debug)]
 pub enum ChunkKind {
-    /// Lines, to be split by whoever parses them.
+    /// Lines, to be split when they are parsed.
     Lines {
         /// The file begins here.
         is_first: bool,
         /// The file ends here, and its last line has no end.
         is_open: bool,
     },
-    /// Records one behind the other.
+    /// Records one after the other.
     Records {
         /// In their order.
         records: Vec<CutRecord>,
@@ -66,7 +66,7 @@ pub enum Cutter<R: Read> {
 
 impl<R: Read> Cutter<R> {
     /// Cuts lines; `input` begins at `position` of the file. From the first piece without a line end
-    /// on, records are split here and not by those who parse.
+    /// on, records are split here and not when they are parsed.
     pub fn lines(input: R, format: Format, position: u64, max_record_bytes: usize) -> Cutter<R> {
         Cutter::Lines(LineCutter {
             input,

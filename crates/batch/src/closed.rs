@@ -1,10 +1,10 @@
 //! Archives the hours that came by stream, once they are closed.
 //!
-//! Events of `realtime.events` that are not archived are those whose id is in no part of their
-//! hour. They are written into parts, and one transaction names the parts and counts the events as
-//! copies; retention then lets them go when the hot window has left them behind. Figures do not
-//! change. Events that come in meanwhile stay as they are, for the next run. Every closed hour is
-//! archived, whatever its date; one with a part that cannot be read is left as it is.
+//! Events of `realtime.events` that are not archived are those whose id is in no part of their hour.
+//! They are written into parts, and one transaction names the parts and counts the events as copies;
+//! retention then removes them once they have left the hot window. Figures do not change. Events that
+//! come in meanwhile stay as they are, for the next run. Every closed hour is archived, whatever its
+//! date; one with a part that cannot be read is left as it is.
 
 use adpipe_event::{EventBatch, Millis};
 use adpipe_runtime::Shutdown;

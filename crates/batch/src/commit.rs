@@ -1,9 +1,9 @@
 //! Commits segments, one after the other, in the order of the files.
 //!
-//! Errors first, durable in their topic; then one transaction: look whether anybody has added
-//! events of these hours meanwhile, and make duplicates of those that are there now; name the
-//! parts, raise the hours' versions, add the figures, move the files' accounts on. The position in
-//! a file's account is the fence: a commit whose answer was lost is found done, not done twice.
+//! Errors first, durable in their topic; then one transaction: check whether events of these hours were
+//! added in the meantime, and count those as duplicates; name the parts, raise the hours' versions, add
+//! the figures, move the files' accounts on. The position in a file's account is the fence: a commit
+//! whose answer was lost is found done, not done twice.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ pub(crate) struct Committer<'a> {
     pub minutes_since: Millis,
     pub dry_run: bool,
     writer: Option<Box<dyn StreamWriter>>,
-    /// Versions of hours behind this run's own commits.
+    /// Versions of hours after this run's own commits.
     versions: HashMap<Millis, i64>,
     /// By the file's number.
     pub accounts: HashMap<usize, Account>,
@@ -163,8 +163,8 @@ impl<'a> Committer<'a> {
         Ok(())
     }
 
-    /// Whether a commit whose answer was lost has come through. Fails when the accounts are neither
-    /// where this run has left them nor where it wants them.
+    /// Whether a commit whose answer was lost has come through. Fails if the accounts are neither where
+    /// this run left them nor where it would put them.
     fn is_done(
         &self,
         transaction: &mut dyn StreamTransaction,

@@ -75,8 +75,8 @@ pub fn discover(raw_folder: &Path, named: &[PathBuf]) -> Discovered {
 }
 
 impl Discovered {
-    /// Keeps each file once, and of different files with one name only the first: their accounts
-    /// could not be told apart.
+    /// Keeps each file once, and of different files with one name only the first: their accounts could
+    /// not be distinguished.
     fn unify(&mut self) {
         self.files.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
         let mut files: Vec<RawFile> = Vec::with_capacity(self.files.len());
@@ -206,8 +206,8 @@ fn why_not_raw(name: &str) -> Option<&'static str> {
     Some("does not end in .csv, .ndjson, .jsonl, .json, .gz or .zst; name it on the command line to read it")
 }
 
-/// Whether a name says that the file is of a date (`YYYY-MM-DD`): the date as it stands, or its
-/// digits in a row, perhaps with the hour behind them, or with underscores.
+/// Whether a name says that the file is of a date (`YYYY-MM-DD`): the date as it is, or its digits in a
+/// row, perhaps with the hour after them, or with underscores.
 pub fn is_of_date(name: &str, date: &str) -> bool {
     let digits = date.replace('-', "");
     let by_runs = |wanted: &str| {

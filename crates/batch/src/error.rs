@@ -3,7 +3,7 @@
 /// A failure that ends the run. What is committed stays; the next run continues from there.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
-    /// The warehouse cannot go on without somebody's help.
+    /// The warehouse cannot continue without intervention.
     #[error(transparent)]
     Warehouse(#[from] adpipe_warehouse::WarehouseError),
     /// The error topic cannot be written.
@@ -20,7 +20,7 @@ pub enum BatchError {
     /// Another process runs batch on this archive.
     #[error("another `adpipe etl` is working on {0}; wait until it ends")]
     Busy(String),
-    /// The archive was changed by somebody who does not hold its lock.
+    /// The archive was changed by a process that does not hold its lock.
     #[error("another process has added to the archive in the meantime; run the command again")]
     Overtaken,
     /// The archive has parts that the warehouse does not know, and their events are not counted.
@@ -36,10 +36,10 @@ pub enum BatchError {
         parts: String,
         /// One of the parts.
         example: String,
-        /// Why it is not taken for what a crash left behind.
+        /// Why it is not considered a leftover of a crash.
         why: String,
     },
-    /// Somebody asked to stop.
+    /// It was asked to stop.
     #[error("stopped")]
     Stopped,
     /// A thread could not be started, or ended by a panic.

@@ -110,7 +110,7 @@ pub fn run(
     Ok(report)
 }
 
-/// A run that writes: on record before its first file, swept behind it.
+/// A run that writes: recorded before its first file, cleaned up after its last.
 fn write_all(
     config: &EtlConfig,
     place: Place<'_>,
@@ -131,7 +131,7 @@ fn write_all(
 
     read_raw_files(config, place, &unreadable, progress, shutdown, report)?;
     if report.is_cut_off() {
-        // As if somebody had stopped it: the next run does the rest.
+        // As if it had been stopped: the next run does the rest.
         shutdown.trigger();
     }
     files::copy_to_ops(place.warehouse)?;
@@ -152,7 +152,7 @@ fn write_all(
     progress.begin("finishing");
     unreadable.store(place.warehouse)?;
     report.unreadable_hours = unreadable.hours();
-    // Who is told that a file is done may remove it.
+    // The file may be removed once it is reported as done.
     place.warehouse.sync()?;
     if !shutdown.is_triggered() {
         let left = sweep::sweep(place)?;
@@ -205,8 +205,8 @@ fn read_files(
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_THREADS);
     let committed = AtomicU64::new(0);
     let (work_sender, work) = sync_channel(threads);
-    // Shared by the threads that take from it alone: when they have ended, so has it, and nobody
-    // waits for room in it.
+    // Shared by the threads that take from it alone: when they have ended, so has it, and nothing waits
+    // for room in it.
     let work = Arc::new(Mutex::new(work));
     let (item_sender, items) = sync_channel::<Numbered>(threads);
     let (full_sender, full) = sync_channel::<Segment>(0);
@@ -374,7 +374,7 @@ impl Sorter<'_> {
         self.close().map(drop)
     }
 
-    /// False when nobody takes segments any more.
+    /// False if segments are no longer taken.
     fn take(&mut self, item: Item) -> Result<bool, BatchError> {
         match item {
             Item::Settled { file, plan } => {
@@ -445,7 +445,7 @@ impl Sorter<'_> {
         Ok(())
     }
 
-    /// Sends the segment on its way; waits while too many are. False when nobody takes it.
+    /// Passes the segment on; waits while too many are waiting. False if it is no longer taken.
     fn close(&mut self) -> Result<bool, BatchError> {
         if self.segment.is_empty() {
             return Ok(true);

@@ -19,7 +19,7 @@ const FILES_SQL: &str = include_str!("../sql/files.sql");
 const ERRORS_BY_CONTENT: &str = section(FILES_SQL, "errors_by_content");
 const ERRORS_IN_QUEUE: &str = section(FILES_SQL, "errors_in_queue");
 
-/// Gaps told one by one.
+/// Gaps reported one by one.
 const SHOWN_GAPS: usize = 20;
 
 /// Compares the accounts of the files with the queue; none when no file was ever read.

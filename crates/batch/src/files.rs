@@ -28,11 +28,11 @@ const STATE: usize = 6;
 /// What a reading of a file has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileState {
-    /// Not at its end yet; the next run goes on.
+    /// Not at its end yet; the next run continues.
     Reading,
     /// Read to its end.
     Done,
-    /// Read up to a place behind which it cannot be read.
+    /// Read up to a place after which it cannot be read.
     Damaged,
     /// Another content took its name.
     Replaced,
@@ -70,7 +70,7 @@ impl FileState {
     }
 }
 
-/// A last line without a line end: it may go on when the file grows.
+/// A last line without a line end: it may continue when the file grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tail {
     /// Where it begins, in uncompressed bytes.
@@ -130,7 +130,7 @@ pub struct FileRow {
     pub message: String,
     /// Uncompressed bytes (of a JSON array: elements) that are committed.
     pub position: u64,
-    /// Number of the row behind them.
+    /// Number of the row after them.
     pub next_row: u64,
     /// What is at its end.
     pub tail: Option<Tail>,

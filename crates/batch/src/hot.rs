@@ -75,8 +75,8 @@ pub(crate) fn fill(
 /// Hours of a part that are to be filled in, in the order of time.
 type PartHours = (PartName, Vec<Millis>);
 
-/// Decodes the next events while the last ones are being inserted: gives them with the index of
-/// their part, until nobody takes them any more. A part that cannot be read is passed over.
+/// Decodes the next events while the last ones are being inserted: gives them with the index of their
+/// part, until they are no longer taken. A part that cannot be read is skipped.
 fn decode(
     place: Place<'_>,
     unreadable: &Unreadable,

@@ -22,7 +22,7 @@ const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 pub(crate) const HOUR_NOW: &str = section(ARCHIVE_SQL, "hour_now");
 pub(crate) const HOT_IDS: &str = section(ARCHIVE_SQL, "hot_ids");
 
-/// Bytes of ids held before hours that are not in use are let go of.
+/// Bytes of ids held before hours that are not in use are dropped.
 const MAX_BYTES: usize = 64 << 20;
 
 /// What was known of an hour when its ids were read.
@@ -55,7 +55,7 @@ pub(crate) struct HourSets<'a> {
 /// Which events of some are new.
 #[derive(Debug, Default)]
 pub(crate) struct NewEvents {
-    /// One for each event: false for duplicates, and for those that nobody can judge.
+    /// One for each event: false for duplicates, and for those that cannot be judged.
     pub is_new: Vec<bool>,
     /// Events of hours with a part that is missing or damaged, and why.
     pub unjudged: Vec<(Range<usize>, Arc<str>)>,
@@ -160,7 +160,7 @@ fn load(
     archive: &Archive,
     hour: Millis,
 ) -> Result<Result<KnownHour, String>, WarehouseError> {
-    // The base first: what is added behind it makes the transaction look again.
+    // The base first: if something is added afterwards, the transaction checks again.
     let now = query_table(warehouse, HOUR_NOW, &[hour.to_string().into()])?;
     let now = now.one()?;
     let base = HourBase { hour, version: now.get("version")?, hot_only: now.get("hot_only")? };

@@ -1,9 +1,9 @@
 //! What a file is to us: known, grown, replaced or new.
 //!
 //! A file is known by its name and the hash of its content. One whose first bytes are what was read
-//! before has grown: reading goes on where it ended. Any other content under the same name is
-//! another file, which is read from its beginning; dedup sees to it that what was in the former
-//! one as well is not counted again.
+//! before has grown: reading continues where it ended. Any other content under the same name is another
+//! file, which is read from its beginning; deduplication ensures that events of the previous content
+//! are not counted again.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -109,8 +109,8 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
             return Ok(Plan::Unchanged(Box::new(FileRow { modified, ..row.clone() })));
         }
         let because = if row.size < size { Because::Grown } else { Because::Unfinished };
-        // What is in the future is so by the time when a reading began: the same when a run that
-        // was killed goes on.
+        // The time when a reading began decides what is in the future: it is the same if a run that was
+        // killed continues.
         let started_at = if because == Because::Grown { Millis::now() } else { row.started_at };
         let row = FileRow {
             size,
@@ -129,7 +129,7 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
         _ => Because::Replaced,
     };
     let content = match continued {
-        // The same content: what is wrong in it has been told under this name.
+        // The same content: its errors were already reported under this name.
         Some(row) => row.content.clone(),
         None => size_hash[..CONTENT_DIGITS].to_owned(),
     };

@@ -62,7 +62,7 @@ enum Stopped {
 }
 
 impl Intake<'_> {
-    /// Reads until the end, the switch is off, or nobody listens any more.
+    /// Reads until the end, until the switch is off, or until nothing takes the records.
     pub fn run(self) -> Result<(), BatchError> {
         let mut number = 0;
         for (file, raw) in self.files.iter().enumerate() {

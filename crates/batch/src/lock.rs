@@ -1,4 +1,4 @@
-//! One batch process an archive: who sweeps and merges must be alone.
+//! One batch process per archive: the process that removes and merges files must be alone.
 
 use adpipe_runtime::RoleLock;
 use adpipe_sql::section;
@@ -11,10 +11,10 @@ const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const TRY_ROLE: &str = section(ARCHIVE_SQL, "try_role");
 const LEAVE_ROLE: &str = section(ARCHIVE_SQL, "leave_role");
 
-/// The lock file in the archive's folder, or beside the warehouse: `.etl.lock`.
+/// The lock file in the archive's folder, or next to the warehouse: `.etl.lock`.
 const ROLE: &str = ".etl";
 
-/// Held for as long as the run lasts; the system lets go of it even after `kill -9`.
+/// Held for as long as the run lasts; the system drops it even after `kill -9`.
 pub(crate) struct BatchLock {
     _folder: Option<RoleLock>,
     /// The server's lock is this connection's.

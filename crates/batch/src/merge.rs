@@ -1,7 +1,7 @@
 //! Merges the small files of a day, which readers pay for one by one.
 //!
-//! The new files are named and the old ones forgotten in one transaction; then the old ones go.
-//! Ids and counts of every hour stay as they are, so nobody need know. A crash in between leaves files
+//! The new files are named and the old ones forgotten in one transaction; then the old ones go. Ids and
+//! counts of every hour stay as they are, so no reader is affected. A crash in between leaves files
 //! whose events are all in the new ones: a leftover (`unnamed.rs`).
 
 use adpipe_event::EventBatch;

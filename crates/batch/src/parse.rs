@@ -16,7 +16,7 @@ use crate::files::{Tail, TailOutcome};
 /// An event with its required fields has no fewer bytes.
 const LEAST_EVENT_BYTES: usize = 32;
 
-/// A record that is no event.
+/// A record that is not an event.
 #[derive(Debug)]
 pub struct FailedRecord {
     /// Which record of the piece it is, from 0.
@@ -51,7 +51,7 @@ pub struct ParsedChunk {
     pub counts: Counts,
     /// Rows of the file that have an end.
     pub rows: u64,
-    /// Where the file goes on behind it.
+    /// Where the file continues after it.
     pub end_position: u64,
     /// The last line, when it has no end.
     pub tail: Option<Tail>,
@@ -167,7 +167,7 @@ fn reader_of_lines(
 }
 
 impl ParsedChunk {
-    /// Makes errors of events that nobody can judge, as they lie in the piece that they came from.
+    /// Makes errors of events that cannot be judged, as they were in their piece.
     pub fn set_aside(
         &mut self,
         unjudged: &[(Range<usize>, Arc<str>)],

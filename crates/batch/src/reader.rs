@@ -26,7 +26,7 @@ pub struct Opened {
     pub columns: Option<Arc<CsvColumns>>,
     /// Number of the row where reading begins.
     pub next_row: u64,
-    /// That row was counted as an error before, of this type, and is counted anew.
+    /// That row was counted as an error before, of this type, and is counted again.
     pub taken_back: Option<ErrorType>,
 }
 
@@ -98,7 +98,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The bytes that the account speaks of, and none behind them.
+    /// The bytes that the account speaks of, and none after them.
     fn raw(&self) -> io::Result<io::Take<File>> {
         Ok(open_regular(self.path)?.take(self.size))
     }
@@ -137,7 +137,7 @@ impl Source<'_> {
         }
     }
 
-    /// From where the account ends on. When its last line had no end, and goes on now, or was no
+    /// From where the account ends on. When its last line had no end, and continues now, or was not an
     /// event, that line is read again from its beginning.
     fn resumed(&self, row: &FileRow, format: Format) -> io::Result<Resumed> {
         let mut input = self.counted(row.position)?;
@@ -202,7 +202,7 @@ impl<R: Read> Read for UpToFailure<R> {
     }
 }
 
-/// A failure to read on, and what helps: a damaged file stays so until somebody does something.
+/// A failure to read on, and what helps: a damaged file stays damaged until someone acts.
 pub(crate) fn with_cure(error: &io::Error) -> String {
     let text = error.to_string();
     let cure = match error.kind() {

@@ -21,7 +21,7 @@ pub struct FileReport {
     pub name: String,
     /// `done`, `unchanged`, `empty`, `damaged`, `unreadable`, or `stopped`.
     pub state: &'static str,
-    /// Why it was read: `new`, `grown`, `replaced`, `went on`, `forced`; empty when it was not.
+    /// Why it was read: `new`, `grown`, `replaced`, `continued`, `forced`; empty when it was not.
     pub because: &'static str,
     /// What is wrong with it; empty when nothing.
     pub message: String,
@@ -43,7 +43,7 @@ impl FileReport {
         (self.total.valid > 0).then(|| self.total.clicks as f64 / self.total.valid as f64)
     }
 
-    /// Whether somebody has to look at it.
+    /// Whether it needs attention.
     pub fn is_failed(&self) -> bool {
         matches!(self.state, "damaged" | "unreadable")
     }
@@ -103,7 +103,7 @@ impl Report {
         self.files.iter().map(|file| file.too_long).sum()
     }
 
-    /// Whether somebody has to look at a file.
+    /// Whether a file needs attention.
     pub fn is_failed(&self) -> bool {
         self.over_limit.is_some() || self.files.iter().any(FileReport::is_failed)
     }

@@ -1,8 +1,8 @@
 //! Runs of batch on record: each part says which run wrote it, and the warehouse which runs there were.
 //!
 //! A run is recorded, durable, before it writes its first file, and is noted as finished when it has
-//! left nothing behind. So a file that no row names is a run's own leftover only when that run is known
-//! and did not finish.
+//! left nothing behind. So a file that no row names is a leftover only if its run is known and did not
+//! finish.
 
 use std::collections::HashMap;
 

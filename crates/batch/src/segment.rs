@@ -44,7 +44,7 @@ pub(crate) struct FileStart {
     pub is_stored: bool,
     /// The header line of a CSV file, which its errors carry.
     pub columns: Option<String>,
-    /// Its first row was counted as an error before, of this type, and is counted anew.
+    /// Its first row was counted as an error before, of this type, and is counted again.
     pub taken_back: Option<ErrorType>,
 }
 
@@ -56,9 +56,9 @@ pub(crate) struct FileDelta {
     pub counts: Counts,
     /// Of the events that count.
     pub content: ContentSum,
-    /// An error that is in the account and is counted anew here.
+    /// An error that is in the account and is counted again here.
     pub taken_back: Option<ErrorType>,
-    /// Position and next row behind it.
+    /// Position and next row after it.
     pub end: Option<(u64, u64, Option<Tail>)>,
     pub first_event: Option<Millis>,
     pub last_event: Option<Millis>,
@@ -106,7 +106,7 @@ impl Segment {
             || self.records >= self.full_at.saturating_mul(RECORDS_TO_EVENTS)
     }
 
-    /// An empty one behind this one.
+    /// An empty one after this one.
     pub fn next(&self) -> Segment {
         Segment::new(self.number + 1, self.full_at)
     }

@@ -22,7 +22,7 @@ use crate::{BatchError, runs};
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const PATHS: &str = section(ARCHIVE_SQL, "paths");
 
-/// Bytes of ids held before they are read anew.
+/// Bytes of ids held before they are read again.
 const MAX_BYTES: usize = 64 << 20;
 
 /// A file that no row names and that is left alone.
@@ -113,7 +113,7 @@ impl Look<'_> {
                 return Err(BatchError::archive(self.archive.location(), reason));
             }
             Err(ArchiveReadError::Damaged { reason, .. }) => {
-                // A file that was begun has no end that could be read. Nobody has ever seen it.
+                // A file that was only started has no end that could be read. It was never visible.
                 let is_begun_here = file.contains("/.unfinished-")
                     && run_in_name(&file).is_some_and(|run_id| self.runs.contains_key(run_id));
                 if is_begun_here {

@@ -1,5 +1,4 @@
-//! Who may come in: the right host, the right origin, the right token. And what browsers are
-//! told about every answer.
+//! Access: the right host, the right origin, the right token. And the headers of every answer.
 
 use std::hint::black_box;
 use std::net::Ipv6Addr;
@@ -21,7 +20,7 @@ use crate::token_page;
 
 pub(crate) const TOKEN_COOKIE: &str = "adpipe_token";
 
-/// Open to everybody, for whoever watches that the process lives.
+/// Open to everyone, for checks that the process is alive.
 const WITHOUT_TOKEN: &str = "/healthz";
 
 /// Scripts and styles come from us alone and never stand in a page.
@@ -127,8 +126,8 @@ pub(crate) fn check_tokens<'t>(
     Ok(false)
 }
 
-/// A page of somebody else's, open in a browser on this machine, can send requests here. It
-/// cannot hide the name it was reached by (DNS rebinding) nor, when it writes, its origin.
+/// A foreign page, open in a browser on this machine, can send requests here. It cannot hide the name
+/// it was reached by (DNS rebinding) nor, when it writes, its origin.
 fn check_names(app: &App, request: &Request) -> Result<(), Refusal> {
     let host = host(request)?;
     let name = host_name(host)
@@ -151,7 +150,7 @@ fn check_names(app: &App, request: &Request) -> Result<(), Refusal> {
 /// The one name by which a request reached us.
 ///
 /// # Errors
-/// 400 for none, or several that may differ: whoever stands before us could take another one.
+/// 400 for none, or several that may differ: a proxy in front of us could use another one.
 fn host(request: &Request) -> Result<&str, Refusal> {
     let refusal = |message| Refusal::wrong(StatusCode::BAD_REQUEST, message);
     let mut hosts = request.headers().get_all(header::HOST).iter();
@@ -209,7 +208,7 @@ fn query_token(uri: &Uri) -> Option<String> {
     token_page::parse_pairs(uri.query()?)?.remove("token")
 }
 
-/// True when a token can be sent in a header and in a cookie as it stands.
+/// True when a token can be sent in a header and in a cookie as it is.
 pub(crate) fn is_usable_token(token: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     !token.is_empty() && token.bytes().all(allowed)

@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::app::App;
 use crate::outbox::counted;
 
-/// What `work` makes, as JSON that nobody keeps: made away from the sockets and counted before
-/// the next request has its turn.
+/// The result of `work` as JSON that is not cached: computed off the threads that serve sockets, and
+/// counted before the next request has its turn.
 pub(crate) async fn made<T: Serialize>(
     app: &App,
     client: Client,
@@ -29,12 +29,12 @@ pub(crate) async fn made<T: Serialize>(
     Ok(counted((json_headers(), body.await??).into_response()))
 }
 
-/// Of JSON that nobody keeps.
+/// For JSON that is not cached.
 pub(crate) fn json_headers() -> [(header::HeaderName, &'static str); 2] {
     [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")]
 }
 
-/// Reads away from the sockets, and answers with JSON that nobody keeps.
+/// Reads off the threads that serve sockets, and answers with JSON that is not cached.
 pub(crate) async fn read<T: Serialize>(
     app: &App,
     client: Client,
@@ -47,7 +47,7 @@ pub(crate) async fn read<T: Serialize>(
     .await
 }
 
-/// A small answer that nobody keeps.
+/// A small answer that is not cached.
 pub(crate) fn json(answer: &impl Serialize) -> Result<Response, Refusal> {
     let body = serde_json::to_vec(answer).map_err(|error| Refusal::internal(&error))?;
     Ok((json_headers(), body).into_response())

@@ -150,7 +150,7 @@ fn etag(bytes: &[u8]) -> String {
     format!("\"{:016x}\"", fnv_1a(bytes))
 }
 
-/// FNV-1a: to tell versions of our own files apart, nothing more.
+/// FNV-1a: only to distinguish versions of our own files.
 pub(crate) fn fnv_1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -1,4 +1,4 @@
-//! What the console is told at start.
+//! The console's settings at start.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct ConsoleConfig {
     pub server: ServerConfig,
     /// Memory for all bodies that are arriving or being split; beyond it requests get 429.
     pub body_budget_bytes: usize,
-    /// What is taken from whoever sends events.
+    /// Limits for senders of events.
     pub events: EventsConfig,
     /// What the page "DAGs" shows; none, and it says so.
     pub dags: Dags,
@@ -51,7 +51,7 @@ impl Default for ConsoleConfig {
 /// Gives a whole page of HTML, or what is wrong, for people. It may wait for files and the database.
 pub type DocsPage = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
-/// Ids of the tests that the dbt project has now; none while nobody knows. It may wait for files.
+/// Ids of the tests that the dbt project has now; none while they are not known. It may wait for files.
 pub type ProjectTests = Arc<dyn Fn() -> Option<BTreeSet<String>> + Send + Sync>;
 
 /// What the console shows and writes to.

@@ -1,11 +1,11 @@
-//! Why the console cannot start or go on.
+//! Why the console cannot start or continue.
 
 use std::io;
 
 /// A failure of the console itself; failures of a single request are answered to the client.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
-    /// Somebody else listens there already.
+    /// Another program already listens there.
     #[error(
         "port {port} on {host} is in use; end the other program or set console.port to another one (0 takes any)"
     )]

@@ -93,10 +93,10 @@ pub(crate) struct Bar {
 pub(crate) struct CtrReport {
     /// The range's name.
     pub range: &'static str,
-    /// First and last moment of all figures, ms; null when there is no event.
+    /// Start and end of all figures in ms; null if there are no events.
     pub oldest: Option<i64>,
     pub newest: Option<i64>,
-    /// First and last moment of the range, ms; null when there is no event.
+    /// Start and end of the range in ms; null if there are no events.
     pub from: Option<i64>,
     pub to: Option<i64>,
     /// Length of a point, ms.

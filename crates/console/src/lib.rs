@@ -7,9 +7,10 @@
 //!
 //! A request passes through these files; start with `routes.rs`:
 //!
-//! 1. `adpipe_ingest::http` accepts the connection, guards it against slow peers and says whose it is;
-//! 2. `access.rs` checks host, origin and token (`throttle.rs` slows guesses down,
-//!    `token_page.rs` asks for it), `csrf.rs` that a button of ours was pressed;
+//! 1. `adpipe_ingest::http` accepts the connection, guards it against slow peers and identifies the
+//!    client;
+//! 2. `access.rs` checks host, origin and token (`throttle.rs` slows guesses down, `token_page.rs` asks
+//!    for it), `csrf.rs` that a button of our page was pressed;
 //! 3. `routes.rs` says who answers: `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
 //!    and the folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue,
 //!    `files/` for what batch read, `quality/` for the data's quality, `dags/` for the scheduler;

@@ -1,5 +1,5 @@
-//! What the table of alerts says of the tiles of the first page, and whether an alert is open. The
-//! page has no threshold of its own: it shows those of `alerts.toml`, and the monitor's judgement.
+//! What the table of alerts says of the tiles of the first page, and whether an alert is open. The page
+//! has no thresholds of its own: it shows those of `alerts.toml`, and the monitor's result.
 
 use adpipe_event::Millis;
 use adpipe_monitor::MonitorError;
@@ -34,7 +34,7 @@ struct OpenAlert {
     at: i64,
 }
 
-/// An open alert that was not measured for this long says nothing about now: no monitor is at work.
+/// An open alert that was not measured for this long says nothing about the present: no monitor runs.
 const STALE_MS: i64 = 300_000;
 
 /// The rules about what the tiles show, with their open alerts.

@@ -1,4 +1,4 @@
-//! `GET /live`: a snapshot every second as server-sent events, computed once for all who listen.
+//! `GET /live`: a snapshot every second as server-sent events, computed once for all listeners.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Pages that may listen at the same time; each holds a connection for as long as it is open.
 const MAX_LISTENERS: usize = 128;
 
-/// The totals are computed anew after this many times as long as they took: at most 2 % of a core.
+/// The totals are computed again after this many times as long as they took: at most 2 % of a core.
 const TOTALS_REST: u32 = 50;
 
 /// Where listeners meet the producer.
@@ -59,7 +59,7 @@ impl Live {
     }
 }
 
-/// Computes snapshots for as long as there is somebody to see them, until the console ends.
+/// Computes snapshots while at least one page listens, until the console ends.
 pub(crate) async fn produce(app: Arc<App>) {
     let mut closing = app.closing.subscribe();
     let mut totals = TotalsCache::default();
@@ -171,7 +171,7 @@ pub(crate) async fn get_live(State(app): State<Arc<App>>) -> Result<Response, Re
     let (sender, receiver) = mpsc::channel(1);
     let mut snapshots = app.live.newest.subscribe();
     if is_fresh(&snapshots) {
-        // Others are listening: whoever comes now need not wait for the next snapshot.
+        // Others are listening, so a new listener does not have to wait for the next snapshot.
         snapshots.mark_changed();
     }
     tokio::spawn(forward(Arc::clone(&app), snapshots, sender));

@@ -1,8 +1,8 @@
 //! Answers on their way out: their memory is bounded, however slowly they are taken.
 //!
-//! An answer's bytes are reserved before they are handed to the connection, and given back when
-//! the last of them has left. What all clients share (scripts, a snapshot of the figures) is
-//! [`shared`] and counts once, by whoever keeps it.
+//! An answer's bytes are reserved before they are handed to the connection, and given back when the
+//! last of them has left. What all clients share (scripts, a snapshot of the figures) is [`shared`] and
+//! counts once, for its owner.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ pub(crate) fn uncounted(mut response: Response) -> Response {
     response
 }
 
-/// Counts what is not counted yet, and answers 503 instead when there is no room.
+/// Counts answers that are not counted yet, and answers 503 if there is no room.
 pub(crate) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let client = Client::of_request(&request);
     let response = next.run(request).await;

@@ -31,7 +31,7 @@ struct Overview {
     #[serde(flatten)]
     ctr: CtrReport,
     totals: Totals,
-    /// Records that wait for the processor; null when nobody can tell.
+    /// Records that wait for the processor; null if this cannot be measured.
     lag: Option<u64>,
     errors: Vec<RecentError>,
     /// Why the errors cannot be shown, when they cannot.
@@ -66,7 +66,7 @@ pub(crate) async fn get_overview(
     }
     let slot = app.overviews.0.iter().find(|(of, _)| *of == range);
     let (_, slot) = slot.ok_or_else(unknown)?;
-    // Others who ask for the same range wait here and then share the answer.
+    // Other requests for the same range wait here and then share the answer.
     let mut newest = slot.lock().await;
     let fresh = newest.as_ref().filter(|(made_at, _)| made_at.elapsed() < FRESH);
     let json = match fresh {
@@ -77,7 +77,7 @@ pub(crate) async fn get_overview(
             json
         }
     };
-    // Everybody who asks within a second gets the same bytes.
+    // All requests within a second get the same bytes.
     Ok(counted((json_headers(), json).into_response()))
 }
 

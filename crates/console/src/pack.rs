@@ -1,7 +1,8 @@
-//! Answers made small: whoever has an answer already is told so, and whoever takes gzip gets it.
+//! Makes answers small: a client that already has an answer gets 304, and one that accepts gzip gets
+//! gzip.
 //!
 //! Pages ask again every few seconds. An answer's ETag is that of what it says, without the time at
-//! which it was read (`{"at":…`, its first field): that time alone is no news. It goes into the
+//! which it was read (`{"at":…`, its first field): that time alone is not a change. It goes into the
 //! header `x-at`, so that a page can still say how old its figures are.
 
 use std::io::Write;
@@ -84,7 +85,7 @@ pub(crate) async fn pack(request: Request, next: Next) -> Response {
 }
 
 enum Answer {
-    /// Whoever asks has it.
+    /// Anyone who asks has it.
     Known,
     Plain(Bytes),
     Packed(Bytes),
@@ -116,7 +117,7 @@ fn without_time(json: &[u8]) -> (Option<&[u8]>, &[u8]) {
     (Some(at).filter(|at| !at.is_empty()), rest)
 }
 
-/// A whole answer in words, which nobody has packed yet.
+/// A complete text answer that is not packed yet.
 fn is_packable(response: &Response) -> bool {
     let headers = response.headers();
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");

@@ -58,7 +58,7 @@ fn imports(source: &'static str) -> impl Iterator<Item = &'static str> {
 
 impl Wanted {
     fn look(&mut self, source: &'static str) {
-        // What stands between two quotes that have no others between them.
+        // What is between two quotes that have no others between them.
         for part in source.split('"').filter(|part| is_key(part)) {
             self.keys.insert(part);
         }

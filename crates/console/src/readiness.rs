@@ -1,4 +1,4 @@
-//! Whether log and warehouse answer: measured once for all who ask at the same time.
+//! Whether log and warehouse answer: measured once for all simultaneous requests.
 
 use std::time::{Duration, Instant};
 

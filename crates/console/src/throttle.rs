@@ -19,7 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const MEMORY: Duration = Duration::from_secs(15 * 60);
 
 /// Wrong tokens that are remembered of an address. A page that is still open after the token was
-/// changed shows the old one again and again; that is no guess.
+/// changed shows the old one again and again; that is not a guess.
 const REMEMBERED: usize = 32;
 
 /// Addresses that are remembered; beyond them those whose last failure is oldest are forgotten.

@@ -52,13 +52,13 @@ pub(crate) fn own_address(wanted: &str) -> &str {
     if is_own && is_text && is_page { wanted } else { "/" }
 }
 
-/// `GET /token`: somebody who is in already.
+/// `GET /token`: someone who already has access.
 pub(crate) async fn get_token() -> Redirect {
     Redirect::to("/")
 }
 
-/// `POST /token`, a form with `token` and `next`: keeps the token in a cookie and goes back to where
-/// somebody wanted to go.
+/// `POST /token`, a form with `token` and `next`: keeps the token in a cookie and leads back to the
+/// page that was wanted.
 pub(crate) async fn post_token(
     State(app): State<Arc<App>>,
     Extension(client): Extension<Client>,

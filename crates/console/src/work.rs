@@ -7,8 +7,8 @@ use std::time::Duration;
 use adpipe_ingest::http::Refusal;
 use tokio::sync::Semaphore;
 
-/// Requests at work at the same time: half of the connections that readers of a database share, so
-/// that the other roles of this process always find one.
+/// Requests running at the same time: half of the connections that readers of a database share, so that
+/// the other roles of this process always find one.
 const AT_WORK: usize = 4;
 
 /// How long a request waits for its turn.
@@ -36,7 +36,7 @@ impl Work {
         let place = turn
             .map_err(|_| Refusal::crowded("the console is busy with other requests; try again shortly"))?
             .map_err(|error| Refusal::internal(&error))?;
-        // The place belongs to the work, which goes on when its client is gone.
+        // The place belongs to the work, which continues when its client is gone.
         let worked = tokio::task::spawn_blocking(move || {
             let _place = place;
             work()

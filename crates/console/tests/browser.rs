@@ -112,7 +112,7 @@ fn look_at_files(harness: &Harness, browser: &mut Browser, home: &str) {
     browser.wait_for_text("#list .report", "Unknown fields");
     let invalid: usize = browser.text("#list .invalid a").parse().unwrap();
     assert!(invalid > 0);
-    // The report stands behind its file, and tells what became of the errors.
+    // The report stands after its file, and tells what became of the errors.
     assert_eq!(browser.evaluate("document.querySelector('#list').children[1].className"), "report");
     let stored = || {
         harness.get("/api/dlq/errors?limit=200&topic=file:good.csv").json()["errors"]

@@ -1,4 +1,4 @@
-//! The dead-letter queue's pages and API, over a real log and warehouse with the role at work.
+//! The dead-letter queue's pages and API, over a real log and warehouse with the role running.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 mod common;
@@ -13,7 +13,7 @@ use adpipe_testkit::raw_http::Answer;
 use common::{Harness, config, token};
 use serde_json::{Value, json};
 
-/// The console, the processor and the queue at work while `test` runs.
+/// The console, the processor and the queue running while `test` runs.
 fn at_work(test: impl FnOnce(&Harness)) {
     let harness = Harness::start(config());
     let (metrics, shutdown) = (Metrics::new("test").unwrap(), Shutdown::new());

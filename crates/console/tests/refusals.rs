@@ -155,7 +155,7 @@ fn guesses_at_the_token_are_slowed_down() {
     let harness = Harness::start(ConsoleConfig { token: Some(TOKEN.to_owned()), ..config() });
     let show =
         |token: &str| harness.send("GET", "/metrics", &[("Authorization", &format!("Bearer {token}"))], b"");
-    // The same wrong one again and again is no guess.
+    // The same wrong one again and again is not a guess.
     for _ in 0..50 {
         assert_eq!(show("the-token-of-last-week").status, 401);
     }

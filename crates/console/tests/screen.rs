@@ -26,8 +26,8 @@ use serde_json::{Value, json};
 /// Layout that moves by less than this is not felt (web.dev/cls).
 const MOST_SHIFT: f64 = 0.1;
 
-/// How long a page is watched after it was asked for, ms: its charts are there, and the first
-/// figures have come anew.
+/// How long a page is watched after it was asked for, ms: its charts are there, and the first figures
+/// have come again.
 const WATCHED_MS: u32 = 1_600;
 
 /// Adds up how far the layout has moved since the page began to load.
@@ -101,7 +101,7 @@ fn thirty_causes() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The dead-letter role at work while `test` runs.
+/// The dead-letter role running while `test` runs.
 fn at_work(harness: &Harness, test: impl FnOnce()) {
     let shutdown = Shutdown::new();
     // Ends the thread also when the test fails, or the scope would wait for ever.
@@ -669,7 +669,7 @@ fn what_is_wrong_with_a_record_is_said_in_korean() {
     assert_eq!(untold, json!([]));
 }
 
-/// The queue's own message of an alert, with what the monitor found beside the value.
+/// The queue's own message of an alert, with what the monitor found next to the value.
 #[test]
 fn facts_beside_an_alert_are_in_the_language_of_the_page() {
     let Some(mut browser) = browser("facts_beside_an_alert_are_in_the_language_of_the_page") else { return };

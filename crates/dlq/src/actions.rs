@@ -19,7 +19,7 @@ const NOTE_ACTION: &str = section(ROWS_SQL, "note_action");
 /// Longest reason or name that is kept.
 const LONGEST_TEXT: usize = 500;
 
-/// Who acts, and within which bulk action.
+/// The person who acts, and within which bulk action.
 #[derive(Debug, Clone, Copy)]
 pub struct Actor<'a> {
     /// A name for the record, such as `cli:kim` or `console`.
@@ -54,7 +54,7 @@ pub fn undo_discard(dlq: &Dlq, error_ids: &[String], actor: Actor<'_>) -> Result
     for_each(dlq, error_ids, |transaction, id, changes| undo_discard_one(transaction, id, actor, changes))
 }
 
-/// A name that may go on record.
+/// A name that may be recorded.
 ///
 /// # Errors
 /// [`DlqError::Asked`], with what is wrong.
@@ -102,7 +102,8 @@ pub(crate) fn retry_one(
     changes: &mut GroupChanges,
 ) -> Result<bool, DlqError> {
     let Some(state) = state_if_open(transaction, error_id)? else { return Ok(false) };
-    // One more try than there were; what is retryable by itself keeps the tries it had left.
+    // One more attempt than there were; an error that is retried automatically keeps the attempts it
+    // had left.
     let max_retries = state.max_retries.max(state.retry_count + 1);
     let params = [
         error_id.into(),
@@ -153,7 +154,7 @@ pub(crate) fn undo_discard_one(
     act.do_to(transaction, error_id, &state, actor, changes)
 }
 
-/// An error that somebody may act on now.
+/// An error that may be acted on now.
 fn state_if_open(transaction: &mut dyn Transaction, error_id: &str) -> Result<Option<RowState>, DlqError> {
     let state = RowState::of(transaction, error_id)?;
     Ok(state.filter(|state| matches!(state.status, Status::Pending | Status::Exhausted)))
@@ -171,7 +172,7 @@ struct Act<'a> {
 }
 
 impl Act<'_> {
-    /// Does it and puts it on record; false when somebody else was faster.
+    /// Does it and records it; false if someone else was faster.
     fn do_to(
         &self,
         transaction: &mut dyn Transaction,
@@ -189,7 +190,7 @@ impl Act<'_> {
     }
 }
 
-/// What an act leaves on record beside its name.
+/// What an act leaves on record next to its name.
 #[derive(Debug, Default)]
 pub(crate) struct Note<'a> {
     pub reason: Option<&'a str>,

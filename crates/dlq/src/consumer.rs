@@ -1,4 +1,4 @@
-//! Stores what lies in `ad_events_error`: each failure once, whole, in its group.
+//! Stores the records of `ad_events_error`: each failure once, complete, in its group.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -36,8 +36,8 @@ const IDLE: Duration = Duration::from_millis(200);
 const ROWS_AN_INSERT: usize = 50;
 const COLUMNS: usize = 24;
 
-/// Reads the topic until the switch is off. One life: the caller waits out what passes and calls
-/// again; it goes on from the stored offsets.
+/// Reads the topic until the switch is off. It runs until the first failure: the caller waits out what
+/// passes and calls it again; it continues from the stored offsets.
 ///
 /// # Errors
 /// Of the log or the warehouse.
@@ -95,7 +95,7 @@ pub(crate) fn begin(dlq: &Dlq, topic: &str, partition: u32, first: u64) -> Resul
     })
 }
 
-/// Moves a stored offset on; fails when somebody else has.
+/// Advances a stored offset; fails if another process has.
 pub(crate) fn claim(
     transaction: &mut dyn Transaction,
     topic: &str,
@@ -118,7 +118,7 @@ pub(crate) fn claim(
     }
 }
 
-/// Stores a batch of the error topic in one transaction with the offset behind it.
+/// Stores a batch of the error topic in one transaction with the next offset.
 pub(crate) fn store(dlq: &Dlq, batch: &RecordBatch) -> Result<(), DlqError> {
     let failures: Vec<Failure> = batch.iter().map(|record| Failure::of(batch, &record)).collect();
     let failed_again = dlq.transact(|transaction| {

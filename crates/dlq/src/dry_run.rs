@@ -46,7 +46,7 @@ pub struct DryRun {
 pub struct Sample {
     /// Its id.
     pub error_id: String,
-    /// Its payload now; what is no UTF-8 is replaced for the eye.
+    /// Its payload now; anything that is not UTF-8 is replaced for display.
     pub before: String,
     /// Its payload after the edit.
     pub after: String,

@@ -36,8 +36,8 @@ pub(crate) struct Failure {
 const FILE: &str = "file:";
 
 impl Failure {
-    /// Reads one record. Whatever somebody else put into the topic is a failure, too: nothing that
-    /// lies there is skipped.
+    /// Reads one record. Whatever another program put into the topic is a failure, too: nothing in it
+    /// is skipped.
     pub fn of(batch: &RecordBatch, record: &Record<'_>) -> Failure {
         let error = ErrorRecord::read(record.headers);
         let (topic, partition, offset) =

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-/// Longest masked message; a cause is told by its beginning.
+/// Longest masked message; the beginning is enough to identify a cause.
 const LONGEST: usize = 300;
 
 /// The message with everything that differs from record to record replaced: quoted text by `"…"`,
@@ -59,8 +59,8 @@ fn is_sign(character: char, rest: &std::iter::Peekable<std::str::Chars<'_>>) -> 
     character == '-' && rest.clone().next().is_some_and(|next| next.is_ascii_digit())
 }
 
-/// Skips a quoted character behind its first quote, as in `x'` and `\n'`. False, with nothing
-/// skipped, for an apostrophe.
+/// Skips a quoted character after its first quote, as in `x'` and `\n'`. False, with nothing skipped,
+/// for an apostrophe.
 fn skip_character(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> bool {
     let mut ahead = rest.clone();
     let is_escape = ahead.next() == Some('\\');

@@ -52,7 +52,7 @@ impl GroupChanges {
         }
     }
 
-    /// A failure belongs to a group that may be new; counts are told apart from it.
+    /// A failure belongs to a group that may be new; its counts are changed separately.
     pub fn arrived(&mut self, failure: &Failure, error_id: &str) {
         let group = self.arrived.entry(failure.fingerprint.clone()).or_insert_with(|| Arrived {
             sample: failure.clone(),

@@ -1,5 +1,5 @@
-//! Headers as JSON, for a column and for files: `[["name", "value"], …]`; a value that is no text
-//! is written as `{"base64": "…"}`.
+//! Headers as JSON, for a column and for files: `[["name", "value"], …]`; a value that is not text is
+//! written as `{"base64": "…"}`.
 
 use adpipe_log::Headers;
 use base64::Engine;

@@ -38,7 +38,7 @@ const NOT_DUE: &str = section(JOBS_SQL, "not_due");
 /// Errors touched in one step.
 const STEP_ERRORS: usize = 500;
 
-/// How long a holder may be silent before another goes on.
+/// How long a holder may be silent before another process continues.
 const LEASE_TIME: Duration = Duration::from_secs(30);
 
 /// What is done to each error.
@@ -77,7 +77,7 @@ impl Work {
     }
 }
 
-/// A bulk action as it stands.
+/// A bulk action as it is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Job {
     /// Its id.
@@ -90,7 +90,7 @@ pub struct Job {
     pub patch: Option<String>,
     /// The reason of a discard.
     pub reason: Option<String>,
-    /// Who asked for it.
+    /// The person who asked for it.
     pub actor: String,
     /// running, canary, done, stopped, cancelled.
     pub state: String,
@@ -100,7 +100,7 @@ pub struct Job {
     pub total: i64,
     /// Errors changed so far.
     pub changed: i64,
-    /// Errors left alone: somebody else was faster, or the edit does not mend them.
+    /// Errors left alone: someone else was faster, or the edit does not repair them.
     pub skipped: i64,
     /// The id up to which it has come.
     pub reached: Option<String>,
@@ -259,7 +259,7 @@ pub fn not_due(dlq: &Dlq, job_id: &str) -> Result<(u64, Option<String>), DlqErro
     Ok((row.get("errors")?, row.get("first_retry_at")?))
 }
 
-/// Does one step of every open bulk action that nobody else works on; true when there is more to
+/// Does one step of every open bulk action that no other process works on; true when there is more to
 /// do at once. `worker` names this process.
 ///
 /// # Errors
@@ -379,7 +379,7 @@ fn act(
     }
 }
 
-/// Goes on when enough of the canary succeeded, stops when not; waits while that is open.
+/// Continues when enough of the canary succeeded, stops when not; waits while that is open.
 fn judge_canary(dlq: &Dlq, job: &Job, worker: &str) -> Result<bool, DlqError> {
     let outcomes = outcomes(dlq, &job.job_id)?;
     let (succeeded, failed) = (outcomes.applied + outcomes.already_counted, outcomes.failed);

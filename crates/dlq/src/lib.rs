@@ -5,15 +5,15 @@
 //!
 //! 1. [`consumer`] reads `ad_events_error` and stores each failure (`failure.rs`), grouped by its
 //!    cause (`fingerprint.rs`);
-//! 2. [`retry`] sends what is due to `ad_events_retry`, from where the stream processor counts it
-//!    like any event; it leaves the outcome beside the effect (`realtime.replays`), and a second
-//!    failure comes back through `ad_events_error`;
+//! 2. [`retry`] sends what is due to `ad_events_retry`, from where the stream processor counts it like
+//!    any event; it leaves the outcome next to the effect (`realtime.replays`), and a second failure
+//!    comes back through `ad_events_error`;
 //! 3. people look ([`search`], [`report`]), edit ([`patch`], [`repair`]), retry and discard
 //!    ([`actions`]), many at a time by [`jobs`];
 //! 4. [`retention`] removes what was closed long ago.
 //!
-//! [`Dlq`] is what all of them share; [`role::run`] is the whole queue at work. The counts of
-//! each group change with the errors, in the same transaction (`groups.rs`). Open `role.rs` first.
+//! [`Dlq`] is what all of them share; [`role::run`] runs the whole queue. The counts of each
+//! group change with the errors, in the same transaction (`groups.rs`). Open `role.rs` first.
 #![forbid(unsafe_code)]
 
 pub mod actions;

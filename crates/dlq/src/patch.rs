@@ -20,7 +20,7 @@ const MOST_STEPS: usize = 100;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Step {
-    /// Goes on only where the field has this value.
+    /// Continues only where the field has this value.
     Test {
         /// `/field`
         path: String,
@@ -270,7 +270,7 @@ impl Fields {
     }
 
     fn get(&self, name: &str) -> Result<&RawValue, String> {
-        // Of a name that stands twice, the last one counts, as everywhere.
+        // Of a name that occurs twice, the last one counts, as everywhere.
         let found = self.0.iter().rev().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_ref()).ok_or_else(|| format!("there is no field {name}"))
     }

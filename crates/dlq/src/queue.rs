@@ -9,7 +9,7 @@ use adpipe_warehouse::{Dialect, Schema, Session, Transaction, Warehouse};
 use crate::error::DlqError;
 use crate::settings::DlqSettings;
 
-/// Sessions that are kept for the next one who needs one.
+/// Sessions kept for reuse.
 const IDLE_SESSIONS: usize = 4;
 
 /// The dead-letter queue of one warehouse and one log. Clones share it.

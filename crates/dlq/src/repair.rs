@@ -1,6 +1,6 @@
 //! Edits of errors: what an edit would do, and doing it.
 //!
-//! The payload as received is never touched: an edit is kept beside it, and every one on record.
+//! The payload as received is never touched: an edit is kept next to it, and every one on record.
 
 use adpipe_event::{EventError, Millis, Rules};
 use adpipe_sql::section;
@@ -144,8 +144,8 @@ pub fn edit(
     }
 }
 
-/// Edits one error and sends it again, if its event would then be counted; else nothing is changed,
-/// and what stands in the way is given.
+/// Edits one error and sends it again, if its event would then be counted; otherwise nothing is
+/// changed, and the reason is given.
 ///
 /// # Errors
 /// [`DlqError::NotFound`], or of the warehouse.

@@ -163,7 +163,7 @@ pub struct ErrorLine {
     pub is_edited: bool,
     /// Length of the payload as received.
     pub payload_bytes: i64,
-    /// How what would be sent begins; what is no UTF-8 is replaced for the eye.
+    /// How what would be sent begins; anything that is not UTF-8 is replaced for display.
     pub preview: String,
     /// The bulk action that touched it last.
     pub job_id: Option<String>,
@@ -228,7 +228,7 @@ fn lines(dlq: &Dlq, ids: &[String]) -> Result<Vec<ErrorLine>, DlqError> {
 pub struct Page {
     /// The newest first.
     pub errors: Vec<ErrorLine>,
-    /// Where the next page goes on; none when this is the last.
+    /// Where the next page continues; none when this is the last.
     pub next: Option<String>,
     /// How many errors the filter meets, when that is known.
     pub total: Option<u64>,
@@ -297,7 +297,7 @@ pub struct Try {
     pub error_type: Option<String>,
     /// Why it failed.
     pub error_message: Option<String>,
-    /// Who asked for it: `adpipe` for those by itself.
+    /// Who asked for it: `adpipe` for automatic ones.
     pub actor: String,
     /// The bulk action that it was part of.
     pub job_id: Option<String>,
@@ -340,7 +340,7 @@ pub struct Story {
     /// The headers that are sent instead.
     #[serde(skip)]
     pub edited_headers: Option<Headers>,
-    /// Its tries, the newest 500.
+    /// Its attempts, the newest 500.
     pub tries: Vec<Try>,
     /// What people did, the newest 200 acts.
     pub acts: Vec<Act>,

@@ -37,7 +37,7 @@ const ERRORS_A_STEP: i64 = 500;
 /// How long the figures by hour and by minute are kept.
 const FIGURES_KEPT: Duration = Duration::from_secs(8 * 86_400);
 
-/// Removes what is no longer kept; gives how many errors went.
+/// Removes what is no longer kept; gives how many errors were removed.
 ///
 /// # Errors
 /// Of the warehouse; what was removed before stays removed, and is accounted for.

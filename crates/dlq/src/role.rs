@@ -1,5 +1,5 @@
-//! The queue at work: one thread stores what comes in, one sends retries and takes their outcomes,
-//! one does bulk actions. What passes by itself is waited out; nothing else ends them.
+//! Runs the queue: one thread stores incoming errors, one sends retries and reads their outcomes, one
+//! does bulk actions. They wait out problems that pass; only permanent ones end them.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ type Part<'a> = Box<dyn FnOnce() -> Result<(), DlqError> + Send + 'a>;
 /// Plays the role until the switch is off.
 ///
 /// # Errors
-/// Only what waiting cannot mend: a damaged log or warehouse.
+/// Only what waiting cannot fix: a damaged log or warehouse.
 pub fn run(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
     dlq.metrics().play(Role::Dlq);
     let worker = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
@@ -85,8 +85,8 @@ pub fn waiting(dlq: &Dlq) -> Result<u64, DlqError> {
     Ok(lag(dlq)?.iter().map(|(_, records)| records).sum())
 }
 
-/// Stores what waits in the log, and ends: for a command that looks at the queue where nobody keeps
-/// it. Gives how many errors wait when `limit` has passed: 0 when all are stored.
+/// Stores what waits in the log, and ends: for a command that reads the queue when no process keeps it.
+/// Gives how many errors wait when `limit` has passed: 0 when all are stored.
 ///
 /// # Errors
 /// Of the warehouse or the log.
@@ -128,7 +128,7 @@ pub fn lag_of(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<(u32,
     Ok(ranges.iter().map(lag).collect())
 }
 
-/// Repeats `work` until the switch is off; waits longer and longer while it fails and may not.
+/// Repeats `work` until the switch is off; waits longer and longer while it fails.
 fn keep_trying(
     what: &'static str,
     shutdown: &Shutdown,

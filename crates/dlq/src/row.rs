@@ -1,4 +1,4 @@
-//! One error as it stands in its table, without its payload.
+//! One error as stored in its table, without its payload.
 
 use adpipe_warehouse::{Row, Transaction, Value, WarehouseError};
 

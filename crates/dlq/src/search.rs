@@ -217,7 +217,7 @@ pub fn walk(dlq: &Dlq, filter: &Filter, direction: Direction) -> Result<Walk, Dl
 }
 
 impl Walk {
-    /// Goes on behind this id, as if everything before it had been found.
+    /// Continues after this id, as if everything before it had been found.
     pub fn skip_to(&mut self, error_id: &str) {
         for stream in &mut self.streams {
             error_id.clone_into(&mut stream.reached);
@@ -232,8 +232,8 @@ impl Walk {
         self.next_within(dlq, limit, None).map(|(ids, _)| ids)
     }
 
-    /// The same, but no longer than `patience`; then also gives the id up to which it has looked,
-    /// to [`skip_to`](Self::skip_to) in a search that goes on.
+    /// The same, but no longer than `patience`; then also gives the id up to which it has looked, to
+    /// [`skip_to`](Self::skip_to) in a search that continues.
     ///
     /// # Errors
     /// Of the warehouse.
@@ -295,7 +295,7 @@ impl Walk {
     fn looked_up_to(&self) -> Option<String> {
         let nearest = self.streams.iter().filter(|stream| !stream.is_done || !stream.ready.is_empty());
         let place = |stream: &Stream| match stream.ready.front() {
-            // What waits has not been given out: go on just before it.
+            // What waits has not been given out: continue just before it.
             Some(id) => before(id, self.direction),
             None => stream.reached.clone(),
         };

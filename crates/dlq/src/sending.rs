@@ -1,7 +1,7 @@
-//! What came of errors that somebody sent again.
+//! The outcomes of errors that were sent again.
 //!
-//! A failure is an outcome, too, also of an error that is tried again by itself later: whoever waits
-//! waits for the one try that was asked for.
+//! A failure is an outcome, too, also of an error that is tried again by itself later: a caller waits
+//! for the one attempt that it asked for.
 
 use adpipe_sql::section;
 use adpipe_warehouse::{Value, query_table};
@@ -23,7 +23,7 @@ pub struct Sending {
     attempt: i64,
 }
 
-/// What is known of a try.
+/// What is known of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
     /// It is still to be sent, or was sent and not heard of.

@@ -7,9 +7,9 @@ use adpipe_event::{ErrorType, FieldMap};
 /// Settings of the queue; `adpipe.toml` explains each.
 #[derive(Debug, Clone)]
 pub struct DlqSettings {
-    /// Types that are tried again by themselves; the others wait for somebody.
+    /// Types that are retried automatically; the others need a decision.
     pub retryable: Vec<ErrorType>,
-    /// First pause before a try.
+    /// First pause before an attempt.
     pub base_backoff: Duration,
     /// Longest pause.
     pub max_backoff: Duration,
@@ -21,7 +21,7 @@ pub struct DlqSettings {
     pub lease: Duration,
     /// Automatic retries pause when more than this share of the newest of them failed.
     pub breaker_share: f64,
-    /// How many of the newest tries are looked at, and for how long they count.
+    /// How many of the newest attempts are looked at, and for how long they count.
     pub breaker_tries: u32,
     /// How long they count, and so how long a pause lasts.
     pub breaker_pause: Duration,
@@ -31,7 +31,7 @@ pub struct DlqSettings {
     pub fields: FieldMap,
     /// Errors tried first when a bulk action begins with a canary.
     pub canary: u32,
-    /// Share of them that must succeed for it to go on.
+    /// Share of them that must succeed for it to continue.
     pub canary_share: f64,
     /// How long resolved errors are kept.
     pub keep_resolved: Duration,

@@ -1,4 +1,4 @@
-//! Where an error stands.
+//! The status of an error.
 
 use std::str::FromStr;
 
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Waits for its next try.
+    /// Waits for its next attempt.
     Pending,
     /// Was sent; the outcome is awaited.
     Retrying,
-    /// Needs somebody: no tries are left, or trying again would not help.
+    /// Needs a decision: no retries are left, or a retry would not help.
     Exhausted,
     /// Its event is counted.
     Resolved,
-    /// Somebody decided that it does not count.
+    /// It was decided that it does not count.
     Discarded,
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn edit_sum(error_id: &str, payload: &Value, headers: &Value) -> Valu
     row_sum("errors.dlq_errors.edit_sum", &[error_id.into(), payload.clone(), headers.clone()])
 }
 
-/// Of where it stands: its id, and the twelve columns that statements on its state return.
+/// Of its state: its id, and the twelve columns that statements on its state return.
 pub(crate) fn state_sum(state: &[Value]) -> Value {
     row_sum("errors.dlq_errors.state_sum", state)
 }

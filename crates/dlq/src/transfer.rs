@@ -60,7 +60,7 @@ pub enum Imported {
     Edited(Sending),
     /// The payload is what the queue has.
     Unchanged,
-    /// Sent now, it would fail, and nobody agreed to that: nothing was done.
+    /// Sent now, it would fail, and sending it was not forced: nothing was done.
     WouldFail(EventError),
     /// It cannot be edited now, and why: nothing was done.
     Refused(String),

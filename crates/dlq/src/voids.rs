@@ -93,7 +93,7 @@ fn settle_step(dlq: &Dlq, topic: &str, partition: u32, from: u64, committed: u64
         let mut params = range(committed).to_vec();
         params.push(Value::Int(ERRORS_A_STEP));
         let errors = transaction.query(ERRORS, &params)?;
-        // Less than is stored: the warehouse was set back, and decides anew from there.
+        // Less than is stored: the warehouse was set back, and decides again from there.
         let reached = match errors.iter().next_back() {
             Some(last) if errors.len() as i64 == ERRORS_A_STEP => last.get::<u64>("record_offset")? + 1,
             _ => committed,

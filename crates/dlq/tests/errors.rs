@@ -168,7 +168,7 @@ fn retention_removes_what_is_closed_and_keeps_the_account() {
         rig.await_status(Status::Resolved, 1);
         rig.await_status(Status::Exhausted, 1);
         rig.verify();
-        // As long as the log holds the record, the error is what says why it is no event.
+        // As long as the log holds the record, the error is what says why it is not an event.
         assert_eq!(adpipe_dlq::retention::retire(&rig.dlq).unwrap(), 0);
         let everything = adpipe_stream::housekeeping::Retention {
             log: adpipe_log::RetentionPolicy { max_age: std::time::Duration::ZERO, max_bytes: 0 },

@@ -257,7 +257,7 @@ fn edits_discards_and_their_undoing_are_on_record() {
             story(&rig.dlq, &id).unwrap().acts.into_iter().map(|act| act.action).collect();
         assert_eq!(acts, ["discard", "undo_discard", "edit", "undo_edit", "edit", "retry"]);
 
-        // What is no JSON is replaced as a whole.
+        // What is not JSON is replaced as a whole.
         let broken = rig.errors(&of("parse")).remove(0).error_id;
         assert!(matches!(repair::edit(&rig.dlq, &broken, &mend, true, SOMEBODY), Err(DlqError::Refused(_))));
         let whole = Edit::Payload(event("two", "14102100", click(1)));
@@ -325,7 +325,7 @@ fn automatic_retries_pause_while_most_fail() {
         std::thread::sleep(Duration::from_secs(2));
         let tries = rig.number("select count(*) from errors.retry_history");
         assert!(tries < 160, "{tries} tries");
-        // A person's wish goes through all the same.
+        // A person's wish goes through anyway.
         let id = rig.errors(&Filter::default()).remove(0).error_id;
         actions::retry(&rig.dlq, std::slice::from_ref(&id), SOMEBODY).unwrap();
         let asked =

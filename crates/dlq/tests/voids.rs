@@ -73,7 +73,7 @@ fn an_error_of_a_record_that_was_counted_is_void() {
         await_stored(rig);
         assert_eq!(rig.number(ERRORS), 1, "it is not even stored");
 
-        // A real error beside them stays one.
+        // A real error next to them stays one.
         rig.send(&[b"{not json".to_vec()]);
         rig.await_status(Status::Exhausted, 1);
         rig.verify();

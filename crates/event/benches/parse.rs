@@ -78,7 +78,7 @@ fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect()
 }
 
-/// A source with names of its own for all fields, and defaults for three that it has all the same.
+/// A source with names of its own for all fields, and defaults for three that it has anyway.
 fn mapped() -> FieldMap {
     let source = |field: &'static str| FieldSource {
         names: vec![format!("their_{field}")],
@@ -98,7 +98,7 @@ fn renamed(text: &[u8], before: &str, after: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// A mapped source, row for row beside an unmapped one.
+/// A mapped source, row for row next to an unmapped one.
 fn measure_mapped(ndjson: &[u8], csv: &[u8]) {
     let map = mapped();
     let mut parser = Parser::new(Rules { fields: map.clone(), ..Rules::default() });

@@ -10,7 +10,7 @@ const NO_VALUE: i32 = i32::MIN;
 /// What a text of an event usually has at most: hashes in hexadecimal have eight.
 const USUAL_TEXT_BYTES: usize = 10;
 
-/// Texts one behind the other.
+/// Texts one after the other.
 #[derive(Debug, Clone, Default)]
 struct TextColumn {
     text: String,

@@ -29,7 +29,7 @@ pub enum HeaderError {
         "the header lacks the column(s) {0}; it begins with {1}; if its columns have other names, map them in [event.fields]"
     )]
     Missing(String, String),
-    /// A column stands twice.
+    /// A column occurs twice.
     #[error("the header names the column {0} twice")]
     Duplicate(String),
     /// It cannot be read.
@@ -41,7 +41,7 @@ impl CsvColumns {
     /// Reads a header line of our own names. Spaces around column names do not matter.
     ///
     /// # Errors
-    /// When a required column is missing or any known one stands twice.
+    /// When a required column is missing or any known one occurs twice.
     pub fn parse(header: &[u8]) -> Result<CsvColumns, HeaderError> {
         CsvColumns::parse_by(header, &FieldMap::default())
     }
@@ -49,7 +49,7 @@ impl CsvColumns {
     /// Reads a header line whose names are to be read as `map` says.
     ///
     /// # Errors
-    /// When a required column is missing and has no default, or any known one stands twice.
+    /// When a required column is missing and has no default, or any known one occurs twice.
     pub fn parse_by(header: &[u8], map: &FieldMap) -> Result<CsvColumns, HeaderError> {
         let (text, names) = header_names(header)?;
         let mut places: Vec<Option<Target>> = Vec::with_capacity(names.len());
@@ -191,7 +191,7 @@ fn fill_from_spare<'a>(
 /// The cells of a line as they are meant: without quotes, doubled ones made single.
 ///
 /// # Errors
-/// When the line is no UTF-8, or its quotes do not match.
+/// When the line is not UTF-8, or its quotes do not match.
 pub fn csv_cells(line: &[u8]) -> Result<Vec<String>, EventError> {
     let text = std::str::from_utf8(line)
         .map_err(|error| EventError::parse(format!("not valid UTF-8 at byte {}", error.valid_up_to())))?;

@@ -57,7 +57,7 @@ impl Event<'_> {
     }
 }
 
-/// A comma and the number, or nothing behind the comma.
+/// A comma and the number, or nothing after the comma.
 fn write_csv_number(number: Option<impl std::fmt::Display>, out: &mut Vec<u8>) {
     out.push(b',');
     if let Some(number) = number {

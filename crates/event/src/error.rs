@@ -1,4 +1,4 @@
-//! Why a record is no event.
+//! Why a record is not an event.
 
 use std::str::FromStr;
 
@@ -15,8 +15,8 @@ pub enum ErrorType {
     Future,
     /// The warehouse refuses this one record.
     Sink,
-    /// The archive's part of the event's hour is missing or damaged, so that nobody can say whether the
-    /// event was counted before. Sent again by itself once the part can be read.
+    /// The archive's part of the event's hour is missing or damaged, so it is unknown whether the event
+    /// was already counted. Retried automatically once the part can be read.
     Archive,
 }
 
@@ -96,8 +96,8 @@ pub(crate) fn shown(value: &str) -> String {
     text
 }
 
-/// A value as it stands in a message about it: a number bare, everything else in quotes, so that
-/// messages which differ in their values only can be told to be alike.
+/// A value as it is in a message about it: a number bare, everything else in quotes, so that messages
+/// which differ only in their values can be grouped.
 pub(crate) fn quoted(value: &str) -> String {
     let is_number = !value.is_empty()
         && value.bytes().any(|byte| byte.is_ascii_digit())

@@ -1,9 +1,9 @@
 //! Which fields of the input give the fields of an event: `[event.fields]` of the configuration.
 //!
-//! A field of ours is read from its own name, or from the names that are listed for it, and may
-//! have a default for records that lack it. Without a mapping nothing of this is consulted: the
-//! reader of JSON is compiled once for our own names ([`Own`]) and once for a [`Mapping`]. What a
-//! mapping may not say is in `refused.rs`.
+//! A field of ours is read from its own name, or from the names that are listed for it, and may have a
+//! default for records that lack it. Without a mapping nothing of this is consulted: the reader of JSON
+//! is compiled once for our own names ([`Own`]) and once for a [`Mapping`]. `refused.rs` has what a
+//! mapping must not contain.
 
 mod refused;
 
@@ -264,8 +264,8 @@ impl Names for &Mapping {
         self.table.find(name)
     }
 
-    /// Of several names of a field the first in its list that has a value counts; of a name that
-    /// stands twice the last value.
+    /// Of several names of a field the first in its list that has a value counts; of a name that occurs
+    /// twice the last value.
     #[inline]
     fn put<'a>(fields: &mut Fields<'a>, ranks: &mut [u8; FIELD_COUNT], place: Target, value: RawValue<'a>) {
         let known = &mut fields.values[usize::from(place.field)];

@@ -18,9 +18,8 @@ const AS_JSON: &str = "send JSON instead";
 /// Bytes in which the headers of a part of multipart are looked for.
 const PART_HEADERS: usize = 1 << 10;
 
-/// What content is that holds no events as it is, and what to do about it; `start` are its first
-/// bytes, after they were decompressed as `encoding` says. A sentence without its subject: "is a zip
-/// archive; unpack it".
+/// What content without events is, and what to do about it; `start` are its first bytes, after they
+/// were decompressed as `encoding` says. A sentence without its subject: "is a zip archive; unpack it".
 pub fn sniff_foreign(start: &[u8], encoding: Encoding) -> Option<String> {
     let inner = sniff_encoding(start);
     if encoding != Encoding::Identity && inner != Encoding::Identity {

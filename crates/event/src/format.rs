@@ -10,14 +10,14 @@ use crate::{CsvColumns, Encoding, sniff_encoding, sniff_foreign};
 pub enum Format {
     /// One JSON object a line.
     Ndjson,
-    /// JSON arrays, or objects that go over several lines each, one behind the other.
+    /// JSON arrays, or objects that go over several lines each, one after the other.
     JsonArray,
     /// A header line and one row a line.
     Csv,
 }
 
 impl Format {
-    /// The format that a file's name promises, before or behind the ending of a compression.
+    /// The format that a file's name promises, before or after the ending of a compression.
     pub fn of_name(name: &str) -> Option<Format> {
         let name = name.to_ascii_lowercase();
         let stem = [".gz", ".zst"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
@@ -34,14 +34,14 @@ impl Format {
 const FIRST_BYTES: usize = 4 << 10;
 const MOST_BYTES: usize = 64 << 10;
 
-/// Enough to tell a compression and most files that hold no events.
+/// Enough to recognize a compression and most files without events.
 const MAGIC_BYTES: usize = 16;
 
 /// So many lines without a JSON object at the beginning of any are not NDJSON.
 const LINES_LOOKED_AT: usize = 3;
 
-/// The first bytes of an input, as many as it takes to tell what they are. `on_pause` decides whether
-/// to go on when a live input is silent.
+/// The first bytes of an input, as many as are needed to recognize the content. `on_pause` decides
+/// whether to continue when a live input is silent.
 ///
 /// # Errors
 /// When the input cannot be read, or with what `on_pause` says.

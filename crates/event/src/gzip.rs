@@ -1,4 +1,4 @@
-//! gzip as files in the wild have it: several members, zeros between and behind them.
+//! gzip as files in the wild have it: several members, zeros between and after them.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
@@ -105,7 +105,7 @@ fn next_member<R: Read>(input: &mut BufReader<Compressed<R>>, is_first: bool) ->
 }
 
 /// The input, counted. A pause of a live input is known to flate2 as `WouldBlock`: after any other
-/// error in the middle of a header it would not go on.
+/// error in the middle of a header it would not continue.
 struct Compressed<R> {
     input: R,
     read: u64,

@@ -1,7 +1,7 @@
 //! Reads a JSON object of known fields without building it (RFC 8259).
 //!
-//! Of a key that stands twice the last value counts, as in most JSON readers. Which keys are known is
-//! a parameter, so that reading our own names costs nothing where a source has others.
+//! Of a key that occurs twice the last value counts, as in most JSON readers. Which keys are known is a
+//! parameter, so that reading our own names costs nothing where a source has others.
 
 use std::ops::Range;
 
@@ -71,7 +71,7 @@ struct Reader<'a> {
     at: usize,
 }
 
-/// A string as it stands, or rewritten without its escapes.
+/// A string as it is, or rewritten without its escapes.
 enum Str<'a> {
     Plain(&'a str),
     Rewritten(Range<usize>),
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Valid JSON that is no object is a matter of its shape, anything else is not readable.
+    /// Valid JSON that is not an object has the wrong shape; anything else is not readable.
     fn not_an_object(mut self) -> EventError {
         if self.at == self.bytes.len() {
             return EventError::parse("the record is empty");
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         Ok(fields)
     }
 
-    /// Goes through an object; `on_member` stands behind a name and reads colon and value.
+    /// Reads an object; `on_member` is called after a name and reads colon and value.
     #[inline(always)]
     fn each_member(
         &mut self,
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a string; the reader stands on its opening quote.
+    /// Reads a string; the reader is at its opening quote.
     fn string(&mut self, rewritten: &mut String) -> Result<Str<'a>, EventError> {
         self.at += 1;
         let start = self.at;
@@ -290,7 +290,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes on to the next quote, backslash or control character, eight bytes at a time.
+    /// Continues to the next quote, backslash or control character, eight bytes at a time.
     #[inline]
     fn skip_plain(&mut self) {
         while let Some(chunk) = self.bytes[self.at..].first_chunk::<8>() {

@@ -1,9 +1,9 @@
 //! A record's id, to key it by: the same id in whatever notation and format gives the same key, so
 //! that records of one event meet the same partition, where the first of them is the one counted.
 //!
-//! What the parser takes for the id decides. A quick look finds it where it is certain to see the
-//! same; whatever is unusual (escapes, doubled quotes, nested objects, a key that stands twice) is
-//! read by the parser itself.
+//! What the parser takes for the id decides. A quick look finds it where it is certain to see the same;
+//! whatever is unusual (escapes, doubled quotes, nested objects, a key that occurs twice) is read by
+//! the parser itself.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

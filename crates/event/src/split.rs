@@ -114,8 +114,8 @@ impl<R: Read> RecordReader<R> {
         RecordReader { has_header: false, has_mark: false, ..reader }
     }
 
-    /// How many of the records given so far were longer than the limit: of each only the beginning
-    /// is kept, so whoever sent them must be told.
+    /// How many of the records given so far were longer than the limit: of each only the beginning is
+    /// kept, so their sender must be told.
     pub fn too_long(&self) -> u64 {
         self.too_long
     }
@@ -126,7 +126,7 @@ impl<R: Read> RecordReader<R> {
     }
 
     /// Rows so far that have an end, blank ones and a header included. A last row that only the end of
-    /// the input ends may go on when the input grows.
+    /// the input ends may continue when the input grows.
     pub fn ended_rows(&self) -> u64 {
         self.row - u64::from(self.is_open)
     }

@@ -29,7 +29,7 @@ impl Millis {
         Millis(self.0.div_euclid(HOUR) * HOUR)
     }
 
-    /// Appends `YYYY-MM-DD HH:MM:SS`, with `.fff` behind it when the fraction is not zero.
+    /// Appends `YYYY-MM-DD HH:MM:SS`, with `.fff` after it when the fraction is not zero.
     pub fn write_sql(self, text: &mut String) {
         let (year, month, day) = civil_from_days(self.0.div_euclid(DAY));
         let in_day = self.0.rem_euclid(DAY);
@@ -245,7 +245,7 @@ impl Scanner<'_> {
         Some(number)
     }
 
-    /// Digits behind the point; beyond milliseconds they are cut off.
+    /// Digits after the point; beyond milliseconds they are cut off.
     fn fraction_ms(&mut self) -> Option<i64> {
         let start = self.at;
         let mut milliseconds = 0;

@@ -28,7 +28,7 @@ const LARGEST_CODE: i64 = 99;
 pub(crate) enum RawValue<'a> {
     /// Not there, null, or an empty CSV cell.
     Absent,
-    /// A JSON string, as it stands in the record.
+    /// A JSON string, as it is in the record.
     Text(&'a str),
     /// A JSON string with escapes: where its text lies in the parser's buffer.
     RewrittenText(Range<usize>),
@@ -42,7 +42,7 @@ pub(crate) enum RawValue<'a> {
     Other(&'static str),
 }
 
-/// Where a field of this name stands.
+/// The position of a field with this name.
 pub(crate) fn field_index(name: &[u8]) -> Option<usize> {
     Some(match name {
         b"id" => ID,

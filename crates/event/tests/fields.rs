@@ -57,7 +57,7 @@ fn of_several_names_the_first_one_with_a_value_counts() {
     assert_eq!(click(json!({"click": null, "is_click": 0})), Ok("0".to_owned()));
     assert_eq!(click(json!({"click": null, "clicked": 0})), Ok("0".to_owned()));
     assert_eq!(click(json!({"click": null, "clicked": 1, "is_click": 0})), Ok("0".to_owned()));
-    // Whichever comes first in the record, and null is no value.
+    // Whichever comes first in the record, and null is not a value.
     let raw = |members: &str| {
         let rest = String::from_utf8(record(json!({"click": null}))).unwrap();
         read(&map, format!("{{{members},{}", &rest[1..]).as_bytes(), |event| {
@@ -68,7 +68,7 @@ fn of_several_names_the_first_one_with_a_value_counts() {
     assert_eq!(raw(r#""is_click":1,"clicked":0"#), Ok("1".to_owned()));
     assert_eq!(raw(r#""is_click":null,"clicked":0"#), Ok("0".to_owned()));
     assert_eq!(raw(r#""clicked":0,"is_click":null"#), Ok("0".to_owned()));
-    // Of a name that stands twice the last value.
+    // Of a name that occurs twice the last value.
     assert_eq!(raw(r#""is_click":1,"is_click":0"#), Ok("0".to_owned()));
     assert_eq!(raw(r#""is_cl\u0069ck":1"#), Ok("1".to_owned()));
     // The field's own name is not read any more, and the message says which are.

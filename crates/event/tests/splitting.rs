@@ -117,7 +117,7 @@ fn objects_one_behind_the_other_are_a_record_each() {
     let rows: Vec<u64> =
         records("{\"a\":1}{\"b\":2}\n\n{\"c\":3}", Format::Ndjson).into_iter().map(|found| found.1).collect();
     assert_eq!(rows, [1, 2, 4]);
-    // One that is damaged spoils itself alone, and what is no object stays one line.
+    // One that is damaged spoils itself alone, and what is not an object stays one line.
     assert_eq!(of(r#"{"a":"x}{"b":2}{"c":3}"#), [r#"{"a":"x}"#, r#"{"b":2}"#, r#"{"c":3}"#]);
     assert_eq!(of(r#"r":"14"}{"b":2}"#), [r#"r":"14"}"#, r#"{"b":2}"#]);
     assert_eq!(of("{\"a\":1} x\n{\"b\":2},{\"c\":3}\n"), ["{\"a\":1} x", "{\"b\":2},{\"c\":3}"]);

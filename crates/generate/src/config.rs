@@ -56,8 +56,8 @@ pub struct Config {
     /// How many records, of whatever kind. They are spread over the time range in order. `None`
     /// never ends: times are then drawn over the range at random and out of order.
     pub rows: Option<u64>,
-    /// The clock of whoever will read the records: `future` records lie 2 to 48 hours after it.
-    /// `None` takes [`Config::end_ms`].
+    /// The clock of the reader of the records: `future` records lie 2 to 48 hours after it. `None`
+    /// takes [`Config::end_ms`].
     pub now_ms: Option<i64>,
     /// Share of broken records, 0 to 1. They take turns through all error types and variants.
     pub bad: f64,
@@ -128,7 +128,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// The clock of whoever will read the records.
+    /// The clock of the reader of the records.
     pub(crate) fn clock_ms(&self) -> i64 {
         self.now_ms.unwrap_or(self.end_ms)
     }

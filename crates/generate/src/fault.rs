@@ -58,7 +58,7 @@ enum ParseFault {
     MissingColon,
     /// JSON in single quotes.
     SingleQuotes,
-    /// A word that is no JSON value.
+    /// A word that is not JSON value.
     BareWord,
     /// CSV with too few cells.
     MissingCells,

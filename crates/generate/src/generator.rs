@@ -92,8 +92,8 @@ impl Generator {
         self.generate(now_ms, now_ms, out)
     }
 
-    /// Writes the header line, if there is one, and all rows left, each ended by a newline.
-    /// Without [`Config::rows`] it goes on until the writer fails.
+    /// Writes the header line, if there is one, and all rows left, each ended by a newline. Without
+    /// [`Config::rows`] it continues until the writer fails.
     ///
     /// # Errors
     /// Those of the writer. The account then counts up to 64 KiB of records that were generated

@@ -32,7 +32,7 @@ fn id_of(record: &[u8]) -> u64 {
     rest.split('"').next().unwrap().parse().unwrap()
 }
 
-/// Whoever changes what a seed gives must notice, and say so in the changelog.
+/// Anyone who changes what a seed gives must notice, and say so in the changelog.
 #[test]
 fn bytes_are_pinned() {
     let avazu = Config { time_format: TimeFormat::AvazuHour, ..mixed(Format::Csv) };

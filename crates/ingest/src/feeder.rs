@@ -102,12 +102,12 @@ impl RecordFeeder {
         found.ok().map(|found| self.too_long[found].1)
     }
 
-    /// Gives what was collected and begins anew.
+    /// Gives what was collected and starts again.
     pub fn take(&mut self) -> Records {
         self.replace(Records::new())
     }
 
-    /// The same, and makes room for as much again: for an input that goes on.
+    /// The same, and makes room for as much again: for an input that continues.
     pub fn take_with_room(&mut self) -> Records {
         self.replace(self.records.next())
     }

@@ -1,4 +1,4 @@
-//! How far the processor is behind: asked for by every way in, measured by few.
+//! How far the processor is behind: every way in asks for it, few measure it.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ const FRESH: Duration = Duration::from_millis(100);
 pub struct Lag {
     /// Records that wait for the processor.
     pub records: u64,
-    /// Errors that wait for the dead-letter queue; 0 where nobody asks for them.
+    /// Errors that wait for the dead-letter queue; 0 if they are not measured.
     pub errors: u64,
 }
 
@@ -25,13 +25,13 @@ impl Lag {
     }
 }
 
-/// Why nobody can tell what waits.
+/// Why it is not known how much waits.
 #[derive(Debug, thiserror::Error)]
 pub enum LagError {
     /// The log does not answer, so it takes nothing either.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Whoever stores the records does not answer; the log may well take more.
+    /// The store does not answer; the log may accept more.
     #[error(transparent)]
     Stores(Box<dyn Error + Send + Sync>),
 }
@@ -42,7 +42,7 @@ pub struct LagGauge {
     known: Arc<Mutex<Known>>,
 }
 
-/// What is known without asking anybody.
+/// What is known without measuring.
 #[derive(Debug, Default)]
 struct Known {
     newest: Option<(Instant, Lag)>,
@@ -59,7 +59,7 @@ pub(crate) struct Admitted {
 }
 
 impl Drop for Admitted {
-    /// They are in the log, or never will be; the next measurement tells.
+    /// They are in the log, or never will be; the next measurement shows which.
     fn drop(&mut self) {
         let mut known = lock(&self.known);
         known.admitted -= self.records;
@@ -78,7 +78,7 @@ impl LagGauge {
     /// What waits, at most 100 ms old. Blocking.
     ///
     /// # Errors
-    /// When nobody can tell.
+    /// If it cannot be measured.
     pub fn lag(&self) -> Result<Lag, LagError> {
         self.remembered().map_or_else(|| self.measure(), Ok)
     }
@@ -100,7 +100,7 @@ impl LagGauge {
     /// wait with them; one body always fits when nothing waits. Gives what waits when it does not.
     pub(crate) fn admit(&self, records: u64, most: u64) -> Result<Admitted, u64> {
         let mut known = lock(&self.known);
-        // While nobody can tell how much waits, the log takes what comes.
+        // While it is not known how much waits, the log accepts everything.
         if let Some((_, lag)) = known.newest {
             let waiting = lag.all().saturating_add(known.admitted);
             let fits = waiting <= most && waiting.saturating_add(records) <= most.saturating_add(most / 4);

@@ -80,7 +80,7 @@ fn a_long_body_goes_in_by_slices() {
     assert_eq!((answer.status, &answer.json()["accepted"]), (202, &30_000.into()));
     assert!(harness.payloads(Topic::Raw) == sorted_lines(&ndjson));
 
-    // Damage far behind the first slice: nothing of it may be in the log.
+    // Damage far after the first slice: nothing of it may be in the log.
     let mut damaged = gzip(&ndjson);
     let end = damaged.len() - 2_000;
     damaged.truncate(end);
@@ -88,7 +88,7 @@ fn a_long_body_goes_in_by_slices() {
     assert_eq!(harness.records(Topic::Raw).len(), 30_000);
 }
 
-/// A log that has no room for a while, each time anew.
+/// A log that has no room for a while, each time again.
 struct Crowded {
     log: Arc<dyn EventLog>,
     /// Appends refused as busy since the last one that was taken.
@@ -223,7 +223,7 @@ fn too_large_is_said_before_the_body_is_read() {
     assert_eq!(answer.status, 413);
     assert!(answer.error().contains("100000 bytes"));
 
-    // Who sends all the same is heard out for a while, so that the answer is not lost to a reset.
+    // Who sends anyway is heard out for a while, so that the answer is not lost to a reset.
     let answer = harness.post(&[], &vec![b'x'; 20 << 20]);
     assert_eq!(answer.status, 413);
 

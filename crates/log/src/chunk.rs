@@ -50,7 +50,7 @@ pub(crate) struct ChunkBuilder {
 pub(crate) struct Encoded {
     pub records: u32,
     pub raw_bytes: usize,
-    /// Over `data`; the stored one goes on over the chunk's place.
+    /// Over `data`; the stored one continues over the chunk's place.
     pub data_crc32: u32,
     pub data: Vec<u8>,
 }

@@ -24,8 +24,8 @@ pub enum LogError {
         /// What a person can do about it.
         advice: Cow<'static, str>,
     },
-    /// The log will not have it until somebody changes something: a topic that was never made, a
-    /// missing right or password, a setting it does not know. Waiting will not help.
+    /// The log refuses it until something is changed: a topic that was never created, a missing right
+    /// or password, an unknown setting. Waiting does not help.
     #[error("event log {place}: {reason}; {advice}")]
     Refused {
         /// The brokers concerned.
@@ -45,8 +45,8 @@ pub enum LogError {
         /// What a person can do about it.
         advice: Cow<'static, str>,
     },
-    /// The records asked for are older than what is kept, or, where somebody made the topic anew,
-    /// beyond its end.
+    /// The records asked for are older than what is kept, or beyond the end of a topic that was created
+    /// again.
     #[error(
         "{topic} partition {partition}: offset {wanted} is no longer kept, the oldest is {oldest}; \
          restore copies of the log and the warehouse that fit together"

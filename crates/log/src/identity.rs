@@ -2,12 +2,12 @@
 
 use crate::Offset;
 
-/// Names a log, so that whoever keeps offsets of it can tell that they belong to it.
+/// Identifies a log, so that keepers of its offsets can check that they belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogIdentity {
     /// Embedded: a UUID made with the file. Kafka: the cluster's id and the topic prefix.
     pub id: String,
-    /// Grows each time the log skipped offsets to go on after its readers; always 0 on Kafka.
+    /// Grows each time the log skipped offsets to continue after its readers; always 0 on Kafka.
     pub epoch: u64,
 }
 

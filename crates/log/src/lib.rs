@@ -1,4 +1,4 @@
-//! The event log: where records are durable before anybody is told "accepted".
+//! The event log: records are durable here before they are acknowledged.
 //!
 //! [`EventLog`] is the one trait; [`sqlite::SqliteLog`] keeps everything in one file,
 //! [`kafka::KafkaLog`] talks to Apache Kafka.
@@ -30,8 +30,8 @@ pub use record::{HeaderSet, Headers, Offset, Record, RecordBatch, Records, heade
 pub(crate) use ticket::AppendReply;
 pub use ticket::AppendTicket;
 
-/// Bytes that may wait for the embedded log's disk before appends are refused with
-/// [`LogError::Busy`]. Whoever hands records to the log sizes its own buffers by it.
+/// Bytes that may wait for the embedded log's disk before appends are refused with [`LogError::Busy`].
+/// Anyone who hands records to the log sizes its own buffers by it.
 pub const MAX_QUEUED_BYTES: usize = 16 << 20;
 
 /// How far a source has come, stored with the records that got it there.
@@ -140,8 +140,8 @@ pub trait EventLog: Send + Sync {
     /// Where an unfinished source stopped.
     fn source_position(&self, source: &str) -> Result<Option<u64>, LogError>;
 
-    /// Drops what the policy allows, but never a record at or behind its floor: the next offset
-    /// its reader will want. A partition without a floor keeps everything.
+    /// Drops what the policy allows, but never a record at or after its floor: the next offset its
+    /// reader will want. A partition without a floor keeps everything.
     fn retire(&self, policy: RetentionPolicy, floors: &[(Topic, u32, Offset)]) -> Result<Retired, LogError>;
 
     /// What is wrong with the file that holds it, in words: pages, and indexes that do not have
@@ -173,8 +173,8 @@ pub trait Consumer: Send {
     /// The next thing to know, waiting for it up to `timeout`. The first is always an assignment.
     fn poll(&mut self, max_bytes: usize, timeout: Duration) -> Result<Polled, LogError>;
 
-    /// Goes on from `offset` in a partition. Kafka takes offset 0 as its oldest record, whatever
-    /// that one's offset: who has processed nothing cannot miss what others dropped before.
+    /// Continues from `offset` in a partition. Kafka takes offset 0 as its oldest record, whatever that
+    /// one's offset: who has processed nothing cannot miss what others dropped before.
     fn seek(&mut self, partition: u32, offset: Offset);
 
     /// Tells that everything before `offset` is processed. The reader's own offsets are what

@@ -78,7 +78,7 @@ pub mod header {
     pub const ERROR_AT: &str = "adpipe-error-at";
 }
 
-/// Where one record lies in a buffer: key first, payload right behind it.
+/// Where one record lies in a buffer: key first, payload right after it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     pub start: u32,
@@ -100,7 +100,7 @@ pub struct Records {
 /// header of it would let no two records share a set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rows {
-    /// 0 for a record without one; records behind the last one have none either.
+    /// 0 for a record without one; records after the last one have none either.
     numbers: Vec<u64>,
 }
 
@@ -113,7 +113,7 @@ impl Rows {
         self.numbers.get(index).copied().filter(|row| *row > 0)
     }
 
-    /// Notes the row of the record at an index behind all that have one.
+    /// Notes the row of the record at an index after all that have one.
     pub fn set(&mut self, index: usize, row: u64) {
         self.numbers.resize(index, 0);
         self.numbers.push(row);
@@ -302,7 +302,7 @@ impl RecordBatch {
         self.spans.is_empty()
     }
 
-    /// Offset behind the last record.
+    /// Offset after the last record.
     pub fn next_offset(&self) -> Offset {
         Offset(self.base_offset.0 + self.spans.len() as u64)
     }

@@ -37,7 +37,7 @@ impl AppendTicket {
 
 impl AppendReply {
     pub(crate) fn send(self, outcome: Result<(), LogError>) {
-        // Nobody waits any more: the records are in the log all the same.
+        // The caller no longer waits: the records are in the log anyway.
         let _ = self.0.send(outcome);
     }
 }

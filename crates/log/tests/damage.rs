@@ -168,7 +168,7 @@ fn every_column_that_a_record_depends_on_is_covered() {
                 _ => format!("({column} | (1 << {bit})) - ({column} & (1 << {bit}))"),
             };
             let place = condition(table, which);
-            // A key that is taken, or a check that fails, is no damage of this kind.
+            // A key that is taken, or a check that fails, is not damage of this kind.
             let update = format!("update or ignore {table} set {column} = {flipped} where {place}");
             if sqlite.execute(&update, []).unwrap_or(0) == 0 {
                 continue;

@@ -129,7 +129,7 @@ fn what_was_acknowledged_is_read_back_with_its_headers() {
     let beyond = log.read(Topic::Raw, 1, Offset(range.next.0 + 1), 1).unwrap_err();
     assert!(matches!(beyond, LogError::OutOfRange { .. }), "{beyond}");
 
-    // Positions of sources are kept behind the records.
+    // Positions of sources are kept after the records.
     let position = |position| Some(SourcePosition { source: "file".to_owned(), position });
     log.append(Topic::Raw, records(0..1), position(Some(7))).unwrap().wait().unwrap();
     assert_eq!(log.source_position("file").unwrap(), Some(7));
@@ -382,7 +382,7 @@ fn what_transactions_leave_between_records_is_accounted_for() {
     }
     keys.sort_unstable();
     assert_eq!(keys, kept);
-    // And goes on behind the gap.
+    // And continues after the gap.
     append(&log, 900..910);
     let mut newer = BTreeSet::new();
     while newer.len() < 10 {

@@ -65,7 +65,7 @@ pub struct Family {
     pub labels: &'static [&'static str],
     /// What one of it is.
     pub unit: &'static str,
-    /// Who exports it.
+    /// The roles that export it.
     pub roles: &'static [Role],
     /// What it says.
     pub help: &'static str,

@@ -297,7 +297,7 @@ impl Metrics {
         self.notifications_waiting.with_label_values(&NONE).set(seconds);
     }
 
-    /// Sets a counter to a total that somebody else keeps. It starts anew when the total has fallen,
+    /// Sets a counter to a total that is kept elsewhere. It starts again when the total has fallen,
     /// which Prometheus takes for a restart.
     pub fn set_etl_rows(&self, outcome: &str, total: u64) {
         let counter = self.etl_rows.with_label_values(&[outcome]);

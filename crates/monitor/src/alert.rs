@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::rules::Severity;
 use crate::signal::Labels;
 
-/// Where an alert stands.
+/// The state of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// The value is on the bad side, not for long enough yet.
     Pending,
-    /// Somebody must act.
+    /// Someone must act.
     Firing,
     /// It is over.
     Resolved,
@@ -62,7 +62,7 @@ pub struct Alert {
     pub rule: String,
     /// Which series of the signal.
     pub labels: Labels,
-    /// Who has to act.
+    /// How urgent it is.
     pub severity: Severity,
     /// Where it stands.
     pub state: State,
@@ -72,7 +72,7 @@ pub struct Alert {
     pub worst: f64,
     /// What the value should not go beyond.
     pub threshold: f64,
-    /// What a person has to know beside it; null for nothing.
+    /// What a person has to know next to it; null for nothing.
     pub context: serde_json::Value,
     /// Since when the value was on the bad side.
     #[serde(with = "time_text")]
@@ -86,14 +86,14 @@ pub struct Alert {
     /// Last look.
     #[serde(with = "time_text")]
     pub updated_at: Millis,
-    /// When somebody took it on.
+    /// When it was acknowledged.
     #[serde(with = "maybe_time_text")]
     pub acknowledged_at: Option<Millis>,
     /// Who.
     pub acknowledged_by: Option<String>,
     /// What he noted.
     pub note: String,
-    /// What people were told.
+    /// What was notified.
     pub announced: Announced,
 }
 
@@ -109,7 +109,7 @@ pub struct Silence {
     /// First moment.
     #[serde(with = "time_text")]
     pub starts_at: Millis,
-    /// First moment behind it.
+    /// First moment after it.
     #[serde(with = "time_text")]
     pub ends_at: Millis,
     /// Why.

@@ -15,7 +15,7 @@ pub enum Change {
     Resolved,
 }
 
-/// Something to tell people.
+/// A notification.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Announcement {
     /// The alert, as it is after the change.
@@ -24,11 +24,11 @@ pub struct Announcement {
     pub change: Change,
     /// The rule that it is of.
     pub rule: Rule,
-    /// Somebody has silenced it: it is to be shown, and not to be sent.
+    /// It is silenced: it is shown but not sent.
     pub is_silenced: bool,
 }
 
-/// Who tells people.
+/// Sends notifications.
 pub trait Announce: Send {
     /// Takes an announcement over: when it returns, it is not lost any more.
     ///
@@ -39,13 +39,13 @@ pub trait Announce: Send {
     /// When it cannot be taken over now. It is made again at the next look.
     fn announce(&mut self, announcement: &Announcement) -> Result<(), String>;
 
-    /// Whether anybody gets to hear of it: false when nobody is named who could be told.
+    /// Whether notifications go anywhere: false if no receiver is configured.
     fn reaches_people(&self) -> bool {
         true
     }
 }
 
-/// Tells nobody but the log: for who has nobody to tell.
+/// Only writes to the log: for processes without a receiver.
 #[derive(Debug, Default)]
 pub struct LogOnly;
 

@@ -1,9 +1,9 @@
 //! Pending, firing, resolved: what becomes of alerts when a signal was measured.
 //!
-//! No clock, no database: [`Evaluator::look`] takes the readings and the moment. What has to be
-//! stored stays marked until somebody says that it is, so that a warehouse that is down loses
-//! nothing; what has to be told, too. The rules are those of Prometheus: a series whose value is
-//! on the good side, or that is gone, ends its alert; one that could not be measured does not.
+//! No clock, no database: [`Evaluator::look`] takes the readings and the moment. What has to be stored
+//! stays marked until it is stored, so nothing is lost while the warehouse is down; the same holds for
+//! notifications. The rules are those of Prometheus: an alert ends if its value has recovered or its
+//! series is gone, but not if it could not be measured.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub enum Write {
     Forget(String),
 }
 
-/// The alerts that are open, and those that are over and not yet stored or told.
+/// The alerts that are open, and those that have ended and are not yet stored or notified.
 #[derive(Debug, Default)]
 pub struct Evaluator {
     open: BTreeMap<(String, Labels), Open>,
@@ -72,7 +72,7 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Goes on with what is stored: open alerts, and those that are over and not told.
+    /// Continues with what is stored: open alerts, and those that have ended without a notification.
     pub fn resume(stored: Vec<Alert>, now: Moment) -> Evaluator {
         let mut evaluator = Evaluator::default();
         for alert in stored {
@@ -128,8 +128,8 @@ impl Evaluator {
         self.open.insert(key, open);
     }
 
-    /// Takes what a rule's signal measured. Who could not measure does not call this, and the
-    /// rule's alerts stay as they are.
+    /// Takes what a rule's signal measured. If it could not be measured, do not call this: the rule's
+    /// alerts stay as they are.
     pub fn look(
         &mut self,
         rule: &Rule,
@@ -235,12 +235,12 @@ impl Evaluator {
         self.over.retain(|_, alert| alert.announced != Announced::Resolved);
     }
 
-    /// What is to be told now, by rule and labels, each alert in order. Call [`announced`](Self::announced) for each
-    /// that was.
+    /// The notifications that are due now, by rule and labels, each alert in order. Call
+    /// [`announced`](Self::announced) for each that was.
     ///
-    /// While an alert is silenced it is not told that it fires; when the silence ends and it still
-    /// does, it is. The end of one that was told is told, with `is_silenced` when it is silenced
-    /// then. One that somebody has acknowledged is not told any more, but for its end.
+    /// While an alert is silenced, its firing is not notified; if it still fires when the silence ends,
+    /// it is. If the firing was notified, the end is, too, with `is_silenced` if it is silenced then.
+    /// After an acknowledgement, only the end is notified.
     pub fn announcements(&mut self, rules: &Rules, silences: &[Silence], now: Millis) -> Vec<Announcement> {
         let mut announcements = Vec::new();
         let mut unannounced = Vec::new();
@@ -261,7 +261,7 @@ impl Evaluator {
                 _ if alert.announced == Announced::Resolved => {}
                 (State::Firing, Some(rule)) if may_fire => tell(Change::Fired, rule),
                 (State::Resolved, Some(rule)) if is_told || may_fire => {
-                    // It fired and ended between two looks of who tells people.
+                    // It fired and ended between two notifications.
                     if !is_told {
                         tell(Change::Fired, rule);
                     }

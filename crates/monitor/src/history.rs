@@ -34,7 +34,7 @@ const KEEP_PROCESSES_MS: i64 = 30 * DAY_MS;
 /// A process that was not seen for longer is silent.
 const SILENT_MS: i64 = 60_000;
 
-/// CPU is told over this time.
+/// CPU is reported over this time.
 const CPU_MS: i64 = 60_000;
 
 /// What is charted, with the window of each: short ones, as a chart shows the course itself.

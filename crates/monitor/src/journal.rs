@@ -1,5 +1,5 @@
-//! What could not be stored in the warehouse, in a file of this machine: who dies while the
-//! warehouse is down must not leave people with an alert whose end nobody tells.
+//! What could not be stored in the warehouse, in a file on this machine: if the monitor dies while the
+//! warehouse is down, the end of an alert must still be notified.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ impl Journal {
         Journal { path: folder.join("monitor.journal"), is_empty: false }
     }
 
-    /// What a monitor that died could not store. One that cannot be read is told, and left out: the
-    /// alerts in it come up again if they have to.
+    /// What a monitor that died could not store. One that cannot be read is reported and ignored: its
+    /// alerts become pending again if necessary.
     pub fn read(&self) -> Vec<Alert> {
         let text = match std::fs::read_to_string(&self.path) {
             Ok(text) => text,

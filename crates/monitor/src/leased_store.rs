@@ -1,5 +1,5 @@
-//! What the monitor does with the warehouse: its lease, reading, writing. It lives on a thread of
-//! its own ([`BoundedWorker`](adpipe_runtime::BoundedWorker)), as all of it may hang.
+//! What the monitor does with the warehouse: its lease, reading, writing. It lives on a separate thread
+//! ([`BoundedWorker`](adpipe_runtime::BoundedWorker)), as all of it may hang.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(crate) enum Turn {
 
 /// What is stored that the evaluator has to know.
 pub(crate) struct Stored {
-    /// Alerts that are open, or over and not told.
+    /// Alerts that are open, or have ended without a notification.
     pub alerts: Vec<Alert>,
     /// Silences that last or are still to come.
     pub silences: Vec<Silence>,
@@ -69,7 +69,7 @@ impl LeasedStore {
         Ok(Stored { alerts: store::unfinished(warehouse)?, silences: store::silences(warehouse)? })
     }
 
-    /// Stores what changed, renews the lease, and gives what people did meanwhile.
+    /// Stores what changed, renews the lease, and gives what people did in the meantime.
     pub fn save(&mut self, writes: &[Write], now: Millis) -> Result<Stored, MonitorError> {
         let is_due = self.kept_house.is_none_or(|last| last.elapsed() >= HOUSEKEEPING);
         let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);

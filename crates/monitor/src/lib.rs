@@ -1,10 +1,10 @@
-//! Told early, told once, told why: the alerts of the pipeline.
+//! The alerts of the pipeline: notified early, once, and with the cause.
 //!
 //! - [`signal`]: what can be measured; [`figures`] measures it, `rules` reads the table of alerts
-//!   (`config/alerts.toml`) that says when a measurement needs somebody, and makes Prometheus'
-//!   rules of the same table;
+//!   (`config/alerts.toml`) that says when a measurement needs attention, and generates Prometheus'
+//!   rules from the same table;
 //! - `evaluate`: pending, firing, resolved; `store` keeps them in `ops.alerts`;
-//! - [`processes`]: each process of the pipeline says that it lives and what it uses; [`pulse`]:
+//! - [`processes`]: each process of the pipeline records that it is alive and what it uses; [`pulse`]:
 //!   whether the warehouse answers;
 //! - [`history`]: what was measured, for charts;
 //! - `role`: measures, evaluates and announces, on one process at a time.

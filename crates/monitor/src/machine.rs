@@ -16,9 +16,9 @@ pub(crate) struct Disk {
 pub(crate) struct Used {
     /// Of all its threads, since it began.
     pub cpu_seconds: f64,
-    /// Resident, bytes; 0 where the system does not tell.
+    /// Resident, bytes; 0 if the system does not report it.
     pub memory_bytes: u64,
-    /// Open files; 0 where the system does not tell.
+    /// Open files; 0 if the system does not report it.
     pub open_files: u64,
 }
 

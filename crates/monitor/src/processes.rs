@@ -1,8 +1,8 @@
 //! Each process of the pipeline says that it lives and what it uses: `ops.processes`.
 //!
 //! A thread of its own does so, every 15 s, and asks every 2 s whether the warehouse answers
-//! ([`Pulse`]). When the warehouse is away it goes on asking, however long a question hangs; nobody
-//! waits for this thread, and a second one sets the gauge `adpipe_warehouse_up` meanwhile.
+//! ([`Pulse`]). If the warehouse does not answer, it keeps asking, however long a query hangs; nothing
+//! waits for this thread, and a second one sets the gauge `adpipe_warehouse_up` in the meantime.
 
 use std::path::PathBuf;
 use std::sync::Arc;

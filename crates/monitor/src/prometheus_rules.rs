@@ -1,8 +1,8 @@
 //! The table of alerts as a rule file of Prometheus.
 //!
-//! `config/alert_rules.yml` is what [`rule_file`] gives for the built-in table. What a signal is for
-//! Prometheus stands in [`Expression::of`]; `figures` measures the same from the warehouse. Shares
-//! of records are recorded first, as several alerts use them, by the same window.
+//! `config/alert_rules.yml` is what [`rule_file`] gives for the built-in table. [`Expression::of`] says
+//! what a signal is in Prometheus; `figures` measures the same from the warehouse. Shares of records
+//! are recorded first, as several alerts use them, by the same window.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl Expression {
                 "max by (source) (adpipe_source_age_seconds - adpipe_source_max_age_seconds) {bound}"
             )),
             Signal::Silent => Expression::silent("up{job=\"adpipe\"} == 0", rule),
-            // Whoever cannot reach it.
+            // Anyone who cannot reach it.
             Signal::WarehouseSilent => Expression::silent("min(adpipe_warehouse_up) == 0", rule),
             Signal::DiskFree => plain(format!("adpipe_disk_free_bytes / adpipe_disk_size_bytes {bound}")),
             Signal::NotificationsWaiting => {
@@ -246,7 +246,7 @@ fn summary(rule: &Rule, language: Language, expression: &Expression) -> String {
     })
 }
 
-/// When it fires, for who reads the alert and not the table.
+/// When it fires, for readers of the alert.
 fn description(rule: &Rule) -> String {
     let side = match rule.bound {
         Bound::Above(_) => "more than",

@@ -1,5 +1,5 @@
-//! Whether the warehouse answers, asked on a thread of its own ([`crate::processes`]): an attempt
-//! to reach a dead server may take long, and nobody else should wait for it.
+//! Whether the warehouse answers, asked on a separate thread ([`crate::processes`]): an attempt to
+//! reach a dead server may take long, and nothing else should wait for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -38,7 +38,7 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(60);
 /// How the monitor works.
 #[derive(Debug, Clone)]
 pub struct MonitorConfig {
-    /// When a measurement needs somebody.
+    /// When a measurement needs attention.
     pub rules: Rules,
     /// Pause between two looks.
     pub every: Duration,
@@ -84,7 +84,7 @@ pub type Measured = BTreeMap<String, Result<Vec<Reading>, String>>;
 /// What a look gave.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Look {
-    /// Another monitor is at work, or may be.
+    /// Another monitor is running, or may be.
     StandBy {
         /// It is known to live.
         sees_life: bool,
@@ -93,7 +93,7 @@ pub enum Look {
     Done(Measured),
 }
 
-/// The monitor of a process; at work only while it holds the lease.
+/// The monitor of a process; active only while it holds the lease.
 pub struct Monitor {
     config: MonitorConfig,
     figures: Figures,
@@ -137,8 +137,7 @@ impl Monitor {
         })
     }
 
-    /// Works until the switch is off. Nothing that goes wrong ends it: who watches must not be the
-    /// first to go.
+    /// Works until the switch is off. No failure ends it: the watcher must not be the first to stop.
     pub fn run(&mut self, shutdown: &Shutdown) {
         self.metrics.play(Role::Monitor);
         while !shutdown.is_triggered() {
@@ -164,8 +163,8 @@ impl Monitor {
     /// Measures once and does what is due, for those rules that are `chosen`.
     ///
     /// # Errors
-    /// [`MonitorError::is_fenced`] when another monitor has taken over; of the warehouse, when there
-    /// is no lease yet. While it holds the lease and the warehouse does not answer, it goes on.
+    /// [`MonitorError::is_fenced`] when another monitor has taken over; of the warehouse, when there is
+    /// no lease yet. While it holds the lease and the warehouse does not answer, it continues.
     pub fn look(&mut self, now: Moment, chosen: &dyn Fn(&Rule) -> bool) -> Result<Look, MonitorError> {
         if !self.is_active {
             match self
@@ -177,7 +176,7 @@ impl Monitor {
                 Turn::Active(stored) => self.resume(stored, now),
             }
         }
-        // First of all what a monitor that died could not tell any more.
+        // First, what a monitor that died could no longer notify.
         self.announce(now);
         let measured = self.measure(chosen, now.wall);
         for rule in self.config.rules.iter() {
@@ -211,7 +210,7 @@ impl Monitor {
         self.announcer.reaches_people()
     }
 
-    /// What did not work in the newest looks, for who looks by himself.
+    /// What did not work in the newest measurements, for a single check.
     pub fn take_trouble(&mut self) -> Option<String> {
         self.complaint.noted.take()
     }
@@ -266,7 +265,7 @@ impl Monitor {
                 Err(error)
             }
             Some(Err(MonitorError::Warehouse(WarehouseError::Statement(reason)))) => {
-                // Somebody else has written to the tables. What is there counts: read it anew.
+                // Another process has written to the tables. What is stored counts: read it again.
                 self.is_active = false;
                 Err(MonitorError::Warehouse(WarehouseError::Statement(reason)))
             }
@@ -297,7 +296,7 @@ impl Monitor {
         }
     }
 
-    /// Hands over what is to be told. What cannot be handed over now comes with the next look.
+    /// Hands over the notifications. What cannot be handed over now comes with the next measurement.
     fn announce(&mut self, now: Moment) {
         for announcement in self.evaluator.announcements(&self.config.rules, &self.silences, now.wall) {
             match self.announcer.announce(&announcement) {
@@ -341,7 +340,7 @@ impl Monitor {
     }
 }
 
-/// What does not work, told once and not with every look.
+/// What does not work, reported once and not with every measurement.
 #[derive(Debug, Default)]
 struct Complaint {
     noted: Option<String>,
@@ -409,7 +408,7 @@ impl Measurements {
     }
 }
 
-/// Measures what the rules watch, for who is no monitor.
+/// Measures what the rules watch, for a process that is not the monitor.
 pub fn measure_rules(figures: &Figures, rules: &Rules, now: Millis) -> Measured {
     Measurements::new(Arc::clone(&figures.measure), now).of(&rules.iter().collect::<Vec<_>>())
 }

@@ -11,13 +11,13 @@ use crate::rules_file;
 use crate::signal::{Labels, Signal};
 use crate::unit::format_duration;
 
-/// The table that adpipe brings along, for who has no file of his own.
+/// The built-in table, for users without a file.
 pub const BUILT_IN: &str = include_str!("../../../config/alerts.toml");
 
 /// How the built-in table is called in messages.
 const BUILT_IN_PATH: &str = "config/alerts.toml (built in)";
 
-/// When a measurement needs somebody.
+/// When a measurement needs attention.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// Its name: `ErrorRateHigh`.
@@ -32,7 +32,7 @@ pub struct Rule {
     pub short_window: Option<Duration>,
     /// `for`: how long it must hold before it fires.
     pub hold: Duration,
-    /// Who has to act.
+    /// How urgent it is.
     pub severity: Severity,
     /// Least records in the window; a share of fewer says nothing.
     pub records: u64,
@@ -76,13 +76,13 @@ impl Bound {
     }
 }
 
-/// Who has to act. The greater is the graver.
+/// How urgent it is. The greater is the graver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Somebody must act.
+    /// Someone must act.
     Warning,
-    /// Somebody must act now.
+    /// Someone must act now.
     Critical,
 }
 
@@ -136,7 +136,7 @@ impl Rule {
     }
 }
 
-/// Puts values where `{name}` stands; one that has none stays as it is.
+/// Replaces `{name}` by its value; a name without a value stays as it is.
 pub(crate) fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let mut text = String::with_capacity(template.len() + 32);
     let mut rest = template;

@@ -202,7 +202,7 @@ fn more_than_none(period: &Spanned<Period>, name: &str, key: &str) -> Result<Dur
     Ok(length)
 }
 
-/// Placeholders that nobody fills would be seen by people.
+/// Placeholders without a value would be visible to people.
 fn read_summary(text: &Spanned<String>, name: &str, signal: Signal) -> Result<String, Wrong> {
     let summary = text.get_ref();
     if summary.trim().is_empty() {

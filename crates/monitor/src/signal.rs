@@ -155,7 +155,7 @@ pub struct Reading {
     pub labels: Labels,
     /// In the signal's unit.
     pub value: f64,
-    /// What a person should know beside it, as a JSON value: the causes with most errors, the
-    /// tests that fail. Null when there is nothing to add.
+    /// What a person should know next to it, as a JSON value: the causes with most errors, the tests
+    /// that fail. Null when there is nothing to add.
     pub context: serde_json::Value,
 }

@@ -1,7 +1,7 @@
 //! `ops.alerts` and `ops.silences`: every statement by name.
 //!
-//! The monitor alone changes where an alert stands ([`save`], in a transaction that checks its
-//! lease); people acknowledge and silence, by the command line or the console.
+//! Only the monitor changes the state of an alert ([`save`], in a transaction that checks its lease);
+//! people acknowledge and silence, by the command line or the console.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub fn open_alerts(warehouse: &dyn Warehouse) -> Result<Vec<Alert>, MonitorError
     alerts(warehouse, OPEN, &[])
 }
 
-/// Open alerts, and those that are over and of which people were not told, the oldest first.
+/// Open alerts, and those that have ended without a notification, the oldest first.
 pub(crate) fn unfinished(warehouse: &dyn Warehouse) -> Result<Vec<Alert>, MonitorError> {
     alerts(warehouse, UNFINISHED, &[])
 }
@@ -66,7 +66,7 @@ pub fn alert(warehouse: &dyn Warehouse, alert_id: &str) -> Result<Option<Alert>,
     Ok(alerts(warehouse, ONE, &[alert_id.into()])?.pop())
 }
 
-/// Somebody takes an open alert on: it is not told again, but for its end. Who does so again
+/// Acknowledges an open alert: no further notifications until it resolves. Acknowledging it again
 /// changes name and note.
 ///
 /// # Errors
@@ -218,7 +218,7 @@ fn alert_params(alert: &Alert) -> Vec<Value> {
     ]
 }
 
-/// SQLite takes a value that is no number for null.
+/// SQLite treats a value that is not a number as null.
 fn storable(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value }
 }

@@ -88,7 +88,7 @@ fn count(value: f64) -> String {
     format!("{sign}{}", adpipe_runtime::grouped(&format!("{:.0}", value.abs())))
 }
 
-/// As many decimals as tell something: `0.015`, `1.3`, `14.4`, `120`.
+/// As many decimals as are meaningful: `0.015`, `1.3`, `14.4`, `120`.
 fn digits(value: f64) -> String {
     shortest(value, decimals(value))
 }

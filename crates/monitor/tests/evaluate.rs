@@ -81,7 +81,7 @@ fn the_courses_of_an_alert() {
     let course = |name: &str, steps: &[Step<'_>]| {
         let mut bench = Bench::new();
         for (second, value, open, told) in steps {
-            // A value that is no number stands for a series that is gone.
+            // A value that is not a number stands for a series that is gone.
             let readings: Vec<Reading> =
                 value.iter().filter(|value| !value.is_nan()).map(|value| reading(*value)).collect();
             if value.is_some() {

@@ -1,4 +1,4 @@
-//! promtool, Prometheus' own, reads the rules that are made of the table and tries every alert.
+//! promtool, Prometheus' own, reads the rules that are made of the table and tests every alert.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 

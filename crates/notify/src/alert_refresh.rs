@@ -29,7 +29,7 @@ pub struct Fresh {
     pub worst: f64,
     /// Whether it fires.
     pub is_firing: bool,
-    /// Whether somebody has acknowledged it.
+    /// Whether it is acknowledged.
     pub is_acknowledged: bool,
 }
 

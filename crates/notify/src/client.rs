@@ -42,7 +42,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes it; connects to nobody yet.
+    /// Creates it; does not connect yet.
     ///
     /// # Errors
     /// When this machine's certificates cannot be read.
@@ -89,7 +89,7 @@ impl Client {
         match status {
             200..=299 => verdict,
             429 => Answer::Wait(retry_after.unwrap_or(RETRY_AFTER_UNSAID).min(RETRY_AFTER_MOST)),
-            // A redirect is no place of Slack's: somebody stands in the way.
+            // Slack does not redirect: something is in between.
             300..=399 | 408 | 500..=599 => {
                 Answer::Later(format!("HTTP {status} {said}").trim_end().to_owned())
             }

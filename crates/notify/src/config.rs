@@ -1,4 +1,4 @@
-//! `config/slack_config.json`: what is told, in which words, and when.
+//! `config/slack_config.json`: which alerts are sent, in which language, and when.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,15 +14,15 @@ use crate::error::NotifyError;
 use crate::kind;
 use crate::time::{ClockTime, Zone};
 
-/// The file that adpipe brings along, for who has none of his own.
+/// The built-in file, for users without one.
 pub const BUILT_IN: &str = include_str!("../../../config/slack_config.json");
 
-/// What is told, in which words, and when.
+/// Which alerts are sent, in which language, and when.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SlackConfig {
-    /// Where the messages go, for people to know. A webhook posts to the channel that it was made
-    /// for, whatever stands here.
+    /// Where the messages go, for information. A webhook posts to the channel that it was created for,
+    /// whatever this says.
     pub channel: String,
     /// Of the messages.
     pub language: Language,
@@ -30,15 +30,15 @@ pub struct SlackConfig {
     pub time_zone: Zone,
     /// Where the runbook can be read (`https://…/docs/RUNBOOK.md`), for links; "" for none.
     pub runbook_url: String,
-    /// Kinds, or names of rules, that are told; those not named are.
+    /// Kinds, or names of rules, that are sent; those not named are sent, too.
     pub kinds: BTreeMap<String, bool>,
-    /// By rule: only told while the value is beyond this, too.
+    /// By rule: only sent while the value also exceeds this.
     pub thresholds: BTreeMap<String, f64>,
-    /// When only critical alerts are told at once.
+    /// When only critical alerts are sent at once.
     pub quiet_hours: Option<QuietHours>,
     /// How long an alert waits for others of its kind.
     pub group_wait: Period,
-    /// How much is told at most.
+    /// The most that is sent.
     pub throttle: Throttle,
     /// The daily summary.
     pub daily_summary: DailySummary,
@@ -61,7 +61,7 @@ impl Default for SlackConfig {
     }
 }
 
-/// How much is told at most.
+/// The most that is sent.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Throttle {
@@ -69,7 +69,7 @@ pub struct Throttle {
     pub messages_per_hour: u32,
     /// The same for each kind.
     pub messages_per_hour_of_a_kind: u32,
-    /// How often people are reminded of what still fires and nobody has acknowledged; none for never.
+    /// How often a reminder is sent of alerts that still fire and are not acknowledged; none for never.
     pub repeat_every: Repeat,
 }
 
@@ -101,7 +101,7 @@ impl Default for DailySummary {
 pub struct QuietHours {
     /// First minute.
     pub from: ClockTime,
-    /// First minute behind it.
+    /// First minute after it.
     pub to: ClockTime,
 }
 
@@ -242,7 +242,7 @@ impl SlackConfig {
         Ok(())
     }
 
-    /// Whether a rule's alerts are told.
+    /// Whether a rule's alerts are sent.
     pub fn wants(&self, rule: &str) -> bool {
         let named = self.kinds.get(rule).or_else(|| self.kinds.get(&kind::of_rule(rule)));
         named.copied().unwrap_or(true)

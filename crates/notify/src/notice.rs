@@ -1,4 +1,4 @@
-//! What waits to be told, as it is stored.
+//! What waits to be sent, as it is stored.
 
 use adpipe_event::Millis;
 use adpipe_monitor::announce::{Announcement, Change};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::kind;
 use crate::summary::Summary;
 
-/// Something to tell.
+/// Something to send.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
@@ -50,7 +50,7 @@ impl Notice {
     /// Of an announcement.
     pub fn of(announcement: &Announcement, now: Millis) -> Notice {
         let Announcement { alert, change, rule, is_silenced } = announcement;
-        // What is over is told by its worst: the newest value is one that nobody needs to know.
+        // A resolved alert shows its worst value: the newest one does not matter.
         let value = match change {
             Change::Fired => alert.value,
             Change::Resolved => alert.worst,
@@ -88,7 +88,7 @@ impl Notice {
 }
 
 impl Entry {
-    /// The name under which it is stored and remembered: one for each thing that is told once.
+    /// The name under which it is stored and remembered: one for each thing that is sent once.
     pub fn name(&self) -> String {
         match self {
             Entry::Alert(notice) if notice.is_silenced && notice.change == Change::Fired => {
@@ -109,8 +109,8 @@ impl Entry {
 }
 
 /// The name of an alert's change. A firing that a silence holds back has a name of its own
-/// (`ID.silenced`): it may be announced again when the silence ends, and must not be taken for
-/// the one that is being settled without a word.
+/// (`ID.silenced`): it may be announced again when the silence ends, and must not be confused with the
+/// one that ends without a message.
 pub fn name(alert_id: &str, change: Change) -> String {
     let change = match change {
         Change::Fired => "fired",
@@ -119,8 +119,7 @@ pub fn name(alert_id: &str, change: Change) -> String {
     file_name(alert_id, change)
 }
 
-/// Ids are made of letters, digits and hyphens; whatever else stands in one is written in
-/// hexadecimal.
+/// Ids are made of letters, digits and hyphens; any other character is written in hexadecimal.
 fn file_name(alert_id: &str, change: &str) -> String {
     let mut name = String::with_capacity(alert_id.len() + 9);
     for byte in alert_id.bytes() {

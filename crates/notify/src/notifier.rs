@@ -35,11 +35,11 @@ const LAST_POST: Duration = Duration::from_secs(2);
 
 /// What a notifier needs.
 pub struct NotifierOptions {
-    /// What is told, in which words, and when.
+    /// Which alerts are sent, in which language, and when.
     pub config: SlackConfig,
     /// The table of alerts.
     pub rules: Rules,
-    /// The webhook; none: nobody is told.
+    /// The webhook; without one, nothing is sent.
     pub webhook: Option<Webhook>,
     /// Where what waits is kept.
     pub spool: PathBuf,
@@ -53,7 +53,7 @@ pub struct NotifierOptions {
     pub poll: Duration,
 }
 
-/// Takes announcements and has them told. Its threads end with the switch they were given.
+/// Takes announcements and sends them. Its threads end with the switch they were given.
 pub struct Notifier {
     announcer: Announcer,
     threads: Vec<JoinHandle<()>>,
@@ -140,14 +140,14 @@ impl Notifier {
         Arc::new(move || waiting.age())
     }
 
-    /// Waits until everything is told that is to be told now. False when that takes longer than
-    /// `limit`: what is left stays in the spool.
+    /// Waits until everything that is due now is sent. False if that takes longer than `limit`: the
+    /// rest stays in the spool.
     pub fn drain(&self, limit: Duration) -> bool {
         if self.webhook.is_none() {
             return true;
         }
         let until = Instant::now() + limit;
-        // The look that goes on now may have begun before the newest announcement.
+        // The look that continues now may have begun before the newest announcement.
         let enough = self.waiting.looks() + 2;
         while self.waiting.looks() < enough || !self.waiting.is_idle() {
             if Instant::now() >= until {

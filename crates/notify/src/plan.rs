@@ -22,13 +22,13 @@ pub enum News {
     Fired,
     /// It is over.
     Resolved,
-    /// It fired, and was over before anybody was told.
+    /// It fired, and ended before it was sent.
     Passed,
     /// It still fires.
     Still,
 }
 
-/// Why alerts of several kinds are told together.
+/// Why alerts of several kinds are sent together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
     /// They came in quiet hours.
@@ -61,7 +61,7 @@ pub struct Message {
     pub due: Millis,
 }
 
-/// What is not to be told.
+/// What is not to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dropped {
     /// What it settles.

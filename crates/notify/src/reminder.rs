@@ -1,4 +1,4 @@
-//! Reminders of what still fires and nobody has acknowledged.
+//! Reminders of alerts that still fire and are not acknowledged.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -28,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const PACE: Duration = Duration::from_millis(1_050);
 /// How often the spool is put in order.
 const TIDY: Duration = Duration::from_secs(86_400);
-/// How often somebody else's lock is tried.
+/// How often another process's lock is tried.
 const LOCK_RETRY: Duration = Duration::from_secs(2);
 
 /// What became of names that the journal could not take yet.
@@ -257,8 +257,8 @@ impl Sender {
         self.metrics.notifications.with_label_values(&[kind, outcome]).inc();
     }
 
-    /// Writes into the journal what became of names; kept in memory while that cannot be written,
-    /// so that nothing is told again meanwhile.
+    /// Writes into the journal what became of names; kept in memory while that cannot be written, so
+    /// that nothing is sent twice in the meantime.
     fn settle(&mut self, names: &[String], kind: &str, outcome: Outcome, now: Millis) {
         if let Err(error) = self.spool.settle(names, kind, outcome, now) {
             self.tell_trouble(&error);

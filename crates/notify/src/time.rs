@@ -21,8 +21,8 @@ impl Zone {
         Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned_datetime(self.0.clone())
     }
 
-    /// The moment of a time of day; of a time that daylight saving skips the one as long behind the
-    /// gap's beginning, of a time that it has twice the first.
+    /// The moment of a time of day; for a time that daylight saving skips, the moment as long after the
+    /// gap's beginning; for a time that occurs twice, the first.
     pub fn moment(&self, date: Date, time: Time) -> Result<Millis, jiff::Error> {
         let zoned = date.to_datetime(time).to_zoned_datetime(self.0.clone())?;
         Ok(Millis(zoned.timestamp().as_millisecond()))

@@ -40,7 +40,7 @@ impl Waiting {
         self.state().since.map(|since| since.elapsed())
     }
 
-    /// The sender has looked at everything, and left nothing that could be told by now.
+    /// The sender has looked at everything, and left nothing that could be sent by now.
     pub fn looked(&self, is_idle: bool) {
         let mut state = self.state();
         state.looks += 1;

@@ -1,4 +1,4 @@
-//! The address of the webhook: who knows it can post, so it is a secret.
+//! The address of the webhook: anyone who knows it can post, so it is a secret.
 
 use std::fmt;
 use std::path::Path;
@@ -97,7 +97,7 @@ fn is_loopback(authority: &str) -> bool {
 }
 
 impl fmt::Display for Webhook {
-    /// Scheme, host and the beginnings of what is not the secret proper, to tell two webhooks apart.
+    /// Scheme, host and the beginnings of what is not the secret proper, to distinguish two webhooks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, rest) = self.address.split_once("://").unwrap_or(("https", ""));
         write!(f, "{scheme}://{}", self.host)?;

@@ -123,7 +123,7 @@ fn while_slack_is_away_messages_are_kept_on_disk() {
     running.end();
     assert_eq!(files(folder.path(), "waiting").len(), 3);
 
-    // The process starts anew, and Slack is back.
+    // The process starts again, and Slack is back.
     let slack = Slack::start_on(port);
     let again = Running::start(folder.path(), Some(&url), quick(""));
     eventually("both are told", || slack.posted().len() == 2);
@@ -179,7 +179,7 @@ fn of_two_processes_on_one_spool_one_sends() {
     first.resolve("DagFailed", "a");
     second.resolve("DagFailed", "a");
     first.end();
-    // Whoever is left goes on.
+    // Anyone who is left continues.
     second.resolve("LagGrowing", "lag-a");
     eventually("the ends are told", || files(folder.path(), "told").len() == 2);
     second.fire("DagFailed", "a");

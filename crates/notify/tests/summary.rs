@@ -217,7 +217,7 @@ fn it_comes_once_a_day_over_restarts_and_processes() {
     }
     assert_eq!(spools[1].waiting_names().unwrap(), ["2026-11-24.summary"]);
     assert_eq!(spools[0].waiting_names().unwrap(), Vec::<String>::new());
-    // Sent, and the process starts anew.
+    // Sent, and the process starts again.
     spools[1]
         .settle(&["2026-11-24.summary".to_owned()], "daily_summary", Outcome::Sent, at("2026-11-25 00:00:05"))
         .unwrap();

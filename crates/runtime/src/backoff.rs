@@ -7,7 +7,7 @@ use crate::Shutdown;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Pauses between tries of one thing, each twice as long as the one before, up to five seconds.
+/// Pauses between attempts, each twice as long as the previous one, up to five seconds.
 #[derive(Debug)]
 pub struct Backoff {
     what: &'static str,

@@ -1,7 +1,7 @@
-//! Work that may hang, done by a thread of its own and waited for only so long.
+//! Work that may hang, done by a separate thread and waited for only so long.
 //!
-//! A server that is paused keeps its connections and answers nothing: a query waits as long as it
-//! does. Who watches must not wait with it.
+//! A server that is paused keeps its connections and answers nothing: a query waits as long as it does.
+//! The watcher must not wait with it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel, sync_channel};
@@ -49,7 +49,7 @@ impl<S: Send + 'static> BoundedWorker<S> {
         let (answer, answered) = sync_channel(1);
         let (end, ended) = sync_channel(1);
         let answered_work = move |state: &mut S| {
-            // Nobody may be waiting any more.
+            // The caller may no longer wait.
             let _ = answer.send(work(state));
             let _ = end.send(());
         };

@@ -1,5 +1,4 @@
-//! How far a long command has come, for whoever shows it: step by step, so that no part of the work
-//! passes without being shown.
+//! How far a long command has come, for display: step by step, so that every part of the work is shown.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +20,7 @@ pub enum Unit {
 pub struct Look {
     /// Number of the step, from 1; 0 before the first.
     pub step: u64,
-    /// How many steps there are; 0 when nobody said.
+    /// How many steps there are; 0 if it is not known.
     pub steps: u64,
     /// What the step does.
     pub name: String,

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
-/// Held for as long as the process plays the role; the system lets go of it even after `kill -9`.
+/// Held for as long as the process plays the role; the system drops it even after `kill -9`.
 #[derive(Debug)]
 pub struct RoleLock {
     _file: File,

@@ -85,7 +85,7 @@ impl Cron {
 
     /// The first moment after `after`.
     pub fn next_after(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        // A day's moments may lie behind its end when midnight itself is skipped.
+        // A day's moments may lie after its end when midnight itself is skipped.
         let mut date = zone.to_datetime(after).date().yesterday().ok()?;
         for _ in 0..MAX_DAYS {
             if let Some(found) = self.moments_of(date, zone).into_iter().find(|moment| *moment > after) {
@@ -137,7 +137,7 @@ impl Cron {
         match (ambiguous.offset(), self.any_hour) {
             (AmbiguousOffset::Unambiguous { .. }, _) => moments.extend(ambiguous.compatible()),
             (AmbiguousOffset::Gap { .. }, true) => {}
-            // Read with the offset behind the gap it lies before the gap, whose end is the change.
+            // Read with the offset after the gap it lies before the gap, whose end is the change.
             (AmbiguousOffset::Gap { .. }, false) => {
                 let change = ambiguous
                     .earlier()

@@ -11,7 +11,7 @@ use crate::ScheduleError;
 use crate::cron::Cron;
 use crate::definition;
 
-/// The DAGs that adpipe brings along, for who has no file of his own.
+/// The built-in DAGs, for users without a file.
 pub const BUILT_IN: &str = include_str!("../../../config/dags.toml");
 
 /// A set of tasks that run together for one data interval.
@@ -31,7 +31,7 @@ pub struct Dag {
     pub start: Option<Timestamp>,
     /// How long a run may take.
     pub timeout: Duration,
-    /// The tasks, each behind those it waits for.
+    /// The tasks, each after those it waits for.
     pub tasks: Vec<Task>,
 }
 
@@ -57,7 +57,7 @@ pub struct Task {
     pub env: BTreeMap<String, String>,
     /// Tasks that must have succeeded before.
     pub after: Vec<String>,
-    /// Further tries after a failed one.
+    /// Further attempts after a failed one.
     pub retries: u32,
     /// Pause before the first retry …
     pub retry_delay: Duration,
@@ -65,7 +65,7 @@ pub struct Task {
     pub retry_backoff: f64,
     /// … up to this.
     pub max_retry_delay: Duration,
-    /// How long a try may take.
+    /// How long an attempt may take.
     pub timeout: Duration,
 }
 

@@ -230,7 +230,7 @@ fn read_task(text: &TaskText, id: String) -> Result<Task, Wrong> {
     })
 }
 
-/// The tasks, each behind those it waits for; what cannot be brought in order waits for itself.
+/// The tasks, each after those it waits for; what cannot be put in order waits for itself.
 fn in_order(tasks: Vec<(usize, Task)>) -> Result<Vec<Task>, Wrong> {
     let mut waiting = tasks;
     let mut ordered: Vec<Task> = Vec::new();

@@ -1,4 +1,4 @@
-//! Tries at work: starting their processes, hearing of their end, ending them.
+//! Attempts that run: starting their processes, hearing of their end, ending them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,39 +16,39 @@ use crate::ScheduleError;
 use crate::process;
 use crate::state::{RunKey, TryKey};
 
-/// How long processes that a try left behind are waited for.
+/// How long processes that an attempt left behind are waited for.
 const STRAGGLERS: Duration = Duration::from_secs(5);
 
 /// How tasks are started on this machine.
 #[derive(Debug, Clone)]
 pub struct TaskPrograms {
-    /// Starts [`crate::task_process`]; `--process-file FILE -- PROGRAM ARGUMENT …` is put behind it.
+    /// Starts [`crate::task_process`]; `--process-file FILE -- PROGRAM ARGUMENT …` is put after it.
     pub wrapper: Vec<OsString>,
     /// What the program `adpipe` is: this binary, with the flags that it was given itself.
     pub adpipe: Vec<OsString>,
-    /// Where the logs of tries go.
+    /// Where the logs of attempts go.
     pub log_folder: PathBuf,
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
 }
 
-/// A try has ended, and nothing of it runs any more.
+/// An attempt has ended, and nothing of it runs any more.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub key: TryKey,
     pub outcome: Outcome,
 }
 
-/// How a try ended.
+/// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Exited(i64),
     Signalled(i64),
-    /// It could not be started, or nobody knows how it ended.
+    /// It could not be started, or it is not known how it ended.
     Lost(String),
 }
 
-/// Why a try is being ended.
+/// Why an attempt is being ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndedBy {
     Cancel,
@@ -57,7 +57,7 @@ pub(crate) enum EndedBy {
     Shutdown,
 }
 
-/// A try at work.
+/// A running attempt.
 pub(crate) struct Execution {
     /// Closing it ends the task.
     leash: Option<ChildStdin>,
@@ -82,7 +82,7 @@ impl Execution {
 }
 
 impl TaskPrograms {
-    /// Where the output of a try goes.
+    /// Where the output of an attempt goes.
     pub(crate) fn log_file(&self, key: &TryKey) -> PathBuf {
         self.run_folder(&key.run).join(&key.task_id).join(format!("{}.log", key.try_number))
     }
@@ -105,7 +105,7 @@ impl TaskPrograms {
         }
     }
 
-    /// Starts a try; its end comes as a [`Report`].
+    /// Starts an attempt; its end comes as a [`Report`].
     pub(crate) fn start(
         &self,
         key: &TryKey,
@@ -196,11 +196,11 @@ fn listen(
         std::thread::sleep(Duration::from_millis(20));
     }
     note_end(log_file, &outcome);
-    // Nobody listens any more when the scheduler has stopped.
+    // The channel is closed once the scheduler has stopped.
     let _ = reports.send(Report { key: key.clone(), outcome });
 }
 
-/// The last line of a log. A log that cannot be written is no reason to lose the outcome.
+/// The last line of a log. Even if a log cannot be written, the outcome must not be lost.
 fn note_end(log_file: &Path, outcome: &Outcome) {
     let words = match outcome {
         Outcome::Exited(code) => format!("ended with exit code {code}"),

@@ -1,4 +1,4 @@
-//! How the DAGs fare, for who watches them: failures in a row, and runs that should have started.
+//! The health of the DAGs, for alerts: failures in a row, and runs that should have started.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::slots;
 use crate::state::{Run, RunState, millis, moment};
 use crate::store::Store;
 
-/// Finished runs that are looked at: more failures in a row than this are told as so many.
+/// Finished runs that are looked at: more failures in a row are reported as this many.
 const LOOK_BACK: i64 = 50;
 
 /// How a DAG fares.

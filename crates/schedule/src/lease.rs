@@ -1,11 +1,12 @@
 //! One active scheduler on a warehouse, and one active monitor.
 //!
-//! The lease is a row, of a name of its own for each role. Its holder raises `beat` in every transaction, and at least every fifth of
-//! the lease's time; the others take it over when they have watched `beat` stand still for the
-//! whole of that time. Everybody measures on a clock of his own that only runs forward, so that no
-//! change of the wall clock, and no difference between two machines, makes two of them active. Time in
-//! which the warehouse could not be read does not count, as a holder cannot raise `beat` then. A
-//! scheduler that cannot reach the warehouse ends its tasks after a third of the lease's time.
+//! The lease is a row, of a name of its own for each role. Its holder raises `beat` in every
+//! transaction, and at least every fifth of the lease's time; the others take it over when they have
+//! watched `beat` stand still for the whole of that time. Each measures on its own clock, which only
+//! runs forward, so that no change of the wall clock, and no difference between two machines, makes two
+//! of them active. Time in which the warehouse could not be read does not count, as a holder cannot
+//! raise `beat` then. A scheduler that cannot reach the warehouse ends its tasks after a third of the
+//! lease's time.
 
 use std::time::{Duration, Instant};
 
@@ -78,7 +79,7 @@ impl Held {
     }
 }
 
-/// The lease of somebody, as it was seen.
+/// A lease, as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
     owner: String,
@@ -89,7 +90,7 @@ struct Seen {
     released: bool,
 }
 
-/// Who waits for a lease.
+/// A candidate for a lease.
 #[derive(Debug)]
 pub struct Candidate {
     name: &'static str,
@@ -100,10 +101,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Somebody who would hold the lease of this name, [`SCHEDULER`] or [`MONITOR`], and give it a
-    /// sign of life at least every fifth of `ttl`.
+    /// A candidate for the lease of this name, [`SCHEDULER`] or [`MONITOR`], that gives a sign of life
+    /// at least every fifth of `ttl`.
     pub fn new(name: &'static str, ttl: Duration) -> Candidate {
-        // The process's identity is its alone; the time tells apart two candidates of one process.
+        // The process's identity is its alone; the time distinguishes two candidates of one process.
         let owner = format!("{}#{:?}", process::own_identity(), Instant::now());
         Candidate { name, owner, ttl, watched: None, saw_life: false }
     }
@@ -138,7 +139,7 @@ impl Candidate {
         Ok(is_taken.then(|| self.held(seen.epoch + 1, began)))
     }
 
-    /// True when the holder is known to live: for who would rather not wait for the lease.
+    /// True if the holder is known to be alive: for callers that would rather not wait for the lease.
     pub fn saw_life(&self) -> bool {
         self.saw_life
     }
@@ -192,7 +193,7 @@ impl FromRow for Seen {
     }
 }
 
-/// Whether somebody seems to hold the lease, for people: not to rely on. Gives his process.
+/// Whether the lease seems to be held, for people: not to rely on. Gives the holder's process.
 ///
 /// # Errors
 /// When the warehouse cannot be read.

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 const NAMES: [&str; 7] =
     ["date", "data_interval_start", "data_interval_end", "dag_id", "run_id", "task_id", "try_number"];
 
-/// What placeholders stand for in one try of a task.
+/// What placeholders stand for in one attempt of a task.
 pub struct Values<'v> {
     /// Zone of `{date}`.
     pub zone: &'v TimeZone,

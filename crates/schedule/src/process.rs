@@ -40,12 +40,12 @@ pub fn life(identity: &str) -> Life {
     if start_ticks(pid) == Some(started) { Life::Alive } else { Life::Dead }
 }
 
-/// Where the identity of a try's process is kept, beside its log.
+/// Where the identity of an attempt's process is kept, next to its log.
 pub fn process_file(log_file: &Path) -> PathBuf {
     log_file.with_extension("process")
 }
 
-/// Kills the process group of a try, when it is of this machine. The caller knows from the lock of
+/// Kills the process group of an attempt, when it is of this machine. The caller knows from the lock of
 /// the log that something of it lives, so its number is not another's.
 pub fn kill_group_of(log_file: &Path) {
     let identity = fs::read_to_string(process_file(log_file)).unwrap_or_default();
@@ -57,7 +57,7 @@ pub fn kill_group_of(log_file: &Path) {
     }
 }
 
-/// Whether anything holds the log of a try: its processes do, for as long as they live, because
+/// Whether anything holds the log of an attempt: its processes do, for as long as they live, because
 /// their output is the file that the scheduler locked. Not even `kill -9` leaves such a lock behind.
 pub fn holds_log(log_file: &Path) -> bool {
     let Ok(file) = File::open(log_file) else { return false };

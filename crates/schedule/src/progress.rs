@@ -1,4 +1,4 @@
-//! How runs and tries get on: what follows from a task's end, and from a run's.
+//! How runs and attempts proceed: what follows from the end of a task, and of a run.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use crate::execution::{EndedBy, Outcome};
 use crate::state::{Run, RunKey, RunKind, RunState, TaskState, Try, TryKey};
 use crate::store::{Changes, NewRun};
 
-/// The newest try of each task, by task.
+/// The newest attempt of each task, by task.
 pub(crate) type Newest<'t> = BTreeMap<&'t str, &'t Try>;
 
-/// The newest try of each task of a run; `tries` are sorted by number.
+/// The newest attempt of each task of a run; `tries` are sorted by number.
 pub(crate) fn newest<'t>(tries: &'t [Try], run: &RunKey) -> Newest<'t> {
     let of_run = tries.iter().filter(|one| one.key.run == *run);
     of_run.map(|one| (one.key.task_id.as_str(), one)).collect()
 }
 
-/// Has every task of a run that begins wait for a try, save those that have succeeded already.
+/// Has every task of a run that begins wait for an attempt, save those that have succeeded already.
 pub(crate) fn begin(
     changes: &mut Changes<'_>,
     dag: &Dag,
@@ -39,7 +39,7 @@ pub(crate) fn begin(
     Ok(())
 }
 
-/// Notes how a try ended and has the next one wait, if there is to be one.
+/// Notes how an attempt ended and has the next one wait, if there is to be one.
 pub(crate) fn end_try(
     changes: &mut Changes<'_>,
     dag: Option<&Dag>,
@@ -100,7 +100,7 @@ fn verdict(
     }
 }
 
-/// Where a run stands whose tasks have all ended; none while one has not.
+/// The state of a run whose tasks have all ended; none while one has not.
 pub(crate) fn conclusion(newest: &Newest<'_>) -> Option<(RunState, String)> {
     if newest.values().any(|last| !last.state.is_finished()) {
         return None;

@@ -173,7 +173,7 @@ fn queue_slot(
         if store.write(|changes| Ok(changes.queue(&run, millis(now))?))? {
             result.queued.push(run.key);
         } else {
-            // Somebody was faster.
+            // Another process was faster.
             result.active += 1;
         }
         return Ok(());

@@ -14,7 +14,7 @@ const MAX_AT_ONCE: usize = 100;
 pub struct Interval {
     /// First moment.
     pub start: Timestamp,
-    /// First moment behind it.
+    /// First moment after it.
     pub end: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! Runs and tries as they are stored.
+//! Runs and attempts as they are stored.
 
 use adpipe_event::Millis;
 use adpipe_warehouse::{FromRow, Row, WarehouseError};
@@ -144,7 +144,7 @@ pub struct Run {
     pub kind: RunKind,
     /// First moment of its data interval.
     pub interval_start: Millis,
-    /// First moment behind it.
+    /// First moment after it.
     pub interval_end: Millis,
     /// Where it stands.
     pub state: RunState,
@@ -216,7 +216,7 @@ impl FromRow for RunKey {
     }
 }
 
-/// Names a try.
+/// Names an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TryKey {
     /// The run.
@@ -234,7 +234,7 @@ pub struct Try {
     pub key: TryKey,
     /// Where it stands.
     pub state: TaskState,
-    /// Further tries that may follow it.
+    /// Further attempts that may follow it.
     pub tries_left: i64,
     /// Not to be started before.
     pub due_at: Millis,

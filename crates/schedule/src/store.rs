@@ -90,7 +90,7 @@ impl Store {
         outcome
     }
 
-    /// As [`write`](Self::write), for who holds the lease.
+    /// As [`write`](Self::write), for the holder of the lease.
     pub(crate) fn write_fenced<T>(
         &mut self,
         lease: &mut Held,
@@ -249,7 +249,7 @@ impl<'t> Changes<'t> {
         Ok(self.execute(AGAIN_AS, &params)? == 1)
     }
 
-    /// Has a task wait for its next try.
+    /// Has a task wait for its next attempt.
     pub fn wait(&mut self, key: &TryKey, tries_left: i64, due_at: Millis) -> Result<(), WarehouseError> {
         self.execute(WAIT, &try_params(key, &[tries_left.into(), due_at.to_string().into()])).map(drop)
     }
@@ -284,7 +284,7 @@ impl<'t> Changes<'t> {
         found.read()
     }
 
-    /// Removes up to 500 runs that ended before `limit`, and their tries; gives their names.
+    /// Removes up to 500 runs that ended before `limit`, and their attempts; gives their names.
     pub fn forget(&mut self, limit: Millis) -> Result<Vec<RunKey>, WarehouseError> {
         let found = self.0.query(FORGETTABLE, &[limit.to_string().into()])?;
         let forgotten: Vec<RunKey> = found.read()?;

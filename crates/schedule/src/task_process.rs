@@ -5,8 +5,8 @@
 //! cancelled, has run out of time, or because the scheduler died (of `kill -9`, too), it ends the
 //! task: SIGTERM to the group, and SIGKILL after a grace period. So no task outlives its scheduler.
 //!
-//! Its standard error is the log of the try, which the scheduler has locked, and the task's output
-//! goes there: the lock stays for as long as any process of the try lives. On standard output it
+//! Its standard error is the log of the attempt, which the scheduler has locked, and the task's output
+//! goes there: the lock stays for as long as any process of the attempt lives. On standard output it
 //! tells the scheduler how it ended: `exited CODE`, `signalled NUMBER`, or `failed REASON` when there
 //! is no such program.
 
@@ -22,8 +22,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::process;
 
-/// Runs `command` to its end and reports it; gives an exit code for this process. The identity of
-/// the task's process goes into `process_file`, from which it is found when nobody watches it.
+/// Runs `command` to its end and reports it; gives an exit code for this process. The identity of the
+/// task's process goes into `process_file`, by which it is found when nothing watches it.
 pub fn run(command: &[OsString], grace: Duration, process_file: &Path) -> u8 {
     let Some((program, arguments)) = command.split_first() else {
         tell("failed there is no command");
@@ -82,11 +82,11 @@ fn group_of(child: &Child) -> Option<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
-/// Waits for the task. Whatever it leaves running in its group is killed, so that a next try does
-/// not run beside it.
+/// Waits for the task. Whatever it leaves running in its group is killed, so that a next attempt does
+/// not run next to it.
 fn wait(mut child: Child, ended: &Ended) -> std::io::Result<ExitStatus> {
     if let Some(group) = group_of(&child) {
-        // The number of a process that nobody has asked for stays taken: the group is still its.
+        // The number of a process that was not waited for stays taken: the group still belongs to it.
         let _ = waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
         let mut flag = ended.0.lock().unwrap_or_else(PoisonError::into_inner);
         *flag = true;
@@ -101,7 +101,7 @@ fn end_with_the_scheduler(group: Pid, grace: Duration, ended: &Ended) {
     let mut buffer = [0; 64];
     // The scheduler writes nothing: this returns when the pipe is closed.
     while matches!(std::io::stdin().read(&mut buffer), Ok(count) if count > 0) {}
-    // Nobody may be there any more.
+    // The reader may be gone.
     ended.unless(|| _ = kill_process_group(group, Signal::TERM));
     ended.wait(grace);
     ended.unless(|| _ = kill_process_group(group, Signal::KILL));

@@ -13,7 +13,7 @@ pub struct PoolLimits {
     pub most: usize,
     /// How long a caller waits for one.
     pub patience: Duration,
-    /// A connection that nobody has used for this long is closed.
+    /// A connection that was not used for this long is closed.
     pub idle: Duration,
 }
 

@@ -1,15 +1,15 @@
 //! Files and folders that only their user may look into: records, payloads and logs may hold anything.
 //!
 //! New ones are made with mode 0600 and 0700. Existing ones are tightened when they are opened; a
-//! folder only when everything in it is adpipe's, as somebody else may need what lies beside. Where
-//! that is refused it stays as it is, with one warning.
+//! folder only when everything in it is adpipe's, because someone else may need the other files. If
+//! that is refused, it stays as it is, with one warning.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// True once somebody was warned.
+/// True once a warning was logged.
 static WARNED: AtomicBool = AtomicBool::new(false);
 
 /// Names that adpipe gives what it makes in a data folder.
@@ -66,7 +66,7 @@ pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes a file anew with these bytes.
+/// Makes a file again with these bytes.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -75,8 +75,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-/// Has a database file be its user's alone, making it empty when it is missing. SQLite gives the
-/// files beside it the same mode.
+/// Has a database file be its user's alone, making it empty when it is missing. SQLite gives the files
+/// next to it the same mode.
 ///
 /// # Errors
 /// When it is missing and cannot be made.

@@ -39,7 +39,7 @@ pub fn open(path: &Path, durability: Durability) -> rusqlite::Result<Connection>
     Ok(connection)
 }
 
-/// Has a file be its user's alone before SQLite makes it or those beside it. What goes wrong here goes
+/// Has a file be its user's alone before SQLite makes it or those next to it. What goes wrong here goes
 /// wrong again when SQLite opens it, which says so better.
 pub fn make_private(path: &Path) {
     let _ = crate::private::database(path);
@@ -131,8 +131,8 @@ pub fn migrate(connection: &mut Connection, schema: &str, steps: &[Migration]) -
     let fail = |step: Migration| {
         move |source| MigrateError::Sqlite { version: step.version, name: step.name, source }
     };
-    // Looked at before anything is locked: a database that is up to date and that somebody is
-    // writing to is no reason to wait.
+    // Checked before anything is locked: if the database is up to date, there is no reason to wait for
+    // a writer.
     if is_at(connection, schema, known) {
         return Ok(());
     }

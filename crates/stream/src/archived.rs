@@ -1,11 +1,11 @@
 //! Which events of a batch the archive has already.
 //!
-//! Sets of ids by hour, read from the archive at first touch and void as soon as the hour's version
-//! is another one. The least recently used ones are let go of.
+//! Sets of ids by hour, read from the archive at first use and void once the hour's version changes.
+//! The least recently used sets are dropped.
 //!
-//! Of an hour with a part that is missing or damaged nobody can say which events were counted. Its
-//! events become errors of type `archive`, which the dead-letter queue sends again by itself once the
-//! part can be read; all others go on.
+//! If a part of an hour is missing or damaged, it is unknown which of its events were counted. Its
+//! events become errors of type `archive`, which the dead-letter queue retries automatically once the
+//! part can be read; all others continue.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use adpipe_warehouse::{
 };
 use hashbrown::HashMap;
 
-/// Ids held in all: some 10 to 20 bytes each.
+/// Ids held in all: about 10 to 20 bytes each.
 const MAX_IDS: usize = 4_000_000;
 
 /// How long an hour is taken for unreadable before its parts are looked at again.
@@ -49,7 +49,7 @@ pub(crate) struct ArchivedIds {
 pub(crate) struct Judged {
     /// For each event whether it is not to be inserted; empty when all are.
     pub except: Vec<bool>,
-    /// Those of them that nobody can judge, by index, as parts of their hours cannot be read.
+    /// Those of them that cannot be judged, by index, because parts of their hours cannot be read.
     pub unjudged: Vec<usize>,
     /// The hours of these, and why.
     pub unreadable: Vec<(Millis, Arc<str>)>,
@@ -76,7 +76,7 @@ impl ArchivedIds {
         source: Option<&dyn ArchiveIds>,
         hour: Millis,
     ) -> Result<(), WarehouseError> {
-        // The version first: ids that are added behind it make the set void, not wrong.
+        // The version first: ids that are added later make the set void, not wrong.
         let Some(archived) = archive::archived_hour(warehouse, hour)? else { return Ok(()) };
         let version = archived.version;
         match archive::ids_of_hour(warehouse, source, hour)? {

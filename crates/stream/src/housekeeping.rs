@@ -46,7 +46,7 @@ pub fn run(
             }
             Err(error) => tracing::debug!(%error, "the lag cannot be measured now"),
         }
-        // What was committed before this process began is no less the newest commit.
+        // What was committed before this process started is the newest commit, too.
         if !knows_last_commit && let Ok(newest) = report::newest_commit(warehouse) {
             knows_last_commit = true;
             newest.inspect(|at| metrics.committed_at(at.0 as f64 / 1_000.0));

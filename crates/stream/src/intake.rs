@@ -25,12 +25,13 @@ pub(crate) struct Intake<'a> {
     pub shutdown: &'a Shutdown,
     /// Raised by the processor when it was fenced: what was read under an older one is void.
     pub generation: &'a AtomicU64,
-    /// What the processor has committed since the consumer was told last.
+    /// What the processor has committed since the consumer was last informed.
     pub committed: &'a Committed,
     pub batches: SyncSender<MicroBatch>,
 }
 
-/// Offsets behind what was committed, by topic and partition, on their way from the processor to the intake.
+/// Offsets after what was committed, by topic and partition, on their way from the processor to the
+/// intake.
 #[derive(Default)]
 pub(crate) struct Committed(Mutex<BTreeMap<(Topic, u32), Offset>>);
 
@@ -62,7 +63,7 @@ impl Intake<'_> {
         Ok(())
     }
 
-    /// Goes on after records that are gone, when it is on record that they are.
+    /// Continues after records that are lost, if the loss is on record.
     fn cross(&self, error: LogError) -> Result<(), StreamError> {
         match cross(self.warehouse, &error) {
             Ok(Crossing::Crossed) => Ok(()),

@@ -35,10 +35,10 @@ pub const TOPICS: [adpipe_log::Topic; 2] = [adpipe_log::Topic::Raw, adpipe_log::
 /// What may go wrong in a processor for good; what passes by itself is waited out.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// The log cannot go on without somebody's help.
+    /// The log cannot continue without intervention.
     #[error(transparent)]
     Log(#[from] adpipe_log::LogError),
-    /// The warehouse cannot go on without somebody's help.
+    /// The warehouse cannot continue without intervention.
     #[error(transparent)]
     Warehouse(#[from] adpipe_warehouse::WarehouseError),
     /// A thread could not be started, or ended by a panic.

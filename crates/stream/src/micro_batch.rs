@@ -33,7 +33,7 @@ pub struct Share {
     pub partition: u32,
     /// First offset.
     pub first: Offset,
-    /// Offset behind the last.
+    /// Offset after the last.
     pub next: Offset,
     /// Account of the records, without what only the warehouse knows (valid, duplicate, late).
     pub counts: Counts,
@@ -82,8 +82,8 @@ impl MicroBatch {
         self.runs.is_empty()
     }
 
-    /// Parses the records of a run into this batch. What is in the future is so by the time when
-    /// the log took it: processed again after a crash, a record is judged as it was before.
+    /// Parses the records of a run into this batch. The time when the log took a record decides whether
+    /// it is in the future, so that a record processed again after a crash gets the same result.
     pub fn add(&mut self, run: RecordBatch, parsing: &mut Parsing) {
         let share_index = self.share_of(&run);
         let run_index = self.runs.len() as u32;
@@ -168,12 +168,12 @@ impl Parsing {
         Parsing { parser, fields, columns: None, known_header: Vec::new(), known_columns: None }
     }
 
-    /// Forgets what header set indexes mean: they are counted anew in each run.
+    /// Forgets what header set indexes mean: they are counted again in each run.
     pub(crate) fn start_run(&mut self) {
         self.columns = None;
     }
 
-    /// Parses one payload that stands alone, as the processor would.
+    /// Parses a single payload, as the processor would.
     ///
     /// # Errors
     /// The rule that it breaks.

@@ -30,8 +30,8 @@ const NOTICE: Duration = Duration::from_millis(50);
 /// Reads `ad_events_raw` and `ad_events_retry` and counts their events, until the switch is off.
 ///
 /// # Errors
-/// Only what waiting cannot mend: a damaged log or warehouse. What was read and not committed is
-/// read again at the next start.
+/// Only what waiting cannot fix: a damaged log or warehouse. What was read and not committed is read
+/// again at the next start.
 pub fn run(
     config: &StreamConfig,
     log: &dyn EventLog,
@@ -73,8 +73,8 @@ pub fn run(
             log_backoff: Backoff::new("the event log (for errors)"),
         };
         let written = processor.run(&receiver);
-        // An intake that waits for room in the queue notices that nobody reads it any more; one that
-        // waits for records would not, and a failure would be told with the next record only.
+        // An intake that waits for room in the queue notices that nothing reads it any more; one that
+        // waits for records would not, and a failure would only be reported with the next record.
         reading.trigger();
         drop(receiver);
         let read = intake.join().map_err(|_| StreamError::Thread("the intake thread panicked".to_owned()))?;
@@ -161,7 +161,7 @@ impl Processor<'_> {
         Ok(())
     }
 
-    /// The promise: all effects of the batch and the offsets behind it, in one transaction.
+    /// The promise: all effects of the batch and the next offsets, in one transaction.
     fn apply(&mut self, batch: &MicroBatch) -> Result<Vec<Commit>, StreamError> {
         let mut writer = match self.writer.take() {
             Some(writer) => writer,

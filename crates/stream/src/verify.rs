@@ -68,7 +68,7 @@ pub fn verify(
     recount_all(&Scope { log, warehouse, archive: None, fields: &fields, minutes_kept, progress: &progress })
 }
 
-/// What is verified, and who watches.
+/// What is verified, and who follows the progress.
 pub struct Scope<'a> {
     /// The event log.
     pub log: &'a dyn EventLog,
@@ -126,8 +126,8 @@ fn compare(scope: &Scope<'_>, recounts: bool) -> Result<Verdict, StreamError> {
     if recounts {
         progress.begin("recounting the records of the log");
     }
-    // The warehouse first: an error is in its topic before the offset behind it is stored, so that
-    // every error of this moment is found, in the dead-letter queue or on the way there.
+    // The warehouse first: an error is in its topic before the offset after it is stored, so that every
+    // error of this moment is found, in the dead-letter queue or on the way there.
     let snapshot = warehouse.snapshot()?;
     let warehouse = snapshot.as_ref();
     let partitions = read_partitions(log, warehouse)?;

@@ -38,8 +38,8 @@ pub fn aggregate<'a>(events: &'a EventBatch, counts: &'a [bool]) -> Windows<'a> 
     aggregate_all([(events, counts)], Millis(i64::MIN))
 }
 
-/// Sums the events of several batches for which `counts` holds; by the minute only those at or
-/// behind `minutes_since`.
+/// Sums the events of several batches for which `counts` holds; by the minute only those at or after
+/// `minutes_since`.
 pub fn aggregate_all<'a>(
     batches: impl IntoIterator<Item = (&'a EventBatch, &'a [bool])>,
     minutes_since: Millis,

@@ -242,7 +242,7 @@ fn an_attempt_that_was_not_committed_leaves_no_error_behind() {
     assert_eq!((totals.valid, totals.invalid()), (3, 3));
     pipeline.assert_proved();
 
-    // An error that the account knows and nobody has is a gap all the same.
+    // An error that the account knows and nobody has is a gap anyway.
     let database = rusqlite::Connection::open(pipeline.folder.path().join("log.db")).unwrap();
     let newest = "chunk_id = (select max(chunk_id) from chunks where topic = 'ad_events_error')";
     database.execute(&format!("delete from chunks where {newest}"), []).unwrap();

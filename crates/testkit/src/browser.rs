@@ -1,7 +1,7 @@
 //! Chromium, driven by its own protocol over a pipe: for tests of pages as people meet them.
 //!
-//! The protocol is <https://chromedevtools.github.io/devtools-protocol/>; over a pipe a message is
-//! JSON with a zero byte behind it, so no more than this file is needed.
+//! The protocol is <https://chromedevtools.github.io/devtools-protocol/>; over a pipe a message is JSON
+//! with a zero byte after it, so no more than this file is needed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -71,7 +71,7 @@ impl<'p> PgBouncer<'p> {
         Some(pooler)
     }
 
-    /// The URL of a database behind it, from the server's own URL.
+    /// The URL of a database after it, from the server's own URL.
     pub fn url(&self, of_the_server: &str) -> String {
         of_the_server.replace(&format!(":{}/", self.server.port()), &format!(":{}/", self.port))
     }

@@ -135,7 +135,7 @@ impl Postgres {
         run(self.command("pg_ctl").args(["stop", "-m", "fast", "-w", "-D"]).arg(self.data()));
     }
 
-    /// Starts it anew as a standby without a primary: it answers, and only reads.
+    /// Starts it again as a standby without a primary: it answers, and only reads.
     pub fn restart_as_standby(&self) {
         self.stop();
         std::fs::write(self.data().join("standby.signal"), "").expect("the data folder is writable");

@@ -115,7 +115,7 @@ impl S3 {
         if let Some((certificate, key)) = &self.certificate {
             command.arg("--cert").arg(certificate).arg("--key").arg(key);
         }
-        // Metadata beside the buckets: not every file system has extended attributes.
+        // Metadata next to the buckets: not every file system has extended attributes.
         command.arg("posix").arg("--sidecar").arg(self.folder.path().join("metadata"));
         command.arg(self.folder.path().join("buckets"));
         command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);

@@ -203,7 +203,7 @@ impl Compiler<'_> {
         Ok(all)
     }
 
-    /// An ephemeral model, behind those that it needs.
+    /// An ephemeral model, after those that it needs.
     fn part(&mut self, index: usize) -> Result<Vec<Cte>> {
         if let Some(done) = self.parts.get(&index) {
             return Ok(done.clone());

@@ -39,7 +39,7 @@ impl Both {
     }
 }
 
-/// What stands under a name.
+/// What exists under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Table,
@@ -75,7 +75,7 @@ impl Catalog {
         Ok(Catalog { relations })
     }
 
-    /// Whether anything stands under this name.
+    /// Whether anything exists under this name.
     pub fn has(&self, relation: &Relation) -> bool {
         self.relations.contains_key(&relation.name)
     }
@@ -160,7 +160,7 @@ impl Work<'_> {
         found.read()
     }
 
-    /// What stands under a name.
+    /// What exists under a name.
     pub fn kind(&mut self, relation: &Relation) -> Result<Option<Kind>, WarehouseError> {
         let sql = match self.dialect {
             Dialect::Sqlite => RELATIONS.sqlite,

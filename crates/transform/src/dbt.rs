@@ -52,7 +52,7 @@ pub fn run(
     let started = Instant::now();
     let started_at = Millis::now().to_string();
     let results_file = settings.target_path.join("run_results.json");
-    // What lies there is not of this run.
+    // What is there does not belong to this run.
     let _ = std::fs::remove_file(&results_file);
     let mut child = command(settings, options).spawn().map_err(|error| {
         TransformError::Dbt(format!(

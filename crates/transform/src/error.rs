@@ -26,7 +26,7 @@ impl Place {
         Place { file: self.file.clone(), line }
     }
 
-    /// A refusal of what stands there.
+    /// A refusal of what is written there.
     pub fn refuse(&self, message: impl Into<String>) -> TransformError {
         TransformError::Project { place: self.clone(), message: message.into() }
     }

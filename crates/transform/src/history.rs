@@ -125,7 +125,7 @@ fn add_failures(
     Ok(())
 }
 
-/// Nobody will ever find out whether the failures of a test that was removed are over.
+/// A test that was removed will never run again, so its failures are closed.
 fn resolve_of_lost_tests(transaction: &mut dyn Transaction, run: &RunResults) -> Result<(), WarehouseError> {
     let Some(tests) = &run.tests else { return Ok(()) };
     let found = transaction.query(FAILING_TESTS, &[])?;

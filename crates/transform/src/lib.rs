@@ -1,12 +1,12 @@
 //! Runs a dbt project without Python.
 //!
 //! [`ProjectFiles`] reads the files (or has adpipe's own project, which is compiled in),
-//! [`Project::load`] makes models, seeds and tests of them and refuses what it does not
-//! understand, with file and line. [`run`](run()) chooses, renders everything, and only then
-//! does it: each model, seed and test in a transaction of its own, in the order that they need.
-//! [`history::keep`] puts what the tests found into `ops`. [`dbt::run`] has the real dbt do the
-//! same and reads its results. [`freshness`](freshness()) looks at how old the sources are. [`list`]
-//! and [`statement`] show what a project consists of, without running it.
+//! [`Project::load`] makes models, seeds and tests of them and refuses what it does not understand,
+//! with file and line. [`run`](run()) chooses, renders everything, and only then does it: each model,
+//! seed and test in a transaction of its own, in the order that they need. [`history::keep`] puts what
+//! the tests found into `ops`. [`dbt::run`] has the real dbt do the same and reads its results.
+//! [`freshness`](freshness()) checks how old the sources are. [`list`] and [`statement`] show what a
+//! project consists of, without running it.
 //!
 //! Open `run/mod.rs` first, then `project/parse.rs`. Templates are in `jinja/`.
 

@@ -43,7 +43,7 @@ impl Status {
         all.into_iter().find(|status| status.name() == name).unwrap_or(Status::Error)
     }
 
-    /// Whether what comes behind it must not be done, and the run has failed.
+    /// Whether what comes after it must not be done, and the run has failed.
     pub fn is_bad(self) -> bool {
         matches!(self, Status::Fail | Status::Error)
     }
@@ -76,7 +76,7 @@ pub struct NodeResult {
     pub compiled: String,
     /// The table or view that it made.
     pub relation: Option<String>,
-    /// What the test stands beside.
+    /// What the test stands next to.
     pub attached: Option<String>,
     /// The column that it looks at.
     pub column: Option<String>,

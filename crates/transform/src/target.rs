@@ -7,7 +7,7 @@ use crate::jinja::TargetInfo;
 /// The schema to which everything is written.
 pub(crate) const SCHEMA: &str = "analytics";
 
-/// What the project's templates are told, and how much is done at once.
+/// What the project's templates know, and how much runs at the same time.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Which SQL.
@@ -16,7 +16,7 @@ pub struct Target {
     pub name: String,
     /// Models made at once, where the database allows.
     pub threads: usize,
-    /// Whether incremental models are made anew.
+    /// Whether incremental models are made again.
     pub full_refresh: bool,
 }
 

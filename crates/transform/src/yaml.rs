@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use crate::error::{Place, Result};
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Yaml {
     pub line: usize,
@@ -251,7 +251,7 @@ impl Loader<'_> {
                 }
                 match (text.parse::<i64>(), text.parse::<f64>()) {
                     (Ok(number), _) => Data::Int(number),
-                    // YAML 1.1 wants a point in a number with an exponent.
+                    // YAML 1.1 requires a point in a number with an exponent.
                     (_, Ok(number)) if text.contains('.') => Data::Float(number),
                     _ => Data::Text(text.to_owned()),
                 }

@@ -20,7 +20,7 @@ fn found(sources: &[SourceFreshness]) -> Vec<(&str, &str)> {
     sources.iter().map(|source| (source.name.as_str(), source.status.name())).collect()
 }
 
-/// Our sources grow old as the clock goes on. `fill` stores everything on 2014-11-01.
+/// Our sources grow old as the clock continues. `fill` stores everything on 2014-11-01.
 fn own_sources_age(place: &Place) {
     let own = own_project();
     let stored = Millis::parse_sql("2014-11-01 00:00:00").unwrap();

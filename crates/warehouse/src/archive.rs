@@ -1,11 +1,11 @@
-//! What whoever writes events must know of the archive: which hours it holds, and their ids.
+//! What writers of events must know about the archive: which hours it holds, and their ids.
 //!
-//! An event is in `realtime.events`, in a part of the archive, or in both. `realtime.hours` has a
-//! row for each hour of which the archive holds events, with the number of those that are in
+//! An event is in `realtime.events`, in a part of the archive, or in both. `realtime.hours` has a row
+//! for each hour of which the archive holds events, with the number of those that are in
 //! `realtime.events` as well (`hot_copies`). Where that is all of them, the primary key of
-//! `realtime.events` alone says what is a duplicate; else the ids of the archive's parts do, as
-//! they were at the hour's `version`. Versions are read in the transaction that inserts, which
-//! nobody who adds to the archive can come between.
+//! `realtime.events` alone says what is a duplicate; else the ids of the archive's parts do, as they
+//! were at the hour's `version`. Versions are read in the transaction that inserts, which blocks
+//! everything that adds to the archive.
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
@@ -27,7 +27,7 @@ const FORGET_UNREADABLE: &str = section(ARCHIVE_SQL, "forget_unreadable");
 const ARCHIVED_TOTAL: &str = section(ARCHIVE_SQL, "archived_total");
 const MINUTES_FLOOR: &str = section(ARCHIVE_SQL, "minutes_floor");
 
-/// How often parts that were merged meanwhile are looked up anew.
+/// How often parts that were merged meanwhile are looked up again.
 const ATTEMPTS: u32 = 5;
 
 /// An hour of which the archive holds events.
@@ -89,7 +89,7 @@ pub enum ArchiveReadError {
     },
 }
 
-/// The ids that the archive holds of an hour, or why nobody can say.
+/// The ids that the archive holds of an hour, or why they are not known.
 #[derive(Debug)]
 pub enum IdsOfHour {
     /// All of them.
@@ -156,9 +156,9 @@ impl FromRow for PartName {
     }
 }
 
-/// The ids that the archive holds of an hour; with `archive` none, there must be none. A part that
-/// is missing or damaged makes the hour unreadable, which is no error of this function: other hours
-/// go on.
+/// The ids that the archive holds of an hour; with `archive` none, there must be none. A part that is
+/// missing or damaged makes the hour unreadable, which is not an error of this function: other hours
+/// continue.
 ///
 /// # Errors
 /// Of the warehouse, or of an archive that cannot be reached; waiting may help.

@@ -41,7 +41,7 @@ pub struct CommitRow {
     pub partition: u32,
     /// First offset.
     pub first_offset: u64,
-    /// Offset behind the last.
+    /// Offset after the last.
     pub next_offset: u64,
     /// Records, as recorded.
     pub records: u64,

@@ -182,7 +182,7 @@ pub struct Commit {
     pub partition: u32,
     /// First offset of the batch.
     pub first_offset: u64,
-    /// Offset behind the batch.
+    /// Offset after the batch.
     pub next_offset: u64,
     /// When the transaction was sealed.
     pub committed_at: Millis,
@@ -228,7 +228,7 @@ impl Commit {
     }
 }
 
-/// A commit's values with their sum behind them.
+/// A commit's values with their sum after them.
 pub(crate) fn sealed_commit(values: [Value; COMMIT_COLUMNS - 1]) -> [Value; COMMIT_COLUMNS] {
     let sum = row_sum("realtime.commits", &values);
     let mut values = values.into_iter();

@@ -3,7 +3,7 @@
 /// A failure of the warehouse.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum WarehouseError {
-    /// It cannot be reached or written now, but may be later. Pause, probe, go on.
+    /// It cannot be reached or written now, but may be later. Pause, probe, continue.
     #[error("warehouse {location}: {reason}; {advice}")]
     Unavailable {
         /// Which warehouse, or which of its files.
@@ -36,7 +36,7 @@ pub enum WarehouseError {
     /// A statement is wrong: the user's, or ours.
     #[error("{0}")]
     Statement(String),
-    /// A statement took more than it may, or nobody wants its answer any more.
+    /// A statement exceeded a limit, or its answer is no longer needed.
     #[error("{0}")]
     Stopped(String),
 }

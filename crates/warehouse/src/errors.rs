@@ -12,7 +12,7 @@ const OFFSETS: &str = section(ERRORS_SQL, "offsets");
 const POSITIONS: &str = section(ERRORS_SQL, "positions");
 const RECORDED: &str = section(ERRORS_SQL, "recorded");
 
-/// Where the queue goes on in each partition of `ad_events_error`.
+/// Where the queue continues in each partition of `ad_events_error`.
 pub fn offsets(warehouse: &dyn WarehouseRead) -> Result<Vec<PartitionOffset>, WarehouseError> {
     query_as(warehouse, OFFSETS, &[Topic::Error.name().into()])
 }

@@ -1,5 +1,5 @@
-//! A warehouse some of whose stores must not be written to: whoever tries is told why, everybody else
-//! goes on, and all can be read.
+//! A warehouse some of whose stores must not be written to: writing to them is refused with the reason,
+//! the others can be written, and all can be read.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -1,4 +1,4 @@
-//! Who a store is, how far it is, and what it remembers of the others.
+//! The identity of a store, how far it is, and what it records about the others.
 //!
 //! A *store* here is a schema that keeps what nothing else has: `realtime`, `errors`, `ops`. All
 //! stores of one data set share a data id; each has an id of its own, an epoch that grows when a
@@ -31,10 +31,10 @@ const ADOPT: &str = section(IDENTITY_SQL, "adopt");
 const NOTE_ACCEPTED: &str = section(IDENTITY_SQL, "note_accepted");
 const EXISTS: &str = section(IDENTITY_SQL, "exists");
 
-/// The stores that have an identity. (Marts can always be made anew.)
+/// The stores that have an identity. (Marts can always be made again.)
 pub const STORES: [Schema; 3] = [Schema::Realtime, Schema::Errors, Schema::Ops];
 
-/// Who a store is.
+/// The identity of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Shared by all stores of one data set.
@@ -85,8 +85,8 @@ pub fn data_id(warehouse: &dyn Warehouse) -> Result<String, WarehouseError> {
     Ok(read(warehouse, Schema::Realtime)?.identity.map_or(data_id, |identity| identity.data_id))
 }
 
-/// Reads a store's identity. Whoever compares it reads what the others remember first: a store goes
-/// on while it is looked at.
+/// Reads a store's identity. Anyone who compares it reads what the others remember first: a store
+/// continues while it is looked at.
 ///
 /// # Errors
 /// Of the warehouse; [`WarehouseError::Unusable`] when the schema is not there.
@@ -183,7 +183,7 @@ pub fn remember(
     transaction.commit()
 }
 
-/// The statements of [`remember`], for whoever has a transaction of another kind.
+/// The statements of [`remember`], for other kinds of transactions.
 pub fn remembering(schema: Schema, how_far: u64, peers: &[Peer]) -> Vec<(String, Vec<Value>)> {
     let statement = of(REMEMBER, schema);
     let go_on = (of(GO_ON, schema), vec![whole(how_far)]);
@@ -191,8 +191,8 @@ pub fn remembering(schema: Schema, how_far: u64, peers: &[Peer]) -> Vec<(String,
     std::iter::once(go_on).chain(peers).collect()
 }
 
-/// Takes a store as it is for a part of the data set: with an id of its own, a new epoch, on the
-/// record. What it remembered of the others is replaced by `peers`.
+/// Accepts a store as it is as part of the data set: with its own id, a new epoch, on the record. What
+/// it remembered of the others is replaced by `peers`.
 ///
 /// # Errors
 /// Of the warehouse.

@@ -23,7 +23,7 @@ const SET_SINCE: &str = section(INVALID_SQL, "set_since");
 const DROP: &str = section(INVALID_SQL, "drop");
 
 /// How long it is known of each record. The dead-letter queue needs it for seconds, `adpipe verify`
-/// only where the queue was not at work.
+/// only if the queue was not running.
 const KEPT: Duration = Duration::from_secs(86_400);
 
 /// Offsets as few ranges, both ends included.

@@ -1,14 +1,13 @@
-//! The warehouse: events, metrics, the account of what was counted, and where to go on.
+//! The warehouse: events, metrics, the account of what was counted, and where to continue.
 //!
 //! [`Warehouse`] is the trait of a database, [`WarehouseRead`] its part that only reads, which a
 //! snapshot is, too. [`sqlite::SqliteWarehouse`] keeps one file a schema,
-//! [`postgres::PostgresWarehouse`] uses a PostgreSQL server.
-//! The stream processor takes a [`StreamWriter`] and, for each micro-batch, one
-//! [`StreamTransaction`]: claim the offsets, insert the events (the database says which were
-//! there already), add the metrics, record the commit; all of it becomes visible at once.
-//! Everybody else reads, typed figures in [`report`], anything else by
-//! [`WarehouseRead::query`] with typed [`Row`]s; or
-//! keeps small tables of its own (errors, runs, marts) by a [`Session`].
+//! [`postgres::PostgresWarehouse`] uses a PostgreSQL server. The stream processor takes a
+//! [`StreamWriter`] and, for each micro-batch, one [`StreamTransaction`]: claim the offsets, insert the
+//! events (the database says which were there already), add the metrics, record the commit; all of it
+//! becomes visible at once. Everything else reads, typed figures in [`report`], anything else by
+//! [`WarehouseRead::query`] with typed [`Row`]s; or keeps small tables of its own (errors, runs, marts)
+//! by a [`Session`].
 //!
 //! SQL lies in `sql/`, by database; `sql/report/` holds what both understand.
 
@@ -54,7 +53,7 @@ pub use row_sum::{added_part, added_sum, offset_sum, row_sum};
 pub use session::{Schema, Session, Transaction};
 pub use value::Value;
 
-/// Where the processor goes on in a partition.
+/// Where the processor continues in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionOffset {
     /// Partition number.
@@ -115,7 +114,7 @@ pub type OnRow<'a> = dyn FnMut(Row<'_>) -> bool + 'a;
 
 /// A database with adpipe's schemas, to be read: the warehouse itself, or a snapshot of it.
 pub trait WarehouseRead: Send + Sync {
-    /// Where to go on in each partition of a topic that has been processed before.
+    /// Where to continue in each partition of a topic that has been processed before.
     fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffset>, WarehouseError>;
 
     /// The newest minute that has metrics.
@@ -142,9 +141,9 @@ pub trait WarehouseRead: Send + Sync {
 
 /// A database with adpipe's schemas.
 pub trait Warehouse: WarehouseRead {
-    /// Notes that a partition of which nothing is stored begins at `first`; does nothing when
-    /// something is stored. Safe from a crash before it returns: a processor may only claim what
-    /// goes on from a stored offset, so that none is ever skipped by losing the first commits.
+    /// Notes that a partition of which nothing is stored begins at `first`; does nothing when something
+    /// is stored. Safe from a crash before it returns: a processor may only claim what follows a stored
+    /// offset, so losing the first commits never skips records.
     fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError>;
 
     /// A connection for a stream processor.
@@ -248,16 +247,16 @@ pub trait StreamTransaction {
     ///
     /// # Errors
     /// [`WarehouseError::Fenced`] when the stored offset is not `first`, or there is none (see
-    /// [`Warehouse::begin_at`]): somebody else has processed these records, or the database has
-    /// lost its newest commits. This transaction must be dropped and the stored offset gone on from.
+    /// [`Warehouse::begin_at`]): another process has processed these records, or the database has lost
+    /// its newest commits. Drop this transaction and continue from the stored offset.
     fn claim(&mut self, topic: &str, partition: u32, first: u64, next: u64) -> Result<(), WarehouseError>;
 
     /// What the archive holds of these hours, as it stays until this transaction ends. Asked
     /// before the first event is inserted.
     fn archived_hours(&mut self, hours: &[Millis]) -> Result<Vec<ArchivedHour>, WarehouseError>;
 
-    /// Keeps everybody else who inserts events or adds to the archive waiting until this
-    /// transaction ends. For who adds to the archive, before anything else.
+    /// Blocks everything else that inserts events or adds to the archive until this transaction ends.
+    /// Call it first when you add to the archive.
     fn lock_archive(&mut self) -> Result<(), WarehouseError>;
 
     /// Inserts events; the primary key decides which of them are new, within the batch too

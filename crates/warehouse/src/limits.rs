@@ -14,7 +14,7 @@ pub struct QueryLimits {
     pub time: Option<Duration>,
     /// Bytes of memory, of which one value may have a quarter.
     pub memory: Option<u64>,
-    /// True when whoever asked no longer wants an answer.
+    /// True if the answer is no longer needed.
     pub is_unwanted: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 

@@ -1,4 +1,4 @@
-//! Records that the log once had, that nobody processed, and that went with it.
+//! Records that the log once had, that were never processed, and that were lost with it.
 
 use adpipe_sql::section;
 
@@ -31,7 +31,7 @@ pub struct LostRecords {
     pub next_offset: u64,
     /// When something of the partition was last processed: they were sent after it, or a little before.
     pub since: Option<String>,
-    /// True once somebody said that it is known.
+    /// True once the loss was acknowledged.
     pub is_accepted: bool,
 }
 
@@ -171,7 +171,7 @@ pub fn move_place(
     transact(warehouse, schema, |transaction| transaction.execute(statement, &params).map(drop))
 }
 
-/// The offset behind the newest record of a partition that the queue knows as an error.
+/// The offset after the newest record of a partition that the queue knows as an error.
 ///
 /// # Errors
 /// Of the warehouse.

@@ -46,7 +46,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// As `record_replay` stores it, its sum behind it.
+    /// As `record_replay` stores it, its sum after it.
     pub(crate) fn row(&self, committed_at: Millis) -> Vec<Value> {
         let mut row = vec![
             self.topic.into(),

@@ -43,7 +43,7 @@ fn hash(name: &str, values: &[Value], mask: u64) -> u64 {
     xxhash3_64::Hasher::oneshot(&bytes) & mask
 }
 
-/// The sum of a row that says where a reader goes on.
+/// The sum of a row that says where a reader continues.
 pub fn offset_sum(table: &str, topic: &str, partition: u32, next: u64) -> Value {
     row_sum(table, &[topic.into(), Value::Int(partition.into()), Value::Int(next as i64)])
 }

@@ -268,7 +268,7 @@ fn a_day_is_dropped_only_when_all_of_it_is_archived() {
     assert_eq!(warehouse.drop_archived_day(START).unwrap(), Some(10));
     assert_eq!(warehouse.drop_archived_day(START).unwrap(), None);
     assert_eq!(number(&warehouse, "select sum(hot_copies) from realtime.hours"), 0);
-    // The writer still believes in the day: it fails once, and its successor makes it anew.
+    // The writer still believes in the day: it fails once, and its successor makes it again.
     let error = write(writer.as_mut(), 0, 10, &batch(10..20, START)).unwrap_err();
     assert!(error.is_transient(), "{error}");
     let mut writer = warehouse.stream_writer().unwrap();

@@ -1,4 +1,4 @@
-//! `adpipe run`, `adpipe demo` and what stands between the scheduler and a task.
+//! `adpipe run`, `adpipe demo` and the process between the scheduler and a task.
 
 use std::path::PathBuf;
 

@@ -27,7 +27,7 @@ pub fn show(config: &Config, json: bool) -> anyhow::Result<()> {
     output::line(webhook)
 }
 
-/// The configuration as TOML, with a comment behind each key that says what set it.
+/// The configuration as TOML, with a comment after each key that says what set it.
 fn with_origins(config: &Config, text: &str) -> String {
     let mut section = String::new();
     let mut lines = Vec::new();

@@ -20,10 +20,10 @@ const RECORDS_A_LOOK: u32 = 1_000;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// 2014-10-21, the first day of the Avazu data: where events of a given seed lie unless told otherwise.
+/// 2014-10-21, the first day of the Avazu data: the default time of events of a given seed.
 const FIRST_DAY: Millis = Millis(1_413_849_600_000);
 
-/// 2090-01-01: of a given seed, records of the `future` lie behind it, whenever they are read.
+/// 2090-01-01: for a given seed, `future` records are after it, whenever they are read.
 const FAR_AHEAD: Millis = Millis(3_786_912_000_000);
 
 /// Without `--seed`.

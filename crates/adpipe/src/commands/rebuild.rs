@@ -74,14 +74,15 @@ pub fn run(config: &Config, args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The other stores know the former realtime: the new one takes its place for them, on the record.
+/// The other stores know the previous realtime: the new one takes its place for them, on the record.
 fn accept(config: &Config) -> anyhow::Result<()> {
     let services = Services::open_unsettled(config.clone())?;
     if services.look_at_stores()?.stopped(Store::Realtime).is_some() {
         services.accept_store(Store::Realtime, "adpipe rebuild")?;
     }
     drop(services);
-    // One that is merely behind what the others remember is settled by opening, as at any start.
+    // A store that is only older than what the others record is settled when it is opened, as at any
+    // start.
     Services::open(config.clone())?.remember();
     Ok(())
 }

@@ -214,8 +214,8 @@ fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyho
     })
 }
 
-/// Ctrl-C lets what has begun finish and skips the rest. When that takes too long the process ends,
-/// and its open transactions leave nothing behind.
+/// Ctrl-C lets running models finish and skips the rest. If that takes too long, the process ends, and
+/// its open transactions leave nothing behind.
 fn listen() -> anyhow::Result<Shutdown> {
     let shutdown = Shutdown::new();
     signals::watch(&shutdown, signals::GRACE)?;
@@ -276,7 +276,7 @@ fn row(result: &NodeResult) -> Vec<String> {
     ]
 }
 
-/// Looks at the sources; warnings are told and are no failure.
+/// Checks the sources; warnings are reported and are not failures.
 fn freshness(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     let place = Place::open(config, false)?;
     let project = Project::load(&place.files()?, &place.target, "")?;

@@ -1,7 +1,7 @@
 //! `adpipe up`: all roles in one process; `adpipe run`: one of them.
 //!
-//! Each role is a piece of work that the supervisor starts, keeps apart from the others, and tries
-//! again. Only the console is different: it is what people look at, and the process ends with it.
+//! Each role is a piece of work that the supervisor starts, isolates from the others, and retries. Only
+//! the console is different: people use it, and the process ends with it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,14 +54,14 @@ pub struct Up {
     presence: Presence,
 }
 
-/// A listener at work, and its address.
+/// A running listener, and its address.
 type Listening = (SocketAddr, tokio::task::JoinHandle<()>);
 
 impl Up {
     /// Opens the back ends and starts the roles; nothing is left running when one cannot start.
     pub fn start(config: Config, roles: &[Role]) -> anyhow::Result<Up> {
         let plays = |role| roles.contains(&role);
-        // Looked at first: a wrong file of DAGs, or of alerts, leaves nothing behind.
+        // Checked first: a mistake in the DAGs or alerts must leave nothing behind.
         let dags = crate::dags::load(&config)?;
         let rules = crate::alerts::rules(&config)?;
         if plays(Role::Monitor) {
@@ -154,7 +154,7 @@ impl Up {
     pub fn wait(self) -> anyhow::Result<()> {
         let served = self.console.map(|console| self.runtime.block_on(console));
         if served.is_some() {
-            // The console also ends by a failure of its own: then the others have to end, too.
+            // If the console fails, the others have to end, too.
             self.shutdown.trigger();
         }
         let worked = self.roles.wait();
@@ -210,7 +210,7 @@ fn dlq_work(services: &Arc<Services>) -> anyhow::Result<Work> {
     services.dlq()?;
     Ok(when_they_fit(services, Role::Dlq, |services, shutdown| {
         let dlq = services.dlq()?;
-        // Held so that others see that somebody keeps the queue; they may keep it, too.
+        // Held so that others see that the queue is kept; they may keep it, too.
         let _role = services.take_vacant_dlq_role()?;
         Ok(adpipe_dlq::role::run(&dlq, shutdown)?)
     }))
@@ -247,7 +247,7 @@ fn scheduler_work(services: &Arc<Services>, dags: Dags) -> anyhow::Result<Work> 
     }))
 }
 
-/// Keeps house beside the processor; retention spares what does not fit.
+/// Keeps house next to the processor; retention spares what does not fit.
 fn start_housekeeping(services: &Arc<Services>, shutdown: &Shutdown) -> std::io::Result<JoinHandle<()>> {
     let (services, shutdown) = (Arc::clone(services), shutdown.clone());
     std::thread::Builder::new()

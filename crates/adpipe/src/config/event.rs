@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for EventFields {
     }
 }
 
-/// Reads the table, and says of an entry that is wrong where it stands.
+/// Reads the table, and says where a wrong entry is.
 struct Table;
 
 impl<'de> Visitor<'de> for Table {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// A setting with this end names a file that holds its value.
 const FILE_SUFFIX: &str = "_file";
 
-/// What stands for a secret where it would be shown.
+/// Shown in place of a secret.
 const HIDDEN: &str = "(hidden)";
 
 /// librdkafka's settings by name. Never shown with their secrets, not even by `{:?}`.

@@ -175,7 +175,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     not_zero("console.max_body_size", config.console.max_body_size.0 == 0)
 }
 
-/// Back ends that adpipe does not have. Whether one can be reached is found out by whoever opens it.
+/// Back ends that adpipe does not have. Opening one shows whether it can be reached.
 fn check_places(config: &Config) -> Result<(), ConfigError> {
     let (log, warehouse, archive) = (&config.log.url, &config.warehouse.url, &config.archive.url);
     if !log.starts_with("kafka:") {

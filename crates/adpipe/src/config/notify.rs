@@ -1,4 +1,4 @@
-//! `[notify]`: what Slack is told. The webhook's address is a secret and no key.
+//! `[notify]`: what is sent to Slack. The webhook's address is a secret, not a key.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A file that is there whole or not at all: written beside its place and renamed at the end.
+//! A file that is there whole or not at all: written next to its place and renamed at the end.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// A file under way. Dropped without [`finish`](WholeFile::finish), it leaves nothing behind; a process
-/// that is killed leaves a hidden file beside the place, and what was there before.
+/// A file being written. Dropped without [`finish`](WholeFile::finish), it leaves nothing behind; a
+/// process that is killed leaves a hidden file next to the place, and what was there before.
 pub struct WholeFile {
     file: BufWriter<File>,
     place: PathBuf,
@@ -16,8 +16,8 @@ pub struct WholeFile {
 }
 
 impl WholeFile {
-    /// Begins a file. What is no ordinary file (`/dev/stdout`, a pipe) cannot be renamed over: it is
-    /// written directly.
+    /// Starts a file. Anything other than an ordinary file (`/dev/stdout`, a pipe) cannot be replaced
+    /// by renaming, so it is written directly.
     pub fn begin(place: &Path) -> anyhow::Result<WholeFile> {
         let is_ordinary = !place.exists() || place.is_file();
         let beside = match (is_ordinary, place.file_name()) {

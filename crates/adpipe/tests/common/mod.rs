@@ -159,7 +159,7 @@ impl Drop for Killed {
     }
 }
 
-/// Status and everything behind it, up to the end of the connection.
+/// Status and everything after it, up to the end of the connection.
 pub fn read_answer(connection: &mut TcpStream) -> (u16, String) {
     let mut answer = Vec::new();
     let _ = connection.read_to_end(&mut answer);

@@ -274,7 +274,7 @@ pub fn kills(server: Option<&Postgres>, store: Option<Bucket>, rows: u32, wanted
                 server_kills += 1;
                 server.kill();
                 server.start_again();
-                // It goes on by itself, or ends with a message.
+                // It continues by itself, or ends with a message.
                 child.wait().unwrap();
             }
             _ => {

@@ -1,4 +1,4 @@
-//! The table of errors in EVENTS.md: each example gives the type and the message beside it.
+//! The table of errors in EVENTS.md: each example gives the type and the message next to it.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::common::Folder;
 use crate::fences;
 
-/// What stands in the table for a record that is no JSON.
+/// What stands in the table for a record that is not JSON.
 const SHORT_ROW: &str = "a CSV row of 3 cells";
 
 struct Row {

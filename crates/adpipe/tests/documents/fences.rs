@@ -11,7 +11,7 @@ pub enum Directive {
     Before(String),
     /// `<!-- let ID = shell -->`: the word stands for what this prints.
     Let(String, String),
-    /// `<!-- with: adpipe up -->`: this runs beside it.
+    /// `<!-- with: adpipe up -->`: this runs next to it.
     With(String),
     /// `<!-- exits with 1: command -->`: that line ends with 1, as the text says.
     ExitsWithOne(String),

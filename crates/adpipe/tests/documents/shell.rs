@@ -34,7 +34,7 @@ pub struct Reader {
 pub enum Outcome {
     Ran,
     NotRun(String),
-    /// It shows something that is no command.
+    /// It shows something that is not a command.
     NoCommand,
     Failed(String),
 }

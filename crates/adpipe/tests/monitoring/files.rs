@@ -114,7 +114,7 @@ pub fn series(expression: &str) -> Vec<String> {
     const PREFIXES: [&str; 7] = ["adpipe_", "process_", "pg_", "kafka_", "flink_", "node_", "adpipe:"];
     let is_part = |character: char| character.is_ascii_alphanumeric() || "_:".contains(character);
     let mut names = Vec::new();
-    // What is in quotes is no name.
+    // What is in quotes is not a name.
     for outside in expression.split(['"', '\'']).step_by(2) {
         let words = outside.split(|character| !is_part(character));
         names.extend(

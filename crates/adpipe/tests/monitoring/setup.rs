@@ -15,7 +15,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Writes it into the folder, with the rules beside it, a second between scrapes.
+    /// Writes it into the folder, with the rules next to it, a second between scrapes.
     pub fn write(&self, folder: &Path) -> PathBuf {
         let rules = if self.rules.is_empty() { read("config/alert_rules.yml") } else { self.rules.clone() };
         for (name, rules) in [

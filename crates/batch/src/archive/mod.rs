@@ -1,11 +1,11 @@
-//! The archive: Hive-partitioned Parquet that DuckDB, Polars and Spark read as it stands.
+//! The archive: Hive-partitioned Parquet that DuckDB, Polars and Spark read as it is.
 //!
-//! `event_date=YYYY-MM-DD/part-….parquet` in a local folder or an object store. `schema.rs` says
-//! what is in a file, `write.rs` makes one, `read.rs` reads ids and events out of one; `store.rs`
-//! says what they need of the place where files lie, `folder.rs` and `s3/` are the two there are. A
-//! file gets its path, whole, right before the transaction that names it and notes its hash, by which
-//! it can be checked by itself. It carries the run that wrote it, so that what a crash left behind
-//! can be told from what is another's.
+//! `event_date=YYYY-MM-DD/part-….parquet` in a local folder or an object store. `schema.rs` says what
+//! is in a file, `write.rs` makes one, `read.rs` reads ids and events out of one; `store.rs` says what
+//! they need of the place where files lie, `folder.rs` and `s3/` are the two there are. A file gets its
+//! path, whole, right before the transaction that names it and notes its hash, by which it can be
+//! checked by itself. It carries the run that wrote it, so that files that a crash left behind can be
+//! distinguished from another warehouse's.
 
 mod folder;
 mod part;
@@ -105,7 +105,7 @@ impl Archive {
         self.store.lock_folder()
     }
 
-    /// Paths of all files below the archive, whoever made them, in order.
+    /// Paths of all files below the archive, whatever made them, in order.
     ///
     /// # Errors
     /// When the archive cannot be listed.

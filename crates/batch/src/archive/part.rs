@@ -1,4 +1,4 @@
-//! A stored file as the Parquet reader wants it.
+//! A stored file as the Parquet reader needs it.
 
 use std::io::{self, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,6 @@
-//! What is in a file of the archive: the columns of `realtime.events`, but for those that follow
-//! from others (`event_hour`) or are no property of the event (`ingested_at`). The day is the
-//! folder's name.
+//! What is in a file of the archive: the columns of `realtime.events`, except those that follow from
+//! others (`event_hour`) or are not properties of the event (`ingested_at`). The day is the folder's
+//! name.
 
 use std::sync::Arc;
 
@@ -59,10 +59,10 @@ pub fn message() -> Result<TypePtr, ParquetError> {
 /// Texts with few values, of which a row group may lack some.
 const CATEGORIES: [&str; 2] = ["site_category", "app_category"];
 
-/// How it is stored. Ids are all different, so a dictionary of them would be a second copy; times
-/// are sorted, so their differences are small. Least and greatest value stand beside every column
-/// but ids, names and addresses: in rows that are sorted by time those span everything in any row
-/// group, so that no reader could leave one out, and finding them took an eighth of the writing.
+/// How it is stored. Ids are all different, so a dictionary of them would be a second copy; times are
+/// sorted, so their differences are small. Minimum and maximum are stored for every column except ids,
+/// names and addresses: in rows sorted by time, those would span everything in every row group, so no
+/// reader could skip one, and finding them took an eighth of the writing time.
 pub fn properties(stamp: &Stamp) -> Result<WriterProperties, ParquetError> {
     let id = || ColumnPath::from("event_id");
     let time = || ColumnPath::from("event_time");

@@ -76,17 +76,17 @@ pub(crate) trait Store: Send + Sync + Debug {
         format!("{}/{path}", self.location())
     }
 
-    /// A file to be written, which nobody sees yet.
+    /// A file being written, not visible yet.
     fn create(&self, path: &str) -> Result<Box<dyn NewFile>, StoreError>;
 
     /// A file to be read.
     fn open(&self, path: &str) -> Result<Box<dyn StoredFile>, StoreError>;
 
-    /// Paths of all files below the archive, whoever made them, but for those that adpipe keeps beside
+    /// Paths of all files below the archive, whoever made them, but for those that adpipe keeps next to
     /// the parts ([`is_beside`]).
     fn list(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Removes a file. One that is not there is no error.
+    /// Removes a file. It is not an error if the file does not exist.
     fn remove(&self, path: &str) -> Result<(), StoreError>;
 
     /// Where this machine's lock file lies; none when the warehouse keeps the lock.
@@ -117,7 +117,7 @@ pub(crate) trait StoredFile: Send + Sync + Debug {
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
-/// Whether a path is of what adpipe keeps beside the parts: its lock, a probe, what `adpipe rebuild`
+/// Whether a path is of what adpipe keeps next to the parts: its lock, a probe, what `adpipe rebuild`
 /// reads.
 pub(crate) fn is_beside(path: &str) -> bool {
     path == ".etl.lock" || path.starts_with(PROBE) || path.starts_with("_adpipe/")

@@ -35,7 +35,7 @@ pub struct OfHour {
     pub clicks: u64,
 }
 
-/// A file that is written, and that nobody sees yet.
+/// A file being written, not visible yet.
 #[derive(Debug)]
 pub struct PartFile {
     /// Its path in the archive, as it will be.
@@ -234,8 +234,8 @@ fn encode(
 
 type RowGroup<'a> = SerializedRowGroupWriter<'a, File>;
 
-/// Rows that lie one behind the other in a batch: input that is sorted by time, as raw files mostly
-/// are, is few of these, and a column of each is copied at once.
+/// Rows that lie one after the other in a batch: input that is sorted by time, as raw files mostly are,
+/// is few of these, and a column of each is copied at once.
 struct Run<'a> {
     batch: &'a EventBatch,
     rows: Range<usize>,

@@ -10,7 +10,7 @@ use super::{RebuildReport, Work};
 use crate::BatchError;
 use crate::files::{self, FileRow, FileState};
 
-/// The file that stands for events of which nothing says where they came from.
+/// The file that stands for events of unknown origin.
 const NO_FILE: &str = "(archive)";
 
 /// Puts on record what nothing has an account of, and writes the books.

@@ -8,7 +8,7 @@ use super::parts::Known;
 use crate::BatchError;
 use crate::archive::Archive;
 
-/// Bytes of ids held before hours that were asked for long ago are let go of.
+/// Bytes of ids held before hours that were asked for long ago are dropped.
 const MAX_BYTES: usize = 128 << 20;
 
 /// Ids of some parts, by the hour, read when they are asked for.

@@ -4,11 +4,10 @@
 //!    offsets, commits.
 //! 2. Every part is read (`parts.rs`). Each event counts once, in whichever parts it is; damaged
 //!    parts are left out and named.
-//! 3. The log is read from its first record to where the account has counted it: what is in no part
-//!    is a hot event (`replay.rs`). Behind that, the processor will go on by itself, but for records
-//!    that a part of a later run proves to be counted: these are counted here as they were then.
-//! 4. What is left to explain is put on record as synthesised, and what is missing is named
-//!    (`balance.rs`).
+//! 3. The log is read from its first record to where the account has counted it: what is in no part is
+//!    a hot event (`replay.rs`). After that, the processor continues by itself, except for records that
+//!    a part of a later run proves to be counted: these are counted here as they were then.
+//! 4. What is left to explain is recorded as filled in, and what is missing is named (`balance.rs`).
 //!
 //! All of it is one transaction: whatever ends it, nothing has changed.
 
@@ -61,7 +60,7 @@ pub struct RebuildReport {
     pub from_log: u64,
     /// Clicks among them.
     pub clicks_from_log: u64,
-    /// Records behind the account that a part proves to be counted.
+    /// Records after the account that a part proves to be counted.
     pub replayed: u64,
     /// Parts whose events are all in others.
     pub redundant: Vec<String>,

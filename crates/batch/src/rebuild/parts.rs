@@ -1,9 +1,8 @@
 //! Which parts of the archive count, and what they add to the figures.
 //!
-//! Day by day, as a part holds one day: those of the account first, then the others, larger ones
-//! before smaller ones. An event counts in the first part that has it. A part that has nothing new
-//! is left where it is and named by nobody; of one that is new in part, the rest is written into a
-//! part of its own.
+//! Day by day, as a part holds one day: those of the account first, then the others, larger ones before
+//! smaller ones. An event counts in the first part that has it. A part without new events stays where
+//! it is, and no row names it; if only some events of a part are new, they are written into a new part.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,10 +1,10 @@
 //! What the log says: events that are in no part, and what became of the records since the account.
 //!
-//! Up to the offset of the account everything is counted; whatever is an event there and is in no
-//! part is hot. Behind it the processor goes on by itself, as after a crash. But a part that the
-//! stream's events were archived into since then proves that they are counted: their records are
-//! counted here, as they were then, and those before them as well. A record that is neither an event
-//! nor a known error ends this: the processor has never seen it.
+//! Up to the offset of the account everything is counted; every event there that is not in a part is
+//! hot. After it, the processor continues by itself, as after a crash. But a part that the stream's
+//! events were archived into since then proves that they are counted: their records are counted here,
+//! as they were then, and those before them as well. This ends at a record that is neither an event nor
+//! a known error: the processor has never seen it.
 
 use std::collections::HashSet;
 
@@ -39,7 +39,7 @@ pub(super) struct Place {
     pub range: PartitionRange,
     /// Where the account has counted it to; none when it has nothing of it.
     pub accounted: Option<u64>,
-    /// Where the processor goes on.
+    /// Where the processor continues.
     pub next: Option<u64>,
     /// Records before the log's first that nothing has an account of: first and next offset.
     pub gap: Option<(u64, u64)>,
@@ -75,7 +75,7 @@ pub(super) fn replay(
     let mut places = places(work)?;
     let records = places.iter().map(|place| place.range.next.0.saturating_sub(place.range.first.0)).sum();
     work.progress.expect(records, Unit::Records);
-    // What the account has first: an event that comes again behind it is a duplicate.
+    // What the account has first: an event that comes again later is a duplicate.
     for place in &mut places {
         let to = place.accounted.unwrap_or(0).min(place.range.next.0);
         replay.recover(place, to)?;
@@ -161,7 +161,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Counts the records behind the account that a part proves to be counted.
+    /// Counts the records after the account that a part proves to be counted.
     fn count_on(&mut self, place: &mut Place, books: &mut Books) -> Result<(), BatchError> {
         let first = place.accounted.unwrap_or(0).max(place.range.first.0);
         if let Some((_, end)) = place.gap {
@@ -306,7 +306,7 @@ impl Replay<'_> {
         Ok(inserted.is_new)
     }
 
-    /// The next records, and moves on behind them; none at a place that is damaged, which is named.
+    /// The next records, and moves on after them; none at a place that is damaged, which is named.
     fn read(&mut self, place: &Place, next: &mut u64) -> Result<Option<Vec<RecordBatch>>, BatchError> {
         self.work.go_on()?;
         let partition = place.range.partition;
@@ -368,7 +368,7 @@ impl Replay<'_> {
     }
 }
 
-/// Stores where the processor goes on.
+/// Stores where the processor continues.
 pub(super) fn store_offsets(
     transaction: &mut dyn StreamTransaction,
     places: &[Place],

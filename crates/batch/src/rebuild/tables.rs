@@ -256,7 +256,7 @@ pub(super) fn invalid_by_type(
     Ok(by_type)
 }
 
-/// Says where the processor goes on in a partition.
+/// Says where the processor continues in a partition.
 pub(super) fn put_offset(
     transaction: &mut dyn StreamTransaction,
     topic: &str,

@@ -32,7 +32,7 @@ use crate::csrf;
 use crate::dlq::input::Posted;
 use crate::page;
 
-/// Who asks.
+/// The person who asks.
 type Asking = Extension<Client>;
 
 /// A log is sent in pieces of at most this many bytes.
@@ -98,7 +98,7 @@ struct LogQuery {
     from: u64,
 }
 
-/// A piece of a try's log, and where the next one begins.
+/// A piece of an attempt's log, and where the next one begins.
 async fn get_log(
     State(app): State<Arc<App>>,
     asking: Asking,

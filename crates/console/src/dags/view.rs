@@ -1,4 +1,4 @@
-//! What the page is told. Times are ms since the Unix epoch.
+//! The data of the page. Times are ms since the Unix epoch.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(super) fn one(dags: &Dags, dag: &Dag, store: &Store) -> Result<Value, Schedu
     Ok(about)
 }
 
-/// A run with every try of its tasks.
+/// A run with every attempt of its tasks.
 pub(super) fn run_with_tries(run: &Run, tries: &[Try]) -> Value {
     let now = Millis::now();
     let mut value = bare_run(run);
@@ -127,7 +127,7 @@ fn bare_run(run: &Run) -> Value {
     })
 }
 
-/// The state of a try. One that is due only later waits for a retry; one that is due waits for its
+/// The state of an attempt. One that is due only later waits for a retry; one that is due waits for its
 /// upstream or for a free place.
 fn shown_state(one: &Try, now: Millis) -> &'static str {
     match (one.state, one.key.try_number) {
@@ -136,7 +136,7 @@ fn shown_state(one: &Try, now: Millis) -> &'static str {
     }
 }
 
-/// The state of each task: that of its newest try.
+/// The state of each task: that of its newest attempt.
 fn newest_by_task(tries: &[Try], now: Millis) -> Value {
     let newest: BTreeMap<&str, &Try> = tries.iter().map(|one| (one.key.task_id.as_str(), one)).collect();
     let states = newest.into_iter().map(|(task, one)| {

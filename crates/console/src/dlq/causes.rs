@@ -1,5 +1,5 @@
-//! The table of causes: a page of it in a settled order, and the same causes again while somebody
-//! looks.
+//! The table of causes: a page of it in a settled order, and the same causes again while the page is
+//! open.
 
 use adpipe_dlq::report::Group;
 use adpipe_ingest::http::Refusal;
@@ -19,8 +19,8 @@ pub(super) struct Choice {
     limit: usize,
     /// Also those with nothing open.
     closed_too: bool,
-    /// These, in this order, instead of the page's own: what somebody looks at keeps its place
-    /// while its figures change.
+    /// These, in this order, instead of the page's own: rows keep their places while their figures
+    /// change.
     kept: Option<Vec<String>>,
 }
 

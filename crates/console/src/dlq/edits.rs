@@ -23,7 +23,7 @@ use crate::app::App;
 /// Errors that a dry run looks at.
 const DRY_RUN_LIMIT: u64 = 10_000;
 
-/// One edit: the whole payload, or steps as JSON Patch text (so that a fault is told with the
+/// One edit: the whole payload, or steps as JSON Patch text (so that a mistake is reported with the
 /// line and column that the person sees).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,7 +107,7 @@ pub(super) async fn post_edit_one(
     });
     match edited.await? {
         Edited::Valid(_) | Edited::Restored => json(&serde_json::json!({ "changed": 1 })),
-        // Nothing was saved: the page asks whether it is to be sent all the same.
+        // Nothing was saved: the page asks whether to send it anyway.
         Edited::StillInvalid(_, error) => {
             json(&serde_json::json!({ "changed": 0, "verdict": Verdict::of(Some(&error)) }))
         }
@@ -149,7 +149,7 @@ async fn save(
     });
     match saved.await {
         Ok(()) => json(&serde_json::json!({ "changed": 1 })),
-        // The edit itself may be at fault, or that somebody else was faster.
+        // The edit may be wrong, or someone else was faster.
         Err(at_fault) if at_fault.status == StatusCode::UNPROCESSABLE_ENTITY => {
             Err(refused(app, id, at_fault.message).await?)
         }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::refusal;
 use crate::app::App;
 
-/// Sent by the pages' scripts: who acts, percent-encoded.
+/// Sent by the pages' scripts: the person who acts, percent-encoded.
 const ACTOR_HEADER: &str = "x-actor";
 
 /// Longest body of an action; an edited payload is shorter than a record may be.
@@ -27,12 +27,12 @@ const MOST_IDS: usize = 1_000;
 /// Stands in the address for "no field is to blame".
 const NO_FIELD: &str = "-";
 
-/// The parts of an address behind its question mark, in their order.
+/// The parts of an address after its question mark, in their order.
 pub(super) type Pairs = Vec<(String, String)>;
 
-/// The filter in an address. Lists are repeated or, but for fields, separated by commas; what is
-/// empty says nothing. The names in `others` belong to somebody else; any other is refused, so that
-/// a mistyped filter does not mean "everything".
+/// The filter in an address. Lists are repeated or, but for fields, separated by commas; what is empty
+/// says nothing. The names in `others` belong to other parameters; any other name is refused, so that a
+/// mistyped filter does not mean "everything".
 pub(super) fn filter(pairs: &Pairs, others: &[&str]) -> Result<Filter, Refusal> {
     let mut filter = Filter::default();
     for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
@@ -105,7 +105,7 @@ pub(super) fn checked_ids(ids: &[String]) -> Result<(), Refusal> {
     }
 }
 
-/// Who acts: `console:NAME`, or `console` when the page does not know a name.
+/// The person who acts: `console:NAME`, or `console` if the page does not know a name.
 pub(crate) fn actor(headers: &HeaderMap) -> Result<String, Refusal> {
     let Some(given) = headers.get(ACTOR_HEADER) else { return Ok("console".to_owned()) };
     let name = percent_decoded(given.as_bytes())

@@ -23,7 +23,7 @@ const SHOWN: u32 = 10;
 /// Causes of new failures shown.
 const MOST_FAILURES: usize = 5;
 
-/// What has come of a bulk action is counted anew after this many times as long as it took.
+/// The outcomes of a bulk action are counted again after this many times as long as counting took.
 const REST: u32 = 20;
 const SHORTEST_REST: Duration = Duration::from_millis(500);
 

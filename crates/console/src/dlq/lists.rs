@@ -27,7 +27,7 @@ const LONGEST_PAGE: usize = 200;
 /// A page ends after so many bytes of errors.
 const PAGE_BYTES: usize = 512 << 10;
 
-/// Points of a curve: more cannot be told apart.
+/// Points of a curve: more cannot be distinguished.
 const MOST_POINTS: usize = 400;
 
 /// How far, and how long, errors are counted for a question to a person.
@@ -50,7 +50,7 @@ struct Summary {
     oldest: Option<i64>,
     /// Errors that a bulk action tries first.
     canary: u32,
-    /// Errors in the log that nobody has stored yet; absent when that cannot be found out now.
+    /// Errors in the log that are not stored yet; absent if that cannot be measured now.
     waiting: Option<u64>,
     /// How many groups there are, and how many have open errors; the list may hold fewer.
     group_count: usize,
@@ -213,7 +213,7 @@ pub(super) async fn get_errors(
 struct Listed {
     #[serde(flatten)]
     page: report::Page,
-    /// Errors in the log that nobody has stored yet; absent when that cannot be found out now.
+    /// Errors in the log that are not stored yet; absent if that cannot be measured now.
     waiting: Option<u64>,
 }
 

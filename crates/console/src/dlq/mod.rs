@@ -1,10 +1,10 @@
 //! The pages and the API of the dead-letter queue.
 //!
 //! `pages.rs` gives the three pages; their scripts ask `lists.rs` (groups, backlog, lists, counts;
-//! `causes.rs` pages the groups), `detail.rs` (one error whole) and `jobs.rs` (bulk actions), and act through `actions.rs` and
-//! `edits.rs`. `waiting.rs` knows what nobody
-//! has stored yet. `input.rs` reads what comes in, `view.rs` and `fields.rs` make payloads fit to show.
-//! What acts demands the token of `csrf.rs`.
+//! `causes.rs` pages the groups), `detail.rs` (one error whole) and `jobs.rs` (bulk actions), and act
+//! through `actions.rs` and `edits.rs`. `waiting.rs` knows what is not stored yet. `input.rs` reads
+//! what comes in, `view.rs` and `fields.rs` prepare payloads for display. Actions require the token of
+//! `csrf.rs`.
 
 mod actions;
 mod causes;
@@ -91,7 +91,7 @@ async fn blocking<T: Send + 'static>(
     app.work.run(move || work(&dlq)).await?.map_err(refusal)
 }
 
-/// Who asks.
+/// The person who asks.
 type Asking = Extension<Client>;
 
 /// The same, and answers with what comes of it.
@@ -112,7 +112,7 @@ async fn searching<T: Send + 'static>(
     let permit = Arc::clone(&app.desk.long_searches)
         .try_acquire_owned()
         .map_err(|_| Refusal::busy("other long searches are running; try again in a moment"))?;
-    // It belongs to the work, which goes on when its page is closed.
+    // It belongs to the work, which continues when its page is closed.
     blocking(app, move |dlq| {
         let done = work(dlq);
         drop(permit);

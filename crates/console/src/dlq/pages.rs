@@ -60,7 +60,7 @@ pub(super) async fn get_error_page(
         Err(refusal) if refusal.status == StatusCode::NOT_FOUND => {
             return Ok(app.pages.message(StatusCode::NOT_FOUND, &headers, "dlq_gone"));
         }
-        // The page itself tells what is wrong, and goes on by itself when that has passed.
+        // The page itself shows what is wrong, and continues by itself once that has passed.
         _ => {}
     }
     let more = context! { page => "dlq", error_id => id };

@@ -1,5 +1,5 @@
-//! Errors that wait in the log until somebody stores them: the queue's lists do not have them yet, so
-//! a page that showed none would be wrong.
+//! Errors that wait in the log until they are stored: the queue's lists do not have them yet, so a page
+//! that showed none would be wrong.
 
 use std::time::{Duration, Instant};
 

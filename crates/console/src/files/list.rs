@@ -19,7 +19,7 @@ const ERRORS_OF_FILE: &str = section(SQL, "errors_of_file");
 /// Files of a page: the archive stands below them.
 const PAGE: u32 = 25;
 
-/// Errors of a file that are looked at; of a file with more, the rest is not told apart.
+/// Errors of a file that are looked at; of a file with more, the rest is not distinguished.
 const MOST_ERRORS: i64 = 100_000;
 
 /// A page of files, and sums of all that fit.

@@ -22,7 +22,7 @@ use crate::answer;
 use crate::app::App;
 use crate::page;
 
-/// States of a file, as stored; what needs somebody first.
+/// States of a file, as stored; those that need attention first.
 const STATES: [&str; 4] = ["damaged", "reading", "done", "replaced"];
 
 /// Longest text that is searched for.

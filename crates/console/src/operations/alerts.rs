@@ -115,7 +115,7 @@ pub(super) fn alerts(
         show(rules, language, alert, about.map(|silence| silence.ends_at.0).max())
     };
     let mut open = store::open_alerts(warehouse)?;
-    // Stable: among equals the newest stays first. Those that nobody knows of come first.
+    // Stable: among equals the newest stays first. Those that are not acknowledged come first.
     open.sort_by_key(|alert| {
         (
             alert.state != AlertState::Firing,

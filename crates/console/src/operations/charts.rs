@@ -34,7 +34,7 @@ const CHARTED: [Signal; 8] = [
     Signal::NotificationsWaiting,
 ];
 
-/// Points of a curve: more cannot be told apart.
+/// Points of a curve: more cannot be distinguished.
 const POINTS: u32 = 360;
 
 /// Columns of the heat map.

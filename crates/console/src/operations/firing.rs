@@ -30,7 +30,7 @@ pub(super) struct Cache(Mutex<Vec<(Language, Instant, Firing)>>);
 /// The answer of `GET /api/operations/firing`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Firing {
-    /// Critical alerts that fire, nobody has acknowledged and no silence is about.
+    /// Critical alerts that fire and are neither acknowledged nor silenced.
     pub count: usize,
     /// The first of them in words.
     pub summaries: Vec<String>,
@@ -48,7 +48,7 @@ pub(super) async fn get_firing(
 
 /// What fires, in words of a language.
 pub(super) async fn newest(app: &App, language: Language) -> Result<Firing, Refusal> {
-    // Others who ask wait here and then share the answer.
+    // Other requests wait here and then share the answer.
     let mut answers = app.operations.firing.0.lock().await;
     answers.retain(|(_, made_at, _)| made_at.elapsed() < FRESH);
     if let Some((_, _, firing)) = answers.iter().find(|(of, _, _)| *of == language) {

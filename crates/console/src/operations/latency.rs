@@ -88,7 +88,7 @@ impl Read {
     fn refresh(&mut self, warehouse: &dyn Warehouse, now: Millis) -> Result<(), MonitorError> {
         let end = floor(now.0) + MINUTE_MS;
         let oldest = end - KEPT_MS;
-        // What nobody has looked at for long is read like the past, bit by bit.
+        // What was not requested for long is read like the past, bit by bit.
         let (first, last) = self.known.filter(|(_, last)| end - last <= PIECE_MS).unwrap_or((end, end));
         let again = (last - OPEN_MS).max(first.min(end - OPEN_MS)).min(end);
         let newest = read_minutes(warehouse, again, end)?;

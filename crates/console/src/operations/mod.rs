@@ -1,9 +1,9 @@
 //! The page "Operations": alerts, silences, processes, and the charts of the last day.
 //!
-//! `alerts.rs` shows and changes alerts and silences, `processes.rs` says who is at work,
-//! `charts.rs` draws what the monitor measured, `latency.rs` the heat map, `firing.rs` tells every
-//! page what is critical, `runbook.rs` what to do. Measuring and judging is the monitor's (`crates/monitor`), in whichever
-//! process that is; here is only looked at, acknowledged and silenced.
+//! `alerts.rs` shows and changes alerts and silences, `processes.rs` shows the processes, `charts.rs`
+//! draws what the monitor measured, `latency.rs` the heat map, `firing.rs` shows critical alerts on
+//! every page, `runbook.rs` what to do. The monitor (`crates/monitor`) measures and evaluates, in
+//! whichever process it runs; the console only shows, acknowledges and silences.
 
 mod alerts;
 mod charts;
@@ -39,7 +39,7 @@ use crate::page;
 const SQL: &str = include_str!("../../sql/operations.sql");
 const NEWEST_READING: &str = section(SQL, "newest_reading");
 
-/// A monitor measures every 15 s; one that has not for this long is not at work.
+/// A monitor measures every 15 s; one that has not measured for this long does not run.
 const SILENT_MS: i64 = 60_000;
 
 /// What the handlers of this folder share.
@@ -81,7 +81,7 @@ struct Operations {
     processes: Vec<processes::Process>,
 }
 
-/// Who measures and judges.
+/// The process that measures and evaluates.
 #[derive(Serialize)]
 struct Monitor {
     is_at_work: bool,
@@ -130,8 +130,8 @@ fn monitor(warehouse: &dyn Warehouse, now: Millis) -> Result<Monitor, MonitorErr
 /// How long a page waits for what fires; it asks for it itself, too.
 const FIRING_PATIENCE: Duration = Duration::from_millis(250);
 
-/// What fires, for the banner of a page that is about to be sent: it stands there from the first
-/// moment, and does not push away what somebody begins to read.
+/// What fires, for the banner of a page that is about to be sent: it is there from the first moment,
+/// and does not move what someone starts to read.
 pub(crate) async fn firing_now(app: &App, tag: &str) -> firing::Firing {
     let language = if tag == "ko" { Language::Korean } else { Language::English };
     let found = tokio::time::timeout(FIRING_PATIENCE, firing::newest(app, language)).await;

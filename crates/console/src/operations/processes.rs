@@ -1,4 +1,4 @@
-//! Who is at work, and what that uses.
+//! The processes that run, and what they use.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! How fresh the sources of the dbt project are.
 //!
-//! The thresholds are those of its `_sources.yml`. Here the newest commit tells when events were
-//! last stored: dbt's `max(ingested_at)` would read every event there is.
+//! The thresholds are those of its `_sources.yml`. Here the newest commit shows when events were last
+//! stored: dbt's `max(ingested_at)` would read every event there is.
 
 use adpipe_event::Millis;
 use adpipe_sql::section;

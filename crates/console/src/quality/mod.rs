@@ -36,8 +36,8 @@ const DOCS_FRESH: Duration = Duration::from_secs(1);
 
 /// What the handlers of this folder share.
 pub(crate) struct Desk {
-    /// The newest page about models, and until when it is good enough. Whoever asks meanwhile
-    /// waits here and then shares it.
+    /// The newest page about models, and until when it is good enough. Requests in the meantime wait
+    /// here and then share it.
     docs: Mutex<Option<(Instant, Bytes)>>,
 }
 
@@ -74,7 +74,7 @@ async fn get_page(
     page::show(&app, "quality.html", &query, &headers, context! { page => "quality" }).await
 }
 
-/// `GET /quality/docs`: made anew every other second, because it shows the newest results.
+/// `GET /quality/docs`: made again every other second, because it shows the newest results.
 async fn get_docs(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
     let mut newest = app.quality.docs.lock().await;
     let fresh = newest.as_ref().filter(|(until, _)| Instant::now() < *until);

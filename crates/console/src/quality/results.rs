@@ -35,7 +35,7 @@ pub(super) struct Test {
     name: String,
     /// `test` or `unit_test`.
     kind: String,
-    /// Id of what it stands beside.
+    /// Id of what it stands next to.
     attached: Option<String>,
     column: Option<String>,
     /// `error` or `warn`.
@@ -105,10 +105,10 @@ impl Test {
     }
 }
 
-/// Every test that ran lately; those that need somebody first, then by name.
+/// Every test that ran lately; those that need attention first, then by name.
 ///
-/// Of a test that was removed from the project nobody will ever find out whether it would pass, so it is
-/// left out, as the monitor leaves it out.
+/// A test that was removed from the project will never run again, so it is left out, as the monitor
+/// leaves it out.
 pub(super) fn all(
     warehouse: &dyn Warehouse,
     project: Option<&BTreeSet<String>>,

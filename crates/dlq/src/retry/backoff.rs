@@ -53,8 +53,8 @@ pub(crate) fn first_retry(settings: &DlqSettings, failure: &Failure) -> NextRetr
 
 /// When an error is tried again, as try number `attempt`; `payload` and `headers` as they are now.
 ///
-/// An event of the future is right at a known moment: trying before only uses up tries. One whose
-/// archive cannot be read is right as soon as it can: no number of tries ends that.
+/// An event of the future is right at a known moment: trying before only uses up attempts. One whose
+/// archive cannot be read is right as soon as it can: no number of attempts ends that.
 pub(crate) fn next_retry(
     settings: &DlqSettings,
     failure: &Failure,

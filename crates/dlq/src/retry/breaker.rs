@@ -1,4 +1,4 @@
-//! When most tries fail, trying more does not help: something else is wrong.
+//! If most attempts fail, more attempts do not help: something else is wrong.
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
@@ -13,8 +13,8 @@ const NEWEST_TRIES: &str = section(SENDER_SQL, "newest_tries");
 /// Tries that must be known before their share means something.
 const FEWEST: i64 = 20;
 
-/// Whether automatic retries are better paused. Judged by the newest tries of every process; as
-/// none are sent meanwhile, they grow old, and after the pause some are let through as a probe.
+/// Whether automatic retries are better paused. Judged by the newest attempts of every process; since
+/// none are sent in the meantime, they age, and after the pause some are let through as a probe.
 pub(super) fn is_open(dlq: &Dlq) -> Result<bool, DlqError> {
     let settings = dlq.settings();
     let since = Millis(Millis::now().0 - settings.breaker_pause.as_millis() as i64);

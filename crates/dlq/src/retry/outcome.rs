@@ -1,5 +1,5 @@
-//! What came of a try: applied or counted before (told by the stream processor beside the effect),
-//! or failed again (told through the error topic).
+//! The outcome of an attempt: applied or already counted (the stream processor stores it with the
+//! effect), or failed again (reported through the error topic).
 
 use adpipe_event::{ErrorType, Millis};
 use adpipe_log::Topic;
@@ -31,7 +31,7 @@ const REPLAYS_TABLE: &str = "realtime.replays";
 /// Outcomes taken in one transaction.
 const OUTCOMES_A_TURN: i64 = 1_000;
 
-/// Whether a failure is of a try.
+/// Whether a failure belongs to an attempt.
 pub(crate) enum Repeat {
     /// It is: the error knows it now.
     Of,
@@ -41,7 +41,7 @@ pub(crate) enum Repeat {
     Unknown,
 }
 
-/// Notes that a try has failed.
+/// Notes that an attempt has failed.
 pub(crate) fn failed_again(
     dlq: &Dlq,
     transaction: &mut dyn Transaction,
@@ -63,11 +63,12 @@ pub(crate) fn failed_again(
     }
     let error_type = failure.error_type.as_str();
     let closed = close_try(transaction, error_id, *attempt, "failed", Some((error_type, &failure.message)))?;
-    // The same try may have been sent twice, when its sender died behind it: the first outcome counts.
+    // The same attempt may have been sent twice, if its sender died after sending: the first outcome
+    // counts.
     if !closed || state.status != Status::Retrying {
         return Ok(Repeat::Known);
     }
-    // A try that met an archive that cannot be read says nothing about the event: none is used up.
+    // An attempt that met an archive that cannot be read says nothing about the event: none is used up.
     let is_waiting = failure.error_type == ErrorType::Archive;
     let next_retry = if is_waiting || state.retry_count < state.max_retries {
         next_retry_of(dlq, transaction, error_id, failure, state.retry_count + 1)?
@@ -110,7 +111,7 @@ fn next_retry_of(
     Ok(next_retry(dlq.settings(), failure, &current.payload, &current.headers, attempt))
 }
 
-/// Closes a try; false when it is closed, or was never begun.
+/// Closes an attempt; false when it is closed, or was never begun.
 fn close_try(
     transaction: &mut dyn Transaction,
     error_id: &str,
@@ -130,14 +131,14 @@ fn close_try(
     Ok(transaction.execute(CLOSE_TRY, &params)? > 0)
 }
 
-/// Takes over what the stream processor has told; gives the number of outcomes taken.
+/// Reads the outcomes that the stream processor stored; gives their number.
 ///
 /// # Errors
 /// Of the warehouse; `Fenced` when another process takes them at the same time.
 pub fn take(dlq: &Dlq) -> Result<u64, DlqError> {
     let mut taken = 0;
     for committed in dlq.warehouse().offsets(Topic::Retry.name())? {
-        // A failure that is void is no outcome of a try: the one that is follows.
+        // A void failure is not the outcome of an attempt: the real outcome follows.
         settle_partition(dlq, Topic::Retry, committed)?;
         taken += take_from(dlq, committed)?;
     }

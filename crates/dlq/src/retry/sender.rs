@@ -1,9 +1,9 @@
 //! Sends what is due to `ad_events_retry`.
 //!
-//! First the row says "retrying" and its history has the try, then the record goes out. Who dies in
-//! between leaves a lease that runs out; the record is then sent once more as the same try. Should
-//! it have gone out after all, the event's own id keeps it from being counted twice, and the first
-//! outcome of a try is the one that stands.
+//! First the row says "retrying" and its history has the attempt, then the record goes out. If the
+//! process dies in between, its lease runs out; the record is then sent again as the same attempt.
+//! Should it have gone out after all, the event's own id keeps it from being counted twice, and the
+//! first outcome of an attempt counts.
 
 use std::time::{Duration, Instant};
 
@@ -215,7 +215,7 @@ fn send(dlq: &Dlq, taken: Vec<Taken>) -> Result<(), DlqError> {
     Ok(())
 }
 
-/// Sends once more what was taken by somebody who died before it went out.
+/// Sends again what was leased by a process that died before sending it.
 fn send_lost(dlq: &Dlq) -> Result<u64, DlqError> {
     let statement = if dlq.is_postgres() { format!("{LOST}{FOR_UPDATE}") } else { LOST.to_owned() };
     // Whatever is sent and not yet counted has its outcome before it.

@@ -1,7 +1,8 @@
 //! Errors that wait until the archive's parts of an event hour can be read.
 //!
-//! They are not due meanwhile, so that a queue full of them costs nothing. Whoever counts events notes
-//! in `realtime.unreadable_hours` which hours cannot be read, and takes them out when they can.
+//! They are not due meanwhile, so that a queue full of them costs nothing. The processes that count
+//! events record in `realtime.unreadable_hours` which hours cannot be read, and remove them once they
+//! can.
 
 use adpipe_event::Millis;
 use adpipe_sql::section;

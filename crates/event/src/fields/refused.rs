@@ -1,4 +1,4 @@
-//! What a mapping of fields may not say.
+//! What a mapping of fields must not contain.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ pub enum FieldMapError {
         /// Another field of ours, which is read from its own name.
         name: &'static str,
     },
-    /// A field that every event must have of its own.
+    /// A field that cannot have a default.
     #[error("{field} cannot have a default: {reason}")]
     NoDefault {
         /// Field of ours.

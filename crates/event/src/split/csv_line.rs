@@ -46,7 +46,7 @@ impl FindEnd for CsvLine {
                 Quoted::Unknown => return None,
                 Quoted::Closed(quote) => {
                     self.at = quote + 1;
-                    // The comma, or the line's end, behind the quote.
+                    // The comma, or the line's end, after the quote.
                     self.cells_from = quote + 2;
                 }
             }

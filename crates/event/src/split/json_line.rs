@@ -1,10 +1,10 @@
 //! Where a JSON record of NDJSON ends: at the line's end, or where the next object begins.
 //!
-//! Senders that concatenate JSON write objects one behind the other, with or without white space. In
-//! `}{"x`, the letter cannot follow the quote within one JSON text: were the quote the end of a
-//! string, a comma, a colon or a bracket would come next. So this alone shows that a record ends,
-//! also where one before it is damaged. Only where a key begins with such a byte, or there is none,
-//! brackets have to be counted.
+//! Senders that concatenate JSON write objects one after the other, with or without white space. In
+//! `}{"x`, the letter cannot follow the quote within one JSON text: were the quote the end of a string,
+//! a comma, a colon or a bracket would come next. So this alone shows that a record ends, also where
+//! one before it is damaged. Only where a key begins with such a byte, or there is none, brackets have
+//! to be counted.
 
 use super::element::Scanner;
 use super::input::{Ahead, End, FindEnd};
@@ -97,7 +97,7 @@ fn is_space(byte: u8) -> bool {
 fn next(text: &[u8], ahead: Ahead) -> Next {
     let unknown = |otherwise| if ahead == Ahead::More { Next::Unknown } else { otherwise };
     let Some(space) = text.iter().position(|byte| !is_space(*byte)) else {
-        // A record that is complete is not too long because of the white space behind it.
+        // A record that is complete is not too long because of the white space after it.
         return unknown(if ahead == Ahead::Limit { Next::Perhaps(text.len()) } else { Next::Other });
     };
     if text[space] != b'{' {

@@ -10,7 +10,7 @@ use crate::lag::{Admitted, Lag, LagError, LagGauge};
 /// Refuses what would come too late to be stored soon.
 pub(super) struct Admission {
     gauge: Arc<LagGauge>,
-    /// Held by whoever measures, so that a crowd of requests takes one thread.
+    /// Held while measuring, so that many requests take one thread.
     turn: tokio::sync::Mutex<()>,
     senders: Senders,
     max_lag_records: u64,
@@ -22,8 +22,8 @@ impl Admission {
         Admission { gauge, turn, senders: Senders::default(), max_lag_records }
     }
 
-    /// What waits. None while nobody can tell because the warehouse does not answer: the log is
-    /// there for just that case, so it goes on taking events.
+    /// What waits. None if it cannot be measured because the warehouse does not answer: the log exists
+    /// for this case, so it still accepts events.
     ///
     /// # Errors
     /// 503 when the log does not answer.

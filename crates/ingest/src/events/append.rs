@@ -17,8 +17,8 @@ use crate::lag::Admitted;
 /// Slices up to this size may use the last of the budget.
 const SMALL_SLICE_BYTES: usize = 1 << 20;
 
-/// How long the first slice of a body waits for the log, and how often it asks. Then its sender is
-/// told to come again; nothing of the body is stored.
+/// How long the first slice of a body waits for the log, and how often it asks. Then its sender gets
+/// 429; nothing of the body is stored.
 const FIRST_SLICE_PATIENCE: Duration = Duration::from_millis(700);
 const FIRST_SLICE_PAUSE: Duration = Duration::from_millis(25);
 

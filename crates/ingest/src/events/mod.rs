@@ -126,7 +126,7 @@ impl EventsEndpoint {
         Router::new().route(EVENTS_PATH, post(post_events)).with_state(self)
     }
 
-    /// Records that wait for the processor. None while nobody can tell.
+    /// Records that wait for the processor. None if this cannot be measured.
     ///
     /// # Errors
     /// 503 when the log does not answer.

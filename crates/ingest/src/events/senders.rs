@@ -12,7 +12,7 @@ const SPAN: Duration = Duration::from_secs(30);
 /// A sender of less than this part of all records is a light one.
 const LIGHT_PART: u64 = 10;
 
-/// Senders that are told apart; further ones count as light.
+/// Senders that are distinguished; further ones count as light.
 const MOST_SENDERS: usize = 10_000;
 
 /// Records by sender, in the span under way and in the one before it.

@@ -15,7 +15,7 @@ use crate::http::{ReceivedBody, Refusal};
 /// A slice is appended at this size; small against what the log lets wait.
 const SLICE_BYTES: usize = MAX_QUEUED_BYTES / 4;
 
-/// What a record costs in memory beside its bytes.
+/// What a record costs in memory next to its bytes.
 pub(super) const RECORD_OVERHEAD_BYTES: usize = 32;
 
 pub(super) struct Splitter<'b> {
@@ -79,7 +79,7 @@ impl<'b> Splitter<'b> {
                 judge.look_at(&record, self.feeder.columns())?;
             }
             if !self.feeder.add(&record) {
-                // A slice is far smaller than what fits; said all the same, never dropped.
+                // A slice is far smaller than what fits; if it does not fit, say so, never drop it.
                 let message = "the body contains too much at once";
                 return Err(Refusal::wrong(StatusCode::PAYLOAD_TOO_LARGE, message));
             }

@@ -45,16 +45,16 @@ pub enum IngestError {
     Partly {
         /// The last record that could be read.
         row: u64,
-        /// What came behind it.
+        /// What came after it.
         source: ReadError,
     },
     /// The log took no more.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Nobody can tell how much waits.
+    /// It is not known how much waits.
     #[error(transparent)]
     Lag(#[from] LagError),
-    /// Nobody can tell whether anybody counts what is in the log.
+    /// It is not known whether a processor counts the log.
     #[error(transparent)]
     Processor(Box<dyn Error + Send + Sync>),
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::source::Input;
 
-/// A live input that is silent this long lets go of what has come.
+/// A live input that is silent this long drops what has come.
 const LIVE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Read by a thread of its own, so that a pause in the input can be noticed: then `read` fails with `TimedOut` and may be called again.
+/// Read by a separate thread, so that a pause in the input can be noticed: then `read` fails with
+/// `TimedOut` and may be called again.
 pub(super) struct LiveInput {
     pieces: Receiver<io::Result<Vec<u8>>>,
     current: Cursor<Vec<u8>>,

@@ -72,10 +72,10 @@ pub enum Ended {
     TooManyInvalid,
 }
 
-/// What happens meanwhile, for whoever shows it.
+/// What happens in the meantime, for display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// So many records of the source were taken before; it goes on behind them.
+    /// This many records of the source were appended before; it continues after them.
     Resumes {
         /// The last record that is in the log.
         record: u64,

@@ -21,7 +21,7 @@ const APPEND_RECORDS: usize = 50_000;
 /// How long a record of a live input waits for others before it goes to the log.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// Appends the records of a source behind those that are in the log already.
+/// Appends the records of a source after those that are in the log already.
 pub(super) fn ingest<'r>(
     ingest: &'r FileIngest<'r>,
     source: Source,

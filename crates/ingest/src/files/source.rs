@@ -20,7 +20,8 @@ pub(super) type Input = Box<dyn Read + Send>;
 pub struct Source {
     /// As the user wrote it.
     pub(super) name: String,
-    /// Names the file and its content, so that an interrupted ingest can go on; none for standard input.
+    /// Names the file and its content, so that an interrupted ingest can continue; none for standard
+    /// input.
     pub(super) identity: Option<String>,
     size: Option<u64>,
     read: Arc<AtomicU64>,
@@ -108,7 +109,7 @@ impl Source {
     }
 }
 
-/// Fails once the switch is on, so that a record without an end keeps nobody waiting.
+/// Fails once the switch is on, so that a record without an end does not block.
 struct Stoppable<R> {
     input: R,
     shutdown: Shutdown,
@@ -123,7 +124,7 @@ impl<R: Read> Read for Stoppable<R> {
     }
 }
 
-/// The first bytes, and the reader behind them.
+/// The first bytes, and the reader after them.
 fn peek(mut reader: Input, shutdown: &Shutdown) -> io::Result<(Vec<u8>, Input)> {
     let go_on = || if shutdown.is_triggered() { Err(io::Error::other("stopped")) } else { Ok(()) };
     let start = read_start(&mut reader, go_on)?;

@@ -35,9 +35,9 @@ impl Budget {
         Budget { state: Arc::default(), all_units: bytes / UNIT_BYTES }
     }
 
-    /// The bytes, or none when others hold them. Whoever waited here would hold the part of its
-    /// body that has come already, and two such could wait for each other for good. The last
-    /// sixteenth is for other clients.
+    /// The bytes, or none when others hold them. Anyone who waited here would hold the part of its body
+    /// that has come already, and two such could wait for each other for good. The last sixteenth is
+    /// for other clients.
     pub fn reserve(&self, client: Client, bytes: usize) -> Option<Reservation> {
         self.reserve_up_to(client, bytes, self.all_units, self.all_units * 15 / 16)
     }
@@ -67,7 +67,7 @@ impl Budget {
         Some(Reservation { state: Arc::clone(&self.state), client, units })
     }
 
-    /// Bytes that can never be reserved at once, not even when nobody else holds any.
+    /// Bytes that can never be reserved at once, even if no other client holds any.
     pub fn is_beyond(&self, bytes: usize) -> bool {
         bytes.div_ceil(UNIT_BYTES) > self.all_units * 13 / 16
     }

@@ -1,4 +1,4 @@
-//! Who sends a request, as far as the network tells: what fairness and throttling go by.
+//! Who sends a request, as far as the network shows: the basis of fairness and throttling.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Client(IpAddr);
 
 impl Client {
-    /// Whoever sends from this address.
+    /// Anyone who sends from this address.
     pub fn of(address: IpAddr) -> Client {
         match address.to_canonical() {
             IpAddr::V6(ip) => {

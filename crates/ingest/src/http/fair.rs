@@ -33,8 +33,8 @@ pub struct FairPermit {
 }
 
 impl FairSemaphore {
-    /// So many permits, of which one in sixteen, but at least one, is out of reach for whoever holds
-    /// all the others.
+    /// So many permits, of which one in sixteen, but at least one, is out of reach for a client that
+    /// holds all the others.
     pub fn new(permits: usize) -> FairSemaphore {
         let state = State { free: permits, held: HashMap::new(), waiting: VecDeque::new() };
         let most_of_client = (permits - permits.div_ceil(16)).max(1);
@@ -57,8 +57,8 @@ impl FairSemaphore {
 }
 
 impl Inner {
-    /// Gives what is free to those who wait. Nothing is sent while the lock is held: a permit that
-    /// nobody takes any more comes back through its `drop`.
+    /// Gives free permits to waiting clients. Nothing is sent while the lock is held: a permit that is
+    /// no longer taken comes back through its `drop`.
     fn give_out(self: &Arc<Inner>) {
         loop {
             let next = self.lock().next(self.most_of_client);

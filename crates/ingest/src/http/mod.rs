@@ -1,9 +1,9 @@
-//! What an HTTP server needs to withstand whoever connects.
+//! What an HTTP server needs to withstand its clients.
 //!
 //! A request passes through these files: `server.rs` accepts the connection, as many as `handles.rs`
-//! allows, and guards it against a peer that takes no answer (`stall.rs`); [`Client`] says whose it
-//! is; [`FairSemaphore`] gives each sender its turn; [`ReceivedBody`] takes the body into memory that
-//! [`Budget`] bounds; [`close_after_unread`] ends a connection whose body nobody read; [`Refusal`]
+//! allows, and guards it against a peer that takes no answer (`stall.rs`); [`Client`] says whose it is;
+//! [`FairSemaphore`] gives each sender its turn; [`ReceivedBody`] takes the body into memory that
+//! [`Budget`] bounds; [`close_after_unread`] ends a connection whose body was not read; [`Refusal`]
 //! answers a request that is not served.
 
 mod body;

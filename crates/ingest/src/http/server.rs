@@ -32,12 +32,12 @@ const READ_AHEAD_BYTES: usize = 32 << 10;
 /// After a failed accept (mostly: too many open files) this long nothing is accepted.
 const ACCEPT_REST: Duration = Duration::from_millis(200);
 
-/// Connections without a permit: when all are taken, this many wait for one, for so long, and as
-/// many more are told at once to come again. Further ones wait in the system's queue.
+/// Connections without a permit: when all are taken, this many wait for one, for so long, and as many
+/// more are refused at once. Further ones wait in the system's queue.
 const WAITING: usize = 64;
 const PERMIT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long open connections may go on when the server ends.
+/// How long open connections may continue when the server ends.
 const LAST_CALL: Duration = Duration::from_millis(800);
 
 /// What a client still sends after its answer is read and dropped, until it pauses for this long
@@ -74,8 +74,8 @@ impl Default for ServerConfig {
 
 /// Resolves when the server ends.
 pub async fn ended(closing: &mut watch::Receiver<bool>) {
-    // An error would say that the sender, and with it the server, is gone: ended as well. The
-    // value is let go at once, because holding it keeps the sender waiting.
+    // An error would say that the sender, and with it the server, is gone: ended as well. The value is
+    // dropped at once, because holding it blocks the sender.
     drop(closing.wait_for(|closing| *closing).await);
 }
 
@@ -118,7 +118,7 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &guests) => accepted,
-            // Those that have ended are let go, or the set would grow for ever.
+            // Those that have ended are dropped, or the set would grow for ever.
             Some(_) = connections.join_next() => continue,
             () = ended(&mut closing) => break,
         };

@@ -12,7 +12,7 @@ use super::failure::{by_code, failure, missing_topic, unavailable};
 use super::options::{BROKER_TIMEOUT, KafkaOptions};
 use crate::{LogError, Offset, PartitionRange, Topic};
 
-/// A number of partitions is believed for this long: somebody may add some.
+/// A number of partitions is trusted for this long, because partitions may be added.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// The first try of a question waits this long, each next one twice as long.
@@ -38,7 +38,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Makes the client; talks to nobody yet.
+    /// Creates the client; does not connect yet.
     pub fn new(options: Arc<KafkaOptions>) -> Result<Cluster, LogError> {
         let client = options
             .reader()

@@ -30,12 +30,12 @@ impl Collector {
         self.partition
     }
 
-    /// Offset behind the last record taken.
+    /// Offset after the last record taken.
     pub fn next(&self) -> Offset {
         self.next
     }
 
-    /// Starts anew at an offset.
+    /// Starts again at an offset.
     pub fn seek(&mut self, offset: Offset) {
         self.open = None;
         self.next = offset;

@@ -1,8 +1,8 @@
 //! A member of the consumer group: reads the partitions it is given, from where its owner says.
 //!
-//! The group only decides who reads which partition; where to go on is the warehouse's to say.
-//! So a partition is fetched only once its owner has called [`Consumer::seek`] for it, and a
-//! partition taken away and given again starts from there anew.
+//! The group only decides which process reads which partition; the warehouse says where to continue. So
+//! a partition is fetched only once its owner has called [`Consumer::seek`] for it, and a partition
+//! taken away and given again starts from there again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,7 +118,7 @@ impl KafkaConsumer {
         Ok(self.take_assignment().unwrap_or(Polled::Idle))
     }
 
-    /// Waits for one thing and takes all that is there behind it.
+    /// Waits for one thing and takes all that is there after it.
     fn fetch(&mut self, max_bytes: usize, timeout: Duration) -> Result<(), LogError> {
         let mut wait = timeout;
         let mut bytes = 0;
@@ -155,7 +155,7 @@ impl KafkaConsumer {
         }
     }
 
-    /// Sorts an error: librdkafka goes on by itself after most of them.
+    /// Sorts an error: librdkafka continues by itself after most of them.
     fn check(&mut self, error: &KafkaError) -> Result<(), LogError> {
         let code = error.rdkafka_error_code();
         if code == Some(RDKafkaErrorCode::AutoOffsetReset) {
@@ -218,8 +218,8 @@ impl KafkaConsumer {
         Ok(())
     }
 
-    /// A partition may end in offsets without records: what ended a transaction has one, and what
-    /// was compacted away had. Nobody would ever commit them, and the lag would never be zero.
+    /// A partition may end in offsets without records: what ended a transaction has one, and what was
+    /// compacted away had. They would never be committed, and the lag would never be zero.
     fn cover_end(&mut self) -> Option<RecordBatch> {
         let settled = |at: &Instant| at.elapsed() >= SETTLED_AFTER;
         let partition = *self.at_end.iter().find(|(_, at)| settled(at))?.0;
@@ -230,7 +230,7 @@ impl KafkaConsumer {
             Offset(0) => self.cluster.range(self.topic, partition).ok()?.first,
             next => next,
         };
-        // A record behind the gap is left to the fetch that is under way.
+        // A record after the gap is left to the fetch that is under way.
         let behind = self.readers.read(self.topic, partition, from, 1).ok()?;
         let first = behind.first()?;
         (first.is_empty() && first.base_offset > next).then(|| collector.cover(first.base_offset))
@@ -248,7 +248,7 @@ impl KafkaConsumer {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in std::mem::take(&mut self.uncommitted) {
             let offset = rdkafka::Offset::Offset(offset.0 as i64);
-            // Nothing depends on it, so a failure is nobody's business.
+            // Nothing depends on it, so a failure does not matter.
             let _ = list.add_partition_offset(&name, partition as i32, offset);
         }
         let _ = self.consumer.commit(&list, CommitMode::Async);
@@ -339,9 +339,9 @@ impl ClientContext for GroupContext {
 }
 
 impl ConsumerContext for GroupContext {
-    /// Takes note of an assignment without starting to fetch: the owner says from where. A
-    /// partition that is taken away is let go of at once; its records under way are fenced by
-    /// the offsets in the warehouse.
+    /// Takes note of an assignment without starting to fetch: the owner says from where. A partition
+    /// that is taken away is dropped at once; its records under way are fenced by the offsets in the
+    /// warehouse.
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,

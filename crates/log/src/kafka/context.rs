@@ -100,7 +100,7 @@ fn was_turned_away(message: &str) -> bool {
 }
 
 /// `[thrd:…]: 127.0.0.1:9/1: Connect to … failed: Connection refused (after 0ms in state CONNECT)`
-/// without what helps nobody.
+/// without what does not help.
 fn shortened(reason: &str) -> &str {
     let mut rest = reason.split(" (after ").next().unwrap_or(reason);
     while let Some((before, behind)) = rest.split_once(": ") {

@@ -8,7 +8,7 @@ use super::context::ClientError;
 use super::options::KafkaOptions;
 use crate::{LogError, Offset, Topic};
 
-/// What a connection says whose other end wants TLS or a password, and hangs up without them.
+/// The message of a connection whose other end requires TLS or a password and hangs up without them.
 const HUNG_UP: [&str; 4] = ["isconnected", "Broken pipe", "onnection reset", "SSL"];
 
 /// What an error means. `client_error` is what the client met before: a call that timed out says
@@ -123,7 +123,7 @@ pub(super) fn is_damage(code: Option<RDKafkaErrorCode>) -> bool {
     )
 }
 
-/// Records of which nobody can say what they were.
+/// Records whose content is unknown.
 pub(super) fn damaged(
     options: &KafkaOptions,
     topic: Topic,

@@ -35,7 +35,7 @@ const OURS: [&str; 16] = [
     "transactional.id",
 ];
 
-/// Settings whose values nobody may see.
+/// Settings whose values must not be shown.
 const SECRET_PARTS: [&str; 5] = ["password", "secret", ".pem", "oauthbearer.config", "assertion.private"];
 
 /// True for a setting whose value is a secret.
@@ -58,14 +58,14 @@ pub struct KafkaOptions {
     pub positions_file: PathBuf,
 }
 
-/// What a record has beside its payload: key and headers, a CSV header line among them.
+/// What a record has next to its payload: key and headers, a CSV header line among them.
 const BESIDE_PAYLOAD_BYTES: usize = 256 << 10;
 
 /// Kafka's own limit, 1 MiB with all that surrounds a record, is less than adpipe's longest record.
 const LEAST_MESSAGE_BYTES: usize = 2 << 20;
 
 impl KafkaOptions {
-    /// Options for `kafka://host:port[,host:port …]`; none when the URL is no such one.
+    /// Options for `kafka://host:port[,host:port …]`; none if the URL is not one.
     pub fn from_url(url: &str, positions_file: PathBuf) -> Option<KafkaOptions> {
         let brokers = url.strip_prefix("kafka://")?.trim_end_matches('/');
         let is_broker = |broker: &str| {
@@ -90,8 +90,8 @@ impl KafkaOptions {
     }
 
     /// The consumer group that shares a topic: `group.id` for the raw one, and with `-error` or
-    /// `-retry` behind it for the others. Members of one group must all read the same topics, else
-    /// who joins for one topic has the readers of the others pause.
+    /// `-retry` after it for the others. Members of one group must all read the same topics, else who
+    /// joins for one topic has the readers of the others pause.
     pub fn group(&self, topic: Topic) -> String {
         let name = self.settings.get("group.id").map_or(DEFAULT_GROUP, String::as_str);
         match topic {
@@ -152,8 +152,8 @@ impl KafkaOptions {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            // What Java's own producer does with keys, so that an id meets the same partition
-            // whoever sends it.
+            // What Java's own producer does with keys, so that an id gets the same partition whatever
+            // sends it.
             .set("partitioner", "murmur2_random")
             // Ours is the bound on what waits (`producer.rs`); this one only has to be larger.
             .set("queue.buffering.max.messages", "2000000")
@@ -171,7 +171,7 @@ impl KafkaOptions {
             .set("allow.auto.create.topics", "false")
             // Records that should be there and are not must never be skipped silently.
             .set("auto.offset.reset", "error")
-            // A broker gives what lies on its disk and does not look at it again.
+            // A broker sends what is on its disk without checking it again.
             .set("check.crcs", "true")
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed");
@@ -185,7 +185,7 @@ impl KafkaOptions {
         config
     }
 
-    /// For a consumer that is told what to read and joins no group.
+    /// For a consumer with assigned partitions that joins no group.
     pub(super) fn reader(&self) -> ClientConfig {
         let mut config = self.consumer();
         config.remove("group.id");

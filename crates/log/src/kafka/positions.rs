@@ -1,8 +1,8 @@
 //! How far `adpipe ingest` has come in each source, in a small local file.
 //!
-//! Kafka has no transaction that could hold a position of ours, so it is written after the
-//! records are durable. Who is killed in between sends those records again: their ids are known
-//! by then and count as duplicates, so the figures stay exact.
+//! Kafka has no transaction that could hold a position of ours, so it is written after the records are
+//! durable. A process that is killed in between sends those records again: their ids are then known and
+//! count as duplicates, so the figures stay exact.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -57,7 +57,7 @@ impl Positions {
             .collect())
     }
 
-    /// Never a half file: written beside, then renamed.
+    /// Never half a file: written under another name, then renamed.
     fn write(&self, positions: &BTreeMap<String, u64>) -> std::io::Result<()> {
         let beside = self.path.with_extension("new");
         let mut file = make(&beside)?;

@@ -22,7 +22,7 @@ use crate::{
 /// as the embedded log has waiting and being written.
 const MAX_IN_FLIGHT_BYTES: usize = 2 * MAX_QUEUED_BYTES;
 
-/// What a record costs in memory beside its bytes: a flood of tiny ones is bounded, too.
+/// What a record costs in memory next to its bytes: a flood of tiny ones is bounded, too.
 const RECORD_OVERHEAD_BYTES: usize = 128;
 
 /// How long to wait for room in librdkafka's own queue, which is larger than ours.

@@ -14,7 +14,7 @@ use super::failure::{by_code, damaged, failure, is_damage};
 use super::options::BROKER_TIMEOUT;
 use crate::{LogError, Offset, RecordBatch, Topic};
 
-/// Readers kept for the next call, which usually goes on where this one ended.
+/// Readers kept for the next call, which usually continues where this one ended.
 const KEPT: usize = 4;
 
 /// Hands out readers.
@@ -143,7 +143,7 @@ impl Readers {
         Ok(batches)
     }
 
-    /// Stops at what waiting cannot mend.
+    /// Stops at what waiting cannot fix.
     fn check(&self, reader: &Reader, error: &KafkaError) -> Result<(), LogError> {
         let (topic, partition) = (reader.topic, reader.collector.partition());
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {

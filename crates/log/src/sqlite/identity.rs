@@ -1,4 +1,4 @@
-//! Who this log is, and the offsets that it skipped.
+//! The identity of this log, and the offsets that it skipped.
 
 use adpipe_sql::section;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};

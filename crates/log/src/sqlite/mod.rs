@@ -133,7 +133,7 @@ impl SqliteLog {
     }
 
     /// Has SQLite check every page of the file and every index against its rows; what it finds, one
-    /// line each. Checksums of rows and records are checked by whoever reads them.
+    /// line each. Checksums of rows and records are checked when they are read.
     ///
     /// # Errors
     /// [`LogError`] when the file cannot be read at all.

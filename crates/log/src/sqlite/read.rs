@@ -87,7 +87,7 @@ fn find(
     Ok(Found::Batches(batches))
 }
 
-/// No record is there although the partition goes on: a gap that is on record, or damage.
+/// No record is there although the partition continues: a gap that is on record, or damage.
 fn after_hole(
     connection: &Connection,
     topic: Topic,

@@ -61,7 +61,7 @@ pub(super) struct ChunkPlace<'a> {
 }
 
 impl ChunkPlace<'_> {
-    /// Goes on from the CRC over the data, which can be computed before the place is known.
+    /// Continues from the CRC over the data, which can be computed before the place is known.
     pub fn sum(&self, data_crc32: u32) -> u32 {
         RowSum(crc32fast::Hasher::new_with_initial(data_crc32))
             .text(self.topic)

@@ -127,7 +127,7 @@ pub(super) fn source_ages(sources: &Sources, now: Millis) -> Result<Vec<SourceAg
         if let Some(ages) = &ages {
             known.found = Some((Instant::now(), started.elapsed(), ages.clone()));
         }
-        // Who asked may have gone on.
+        // The caller may no longer wait.
         let _ = sender.send(ages);
     };
     if let Err(error) = std::thread::Builder::new().name("freshness".to_owned()).spawn(look) {

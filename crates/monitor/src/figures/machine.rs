@@ -23,7 +23,7 @@ const RETURN: Duration = Duration::from_secs(35);
 const DISK_MS: i64 = 120_000;
 
 pub(super) fn silent(sources: &Sources, now: Millis) -> Result<Vec<Reading>, MonitorError> {
-    // Nobody could be seen while the warehouse was away.
+    // No process could be seen while the warehouse did not answer.
     if sources.pulse.answers_for() < RETURN {
         return Err(MonitorError::Silent);
     }
@@ -72,7 +72,7 @@ pub(super) fn warehouse_silent(sources: &Sources) -> Vec<Reading> {
 
 pub(super) fn disk_free(sources: &Sources, now: Millis) -> Result<Vec<Reading>, MonitorError> {
     let since = Millis(now.0 - DISK_MS).to_string();
-    // By process its newest, by host the least of them.
+    // The newest for each process, the smallest of them for each host.
     let mut disks: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     let mut processes: Vec<String> = Vec::new();
     let mut keep = |host: String, free: f64, size: f64| {

@@ -1,4 +1,4 @@
-//! Measuring: every [`Signal`] from where its truth lies.
+//! Measures every [`Signal`] at its source.
 //!
 //! `pipeline` looks at the commits, the log and the queue; `batch` at DAGs, tests and sources; `archive` at
 //! what is not archived or cannot be read;

@@ -263,8 +263,8 @@ fn reason(context: &Value, style: &Style) -> Option<String> {
     Some(text)
 }
 
-/// What a person has to know beside it: where the errors come from, which tests fail, how a run of
-/// a DAG ended.
+/// What a person has to know next to it: where the errors come from, which tests fail, how a run of a
+/// DAG ended.
 fn why(blocks: &mut Blocks, notices: &[Notice], style: &Style) {
     if let Some(reason) = notices.iter().find_map(|notice| reason(&notice.alert.context, style)) {
         blocks.section(&escape(&reason));

@@ -52,7 +52,7 @@ impl Blocks {
     }
 
     fn push(&mut self, block: Value) {
-        // Ours have far fewer; a message that Slack refuses would tell nobody anything.
+        // Ours have far fewer; a message that Slack refuses would reach no one.
         if self.blocks.len() < BLOCKS {
             self.blocks.push(block);
         }
@@ -83,7 +83,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// A text of somebody else's, in one line, as code: no markup in it means anything.
+/// Foreign text, in one line, as code: markup in it has no effect.
 pub fn code(text: &str, most: usize) -> String {
     let line: String = text
         .chars()

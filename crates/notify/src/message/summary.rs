@@ -236,7 +236,7 @@ fn trend(summary: &Summary, style: &Style) -> Vec<(String, String)> {
     lines
 }
 
-/// One block a value, a dot for none; from zero, or from the least value.
+/// One block for each value, a dot for none; from zero, or from the smallest value.
 pub fn sparkline(values: &[Option<f64>], from_zero: bool) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let known = || values.iter().flatten().copied();

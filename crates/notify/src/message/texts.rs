@@ -7,7 +7,7 @@ use adpipe_monitor::rules::Language;
 const ENGLISH: &str = include_str!("../../i18n/en.json");
 const KOREAN: &str = include_str!("../../i18n/ko.json");
 
-/// A file of texts is no JSON: a fault of ours.
+/// A file of texts is not JSON: a bug.
 #[derive(Debug, thiserror::Error)]
 #[error("texts: {0}")]
 pub struct TextsError(#[from] serde_json::Error);

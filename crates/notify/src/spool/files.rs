@@ -20,7 +20,7 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> NotifyError {
     |source| NotifyError::Spool { path, source }
 }
 
-/// Writes a file beside its place, syncs it, and renames it there.
+/// Writes a file next to its place, syncs it, and renames it there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), NotifyError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);

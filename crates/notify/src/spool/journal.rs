@@ -17,10 +17,11 @@ const DAY_MS: i64 = 86_400_000;
 /// How long a name is remembered.
 const KEEP_MS: i64 = 7 * DAY_MS;
 
-/// How long it is remembered that an alert was told to fire, or held back, and is not over.
+/// How long the journal remembers that an alert's firing was sent or held back, and that it has not
+/// ended.
 const KEEP_FIRED_MS: i64 = 90 * DAY_MS;
 
-/// What became of something to tell.
+/// What became of something to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -32,7 +33,7 @@ pub enum Outcome {
     Refused,
     /// `slack_config.json` does not want it.
     NotWanted,
-    /// Somebody silenced it, or that it fired.
+    /// It is silenced, or its firing was.
     Silenced,
     /// Too many waited, or for too long.
     Dropped,
@@ -47,7 +48,7 @@ pub struct Line {
     pub kind: String,
     /// What became of it.
     pub outcome: Outcome,
-    /// Of what it told.
+    /// What it was about.
     pub names: Vec<String>,
 }
 
@@ -131,7 +132,7 @@ impl Journal {
         self.names.get(name).map(|remembered| remembered.outcome)
     }
 
-    /// When a message last told of a name.
+    /// When a message last named it.
     pub fn newest(&self, name: &str) -> Option<Millis> {
         self.names.get(name).map(|remembered| Millis(remembered.newest))
     }

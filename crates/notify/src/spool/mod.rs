@@ -9,8 +9,8 @@
 //! sender.lock         held by the one process that sends
 //! ```
 //!
-//! A name is told once: it is not stored while it waits, nor again once the journal has it. The
-//! one window: a process that dies between Slack's answer and the journal's line posts again.
+//! A name is sent once: it is not stored again while it waits, nor once the journal has it. There is
+//! one exception: a process that dies between Slack's answer and the journal's line posts again.
 
 mod files;
 mod journal;
@@ -51,7 +51,7 @@ pub struct Spool {
     journal: Mutex<Journal>,
 }
 
-/// Held by the one who sends.
+/// Held by the process that sends.
 #[derive(Debug)]
 pub struct SenderLock {
     _lock: RoleLock,
@@ -186,7 +186,7 @@ impl Spool {
         Ok(())
     }
 
-    /// What was told to fire and is not over, with the time of its newest message.
+    /// Alerts whose firing was sent and that have not ended, with the time of their newest message.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -249,7 +249,7 @@ impl Spool {
         self.journal().sent_since(since)
     }
 
-    /// Drops what waits since before a moment. For who has no webhook any more.
+    /// Drops what has waited since before a moment. For processes that no longer have a webhook.
     ///
     /// # Errors
     /// When the folder or the journal cannot be written.

@@ -17,11 +17,11 @@ const CLAIM_FIRST: &str = section(SUMMARY_SQL, "claim_first");
 const CLAIM: &str = section(SUMMARY_SQL, "claim");
 const CLAIM_DONE: &str = section(SUMMARY_SQL, "claim_done");
 
-/// Who took a day and has not stored its summary within this time is taken for dead.
+/// A process that claimed a day and has not stored its summary within this time counts as dead.
 const CLAIM_MS: i64 = 600_000;
 
-/// The day whose summary should have been told by now: yesterday, or, before the set time, the
-/// day before it.
+/// The day whose summary should have been sent by now: yesterday, or, before the set time, the day
+/// before it.
 ///
 /// # Errors
 /// When the calendar has no such day.
@@ -31,11 +31,11 @@ pub fn due_day(config: &SlackConfig, now: Millis) -> Result<Date, NotifyError> {
     Ok(local.date().checked_sub(if is_time { 1.day() } else { 2.days() })?)
 }
 
-/// Stores the summary that is due, unless somebody has. True when it was stored now.
+/// Stores the summary that is due, unless it is stored already. True if it was stored now.
 ///
-/// A day is claimed in the warehouse, so that of several processes one stores it; the summary of a
-/// day on which nobody was there comes when somebody is, up to the next one. The very first call
-/// on a warehouse claims what is due without telling: nobody asked for it yet.
+/// A day is claimed in the warehouse, so that of several processes one stores it; the summary of a day
+/// on which no process ran comes when one runs, until the next one is due. The very first call on a
+/// warehouse claims what is due without sending it.
 ///
 /// # Errors
 /// Of the warehouse and of the spool.

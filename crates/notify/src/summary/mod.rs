@@ -104,7 +104,7 @@ pub struct Summary {
     pub time_zone: String,
     /// First moment, UTC.
     pub from: String,
-    /// First moment behind it, UTC.
+    /// First moment after it, UTC.
     pub until: String,
     /// Of the day.
     #[serde(rename = "figures")]

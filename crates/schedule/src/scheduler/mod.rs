@@ -1,8 +1,8 @@
 //! The scheduler itself. [`Scheduler::tick`] looks at everything once and does what is due.
 //!
-//! It reads the state anew each time and keeps nothing that could not be lost: only which tries are
-//! its own children. A try that the table says is running and that is no child of ours was left by
-//! a scheduler that died, and is settled first. `queue.rs` makes runs of slots, `steps.rs` does the
+//! It reads the state again each time and keeps nothing that could not be lost: only which tries are
+//! its own children. An attempt that the table says is running and that is not a child of ours was left
+//! by a scheduler that died, and is settled first. `queue.rs` makes runs of slots, `steps.rs` does the
 //! steps of a run.
 
 mod queue;
@@ -39,7 +39,7 @@ pub struct SchedulerConfig {
     pub dags: Dags,
     /// How it starts tasks.
     pub programs: TaskPrograms,
-    /// Tasks at work at once.
+    /// Tasks running at the same time.
     pub max_tasks: usize,
     /// After this time without a sign of life another scheduler takes over.
     pub lease: Duration,
@@ -47,11 +47,11 @@ pub struct SchedulerConfig {
     pub poll: Duration,
     /// How long finished runs and their logs are kept.
     pub keep_runs: Duration,
-    /// False for who only works off what is queued and then ends.
+    /// False for a process that only performs what is queued and then ends.
     pub follows_schedules: bool,
 }
 
-/// The scheduler of a process; at work only while it holds the lease.
+/// The scheduler of a process; active only while it holds the lease.
 pub struct Scheduler {
     config: SchedulerConfig,
     store: Store,
@@ -119,7 +119,7 @@ impl Scheduler {
     /// worked off everything. Tasks that run then are ended, and tried again by the next scheduler.
     ///
     /// # Errors
-    /// When the warehouse cannot go on without somebody's help.
+    /// If the warehouse cannot continue without intervention.
     pub fn run(&mut self, shutdown: &Shutdown) -> Result<(), ScheduleError> {
         let mut trouble = None;
         let outcome = loop {
@@ -272,7 +272,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Tries that run by the table and are no children of ours: waits until nothing of them lives,
+    /// Attempts that run by the table and are not children of ours: waits until nothing of them lives,
     /// kills what does not end by itself, then reports them as lost.
     fn settle_orphans(&mut self, tries: &[Try]) {
         for left in tries.iter().filter(|one| one.state == TaskState::Running) {
@@ -340,7 +340,7 @@ impl Scheduler {
         self.candidate = Candidate::new(SCHEDULER, self.config.lease);
     }
 
-    /// Ends the tasks in order, stores how they ended, and lets go of the lease.
+    /// Ends the tasks in order, stores how they ended, and drops the lease.
     fn stop(&mut self) {
         if self.lease.is_none() {
             return;

@@ -1,4 +1,4 @@
-//! `adpipe stores accept`: somebody restored a copy and means it.
+//! `adpipe stores accept`: an older copy was restored on purpose.
 
 use adpipe_log::Offset;
 use adpipe_warehouse::identity::{self, Identity};
@@ -21,7 +21,7 @@ pub fn accept(parts: Parts<'_>, store: Store, actor: &str) -> Result<Stores, Sto
         None => accept_log(parts, &survey, &judgement, actor)?,
         Some(_) => accept_store(parts, &survey, &judgement, store, actor)?,
     }
-    // The log may have to be raised behind what is part of the data set now.
+    // The log may have to be raised past what is now part of the data set.
     super::open(parts)
 }
 

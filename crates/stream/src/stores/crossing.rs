@@ -8,11 +8,11 @@ use super::survey::consumer_of;
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crossing {
-    /// The stored place is now behind the gap: start from it.
+    /// The stored place is now after the gap: start from it.
     Crossed,
     /// What lies before the gap is not committed yet: wait, and start from the stored place.
     NotThere,
-    /// Nobody named what is missing. It must not be passed over.
+    /// What is missing was not named. It must not be skipped.
     Refused,
 }
 

@@ -1,4 +1,4 @@
-//! Compares what lies in the stores with what the others remember of them. Touches nothing.
+//! Compares the stores with what the others record about them. Changes nothing.
 
 use adpipe_log::{Offset, Topic};
 use adpipe_warehouse::identity::{Found, Identity, Peer};
@@ -14,7 +14,7 @@ pub(super) enum Step {
     None,
     /// It becomes part of the data set.
     Make,
-    /// It is an older copy that goes on exactly: it gets a new epoch.
+    /// It is an older copy that continues exactly: it gets a new epoch.
     Renew,
 }
 
@@ -23,7 +23,7 @@ pub(super) enum Step {
 pub(super) enum LogStep {
     /// Nothing.
     None,
-    /// It is gone or older: its next records must come behind all that its consumers know.
+    /// It is gone or older: its next records must come after everything that its consumers know.
     Raise,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    /// How each store stands, for people.
+    /// The state of each store, for people.
     pub fn standings(&self, survey: &Survey) -> Vec<Standing> {
         Store::ALL.iter().map(|store| self.standing(survey, *store)).collect()
     }
@@ -96,7 +96,7 @@ fn known_of(by: Store, peer: &Peer) -> Remembered {
     }
 }
 
-/// Who remembers a store, and what.
+/// Which store records another one, and what.
 fn remembered<'s>(survey: &'s Survey, name: &str) -> Vec<(Store, &'s Peer)> {
     let stores = Store::ALL.into_iter();
     stores.filter_map(|by| Some((by, survey.memory(by, name)?))).collect()
@@ -142,7 +142,7 @@ fn data_set_of(survey: &Survey) -> Option<String> {
     let mut votes: Vec<(String, u32)> = Vec::new();
     for store in [Store::Realtime, Store::Errors, Store::Ops] {
         let Some(identity) = survey.found(store).and_then(|found| found.identity.as_ref()) else { continue };
-        // Who remembers this very log counts twice.
+        // A store that records this very log counts twice.
         let knows_log = survey.memory(store, "log").is_some_and(|log| log.store_id == survey.log.id);
         let weight = if knows_log { 2 } else { 1 };
         match votes.iter_mut().find(|(data_id, _)| *data_id == identity.data_id) {
@@ -236,7 +236,7 @@ fn other_log(survey: &Survey) -> String {
     }
 }
 
-/// Partitions whose next offset is below what somebody knows of them, and what that is.
+/// Partitions whose next offset is below what another store knows, and that offset.
 fn behind<'s>(survey: &'s Survey, ours: &Ours) -> Vec<(&'s Partition, u64)> {
     let needed = survey.partitions.iter().map(|partition| (partition, needed(survey, ours, partition)));
     needed.filter(|(partition, needed)| partition.range.next < Offset(*needed)).collect()
@@ -256,7 +256,7 @@ fn needed(survey: &Survey, ours: &Ours, partition: &Partition) -> u64 {
     needed
 }
 
-/// For the one who raises the log: all partitions and what they must reach.
+/// For raising the log: all partitions and the offsets they must reach.
 pub(super) fn floors(survey: &Survey, judgement: &Judgement) -> Vec<(Partition, u64)> {
     let ours =
         Ours(Store::ALL.into_iter().filter(|store| is_of_data_set(survey, judgement, *store)).collect());
@@ -299,7 +299,7 @@ fn judge_store(
     }
 }
 
-/// Whether somebody remembers a later state of the store than there is.
+/// Whether another store records a later state of the store.
 fn is_newer(survey: &Survey, store: Store, identity: &Identity, by: Store, peer: &Peer) -> bool {
     if peer.store_id == identity.store_id {
         return (peer.epoch, peer.how_far) > (identity.epoch, identity.how_far);

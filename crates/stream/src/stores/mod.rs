@@ -2,10 +2,10 @@
 //! others remember of it.
 //!
 //! [`survey`] reads, [`judge`] compares and touches nothing ([`resume`]: what ends exactly from the log
-//! alone), [`settle`] writes what follows:
-//! identities for what is new, a log raised behind its consumers, and what each now remembers.
-//! [`keeper`] keeps the memory fresh while a process works, [`crossing`] takes a consumer over
-//! records that are gone and named, [`accept`] is for people who restored a copy and mean it.
+//! alone), [`settle`] writes what follows: identities for what is new, a log raised past its consumers,
+//! and what each store now records. [`keeper`] keeps the memory fresh while a process works,
+//! [`crossing`] takes a consumer past records that are lost and named, [`accept`] is for people who
+//! restored an older copy on purpose.
 //!
 //! A store that does not fit stops what writes to it (`adpipe_warehouse::guarded`), and nothing
 //! else.
@@ -86,7 +86,7 @@ impl Store {
 pub enum State {
     /// It does.
     Sound,
-    /// It did not, and goes on all the same, without a loss or with one that is named.
+    /// It did not, and continues anyway, without a loss or with one that is named.
     GoesOn(String),
     /// It does not: why, and what to do. Nothing is written to it.
     Stopped(String),
@@ -204,7 +204,7 @@ pub enum StoresError {
     Archive(String),
 }
 
-/// Compares the stores, settles what can be settled, and says how they stand. Whoever may only read
+/// Compares the stores, settles what can be settled, and says how they stand. Anyone who may only read
 /// the warehouse gets what can be read.
 ///
 /// # Errors

@@ -46,7 +46,7 @@ pub(super) fn settle(parts: Parts<'_>, survey: &Survey, judgement: &Judgement) -
     }
 }
 
-/// An older copy that goes on exactly begins a new epoch.
+/// An older copy that continues exactly begins a new epoch.
 fn renew(
     parts: Parts<'_>,
     survey: &Survey,
@@ -68,7 +68,7 @@ pub(super) fn newest_epoch(survey: &Survey, store: Store) -> u64 {
     memories.map(|peer| peer.epoch).max().unwrap_or(0)
 }
 
-/// Raises the log behind all that is known of it, and names what nobody had processed.
+/// Raises the log past everything that is known of it, and names what was not processed.
 fn raise(parts: Parts<'_>, survey: &Survey, judgement: &Judgement) -> Result<(), StoresError> {
     let Some(raise) = parts.raise else { return Ok(()) };
     let mut wanted = Vec::new();
@@ -92,7 +92,7 @@ fn raise(parts: Parts<'_>, survey: &Survey, judgement: &Judgement) -> Result<(),
     Ok(raise(&wanted)?)
 }
 
-/// An error may be in the queue before the offset behind its record is stored.
+/// An error may be in the queue before the offset after its record is stored.
 fn newest_error(
     warehouse: &dyn Warehouse,
     survey: &Survey,
@@ -161,7 +161,7 @@ fn remember(parts: Parts<'_>, survey: &Survey, judgement: &Judgement) -> Result<
         let Some(schema) = store.schema().filter(|_| judgement.is_usable(store)) else { continue };
         match remember_in(parts.warehouse, survey, store, schema, &memories) {
             Ok(()) => {}
-            // Who may not write, or finds it locked, leaves it to whoever writes next.
+            // A process that may not write, or finds it locked, leaves it to the next one.
             Err(StoresError::Warehouse(error)) => {
                 tracing::debug!(%error, store = store.name(), "cannot record the other stores now");
             }

@@ -1,4 +1,4 @@
-//! What lies in the stores, and what each remembers of the others.
+//! What is in the stores, and what each records about the others.
 
 use adpipe_log::{LogIdentity, PartitionRange, Topic};
 use adpipe_warehouse::identity::{self, Found, Peer};
@@ -47,7 +47,7 @@ pub(super) enum Seen {
 pub(super) struct Partition {
     pub topic: Topic,
     pub range: PartitionRange,
-    /// Where its consumer goes on: `realtime`, of the error topic `errors`.
+    /// Where its consumer continues: `realtime`, of the error topic `errors`.
     pub place: Option<StoredPlace>,
 }
 
@@ -57,7 +57,7 @@ impl Partition {
         partition_name(self.topic, self.range.partition)
     }
 
-    /// Who consumes it.
+    /// The store that consumes it.
     pub fn consumer(&self) -> Store {
         consumer_of(self.topic)
     }
@@ -83,7 +83,7 @@ pub(super) fn partition_name(topic: Topic, partition: u32) -> String {
 pub(super) struct Survey {
     pub log: LogIdentity,
     pub log_place: String,
-    /// Whether the log can be raised behind its consumers.
+    /// Whether the log can be raised past its consumers.
     pub is_ours: bool,
     pub partitions: Vec<Partition>,
     /// In the order of [`identity::STORES`].
@@ -94,7 +94,7 @@ pub(super) struct Survey {
     pub actions: u64,
     /// How far `realtime` is in what came by raw files or was archived.
     pub files: u64,
-    /// Where the queue goes on among the outcomes of retries.
+    /// Where the queue continues among the outcomes of retries.
     pub replays: u64,
     /// Asked only when `realtime` has no identity.
     pub archive_has_parts: bool,
@@ -105,7 +105,8 @@ pub(super) struct Survey {
 impl Survey {
     pub fn take(parts: Parts<'_>) -> Result<Survey, StoresError> {
         let warehouse = parts.warehouse;
-        // The memories first: what they are compared with only goes on meanwhile.
+        // The records of the other stores first: what they are compared with only advances in the
+        // meantime.
         let mut peers: [Vec<Peer>; 3] = Default::default();
         for (of_store, schema) in peers.iter_mut().zip(identity::STORES) {
             *of_store = match identity::peers(warehouse, schema) {

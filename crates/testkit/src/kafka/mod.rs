@@ -162,7 +162,7 @@ impl Kafka {
         signal(self.broker.as_ref().unwrap().id(), "STOP");
     }
 
-    /// Lets a paused broker go on.
+    /// Lets a paused broker continue.
     pub fn resume(&self) {
         signal(self.broker.as_ref().unwrap().id(), "CONT");
     }

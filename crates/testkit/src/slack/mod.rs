@@ -117,7 +117,7 @@ impl Slack {
     /// Waits until everything that clients have sent by now is taken in, also by those that were
     /// killed meanwhile. Not while it [hangs](Answer::Hang).
     pub fn settle(&self) {
-        // Connections are taken in their order: behind this one all earlier ones are known.
+        // Connections are taken in their order: after this one all earlier ones are known.
         let mut probe = TcpStream::connect(("127.0.0.1", self.port)).expect("the stand-in listens");
         probe.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("loopback takes it");
         let _ = probe.read_to_end(&mut Vec::new());

@@ -41,11 +41,11 @@ const HOOKS_INTO_DBT: [&str; 12] = [
     "should_full_refresh",
 ];
 
-/// Macros of dbt's own that belong to what this runner does not do anyway (`dbt source freshness`): whoever
-/// replaces them changes nothing here.
+/// Macros of dbt's own that belong to what this runner does not do anyway (`dbt source freshness`):
+/// replacing them changes nothing here.
 const NOT_DONE_HERE: [&str; 2] = ["collect_freshness", "get_catalog"];
 
-/// What templates are told about the target.
+/// What templates know about the target.
 #[derive(Debug, Clone)]
 pub(crate) struct TargetInfo {
     pub name: String,
@@ -197,7 +197,7 @@ impl Room {
     }
 }
 
-/// A macro that changes dbt itself, or stands for one of dbt's own, would not be asked by us.
+/// This runner would not call a macro that changes dbt itself or replaces one of dbt's own.
 fn check_names(own: &[MacroSource]) -> Result<()> {
     for (index, source) in own.iter().enumerate() {
         if HOOKS_INTO_DBT.contains(&source.name.as_str()) {
@@ -242,7 +242,7 @@ fn message(error: &Error) -> String {
 
 /// The refusal of what a template does, at the line where it does it.
 fn refusal(error: &Error, place: &Place) -> TransformError {
-    // A macro's template carries its name behind its file.
+    // A macro's template carries its name after its file.
     let file = error.name().map_or(&*place.file, |name| name.split('#').next().unwrap_or(name));
     let place = match error.line() {
         Some(line) if file == &*place.file || error.name().is_some_and(|name| name.contains('#')) => {

@@ -98,7 +98,7 @@ fn closing_raw(text: &str, from: usize) -> Option<usize> {
     }
 }
 
-/// The next `{% … %}` at or behind `from`, comments and expressions left out.
+/// The next `{% … %}` at or after `from`, without comments and expressions.
 fn next_tag(text: &str, from: usize) -> Option<Tag<'_>> {
     let mut at = from;
     loop {

@@ -1,4 +1,4 @@
-//! Reads mappings key by key and refuses the keys that nobody asked for.
+//! Reads mappings key by key and refuses unknown keys.
 
 use crate::error::{Place, Result};
 use crate::yaml::{Data, Yaml};

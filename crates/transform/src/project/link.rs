@@ -1,4 +1,4 @@
-//! Finds what each node wants, once all are known.
+//! Finds what each node refers to, once all are known.
 
 use super::Project;
 use super::nodes::{Detail, Exposure, Given};
@@ -6,7 +6,7 @@ use super::properties::AllProperties;
 use crate::error::Result;
 use crate::jinja::scope::Wanted;
 
-/// Finds what each node wants.
+/// Finds what each node refers to.
 pub(super) fn link(project: &mut Project, wanted: Vec<Vec<(Wanted, usize)>>) -> Result<()> {
     for (index, wanted) in wanted.into_iter().enumerate() {
         let place = project.nodes[index].place.clone();

@@ -1,8 +1,8 @@
 //! A dbt project, read whole and checked before anything is done.
 //!
-//! `root` reads `dbt_project.yml`, `properties` the YAML beside the models, `settings` puts the
-//! configuration together, `parse` and `parse_tests` make [`Node`]s of it all and find out what
-//! depends on what by rendering everything once, as dbt does; `link` joins them.
+//! `root` reads `dbt_project.yml`, `properties` the YAML next to the models, `settings` puts the
+//! configuration together, `parse` and `parse_tests` make [`Node`]s of it all and find out what depends
+//! on what by rendering everything once, as dbt does; `link` joins them.
 
 pub(crate) mod fields;
 mod fixtures;
@@ -34,7 +34,7 @@ pub struct Project {
     pub name: String,
     /// Where it was read from, for people.
     pub location: String,
-    /// Models, seeds and tests. What one depends on may stand behind it.
+    /// Models, seeds and tests. A node may depend on one that follows it.
     pub nodes: Vec<Node>,
     /// Tables that others write.
     pub sources: Vec<Source>,

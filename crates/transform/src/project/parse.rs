@@ -64,7 +64,7 @@ pub(super) fn load(files: &ProjectFiles, target: &Target, vars: &BTreeMap<String
     Ok(project)
 }
 
-/// A node and what it wants, with the line of each.
+/// A node and what it refers to, with the line of each.
 pub(super) type Pending = (Node, Vec<(Wanted, usize)>);
 
 pub(super) struct Builder<'b> {

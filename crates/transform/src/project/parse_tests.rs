@@ -1,4 +1,4 @@
-//! Tests of a project: files, generic ones beside their models, unit tests.
+//! Tests of a project: files, generic ones next to their models, unit tests.
 
 use std::collections::BTreeMap;
 
@@ -286,7 +286,7 @@ fn as_template(value: &Yaml) -> Yaml {
     }
 }
 
-/// As dbt prints what it hashes: all that is no list or mapping as text.
+/// As dbt prints what it hashes: all that is not a list or mapping as text.
 fn hashable(value: &Yaml) -> String {
     use crate::yaml::Data;
     match &value.data {

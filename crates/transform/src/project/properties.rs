@@ -1,4 +1,4 @@
-//! The YAML files beside models: descriptions, columns, tests, sources, unit tests, exposures.
+//! The YAML files next to models: descriptions, columns, tests, sources, unit tests, exposures.
 
 use super::fields::Fields;
 use super::fixtures::{reference, rows};

@@ -1,5 +1,5 @@
-//! Configuration of models, seeds and tests: said in `dbt_project.yml` by folder, beside the
-//! model in YAML, and in the model itself, each over the one before.
+//! Configuration of models, seeds and tests: said in `dbt_project.yml` by folder, next to the model in
+//! YAML, and in the model itself, each over the one before.
 
 use std::collections::BTreeMap;
 
@@ -72,11 +72,11 @@ fn items(node: Yaml) -> Vec<Yaml> {
 pub enum Materialized {
     /// A view.
     View,
-    /// A table, made anew each time.
+    /// A table, made again each time.
     Table,
     /// A table to which each run adds.
     Incremental,
-    /// Nothing of its own: a part of whoever names it.
+    /// Not created: it becomes a part of the nodes that use it.
     Ephemeral,
 }
 

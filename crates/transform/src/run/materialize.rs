@@ -147,7 +147,7 @@ fn make_view(work: &mut Work<'_>, target: &Relation, sql: &str) -> Result<(), Fa
         return Ok(work.script(&create)?);
     }
     if work.kind(target)? == Some(Kind::View) {
-        // Keeps the rights that were given, and whatever stands upon it.
+        // Keeps rights that were granted, and objects that depend on it.
         work.script("savepoint replacing")?;
         match work.script(&fill(REPLACE_VIEW, &words)) {
             Ok(()) => return Ok(work.script("release savepoint replacing")?),
@@ -216,7 +216,7 @@ fn check_same_columns(new: &[DatabaseColumn], there: &[DatabaseColumn]) -> Resul
     }
 }
 
-/// A column as a contract wants it.
+/// A column as a contract requires it.
 #[derive(Debug)]
 pub(crate) struct ContractColumn {
     name: String,
@@ -297,7 +297,8 @@ fn temporary(dialect: Dialect, name: &str) -> Relation {
     Relation::new(schema, &shortened(name))
 }
 
-/// A temporary table's name where it is made: it says that it is temporary, and PostgreSQL wants no schema then.
+/// A temporary table's name where it is made: it says that it is temporary, and PostgreSQL allows no
+/// schema then.
 fn written(relation: &Relation) -> String {
     quoted(&relation.name)
 }

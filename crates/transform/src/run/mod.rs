@@ -137,7 +137,7 @@ pub fn run(
 struct DatabaseLock(Box<dyn Session>);
 
 impl DatabaseLock {
-    /// None on SQLite, where the caller holds a lock beside the files.
+    /// None on SQLite, where the caller holds a lock next to the files.
     fn take(warehouse: &dyn Warehouse) -> Result<Option<DatabaseLock>> {
         if warehouse.dialect() == Dialect::Sqlite {
             return Ok(None);
@@ -225,7 +225,8 @@ impl Runner<'_> {
         let mut session: Option<Box<dyn Session>> = None;
         while let Some(task) = self.take() {
             let result = match task {
-                // Ephemeral models are made by nobody; what keeps them back keeps back what is behind them.
+                // Ephemeral models are not built; what blocks them blocks the nodes that depend on
+                // them.
                 Task::Do(node) if !self.steps.contains_key(&node) => {
                     self.end(node, Status::Success, None);
                     continue;
@@ -288,7 +289,7 @@ impl Runner<'_> {
         (self.on_progress)(&self.project.nodes[node], Some(&result), done, self.total);
     }
 
-    /// Notes how a node ended, and gives how many have been told of.
+    /// Records how a node ended, and gives how many have been reported.
     fn end(&self, node: usize, status: Status, result: Option<NodeResult>) -> usize {
         let mut state = self.board.lock();
         state.ended.insert(node, status);

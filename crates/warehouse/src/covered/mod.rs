@@ -23,7 +23,7 @@ const ROWS_A_SEAL: usize = 500;
 pub enum Kind {
     /// A hash of all values.
     Hash,
-    /// A hash of the key, and a weight for each number behind it.
+    /// A hash of the key, and a weight for each number after it.
     Added,
 }
 

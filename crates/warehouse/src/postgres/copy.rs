@@ -41,7 +41,7 @@ pub(super) fn copy(
         }
     }
     piece.extend_from_slice(END);
-    // As above: a failure here is told by `finish`.
+    // As above: `finish` reports a failure here.
     let _ = writer.write_all(&piece);
     writer.finish()
 }

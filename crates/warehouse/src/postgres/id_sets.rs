@@ -1,26 +1,26 @@
 //! Which ids are in `realtime.events` already, exactly, by event hour.
 //!
-//! With it a COPY normally meets no conflict, which is twice as fast as asking the primary key
-//! row by row. It is only ever a hint: the key decides, and whoever finds the hint wrong (another
-//! writer was here) forgets it. Memory is bounded by the number of ids; an hour that does not fit
-//! is "unknown", and its rows go the way that asks the key.
+//! With it a COPY normally meets no conflict, which is twice as fast as asking the primary key row by
+//! row. It is only ever a hint: the key decides, and a hint that proves wrong (another writer was here)
+//! is dropped. Memory is bounded by the number of ids; an hour that does not fit is "unknown", and its
+//! rows take the path that uses the key.
 
 use std::hash::BuildHasher;
 
 use adpipe_event::Millis;
 use hashbrown::{HashMap, HashTable};
 
-/// Ids held in all: some 40 bytes each, so 80 MB.
+/// Ids held in all: about 40 bytes each, so 80 MB.
 pub(super) const MAX_IDS: usize = 2_000_000;
 
-/// An hour that was used within so many batches is not let go of to make room for another: that
-/// would load them in turns.
+/// An hour that was used within so many batches is not dropped to make room for another: that would
+/// load them in turns.
 const RECENT_BATCHES: u64 = 16;
 
 /// An hour that did not fit is not tried again for so many batches.
 const BATCHES_WITHOUT: u64 = 64;
 
-/// The ids of one hour, one behind the other.
+/// The ids of one hour, one after the other.
 #[derive(Default)]
 struct HourIds {
     text: String,
@@ -55,7 +55,7 @@ impl HourIds {
     }
 }
 
-/// Sets of ids, the least recently used ones let go.
+/// Sets of ids; the least recently used ones are dropped.
 pub(super) struct IdSets {
     hours: HashMap<Millis, HourIds>,
     /// Hours that did not fit, and the batch from which on to try again.

@@ -18,7 +18,7 @@ pub(super) struct Inserter<'a> {
     /// By index of the event.
     pub is_new: Vec<bool>,
     pub refused: Vec<(usize, String)>,
-    /// A row was there that nobody had told us of: somebody else writes, too.
+    /// An unknown row was there: another process writes, too.
     pub met_conflict: bool,
 }
 

@@ -60,8 +60,8 @@ pub(super) fn version(client: &mut Client) -> Result<i32, Error> {
     if has_history { client.query_one(NEWEST, &[])?.try_get(0) } else { Ok(0) }
 }
 
-/// True when there is nothing to be done; refuses what a newer adpipe wrote. A user who only
-/// reads gets past this with no right to write.
+/// True when there is nothing to be done; refuses what a newer adpipe wrote. A user with only read
+/// rights passes.
 pub(super) fn is_current(settings: &PostgresSettings, client: &mut Client) -> Result<bool, WarehouseError> {
     let known = STEPS.last().map_or(0, |step| step.version);
     let found = version(client).map_err(|error| failure(settings.location(), &error))?;

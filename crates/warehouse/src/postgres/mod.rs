@@ -106,7 +106,7 @@ impl PostgresWarehouse {
     /// Whether the processor could work here; gives the server's version, as `15.4`.
     ///
     /// # Errors
-    /// What stands in its way, with what to do.
+    /// What prevents it, with what to do.
     pub fn check(&self) -> Result<String, WarehouseError> {
         let mut client = connect(&self.settings, Purpose::Writing)?;
         let server = inspect(&self.settings, &mut client)?;

@@ -55,7 +55,7 @@ impl Day {
     }
 }
 
-/// Remembers which days have a partition, so that nobody asks again for each batch. A day dropped
+/// Remembers which days have a partition, so that they are not looked up for each batch. A day dropped
 /// meanwhile fails the batch, and the next writer starts with no memory.
 #[derive(Default)]
 pub(super) struct KnownDays {

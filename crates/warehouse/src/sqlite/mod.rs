@@ -133,7 +133,7 @@ const CHECKPOINT_PAGES: u32 = 2_000;
 /// The embedded warehouse in one folder.
 pub struct SqliteWarehouse {
     folder: PathBuf,
-    /// Where `realtime.db` lies, when another one is made beside it.
+    /// Where `realtime.db` lies, when another one is made next to it.
     realtime_folder: Option<PathBuf>,
     readers: Pool<Connection>,
     snapshots: Pool<Connection>,
@@ -397,7 +397,7 @@ impl WarehouseRead for SqliteWarehouse {
 
 impl Warehouse for SqliteWarehouse {
     fn begin_at(&self, topic: &str, partition: u32, first: u64) -> Result<(), WarehouseError> {
-        // A crash that could undo this takes the processor with it, which then begins anew.
+        // A crash that could undo this takes the processor with it, which then starts again.
         self.with_reader(|connection| {
             let now = Millis::now().to_string();
             let sum = offset_sum("realtime.offsets", topic, partition, first).as_i64();

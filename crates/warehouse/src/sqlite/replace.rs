@@ -48,7 +48,7 @@ fn replace(folder: &Path, new: &Path, stamp: &str) -> io::Result<Option<PathBuf>
     };
     let has_old = old.exists();
     if has_old {
-        // A damaged one keeps its log of changes, under its new name. It must not be found beside the
+        // A damaged one keeps its log of changes, under its new name. It must not be found next to the
         // new file: SQLite would take it for that one's.
         let _ = fold_in(&old);
     }

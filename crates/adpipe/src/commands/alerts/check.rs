@@ -22,7 +22,7 @@ use crate::services::Services;
 /// Pause while it is not known whether another monitor lives.
 const LOOK_FOR_LIFE: Duration = Duration::from_millis(500);
 
-/// How long Slack may take to be told.
+/// How long Slack may take to accept the messages.
 const TELL_TIME: Duration = Duration::from_secs(20);
 
 const UNTOLD: &str = "Slack did not accept the messages; they are kept and sent with the next check";
@@ -37,15 +37,15 @@ struct Found {
     /// Those that are open, of the rules that were looked at.
     alerts: Vec<Alert>,
     silences: Vec<Silence>,
-    /// A monitor is at work elsewhere: nothing was changed.
+    /// A monitor runs elsewhere: nothing was changed.
     is_report: bool,
-    /// Somebody can be told.
+    /// Notifications can be sent.
     reaches_people: bool,
     /// What did not work.
     trouble: Option<String>,
 }
 
-/// Looks, and tells.
+/// Measures, and notifies.
 pub fn run(config: Config, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let rules = chosen(crate::alerts::rules(&config)?, args)?;
     let dags = crate::dags::load(&config)?;
@@ -117,7 +117,7 @@ fn look(
     let every = services.config.alerts.every.0;
     let (began, patience) = (Instant::now(), longest + every * 2);
     loop {
-        // Nobody else feels its pulse in this process.
+        // Nothing else in this process checks whether it answers.
         let asked = Instant::now();
         query_table(services.warehouse.as_ref(), "select 1", &[])?;
         pulse.answered(asked.elapsed());

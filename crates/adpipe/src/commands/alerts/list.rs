@@ -43,7 +43,7 @@ pub fn open(desk: &Desk, json: bool) -> anyhow::Result<()> {
     tell_who_watches(desk)
 }
 
-/// An empty list means little when nobody looks.
+/// An empty list means little when no monitor runs.
 fn tell_who_watches(desk: &Desk) -> anyhow::Result<()> {
     use adpipe_schedule::lease::{MONITOR, holder};
     if holder(desk.warehouse.as_ref(), MONITOR)?.is_none() {

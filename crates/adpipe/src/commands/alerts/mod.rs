@@ -1,5 +1,5 @@
-//! `adpipe alerts`: look (`list.rs`), measure (`check.rs`), take on and silence (`people.rs`),
-//! try how people are told (`test_notify.rs`), look at a day (`summary.rs`).
+//! `adpipe alerts`: list (`list.rs`), measure (`check.rs`), acknowledge and silence (`people.rs`), test
+//! notifications (`test_notify.rs`), summarize a day (`summary.rs`).
 
 mod check;
 mod list;

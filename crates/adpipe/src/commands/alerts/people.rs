@@ -77,7 +77,7 @@ fn unknown(rules: &Rules, name: &str) -> ConfigError {
     ConfigError::flag(format!("there is no alert {name:?}; there are: {}", names.join(", ")))
 }
 
-/// Labels that the alert can have: another one would silence nothing, and nobody would notice.
+/// Labels that the alert can have: another label would silence nothing, unnoticed.
 fn labels(rules: &Rules, rule: &str, texts: &[String]) -> anyhow::Result<Labels> {
     let known: Vec<&str> = match rules.find(rule) {
         Some(rule) => rule.signal.labels().to_vec(),

@@ -26,7 +26,7 @@ const TIMES_ASKED: usize = 20;
 /// Errors on a page, as in the console.
 const PAGE: usize = 50;
 
-/// What the repair mends: numbers that are missing, of a wrong type or out of range.
+/// What the edit repairs: numbers that are missing, of a wrong type or out of range.
 const MENDED: [&str; 3] = ["banner_pos", "device_type", "device_conn_type"];
 const MENDING: &str = r#"[
     {"op":"add","path":"/banner_pos","value":0},
@@ -119,7 +119,7 @@ fn answers(work: &str, question: impl Fn() -> anyhow::Result<()>) -> anyhow::Res
     Ok(figure)
 }
 
-/// One edit of all errors that it mends, sent again, counted and closed.
+/// One edit of all errors that it can repair, sent again, counted and closed.
 fn repair(services: &Services, dlq: &Dlq) -> anyhow::Result<Figure> {
     let filter = Filter { field: MENDED.map(str::to_owned).to_vec(), ..Filter::default() };
     let work = Work::Edit(Patch::from_json(MENDING)?);

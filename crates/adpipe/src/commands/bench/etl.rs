@@ -1,4 +1,4 @@
-//! Batch, and beside it DuckDB and Polars on the same file when they are there.
+//! Batch, and next to it DuckDB and Polars on the same file when they are there.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! `adpipe bench`: the figures of this machine, with a plain loop beside them.
+//! `adpipe bench`: the figures of this machine, with a plain loop next to them.
 
 mod dlq;
 mod etl;

@@ -1,5 +1,5 @@
-//! What a scraper costs the stream processor: runs without one and with one, in turn, so that a
-//! machine that gets slower meanwhile is nobody's fault.
+//! What a scraper costs the stream processor: runs without one and with one, in turn, so that a machine
+//! that slows down affects both.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ use crate::services::Services;
 /// Runs of each kind.
 const ROUNDS: usize = 3;
 
-/// Scrapes in a row that tell what one of them takes.
+/// Scrapes in a row that show how long one takes.
 const SCRAPES: u32 = 200;
 
 /// Without a scraper, as Prometheus does by default with adpipe's configuration, and far too often.
@@ -70,7 +70,7 @@ fn words(every: Option<Duration>) -> String {
     }
 }
 
-/// The log's records into the warehouse beside a scraper; afterwards many scrapes in a row.
+/// The log's records into the warehouse next to a scraper; afterwards many scrapes in a row.
 fn one_run(config: &Config, rows: u64, every: Option<Duration>) -> anyhow::Result<(Figure, Figure)> {
     let scratch = Scratch::new("scrape", config)?;
     let services = open_empty(scratch.config())?;

@@ -43,7 +43,7 @@ impl Scratch {
     #[cfg(feature = "kafka")]
     fn make_topics(&mut self) -> anyhow::Result<()> {
         if let LogPlace::Kafka(options) = &mut self.place {
-            // Not the group of those who process the real topics.
+            // Not the consumer group of the real topics.
             let group = format!("{}group", options.topic_prefix);
             options.settings.insert("group.id".to_owned(), group.clone());
             self.config.log.kafka.set("group.id", &group);

@@ -61,8 +61,8 @@ fn generated(rows: u64, format: adpipe_generate::Format) -> anyhow::Result<Vec<u
     Ok(bytes)
 }
 
-/// Bytes to columns, and beside it a plain loop that reads each line with a general JSON library
-/// and looks at nothing but that it is an object.
+/// Bytes to columns, and next to it a plain loop that reads each line with a general JSON library and
+/// looks at nothing but that it is an object.
 pub fn parse(rows: u64) -> anyhow::Result<Vec<Figure>> {
     // What fits memory is enough: parsing does not get faster or slower with more.
     let rows = rows.min(500_000);

@@ -14,7 +14,7 @@ use crate::cli::dag::DagLogsArgs;
 
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Prints the newest tries of a run's tasks, or the one that is named.
+/// Prints the newest attempts of a run's tasks, or the one that is named.
 pub fn run(desk: &Desk, args: &DagLogsArgs) -> anyhow::Result<ExitCode> {
     let key = super::named(desk, &args.name)?.key();
     // How far each log is printed.
@@ -45,7 +45,7 @@ fn wanted(tries: Vec<Try>, args: &DagLogsArgs) -> Vec<Try> {
     let is_wanted = |one: &Try| {
         let number = args.try_number.or_else(|| newest.get(&one.key.task_id).copied());
         let is_newest = number == Some(one.key.try_number);
-        // While following, a try that failed is printed before the next one.
+        // While following, an attempt that failed is printed before the next one.
         one.started_at.is_some()
             && args.task.as_ref().is_none_or(|task| *task == one.key.task_id)
             && (is_newest || (args.follow && args.try_number.is_none()))

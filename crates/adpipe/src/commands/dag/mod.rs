@@ -77,7 +77,7 @@ fn retry(desk: &mut Desk, args: &DagRetryArgs) -> anyhow::Result<ExitCode> {
 fn cancel(desk: &mut Desk, name: &DagRunName) -> anyhow::Result<ExitCode> {
     let key = match &name.run {
         Some(_) => named(desk, name)?.key(),
-        // Without a name the one that is going is meant, not one that waits behind it.
+        // Without a name, the running one is meant, not one that waits.
         None => {
             desk.dags.get(&name.dag)?;
             let mut active = desk.store.active()?;

@@ -29,7 +29,7 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
-/// Runs, as a table or as JSON with their tries.
+/// Runs, as a table or as JSON with their attempts.
 pub fn runs(desk: &Desk, runs: &[Run], json: bool) -> anyhow::Result<()> {
     if json {
         let mut values = Vec::new();

@@ -1,4 +1,4 @@
-//! Waiting for runs; doing them, when nobody else does.
+//! Waits for runs; performs them if no scheduler is active.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// Waits until every run is finished. The scheduler in here stands by while another is active; else
-/// it works off what is queued, and what follows from it.
+/// Waits until every run is finished. The scheduler in here stands by while another is active;
+/// otherwise it performs what is queued, and what follows from it.
 pub fn until_finished(desk: &mut Desk, keys: &[RunKey]) -> anyhow::Result<Outcome> {
     let config = crate::dags::scheduler_config(&desk.config, desk.dags.clone(), false)?;
     let mut scheduler = Scheduler::new(config, Arc::clone(&desk.warehouse), Metrics::new(VERSION)?);

@@ -1,4 +1,4 @@
-//! Whether something about the queue needs somebody.
+//! Whether something about the queue needs attention.
 
 use std::process::ExitCode;
 
@@ -16,8 +16,8 @@ use crate::commands::alerts::errors_of;
 use crate::output;
 use crate::services::Services;
 
-/// The alerts of the table that are about the queue, measured now; and errors that nobody has stored,
-/// of which no alert can know.
+/// The alerts of the table that are about the queue, measured now; and errors that are not stored yet,
+/// which no alert can see.
 pub fn run(services: &Services, json: bool, waiting: Waiting) -> anyhow::Result<ExitCode> {
     let rules = crate::alerts::rules(&services.config)?;
     let rules = Rules(rules.0.into_iter().filter(|rule| kind(rule.signal).is_some()).collect());

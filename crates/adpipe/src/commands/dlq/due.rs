@@ -28,7 +28,7 @@ pub fn send(services: &Services, dlq: &Dlq, pace: &PaceArgs, json: bool) -> anyh
             sent_at = None;
             return Ok(Look::Waiting(waiting + due));
         }
-        // Where no stream processor runs the outcomes come later; that is for it to mend.
+        // If no stream processor runs, the outcomes come later.
         let waited = sent_at.get_or_insert_with(Instant::now).elapsed();
         let under_way = totals(&report::groups(dlq)?)[Status::Retrying as usize];
         if under_way == 0 || waited > OUTCOME_PATIENCE {

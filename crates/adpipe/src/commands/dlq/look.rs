@@ -89,7 +89,7 @@ pub fn show(dlq: &Dlq, args: &ShowArgs) -> anyhow::Result<()> {
     print_story(&story)
 }
 
-/// An error that waits for a person before its tries are used up is of a type that is not retried.
+/// An error that needs a decision before its retries are used up has a type that is not retried.
 fn tries_of(error: &ErrorLine) -> String {
     if error.status == Status::Exhausted.as_str() && error.retry_count < error.max_retries {
         format!("{}; this type is not retried automatically and needs a decision", error.retry_count)

@@ -1,6 +1,6 @@
-//! `adpipe dlq`: look (`look.rs`), act (`act.rs`, `bulk.rs`, `due.rs`), files (`files.rs`). Whoever
-//! acts waits for the outcomes by way of `outcomes.rs` and `running.rs`; `waiting.rs` stores what
-//! nobody has stored yet, so that no answer leaves it out.
+//! `adpipe dlq`: look (`look.rs`), act (`act.rs`, `bulk.rs`, `due.rs`), files (`files.rs`). Commands
+//! that act wait for the outcomes through `outcomes.rs` and `running.rs`; `waiting.rs` stores errors
+//! that are not stored yet, so that no answer leaves them out.
 
 mod act;
 mod bulk;
@@ -51,7 +51,7 @@ fn act_on(services: &Services, action: &DlqAction) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Whether the answer would be wrong without the errors that nobody has stored yet.
+/// Whether the answer would be wrong without the errors that are not stored yet.
 fn looks_at_all(action: &DlqAction) -> bool {
     match action {
         DlqAction::List(_) | DlqAction::Stats(_) | DlqAction::Check(_) | DlqAction::Export(_) => true,
@@ -66,7 +66,7 @@ fn looks_at_all(action: &DlqAction) -> bool {
     }
 }
 
-/// Who acts, for the record.
+/// The person who acts, for the record.
 pub fn actor() -> String {
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let user: String = user.unwrap_or_default().chars().filter(|c| !c.is_control()).take(100).collect();

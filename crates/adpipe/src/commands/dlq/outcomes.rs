@@ -22,7 +22,7 @@ pub struct Outcomes {
     pub unknown: u64,
 }
 
-/// Waits for all outcomes, and calls `told` with each.
+/// Waits for all outcomes, and calls `told` with each outcome.
 pub fn wait(
     services: &Services,
     dlq: &Dlq,
@@ -100,7 +100,7 @@ pub fn tell(
     Ok(exit_code(outcomes, ended, pace))
 }
 
-/// What is known of a try; nothing when it was not sent, which was said before.
+/// What is known about an attempt; nothing if it was not sent, which was reported before.
 fn in_words(heard: &Heard) -> Option<String> {
     match heard {
         Heard::Nothing => Some("no outcome yet".to_owned()),

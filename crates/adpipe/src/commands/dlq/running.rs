@@ -1,4 +1,4 @@
-//! Waiting for the queue. Who waits does the work himself as long as no other process does.
+//! Waits for the queue. The process that waits does the work itself as long as no other process does.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ pub enum Ended {
     Over,
     /// By Ctrl-C or SIGTERM.
     Interrupted,
-    /// Nothing came for as long as somebody is willing to wait.
+    /// Nothing came within the time limit.
     GaveUp,
 }
 
@@ -69,7 +69,7 @@ pub fn until(
     })
 }
 
-/// What is said when nothing came for as long as somebody is willing to wait.
+/// The message if nothing came within the time limit.
 pub fn gave_up(patience: Duration) -> String {
     format!(
         "no outcome arrived for {}: some errors have none yet; `adpipe doctor` shows whether the processor \

@@ -1,4 +1,4 @@
-//! Errors that wait in `ad_events_error` until somebody stores them: no list has them yet.
+//! Errors that wait in `ad_events_error` until they are stored: no list has them yet.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use adpipe_dlq::{Dlq, role};
 use crate::output;
 use crate::services::Services;
 
-/// How long a command may store what waits before it goes on without the rest.
+/// How long a command may store waiting errors before it continues without the rest.
 const STORING: Duration = Duration::from_secs(60);
 
 /// How long the process that keeps the queue is given: it needs a fraction of a second.
@@ -39,8 +39,8 @@ impl Waiting {
     }
 }
 
-/// Stores what waits where nobody else keeps the queue, else waits a moment for whoever does. Gives
-/// what waits nevertheless.
+/// Stores waiting errors if no other process keeps the queue, otherwise waits a moment for that
+/// process. Gives what still waits.
 pub fn store(services: &Services, dlq: &Dlq) -> anyhow::Result<Waiting> {
     let errors = role::waiting(dlq)?;
     if errors == 0 {

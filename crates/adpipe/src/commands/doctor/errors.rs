@@ -1,11 +1,12 @@
-//! The dead-letter queue's part of the report: errors that nobody has stored are seen by nobody.
+//! The dead-letter queue's part of the report: errors that are not stored are not visible anywhere
+//! else.
 
 use super::{Finding, State, add};
 use crate::commands::dlq::waiting::{self, Waiting};
 use crate::config::Config;
 use crate::services::Services;
 
-/// Stores what waits where nobody else keeps the queue; names what waits nevertheless.
+/// Stores waiting errors if no other process keeps the queue; names what still waits.
 pub fn check(config: &Config, findings: &mut Vec<Finding>) {
     let part = "dead-letter queue";
     match stored(config) {

@@ -179,7 +179,7 @@ fn check_settings(
     Ok(())
 }
 
-/// Who processes a log whose partitions are shared.
+/// The processes that share the partitions of a log.
 #[cfg(feature = "kafka")]
 pub fn check_group(log: Option<&dyn EventLog>, findings: &mut Vec<Finding>) {
     let Some(log) = log else { return };

@@ -1,4 +1,4 @@
-//! Where a dry run works that has no data to look at: it must not leave any behind.
+//! Where a dry run without data works: it must not leave any data behind.
 
 use std::path::PathBuf;
 
@@ -12,8 +12,8 @@ use crate::signals;
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Points log and warehouse to a folder of its own where neither has been made yet. Where there is
-    /// data, or a server, a dry run only reads it.
+    /// Points log and warehouse to a temporary folder if neither exists yet. If there is data, or a
+    /// server, a dry run only reads it.
     pub fn instead_of_none(config: &mut Config) -> anyhow::Result<Option<Scratch>> {
         let is_missing =
             |key, url: &str, file| embedded_folder(key, url).is_ok_and(|folder| !folder.join(file).exists());
@@ -24,7 +24,7 @@ impl Scratch {
         }
         let name = format!("adpipe-dry-run-{}-{}", std::process::id(), adpipe_warehouse::identity::new_id());
         let folder = std::env::temp_dir().join(name);
-        // Fails where somebody has put something there.
+        // Fails if the folder contains something else.
         std::fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         signals::remove_at_end(folder.clone());
         let url = format!("sqlite:{}", folder.display());

@@ -11,7 +11,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Pages are 4 KiB on every system that has `/proc/self/statm` and that adpipe is built for.
 const PAGE_BYTES: u64 = 4_096;
 
-/// Memory for rows on their way to the output, beside what the statement may take.
+/// Memory for rows on their way to the output, next to what the statement may take.
 const BESIDE: u64 = 128 << 20;
 
 /// Ends the process when it takes too much memory, as long as this lives.
@@ -20,7 +20,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Watches from now on. Where the system does not tell the memory in use, nothing is watched.
+    /// Watches from now on. If the system does not report the memory in use, nothing is watched.
     pub fn start(limit: u64) -> Guard {
         let (ended, end) = channel::<()>();
         let most = resident().unwrap_or_default() + limit + BESIDE;

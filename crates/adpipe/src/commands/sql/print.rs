@@ -274,7 +274,7 @@ pub fn unique_names(columns: &[String]) -> Vec<String> {
     names
 }
 
-/// Whether there is somebody at the other end.
+/// Whether a person is at the other end.
 pub fn has_people() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }

@@ -117,7 +117,7 @@ impl Shell {
         Ok(())
     }
 
-    /// Runs one statement. Among people its failure is told and is not the end.
+    /// Runs one statement. In an interactive shell, a failure is reported and does not end it.
     fn run_one(&mut self, statement: &str, among_people: bool) -> anyhow::Result<()> {
         self.ran += 1;
         self.is_unwanted.store(false, Ordering::Relaxed);
@@ -191,7 +191,7 @@ impl Shell {
     }
 }
 
-/// Whether a line is a command. `help`, `quit` and `exit` are no SQL either.
+/// Whether a line is a command. `help`, `quit` and `exit` are not SQL either.
 fn is_command(line: &str) -> bool {
     let line = line.trim();
     line.starts_with('\\') || matches!(line.trim_end_matches(';'), "help" | "quit" | "exit")

@@ -1,6 +1,6 @@
-//! Where a statement ends: at the first `;` that stands in no text, name or comment.
+//! Where a statement ends: at the first `;` outside of texts, names and comments.
 
-/// Bytes of the first statement with its `;`; none when it goes on.
+/// Bytes of the first statement with its `;`; none when it continues.
 pub fn first_statement(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -20,7 +20,7 @@ pub fn first_statement(text: &str) -> Option<usize> {
     None
 }
 
-/// The position behind the next `end`; none when it is not there.
+/// The position after the next `end`; none when it is not there.
 fn after(bytes: &[u8], from: usize, end: &[u8]) -> Option<usize> {
     bytes
         .get(from..)?

@@ -1,4 +1,4 @@
-//! What was found about a file, for people (the table to paste is TOML as it stands) and machines.
+//! What was found about a file, for people (the table to paste is TOML) and machines.
 
 use adpipe_event::{Basis, Format, Proposal, Proposed};
 use serde_json::{Value, json};

@@ -67,7 +67,7 @@ impl Lines {
         Lines::Plain
     }
 
-    /// An editor that completes these names. A history that cannot be read is begun anew.
+    /// An editor that completes these names. A history that cannot be read is begun again.
     pub fn edited(names: Vec<String>) -> anyhow::Result<Lines> {
         let config = Config::builder()
             .max_history_size(HISTORY)?
@@ -84,7 +84,7 @@ impl Lines {
         Ok(Lines::Edited { editor: Box::new(editor), history })
     }
 
-    /// Whether somebody edits them.
+    /// Whether a person edits them.
     pub fn is_edited(&self) -> bool {
         matches!(self, Lines::Edited { .. })
     }
