@@ -41,7 +41,7 @@ fn object_store(config: &Config) -> Result<Archive, ConfigError> {
     use adpipe_batch::archive::s3::S3Place;
 
     let settings = &config.archive;
-    // Not repeated: somebody may have put keys into it.
+    // Not repeated: it may contain keys.
     let mut place = S3Place::from_url(&settings.url).ok_or_else(|| {
         wrong(
             "archive.url",

@@ -214,7 +214,7 @@ impl Services {
         }
     }
 
-    /// Takes the stream processor's role only when nobody else has it, or shares in it.
+    /// Takes the stream processor's role only if no other process has it or shares in it.
     pub fn take_vacant_stream_role(&self) -> anyhow::Result<Option<HeldRole>> {
         match self.log.consumers(Topic::Raw)? {
             Some(consumers) if consumers > 0 => Ok(None),
@@ -222,7 +222,7 @@ impl Services {
         }
     }
 
-    /// Takes the dead-letter queue's role only when nobody else has it. Any number of processes may
+    /// Takes the dead-letter queue's role only if no other process has it. Any number of processes may
     /// keep one queue; this is for commands that need it kept and would rather leave it to another
     /// process.
     pub fn take_vacant_dlq_role(&self) -> anyhow::Result<Option<HeldRole>> {

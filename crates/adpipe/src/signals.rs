@@ -2,9 +2,9 @@
 //! `demo`, which have others to look after, in less than ten).
 //!
 //! A command that only reads is ended by the signal itself. One that writes watches for it here: the
-//! first signal turns a switch off, and the command ends in order. Anyone who has not ended when
-//! [`GRACE`] (or [`SERVER_GRACE`]) is over, because a disk, a server or another process keeps it
-//! waiting, is ended like by `kill -9`, which every store withstands. So does a second signal, at once.
+//! first signal turns a switch off, and the command ends cleanly. A command that has not ended after
+//! [`GRACE`] (or [`SERVER_GRACE`]), because it waits for a disk, a server or another process, is ended
+//! as if by `kill -9`, which every store withstands. A second signal does the same at once.
 //!
 //! The exit code is 130 after Ctrl-C and 143 after SIGTERM, as a shell reports of programs that a
 //! signal ends by itself. `up`, `run` and `demo`, which only a signal ends, exit with 0 when they ended
@@ -74,7 +74,7 @@ pub fn at_each_interrupt(act: impl Fn() + Send + 'static) -> anyhow::Result<()> 
     })
 }
 
-/// Has a folder removed when a signal ends the process before whoever made it does.
+/// Removes a folder if a signal ends the process before its creator removes it.
 pub fn remove_at_end(folder: PathBuf) {
     SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
 }
@@ -127,7 +127,7 @@ fn say_that_it_was_late() {
 
 fn end_now() {
     for folder in SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        // Anyone who writes in there may still add a file while it is emptied.
+        // A file may still be added while the folder is emptied.
         let _ = (0..5).find(|_| std::fs::remove_dir_all(folder).is_ok() || !folder.exists());
     }
     std::process::exit(i32::from(stopped_by().unwrap_or(INTERRUPTED)));

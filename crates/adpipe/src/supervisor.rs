@@ -130,7 +130,7 @@ impl Attempts {
             let settled = self.settled(&switch);
             let ended =
                 catch_unwind(AssertUnwindSafe(|| work(&switch))).unwrap_or_else(|_| Err(panicked(role)));
-            // Whatever of it still runs on threads of its own ends with it.
+            // Anything of it that still runs on other threads ends with it.
             switch.trigger();
             let _ = settled.map(JoinHandle::join);
             let error = match ended {

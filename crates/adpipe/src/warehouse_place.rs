@@ -54,7 +54,7 @@ impl WarehousePlace {
         }
     }
 
-    /// Fails when there is no data yet, with what to do.
+    /// Fails if there is no data yet, with what to do.
     pub fn must_have_data(&self) -> anyhow::Result<()> {
         let (has_data, place) = match self {
             WarehousePlace::Folder(folder) => {

@@ -32,8 +32,8 @@ impl WatchedProject {
         WatchedProject { config, target, newest: Mutex::default() }
     }
 
-    /// The project, at most some seconds old. While it cannot be read, as somebody is writing it,
-    /// the one before; none when it never could.
+    /// The project, at most a few seconds old. While it cannot be read, because it is being written,
+    /// the previous one; none if it never could be read.
     pub fn now(&self) -> Option<Arc<Project>> {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.looked.is_none_or(|looked| looked.elapsed() >= EVERY) {

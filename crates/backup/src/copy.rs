@@ -19,7 +19,7 @@ pub(crate) struct Content {
     pub hash: String,
 }
 
-/// As it stands in a manifest.
+/// As written in a manifest.
 pub(crate) fn hex(hash: u128) -> String {
     format!("{hash:032x}")
 }

@@ -45,7 +45,7 @@ pub enum Kind {
 pub struct FileEntry {
     /// What it is.
     pub kind: Kind,
-    /// Where it lies, below the backup's folder.
+    /// Its place, below the backup's folder.
     pub path: String,
     /// Where it goes, below the place of its kind.
     pub target: String,

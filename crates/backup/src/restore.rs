@@ -253,7 +253,7 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Where a file lies for now.
+    /// Where a file is for now.
     fn path(&self, to: &Path) -> PathBuf {
         let inner = self.folders.iter().find_map(|folder| {
             to.strip_prefix(&folder.place).ok().map(|relative| folder.staging.join(relative))
@@ -311,7 +311,7 @@ fn must_be_empty(place: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Beside the place; within it, when it is on a disk of its own.
+/// Next to the place; within it, if it is a separate disk.
 fn staging_of(place: &Path) -> Result<PathBuf, BackupError> {
     let refused = || BackupError::Refused(format!("{}: cannot be restored into", place.display()));
     let (parent, name) = (place.parent().ok_or_else(refused)?, place.file_name().ok_or_else(refused)?);

@@ -105,7 +105,7 @@ struct Sealed {
     account: Account,
 }
 
-/// What lies in the two places.
+/// What is in the two places.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// The newest account that is whole.
@@ -130,7 +130,7 @@ pub(crate) fn write(warehouse: &dyn Warehouse, archive: &Archive, data_id: &str)
     let failed = |error: &dyn std::fmt::Display| BatchError::archive(archive.location(), error);
     let sealed = Sealed { checksum: checksum(&account).map_err(|error| failed(&error))?, account };
     let text = serde_json::to_vec(&sealed).map_err(|error| failed(&error))?;
-    // Not where the one before lies.
+    // Not where the previous one is.
     let place = PLACES[(sealed.account.number % 2) as usize];
     Ok(archive.put_beside(place, &text)?)
 }

@@ -227,7 +227,7 @@ impl<'a> Committer<'a> {
         Ok(())
     }
 
-    /// The files' accounts as they are behind the segment.
+    /// The files' accounts after the segment.
     fn rows_behind(&self, segment: &Segment) -> Vec<(usize, FileRow)> {
         let mut rows: Vec<(usize, FileRow)> = Vec::new();
         for (file, delta) in &segment.deltas {
@@ -251,7 +251,7 @@ impl<'a> Committer<'a> {
         rows
     }
 
-    /// Moves on behind a committed segment.
+    /// Continues after a committed segment.
     fn note(&mut self, segment: &Segment) {
         for (file, row) in self.rows_behind(segment) {
             if let Some(account) = self.accounts.get_mut(&file) {

@@ -12,7 +12,7 @@ use adpipe_runtime::account_name;
 pub struct RawFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Its name in the account: relative to the raw folder when it lies in there, else as given.
+    /// Its name in the account: relative to the raw folder if it is in there, else as given.
     pub name: String,
 }
 

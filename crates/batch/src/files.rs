@@ -160,7 +160,7 @@ pub(crate) fn error_topic(path: &str, content: &str) -> String {
 
 /// All readings of a file, oldest first.
 pub(crate) fn of_path(warehouse: &dyn Warehouse, path: &str) -> Result<Vec<FileRow>, WarehouseError> {
-    // What is read here is written back with a sum of its own.
+    // What is read here is written back with its own sum.
     covered::must_be_sound(warehouse, "realtime.files", "path = $1", &[path.into()])?;
     query_as(warehouse, FILES_OF_PATH, &[path.into()])
 }

@@ -108,7 +108,7 @@ impl Source<'_> {
         self.open_at(position, Box::new(self.raw()?))
     }
 
-    /// The same, counted for those who watch.
+    /// The same, counted for the progress.
     fn counted(&self, position: u64) -> io::Result<Input> {
         let raw = self.raw()?;
         if self.encoding == Encoding::Identity && position > 0 {

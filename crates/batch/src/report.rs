@@ -54,7 +54,7 @@ impl FileReport {
 pub struct Report {
     /// By file, in the order of their names.
     pub files: Vec<FileReport>,
-    /// Files of the raw folder, and what else lies there, that were not read, and why.
+    /// Files and other entries of the raw folder that were not read, and why.
     pub passed_over: Vec<NotRead>,
     /// Nothing was written.
     pub dry_run: bool,
@@ -72,7 +72,7 @@ pub struct Report {
     pub left_hot: u64,
     /// Small files of the archive that were merged, and how many they became.
     pub merged: (u64, u64),
-    /// What crashed runs had left behind.
+    /// Leftovers of crashed runs.
     pub swept: u64,
     /// Files in the archive that no row of its list names, and that are left alone.
     pub unnamed: Vec<Unnamed>,

@@ -15,7 +15,7 @@ pub enum ConsoleError {
         /// `console.port`.
         port: u16,
     },
-    /// The port is one that this user may not take.
+    /// This user may not use the port.
     #[error("port {port} on {host} may not be used by this user; set console.port to 1024 or above")]
     PortForbidden {
         /// `console.host`.

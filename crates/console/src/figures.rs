@@ -17,7 +17,7 @@ pub(crate) enum Range {
 impl Range {
     pub const ALL: [Range; 4] = [Range::Hour, Range::Day, Range::Week, Range::Month];
 
-    /// As it stands in addresses.
+    /// As written in addresses.
     pub fn name(self) -> &'static str {
         match self {
             Range::Hour => "1h",

@@ -11,9 +11,9 @@
 //!    client;
 //! 2. `access.rs` checks host, origin and token (`throttle.rs` slows guesses down, `token_page.rs` asks
 //!    for it), `csrf.rs` that a button of our page was pressed;
-//! 3. `routes.rs` says who answers: `page.rs`, `live.rs`, `overview.rs`, `assets.rs`,
-//!    and the folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue,
-//!    `files/` for what batch read, `quality/` for the data's quality, `dags/` for the scheduler;
+//! 3. `routes.rs` says which file answers: `page.rs`, `live.rs`, `overview.rs`, `assets.rs`, and the
+//!    folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue, `files/` for
+//!    what batch read, `quality/` for the data's quality, `dags/` for the scheduler;
 //! 4. what waits for a database does so in `work.rs`, and its answer leaves through `pack.rs`, which
 //!    makes it small, and `outbox.rs`.
 //!

@@ -1,5 +1,5 @@
-//! What the table of alerts says of the tiles of the first page, and whether an alert is open. The page
-//! has no thresholds of its own: it shows those of `alerts.toml`, and the monitor's result.
+//! What the table of alerts says about the tiles of the first page, and whether an alert is open. The
+//! page has no thresholds of its own: it shows those of `alerts.toml`, and the monitor's result.
 
 use adpipe_event::Millis;
 use adpipe_monitor::MonitorError;

@@ -1,4 +1,4 @@
-//! `/metrics` and `/healthz` of a process without a console, on a port of its own.
+//! `/metrics` and `/healthz` of a process without a console, on a separate port.
 
 use std::net::SocketAddr;
 

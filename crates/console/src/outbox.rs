@@ -73,7 +73,7 @@ impl Outbox {
     }
 }
 
-/// Marks an answer whose bytes are counted, or are shared by all who get them.
+/// Marks an answer whose bytes are counted, or shared by all recipients.
 pub(crate) fn counted(mut response: Response) -> Response {
     response.extensions_mut().insert(Counted);
     response

@@ -83,7 +83,7 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// `csrf_token` stands in every page, for its buttons to show.
+    /// `csrf_token` is in every page; its buttons send it.
     pub fn new(version: &'static str, csrf_token: &str) -> Result<Pages, ConsoleError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);

@@ -21,7 +21,7 @@ pub(crate) struct RecentError {
     pub error_type: String,
     pub field: Option<String>,
     pub message: String,
-    /// Where the record that failed lies.
+    /// The place of the record that failed.
     pub topic: String,
     pub partition: String,
     pub offset: String,

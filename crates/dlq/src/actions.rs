@@ -1,4 +1,4 @@
-//! What a person may do with an error. Each act is on record, with who did it.
+//! What a person may do with an error. Each action is recorded, with the person who did it.
 
 use adpipe_event::Millis;
 use adpipe_sql::section;
@@ -162,7 +162,7 @@ fn state_if_open(transaction: &mut dyn Transaction, error_id: &str) -> Result<Op
 
 /// A change of one error's status.
 struct Act<'a> {
-    /// As it stands on record.
+    /// As recorded.
     name: &'a str,
     /// Changes nothing when the error is not what it was any more.
     statement: &'a str,

@@ -328,7 +328,8 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Fails, so that the step is undone, when the action was cancelled or taken over meanwhile.
+    /// Fails, so that the step is rolled back, if the action was cancelled or taken over in the
+    /// meantime.
     fn record(self, transaction: &mut dyn Transaction, job_id: &str, worker: &str) -> Result<(), DlqError> {
         let is_over = !matches!(self.state, "running" | "canary");
         let params = [

@@ -254,7 +254,7 @@ impl Walk {
                 (None, None) => break,
                 (Some(_), None) => None,
                 (None, Some(unknown)) => Some(unknown),
-                // What the other stream still holds lies behind where it has come to.
+                // What the other stream still holds comes after its current position.
                 (Some(head), Some(unknown)) => {
                     let reached = &self.streams[unknown].reached;
                     let is_first = self.streams[head].ready.front().is_some_and(|id| match self.direction {
@@ -266,7 +266,7 @@ impl Walk {
             };
             if let Some(index) = fills {
                 self.fill(dlq, index)?;
-                // Not before it has come further: who continues from there would go round in a circle.
+                // Not before it has advanced: continuing from there would loop forever.
                 if patience.is_some_and(|patience| started.elapsed() > patience) {
                     let reached = self.looked_up_to();
                     if reached != began {

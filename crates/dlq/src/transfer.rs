@@ -122,9 +122,9 @@ fn what_is_wrong(error: &serde_json::Error) -> String {
     }
 }
 
-/// Takes a line back: where its payload or its CSV columns differ, the error is edited and sent
-/// again. A record keeps its format: what stands in the line's headers matters
-/// only where it names other columns, so tools that drop the headers do no harm.
+/// Takes a line back: where its payload or its CSV columns differ, the error is edited and sent again.
+/// A record keeps its format: the line's headers matter only if they name other columns, so tools that
+/// drop the headers do no harm.
 ///
 /// # Errors
 /// [`DlqError::Refused`] or [`DlqError::NotFound`] when the line is wrong; or of the warehouse.

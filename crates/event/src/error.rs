@@ -11,7 +11,7 @@ pub enum ErrorType {
     Schema,
     /// A value is out of its range.
     Validation,
-    /// The event's time lies ahead of the clock; heals by itself when its time has come.
+    /// The event's time is ahead of the clock; resolves by itself when its time has come.
     Future,
     /// The warehouse refuses this one record.
     Sink,

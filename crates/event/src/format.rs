@@ -30,7 +30,7 @@ impl Format {
     }
 }
 
-/// Bytes looked at first, and at most, to tell what an input holds.
+/// Bytes read first, and at most, to recognize the content.
 const FIRST_BYTES: usize = 4 << 10;
 const MOST_BYTES: usize = 64 << 10;
 
@@ -129,7 +129,7 @@ fn begins_with_header(text: &[u8]) -> bool {
     first_line.is_some_and(|line| CsvColumns::parse(line).is_ok())
 }
 
-/// Whether a JSON object begins where a record does: at the beginning of a line, or behind another.
+/// Whether a JSON object begins where a record does: at the beginning of a line, or after another one.
 fn has_object(text: &[u8]) -> bool {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     memchr::memchr_iter(b'{', text).any(|at| {

@@ -4,8 +4,8 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// The uncompressed bytes of all members. Zeros behind a member, with which tapes and block devices
-/// pad files, are passed over as gzip itself does; anything else that follows is an error.
+/// The uncompressed bytes of all members. Zeros after a member, with which tapes and block devices pad
+/// files, are skipped, as gzip itself does; anything else that follows is an error.
 pub struct GzipReader<R: Read> {
     state: State<R>,
     /// Number of the member that is read, from 1, and where it begins.

@@ -48,8 +48,8 @@ enum Quick<'a> {
     Unsure,
 }
 
-/// Certain where nothing is escaped and the first name that is there stands once, as a key of the
-/// outermost object.
+/// Certain if nothing is escaped and the first name that exists occurs once, as a key of the outermost
+/// object.
 fn quick_json_id<'a>(payload: &'a [u8], mapping: Option<&Mapping>) -> Quick<'a> {
     if memchr::memchr(b'\\', payload).is_some() {
         return Quick::Unsure;

@@ -16,7 +16,7 @@ pub enum ErrorLimit {
 }
 
 impl ErrorLimit {
-    /// Whether a run may continue that has read so many records; `at_end` when there are no more.
+    /// Whether a run that has read so many records may continue; `at_end` when there are no more.
     pub fn allows(self, invalid: u64, records: u64, at_end: bool) -> bool {
         match self {
             ErrorLimit::Count(most) => invalid <= most,

@@ -49,8 +49,8 @@ pub struct Parser {
 pub(crate) struct Fields<'a> {
     pub values: [RawValue<'a>; FIELD_COUNT],
     pub unknown: u32,
-    /// Whether the whole record is printable ASCII: then so is every text that stands in it as it
-    /// is, and need not be looked at by itself.
+    /// Whether the whole record is printable ASCII: then so is every text in it, which does not have to
+    /// be checked separately.
     pub is_plain: bool,
 }
 
@@ -68,7 +68,7 @@ impl Fields<'_> {
 
 /// Whether all is printable ASCII.
 pub(crate) fn is_plain(text: &[u8]) -> bool {
-    // A greatest byte is found sixteen at a time, a byte that is out of range one at a time.
+    // A largest byte is found sixteen at a time, a byte that is out of range one at a time.
     text.iter().fold(0, |most: u8, byte| most.max(byte.wrapping_sub(b' '))) <= b'~' - b' '
 }
 

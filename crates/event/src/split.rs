@@ -1,9 +1,9 @@
 //! Splits a stream of bytes into records, with bounded memory.
 //!
-//! For NDJSON and CSV a record is a line: no field of an event may hold a line end, so a quote
-//! left open spoils its own row and not the rest of the file. Several JSON objects in one line are
-//! a record each. For a JSON array a record is an element; arrays may follow one another. What
-//! cannot be told apart any more becomes one last record, so that nothing is lost.
+//! For NDJSON and CSV a record is a line: no field of an event may hold a line end, so a quote left
+//! open spoils its own row and not the rest of the file. Several JSON objects in one line are a record
+//! each. For a JSON array a record is an element; arrays may follow one another. What can no longer be
+//! separated becomes one last record, so that nothing is lost.
 //!
 //! `input.rs` holds the bytes and takes records of them; how a record's end is found is in
 //! `csv_line.rs`, `json_line.rs` and `element.rs`.
@@ -26,7 +26,7 @@ use json_line::JsonLine;
 pub struct InputRecord<'a> {
     /// Its bytes, without the line end.
     pub payload: &'a [u8],
-    /// Its line, or its place in the array; from 1. Each object of a line has a number of its own.
+    /// Its line, or its place in the array; from 1. Each object of a line has its own number.
     pub row: u64,
     /// Where it begins in the (uncompressed) input.
     pub byte_offset: u64,
@@ -67,7 +67,7 @@ pub struct RecordReader<R: Read> {
     element: Element,
 }
 
-/// Where in JSON that is not NDJSON the reader stands.
+/// The position of the reader in JSON that is not NDJSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JsonPosition {
     /// Nothing was read yet.
@@ -114,8 +114,8 @@ impl<R: Read> RecordReader<R> {
         RecordReader { has_header: false, has_mark: false, ..reader }
     }
 
-    /// How many of the records given so far were longer than the limit: of each only the beginning is
-    /// kept, so their sender must be told.
+    /// How many of the records given so far were longer than the limit: only the beginning of each is
+    /// kept, so the sender must be informed.
     pub fn too_long(&self) -> u64 {
         self.too_long
     }

@@ -124,8 +124,8 @@ const EVENT_YEARS: RangeInclusive<i64> = 2000..=2099;
 
 const YEAR_OUT_OF_RANGE: &str = "year is not in 2000..=2099";
 
-/// Reads `YYMMDDHH`, ISO 8601, or the seconds or milliseconds of the Unix epoch, which 10 and 13
-/// digits tell apart for every year an event may be of, but 2000 and most of 2001. `None`: none of them.
+/// Reads `YYMMDDHH`, ISO 8601, or the seconds or milliseconds of the Unix epoch, which 10 and 13 digits
+/// distinguish for every allowed year except 2000 and most of 2001. `None`: none of them.
 pub(crate) fn parse_time(text: &str) -> ParsedTime {
     let bytes = text.as_bytes();
     if matches!(bytes.len(), 8 | 10 | 13) && bytes.iter().all(u8::is_ascii_digit) {

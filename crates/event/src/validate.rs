@@ -30,7 +30,7 @@ pub(crate) enum RawValue<'a> {
     Absent,
     /// A JSON string, as it is in the record.
     Text(&'a str),
-    /// A JSON string with escapes: where its text lies in the parser's buffer.
+    /// A JSON string with escapes: where its text is in the parser's buffer.
     RewrittenText(Range<usize>),
     /// A JSON number's token.
     Number(&'a str),
@@ -74,7 +74,7 @@ pub(crate) fn field_index(name: &[u8]) -> Option<usize> {
     })
 }
 
-/// What a value is, once it is known where its text lies.
+/// What a value is, once the place of its text is known.
 enum Resolved<'a> {
     Absent,
     Text(&'a str),

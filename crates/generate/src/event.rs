@@ -115,7 +115,7 @@ pub(crate) struct Creative {
     pub(crate) c21: i32,
 }
 
-/// One valid event. Codes are the numbers behind eight hexadecimal digits.
+/// One valid event. Codes are the numbers that eight hexadecimal digits stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) id: u64,

@@ -1,5 +1,5 @@
-//! Broken records. Each has exactly one fault, so there is one right answer to what is wrong
-//! with it; and each has an id of its own, so that it can be repaired and sent again.
+//! Broken records. Each has exactly one fault, so there is one right answer to what is wrong with it;
+//! and each has its own id, so that it can be repaired and sent again.
 //!
 //! Only faults about whose error type `docs/EVENTS.md` leaves no doubt are made.
 
@@ -394,7 +394,7 @@ impl Maker<'_> {
         self.write(Patch::Put(field, bytes));
     }
 
-    /// Writes the event with `text`, in quotes where the format wants them, in one of `fields`.
+    /// Writes the event with `text`, in quotes if the format requires them, in one of `fields`.
     fn put_text(&mut self, fields: &[Field], text: &[u8]) {
         match self.style.format {
             Format::Csv => self.put(fields, text),

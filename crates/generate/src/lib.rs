@@ -1,8 +1,8 @@
 //! Ad events in the shape of the Avazu click-through-rate data set, made from a seed.
 //!
-//! The crate feeds demonstrations, benchmarks and the tests that must know what the right
-//! answer is: whoever generates also gets an [`Account`] of what went in, to be compared with
-//! what the pipeline says came out.
+//! The crate feeds demonstrations, benchmarks and the tests that must know what the right answer is:
+//! the caller also gets an [`Account`] of what went in, to be compared with what the pipeline says came
+//! out.
 //!
 //! One record goes through these files, in this order; start with `generator.rs`:
 //!

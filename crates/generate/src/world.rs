@@ -33,7 +33,7 @@ const DEVICE_MODELS: u32 = 8_000;
 
 /// Of 100 events, those shown on a site; the others are shown in an app.
 const ON_SITE_PERCENT: u32 = 64;
-/// Of 1,000 events, those whose device did not tell its id.
+/// Of 1,000 events, those whose device did not send its id.
 const DEFAULT_DEVICE_PERMILLE: u32 = 825;
 /// Of 100 events, those without a C20.
 const NO_C20_PERCENT: u32 = 47;

@@ -10,7 +10,7 @@
 //!            it, zigzag LEB128; row 0 is no row
 //! per record: key, payload
 //! ```
-//! Lengths stand together because equal neighbours compress to almost nothing.
+//! Lengths are stored together because equal neighbours compress to almost nothing.
 
 use crate::record::{Headers, Rows, Span};
 
@@ -22,7 +22,7 @@ const VERSION_WITH_ROWS: u8 = 2;
 /// zstd level 1: on event JSON a tenth of the size at several hundred MB/s.
 const ZSTD_LEVEL: i32 = 1;
 
-/// A chunk in memory: the records' bytes and where each lies.
+/// A chunk in memory: the records' bytes and where each is.
 pub(crate) struct Decoded {
     pub data: Vec<u8>,
     pub spans: Vec<Span>,

@@ -31,7 +31,7 @@ pub(crate) use ticket::AppendReply;
 pub use ticket::AppendTicket;
 
 /// Bytes that may wait for the embedded log's disk before appends are refused with [`LogError::Busy`].
-/// Anyone who hands records to the log sizes its own buffers by it.
+/// Callers that hand records to the log size their own buffers by it.
 pub const MAX_QUEUED_BYTES: usize = 16 << 20;
 
 /// How far a source has come, stored with the records that got it there.
@@ -91,8 +91,8 @@ pub trait EventLog: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// True when every offset that is not in a [gap](EventLog::gaps) is a record's. Kafka gives
-    /// some offsets to marks of its own.
+    /// True when every offset that is not in a [gap](EventLog::gaps) is a record's. Kafka uses some
+    /// offsets for its own marks.
     fn is_dense(&self) -> bool {
         false
     }
@@ -174,7 +174,7 @@ pub trait Consumer: Send {
     fn poll(&mut self, max_bytes: usize, timeout: Duration) -> Result<Polled, LogError>;
 
     /// Continues from `offset` in a partition. Kafka takes offset 0 as its oldest record, whatever that
-    /// one's offset: who has processed nothing cannot miss what others dropped before.
+    /// one's offset: a reader that has processed nothing cannot miss what was dropped before.
     fn seek(&mut self, partition: u32, offset: Offset);
 
     /// Tells that everything before `offset` is processed. The reader's own offsets are what

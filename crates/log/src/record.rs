@@ -250,7 +250,7 @@ pub struct RecordBatch {
     /// Every offset from here to [`next_offset`](RecordBatch::next_offset) is accounted for by
     /// this batch. Smaller than `base_offset` where a gap without records comes first.
     pub covered_from: Offset,
-    /// Offset of the first record; of a batch without records, the offset behind a gap.
+    /// Offset of the first record; of a batch without records, the offset after a gap.
     pub base_offset: Offset,
     /// When the first record became durable, milliseconds since the Unix epoch.
     pub appended_at_ms: i64,
@@ -282,7 +282,7 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// Its headers with its row among them, as a record of its own has them.
+    /// Its headers with its row among them, as in a separate record.
     pub fn own_headers(&self) -> Headers {
         match self.row {
             Some(row) => self.headers.clone().with(header::ROW, row.to_string()),

@@ -236,7 +236,7 @@ fn a_restarted_broker_is_waited_for() {
             Polled::Idle => {}
         }
     }
-    // A broker that hangs is no better than none.
+    // A broker that hangs is not a better than none.
     kafka.pause();
     let started = Instant::now();
     let error = log.ranges(Topic::Raw).unwrap_err();

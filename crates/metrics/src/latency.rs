@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto;
 
-/// Upper bucket edges of `adpipe_event_latency_seconds`, inclusive; one at exactly 5 answers
-/// "over 5 s?". What lies beyond the last has a bucket of its own.
+/// Upper bucket edges of `adpipe_event_latency_seconds`, inclusive; one at exactly 5 answers "over 5
+/// s?". Values beyond the last have their own bucket.
 pub const LATENCY_BUCKETS_S: [f64; 13] =
     [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
 

@@ -62,7 +62,7 @@ pub enum MonitorError {
     /// Of this machine's figures.
     #[error("{0}")]
     Machine(#[from] std::io::Error),
-    /// There is no such alert or silence, or it cannot be done with it.
+    /// There is no such alert or silence, or the action is not possible.
     #[error("{0}")]
     Refused(String),
 }

@@ -120,8 +120,8 @@ impl Evaluator {
             self.over.insert(alert.alert_id.clone(), alert);
             return;
         }
-        // By the wall clock, as there is no other that both processes know. When it went back since,
-        // nothing was held.
+        // By the wall clock, because both processes share no other. If it was set back since, no time
+        // has passed.
         let held = u64::try_from(now.wall.0 - alert.pending_since.0).unwrap_or(0);
         let key = (alert.rule.clone(), alert.labels.clone());
         let open = Open { alert, held_before: Duration::from_millis(held), since: now.steady };

@@ -86,7 +86,7 @@ pub struct UsagePoint {
     pub memory_bytes: u64,
     /// Open files.
     pub open_files: u64,
-    /// Free bytes where its data lies; none when it keeps none.
+    /// Free bytes where its data is; none if it keeps none.
     pub disk_free: Option<u64>,
     /// Size of that disk, bytes.
     pub disk_size: Option<u64>,
@@ -272,7 +272,7 @@ pub fn usage(
 /// Of the warehouse.
 pub fn processes(warehouse: &dyn Warehouse, now: Millis) -> Result<Vec<Process>, MonitorError> {
     let mut found = seen(warehouse, now)?;
-    // A minute, and what lies between two samples; for some more their newest sample.
+    // A minute, and the time between two samples; for a few more, their newest sample.
     let samples = samples(warehouse, Millis(now.0 - 5 * CPU_MS), now)?;
     for process in &mut found {
         let Some(samples) = samples.get(&process.process) else { continue };

@@ -1,4 +1,4 @@
-//! What this process uses, and the disk where its data lies.
+//! What this process uses, and the disk where its data is.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ pub(crate) fn disk_of(folder: &Path) -> Option<Disk> {
 pub(crate) fn used() -> Used {
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let page = rustix::param::page_size() as u64;
-    // Linux tells both in files; elsewhere nothing is known without unsafe code.
+    // Linux reports both in files; elsewhere this would need unsafe code.
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
     let files = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);

@@ -1,8 +1,8 @@
 //! Each process of the pipeline says that it lives and what it uses: `ops.processes`.
 //!
-//! A thread of its own does so, every 15 s, and asks every 2 s whether the warehouse answers
-//! ([`Pulse`]). If the warehouse does not answer, it keeps asking, however long a query hangs; nothing
-//! waits for this thread, and a second one sets the gauge `adpipe_warehouse_up` in the meantime.
+//! A separate thread does so, every 15 s, and asks every 2 s whether the warehouse answers ([`Pulse`]).
+//! If the warehouse does not answer, it keeps asking, however long a query hangs; nothing waits for
+//! this thread, and a second one sets the gauge `adpipe_warehouse_up` in the meantime.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl Presence {
         shutdown: Shutdown,
     ) -> std::io::Result<Presence> {
         let (pid, started_at, host) = (std::process::id(), Millis::now(), machine::host());
-        // Two processes of one number can begin at one second, each in a container of its own.
+        // Two processes with the same number can start in the same second, in different containers.
         let process = format!("{host}:{pid}:{}", started_at.0);
         let pulse = Pulse::new();
         let mut reporter = Reporter {

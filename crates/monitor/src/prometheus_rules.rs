@@ -147,7 +147,7 @@ impl Expression {
                 "max by (source) (adpipe_source_age_seconds - adpipe_source_max_age_seconds) {bound}"
             )),
             Signal::Silent => Expression::silent("up{job=\"adpipe\"} == 0", rule),
-            // Anyone who cannot reach it.
+            // Processes that cannot reach it.
             Signal::WarehouseSilent => Expression::silent("min(adpipe_warehouse_up) == 0", rule),
             Signal::DiskFree => plain(format!("adpipe_disk_free_bytes / adpipe_disk_size_bytes {bound}")),
             Signal::NotificationsWaiting => {

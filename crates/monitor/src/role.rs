@@ -32,7 +32,7 @@ use adpipe_runtime::BoundedWorker;
 /// How long an answer of the warehouse is waited for.
 const WAREHOUSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The lease's time is at least so long: an attempt to reach a dead server may take a while.
+/// The lease lasts at least this long: an attempt to reach a dead server may take a while.
 const SHORTEST_LEASE: Duration = Duration::from_secs(60);
 
 /// How the monitor works.

@@ -340,7 +340,7 @@ fn dags_fail_in_a_row_and_are_missed() {
         }
         assert!(!text.contains("never_seen"), "{text}");
 
-        // Queued and not begun is no better; while it runs all is well.
+        // Queued and not begun is not a better; while it runs all is well.
         rig.execute(Schema::Ops, &run("nightly", "2026-03-04T00:00:00Z", "queued", "2026-03-05 00:00:01"));
         assert_eq!(overdue(now), 1_199.0);
         rig.execute(

@@ -106,7 +106,7 @@ pub struct QuietHours {
 }
 
 impl QuietHours {
-    /// When the quiet hours end in which this moment lies; none when it lies in none.
+    /// When the quiet hours end in which this moment lies; none if it is in none.
     pub fn end(&self, zone: &Zone, at: Millis) -> Option<Millis> {
         let local = zone.local(at);
         let (time, date) = (local.time(), local.date());

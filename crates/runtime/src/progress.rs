@@ -96,7 +96,7 @@ impl Progress {
         self.done.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// The counter behind [`Progress::add`], for a reader that counts its bytes.
+    /// The counter of [`Progress::add`], for a reader that counts its bytes.
     pub fn counter(&self) -> &Arc<AtomicU64> {
         &self.done
     }

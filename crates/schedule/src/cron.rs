@@ -13,8 +13,8 @@ use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, Timestamp};
 
-/// Days looked through before a schedule counts as never: a 29 February on one weekday comes
-/// every 28 years, and after 40 when a century lies between.
+/// Days looked through before a schedule counts as never: a 29 February on one weekday comes every 28
+/// years, and after 40 if a century is in between.
 const MAX_DAYS: i32 = 366 * 41;
 
 const MONTHS: [&str; 12] =
@@ -137,7 +137,7 @@ impl Cron {
         match (ambiguous.offset(), self.any_hour) {
             (AmbiguousOffset::Unambiguous { .. }, _) => moments.extend(ambiguous.compatible()),
             (AmbiguousOffset::Gap { .. }, true) => {}
-            // Read with the offset after the gap it lies before the gap, whose end is the change.
+            // Read with the offset after the gap, it is before the gap; the gap's end is the change.
             (AmbiguousOffset::Gap { .. }, false) => {
                 let change = ambiguous
                     .earlier()

@@ -147,7 +147,7 @@ impl TaskPrograms {
     }
 }
 
-/// The log, locked by whoever has it as output, with the command as its first line.
+/// The log, locked by the processes that have it as output, with the command as its first line.
 fn make_log(path: &Path, command: &[String]) -> std::io::Result<File> {
     if let Some(folder) = path.parent() {
         adpipe_sql::private::own_folder(folder)?;

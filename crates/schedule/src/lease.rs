@@ -1,12 +1,11 @@
 //! One active scheduler on a warehouse, and one active monitor.
 //!
-//! The lease is a row, of a name of its own for each role. Its holder raises `beat` in every
-//! transaction, and at least every fifth of the lease's time; the others take it over when they have
-//! watched `beat` stand still for the whole of that time. Each measures on its own clock, which only
-//! runs forward, so that no change of the wall clock, and no difference between two machines, makes two
-//! of them active. Time in which the warehouse could not be read does not count, as a holder cannot
-//! raise `beat` then. A scheduler that cannot reach the warehouse ends its tasks after a third of the
-//! lease's time.
+//! The lease is a row, with its own name for each role. Its holder raises `beat` in every transaction,
+//! and at least every fifth of the lease's time; the others take it over when they have watched `beat`
+//! stand still for the whole of that time. Each measures on its own clock, which only runs forward, so
+//! that no change of the wall clock, and no difference between two machines, makes two of them active.
+//! Time in which the warehouse could not be read does not count, as a holder cannot raise `beat` then.
+//! A scheduler that cannot reach the warehouse ends its tasks after a third of the lease's time.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +40,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Renews the lease with the transaction that this stands in.
+    /// Renews the lease in the caller's transaction.
     ///
     /// # Errors
     /// [`ScheduleError::Fenced`] when it is another's: the transaction must not be committed.

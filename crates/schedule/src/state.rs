@@ -248,7 +248,7 @@ pub struct Try {
     pub message: String,
     /// Program and arguments, as JSON.
     pub command: String,
-    /// Where its output lies, on the scheduler's machine.
+    /// Where its output is, on the scheduler's machine.
     pub log_file: String,
 }
 

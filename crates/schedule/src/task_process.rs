@@ -1,14 +1,14 @@
 //! The small process between the scheduler and a task.
 //!
-//! It starts the task in a process group of its own and passes its end on. Its standard input is a
-//! pipe that the scheduler holds and never writes to: when that closes, because the task is
-//! cancelled, has run out of time, or because the scheduler died (of `kill -9`, too), it ends the
-//! task: SIGTERM to the group, and SIGKILL after a grace period. So no task outlives its scheduler.
+//! It starts the task in a separate process group and reports its end. Its standard input is a pipe
+//! that the scheduler holds and never writes to: when that closes, because the task is cancelled, has
+//! run out of time, or because the scheduler died (of `kill -9`, too), it ends the task: SIGTERM to the
+//! group, and SIGKILL after a grace period. So no task outlives its scheduler.
 //!
 //! Its standard error is the log of the attempt, which the scheduler has locked, and the task's output
 //! goes there: the lock stays for as long as any process of the attempt lives. On standard output it
-//! tells the scheduler how it ended: `exited CODE`, `signalled NUMBER`, or `failed REASON` when there
-//! is no such program.
+//! reports to the scheduler how it ended: `exited CODE`, `signalled NUMBER`, or `failed REASON` when
+//! there is no such program.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -91,7 +91,7 @@ fn wait(mut child: Child, ended: &Ended) -> std::io::Result<ExitStatus> {
         let mut flag = ended.0.lock().unwrap_or_else(PoisonError::into_inner);
         *flag = true;
         ended.1.notify_all();
-        // There may be nobody.
+        // The scheduler may be gone.
         let _ = kill_process_group(group, Signal::KILL);
     }
     child.wait()

@@ -35,7 +35,7 @@ pub const fn section(file: &'static str, name: &str) -> &'static str {
 
 const MARK: &str = "-- name: ";
 
-/// Where `needle` begins at or behind `from`; the text's length when it does not.
+/// Where `needle` begins at or after `from`; the text's length when it does not.
 const fn find(text: &str, needle: &str, from: usize) -> usize {
     let (text, needle) = (text.as_bytes(), needle.as_bytes());
     let mut at = from;

@@ -21,7 +21,7 @@ pub struct PoolLimits {
 pub const READERS: PoolLimits =
     PoolLimits { most: 8, patience: Duration::from_secs(5), idle: Duration::from_secs(30) };
 
-/// Views of one moment. Each has a connection of its own, for as long as it is looked at.
+/// Views of one moment. Each has its own connection while it is used.
 pub const SNAPSHOTS: PoolLimits = PoolLimits { most: 4, ..READERS };
 
 /// Every connection was in use for as long as the caller was ready to wait.

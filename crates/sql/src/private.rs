@@ -44,7 +44,7 @@ pub fn folder(path: &Path) -> io::Result<()> {
     make_folder(path)
 }
 
-/// Makes a folder that is adpipe's alone, or tightens it whatever lies in it.
+/// Makes a folder that is adpipe's alone, or tightens it, whatever is in it.
 ///
 /// # Errors
 /// When it is not there and cannot be made.
@@ -83,7 +83,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn database(path: &Path) -> io::Result<()> {
     if !path.exists() {
         match with_mode(OpenOptions::new().write(true).create_new(true), 0o600).open(path) {
-            // Another process made it meanwhile.
+            // Another process created it in the meantime.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => drop(made?),
         }

@@ -122,9 +122,9 @@ pub enum MigrateError {
     },
 }
 
-/// Applies the steps that `schema` (`main`, or an attached file) does not have yet, each in
-/// a transaction of its own. Safe when several processes start at once: the first one does
-/// the work, the others wait and find it done.
+/// Applies the steps that `schema` (`main`, or an attached file) does not have yet, each in its own
+/// transaction. Safe when several processes start at once: the first one does the work, the others wait
+/// and find it done.
 pub fn migrate(connection: &mut Connection, schema: &str, steps: &[Migration]) -> Result<(), MigrateError> {
     let known = steps.last().map_or(0, |step| step.version);
     let first = steps.first().copied().unwrap_or(Migration { version: 0, name: "none", sql: "" });

@@ -9,7 +9,7 @@ pub enum Trouble {
     Locked,
     /// The disk, or the size allowed, is full.
     Full,
-    /// The file or folder may not be written.
+    /// Writing the file or folder is not allowed.
     ReadOnly,
     /// The file cannot be opened.
     CannotOpen,

@@ -1,4 +1,4 @@
-//! How far the processor is behind: what slows the ways in.
+//! How far the processor is behind, which slows down the ways in.
 
 use adpipe_log::{EventLog, Topic};
 use adpipe_warehouse::WarehouseRead;

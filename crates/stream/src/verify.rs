@@ -54,8 +54,8 @@ impl Verdict {
     }
 }
 
-/// Recounts log and warehouse against each other, as the warehouse stands at one moment.
-/// `minutes_kept` is how long minute figures are kept: hours older than that have none to compare.
+/// Compares log and warehouse, as of one moment of the warehouse. `minutes_kept` is how long minute
+/// figures are kept: hours older than that have none to compare.
 ///
 /// # Errors
 /// When log or warehouse cannot be read.

@@ -26,7 +26,7 @@ pub(crate) fn inject(sql: &str, ctes: &[Cte]) -> String {
     }
 }
 
-/// Where the first word begins, behind spaces and comments.
+/// Where the first word begins, after spaces and comments.
 fn first_word(sql: &str) -> usize {
     let mut at = 0;
     loop {

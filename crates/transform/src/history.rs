@@ -167,7 +167,7 @@ pub fn statuses(warehouse: &dyn Warehouse, project: Option<&Project>) -> Result<
         project.map(|project| project.nodes.iter().map(|node| node.id.as_str()).collect());
     let is_known = |id: &str| known.as_ref().is_none_or(|known| known.contains(id));
     let newest = newest(warehouse)?.into_iter().filter(|(id, _)| is_known(id));
-    // A test's id is its name behind two words and before a hash.
+    // A test's id is its name after two words and before a hash.
     let name = |id: &str| id.split('.').nth(2).unwrap_or(id).to_owned();
     let status = |(id, newest): (String, Newest)| TestStatus {
         name: name(&id),

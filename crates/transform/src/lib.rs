@@ -3,8 +3,8 @@
 //! [`ProjectFiles`] reads the files (or has adpipe's own project, which is compiled in),
 //! [`Project::load`] makes models, seeds and tests of them and refuses what it does not understand,
 //! with file and line. [`run`](run()) chooses, renders everything, and only then does it: each model,
-//! seed and test in a transaction of its own, in the order that they need. [`history::keep`] puts what
-//! the tests found into `ops`. [`dbt::run`] has the real dbt do the same and reads its results.
+//! seed and test in its own transaction, in the order of their dependencies. [`history::keep`] puts
+//! what the tests found into `ops`. [`dbt::run`] has the real dbt do the same and reads its results.
 //! [`freshness`](freshness()) checks how old the sources are. [`list`] and [`statement`] show what a
 //! project consists of, without running it.
 //!

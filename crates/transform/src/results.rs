@@ -76,7 +76,7 @@ pub struct NodeResult {
     pub compiled: String,
     /// The table or view that it made.
     pub relation: Option<String>,
-    /// What the test stands next to.
+    /// What the test belongs to.
     pub attached: Option<String>,
     /// The column that it looks at.
     pub column: Option<String>,

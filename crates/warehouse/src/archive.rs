@@ -27,7 +27,7 @@ const FORGET_UNREADABLE: &str = section(ARCHIVE_SQL, "forget_unreadable");
 const ARCHIVED_TOTAL: &str = section(ARCHIVE_SQL, "archived_total");
 const MINUTES_FLOOR: &str = section(ARCHIVE_SQL, "minutes_floor");
 
-/// How often parts that were merged meanwhile are looked up again.
+/// How often parts that were merged in the meantime are looked up again.
 const ATTEMPTS: u32 = 5;
 
 /// An hour of which the archive holds events.
@@ -189,7 +189,7 @@ pub fn ids_of_hour(
         };
         match read() {
             Ok(()) => return Ok(IdsOfHour::Known(ids)),
-            // Merged meanwhile, when the list does not name it any more.
+            // Merged in the meantime, if the list no longer names it.
             Err(missing @ ArchiveReadError::Missing(_)) => {
                 let is_named_still = known_missing.as_ref() == Some(&parts);
                 if is_named_still {

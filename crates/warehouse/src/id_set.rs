@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 use hashbrown::HashTable;
 
-/// What stands for an id in a set: ids that are whole numbers of at most 64 bits, as Avazu's are,
-/// by their value; others by 128 bits of SipHash under keys of this process, where two ids in a
-/// billion meet with a chance of 10^-21.
+/// How a set represents an id: ids that are whole numbers of at most 64 bits, as Avazu's are, by their
+/// value; others by 128 bits of SipHash under keys of this process, where two ids in a billion meet
+/// with a chance of 10^-21.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IdKey {
     /// The number that the id is the shortest decimal text of.

@@ -1,10 +1,10 @@
 //! The identity of a store, how far it is, and what it records about the others.
 //!
-//! A *store* here is a schema that keeps what nothing else has: `realtime`, `errors`, `ops`. All
-//! stores of one data set share a data id; each has an id of its own, an epoch that grows when a
-//! copy is accepted in its place, and a number that only grows with what is committed in it. Each
-//! remembers these of the others, so that a store that is gone, older or another data set's is
-//! found out by asking the others. [`crate::lost`] keeps the account of what went with a log.
+//! A *store* here is a schema that keeps what nothing else has: `realtime`, `errors`, `ops`. All stores
+//! of one data set share a data id; each has its own id, an epoch that grows when a copy is accepted in
+//! its place, and a number that grows with every commit. Each records those of the others, so a store
+//! that is gone, older or from another data set is detected by comparing it with the others.
+//! [`crate::lost`] keeps the account of what was lost with a log.
 //!
 //! `adpipe_stream::stores` compares and judges; this file only reads and writes.
 
@@ -67,7 +67,7 @@ pub struct Peer {
 pub struct Found {
     /// None when it has not been made part of a data set yet.
     pub identity: Option<Identity>,
-    /// How far it is by what lies in it, whatever its identity says.
+    /// How far it is by its content, whatever its identity says.
     pub how_far: u64,
 }
 
@@ -85,8 +85,8 @@ pub fn data_id(warehouse: &dyn Warehouse) -> Result<String, WarehouseError> {
     Ok(read(warehouse, Schema::Realtime)?.identity.map_or(data_id, |identity| identity.data_id))
 }
 
-/// Reads a store's identity. Anyone who compares it reads what the others remember first: a store
-/// continues while it is looked at.
+/// Reads a store's identity. To compare it, read first what the others record: a store advances in the
+/// meantime.
 ///
 /// # Errors
 /// Of the warehouse; [`WarehouseError::Unusable`] when the schema is not there.

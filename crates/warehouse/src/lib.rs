@@ -1,7 +1,7 @@
 //! The warehouse: events, metrics, the account of what was counted, and where to continue.
 //!
 //! [`Warehouse`] is the trait of a database, [`WarehouseRead`] its part that only reads, which a
-//! snapshot is, too. [`sqlite::SqliteWarehouse`] keeps one file a schema,
+//! snapshot is, too. [`sqlite::SqliteWarehouse`] keeps one file for each schema,
 //! [`postgres::PostgresWarehouse`] uses a PostgreSQL server. The stream processor takes a
 //! [`StreamWriter`] and, for each micro-batch, one [`StreamTransaction`]: claim the offsets, insert the
 //! events (the database says which were there already), add the metrics, record the commit; all of it
@@ -9,7 +9,7 @@
 //! [`WarehouseRead::query`] with typed [`Row`]s; or keeps small tables of its own (errors, runs, marts)
 //! by a [`Session`].
 //!
-//! SQL lies in `sql/`, by database; `sql/report/` holds what both understand.
+//! SQL is in `sql/`, by database; `sql/report/` has what both understand.
 
 pub mod archive;
 pub mod audit;

@@ -90,8 +90,8 @@ pub trait FromRow: Sized {
 
 /// One row of a result.
 ///
-/// A column is looked for from the one after the last that was read. So whoever reads in the order
-/// of the statement compares one name a value, and no index of names is built for small results.
+/// A column is searched from the one after the last that was read. So reading in the order of the
+/// statement compares one name for each value, and no index of names is built for small results.
 #[derive(Debug, Clone)]
 pub struct Row<'t> {
     columns: &'t [String],

@@ -2,7 +2,7 @@
 
 use crate::{Table, Value, WarehouseError};
 
-/// A schema: on SQLite a file of its own, which is what a transaction can lock and what is atomic.
+/// A schema: on SQLite a separate file, which is what a transaction can lock and what is atomic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Schema {
     /// Events, metrics, offsets.

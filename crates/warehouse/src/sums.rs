@@ -1,7 +1,7 @@
 //! Sums of the contents of events, by the hour: what proves that `realtime.events` and the archive
 //! together still hold exactly what was counted.
 //!
-//! Anyone who counts events adds them here in the same transaction. Moving events into the archive,
+//! Whatever counts events adds them here in the same transaction. Moving events into the archive,
 //! merging its parts and dropping hot copies leave the sums as they are.
 
 use std::collections::BTreeMap;

@@ -33,7 +33,7 @@ pub fn run(config: Config, args: &IngestArgs) -> anyhow::Result<ExitCode> {
     let sources = args.files.iter().map(open).collect::<anyhow::Result<Vec<Source>>>()?;
     let services = Services::open(config)?;
     if args.wait {
-        // Anyone who counts them needs these.
+        // The processor needs these.
         services.require_for(Role::Stream)?;
     }
     let ended = ingest_and_report(&services, sources, args, &shutdown);

@@ -79,7 +79,7 @@ impl Place {
         }
     }
 
-    /// One transformation at a time on embedded files; PostgreSQL has a lock of its own.
+    /// One transformation at a time on embedded files; PostgreSQL has its own lock.
     fn lock(&self) -> anyhow::Result<Option<RoleLock>> {
         let Some(folder) = self.warehouse_place.folder() else { return Ok(None) };
         match take_role(folder, "transform")? {

@@ -2,9 +2,9 @@
 //!
 //! `event_date=YYYY-MM-DD/part-….parquet` in a local folder or an object store. `schema.rs` says what
 //! is in a file, `write.rs` makes one, `read.rs` reads ids and events out of one; `store.rs` says what
-//! they need of the place where files lie, `folder.rs` and `s3/` are the two there are. A file gets its
-//! path, whole, right before the transaction that names it and notes its hash, by which it can be
-//! checked by itself. It carries the run that wrote it, so that files that a crash left behind can be
+//! they need of the place where files are, `folder.rs` and `s3/` implement it. A file gets its path,
+//! whole, right before the transaction that names it and notes its hash, by which it can be checked by
+//! itself. It carries the run that wrote it, so that files that a crash left behind can be
 //! distinguished from another warehouse's.
 
 mod folder;
@@ -100,7 +100,7 @@ impl Archive {
         self.store.check()
     }
 
-    /// Where this machine's lock file lies; none when the warehouse keeps the lock.
+    /// Where this machine's lock file is; none if the warehouse keeps the lock.
     pub(crate) fn lock_folder(&self) -> Option<&Path> {
         self.store.lock_folder()
     }

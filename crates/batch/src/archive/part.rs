@@ -26,14 +26,14 @@ struct Shared {
     path: String,
     location: String,
     file: Box<dyn StoredFile>,
-    /// Why it could not be read, which the Parquet reader cannot tell from damage.
+    /// Why it could not be read, which the Parquet reader cannot distinguish from damage.
     failure: Mutex<Option<Failure>>,
 }
 
 #[derive(Debug, Clone)]
 struct Failure {
     reason: String,
-    /// The system itself says so of a file of its own: of this file alone, that is.
+    /// The system itself reports this for a local file: it concerns only this file.
     is_of_this_file: bool,
 }
 

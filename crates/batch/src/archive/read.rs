@@ -34,7 +34,7 @@ pub struct Figure<'a> {
     pub app_category: &'a str,
 }
 
-/// Who wrote a part.
+/// The writer of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// It names adpipe as the program that wrote it.
@@ -156,7 +156,7 @@ impl Archive {
         Ok(())
     }
 
-    /// XXH3-128 of a part as it lies there, hexadecimal, and its length.
+    /// XXH3-128 of a stored part, hexadecimal, and its length.
     ///
     /// # Errors
     /// As [`ArchiveIds::ids_of_hour`].
@@ -164,10 +164,10 @@ impl Archive {
         self.open(path)?.hash()
     }
 
-    /// Who wrote a part, by its own word.
+    /// Who wrote a part, according to the part.
     ///
     /// # Errors
-    /// As [`ArchiveIds::ids_of_hour`]; damaged when it is no Parquet file.
+    /// As [`ArchiveIds::ids_of_hour`]; damaged if it is not a Parquet file.
     pub fn origin(&self, path: &str) -> Result<Origin, ArchiveReadError> {
         let part = self.open(path)?;
         let reader = SerializedFileReader::new(part.clone()).map_err(|error| part.error(&error))?;

@@ -89,7 +89,7 @@ pub(crate) trait Store: Send + Sync + Debug {
     /// Removes a file. It is not an error if the file does not exist.
     fn remove(&self, path: &str) -> Result<(), StoreError>;
 
-    /// Where this machine's lock file lies; none when the warehouse keeps the lock.
+    /// Where this machine's lock file is; none if the warehouse keeps the lock.
     fn lock_folder(&self) -> Option<&Path>;
 
     /// Looks whether the archive could be read and written, and says what is there.

@@ -17,7 +17,7 @@ use super::{RebuildReport, Work};
 use crate::BatchError;
 use crate::archive::{OfHour, PartFile, UNFINISHED, rows_by_date};
 
-/// Who counted the events of a part.
+/// What counted the events of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CountedBy {
     /// The account has them.
@@ -307,7 +307,7 @@ impl Sums {
     }
 }
 
-/// Writes what is new in a part into parts of its own.
+/// Writes the new events of a part into new parts.
 fn rewrite(work: &Work<'_>, candidate: &Candidate, is_new: &[bool]) -> Result<Vec<Known>, BatchError> {
     let archive = work.place.archive;
     let mut batches: Vec<EventBatch> = Vec::new();

@@ -201,7 +201,7 @@ pub(super) async fn post_edit(
         for id in &ids {
             match repair::edit_if_valid(dlq, id, &edit, Actor { name: &actor, job_id: None }) {
                 Ok(Edited::Valid(_)) => changed += 1,
-                // It would fail again, the edit does not fit, or somebody else was faster.
+                // It would fail again, the edit does not fit, or someone else was faster.
                 Ok(_) | Err(DlqError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -48,7 +48,7 @@ struct Summary {
     resolved_today: u64,
     /// First failure of the oldest error that needs something, ms since the Unix epoch.
     oldest: Option<i64>,
-    /// Errors that a bulk action tries first.
+    /// Errors that a bulk action sends first.
     canary: u32,
     /// Errors in the log that are not stored yet; absent if that cannot be measured now.
     waiting: Option<u64>,

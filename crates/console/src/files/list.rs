@@ -16,7 +16,7 @@ const TOTALS: &str = section(SQL, "totals");
 const FILE: &str = section(SQL, "file");
 const ERRORS_OF_FILE: &str = section(SQL, "errors_of_file");
 
-/// Files of a page: the archive stands below them.
+/// Files per page: the archive is below them.
 const PAGE: u32 = 25;
 
 /// Errors of a file that are looked at; of a file with more, the rest is not distinguished.

@@ -31,7 +31,7 @@ struct Expected {
     newest: &'static str,
     judged: Judged,
     warn_after: i64,
-    /// Data of 2014 may be what one works on: then old event times are no error.
+    /// You may be working on data of 2014: then old event times are not an error.
     error_after: Option<i64>,
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Test {
     name: String,
     /// `test` or `unit_test`.
     kind: String,
-    /// Id of what it stands next to.
+    /// Id of the node it belongs to.
     attached: Option<String>,
     column: Option<String>,
     /// `error` or `warn`.

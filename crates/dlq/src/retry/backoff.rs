@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::settings::DlqSettings;
 use crate::status::Status;
 
-/// The pause before try number `attempt` (from 1): a random time up to base × 2^(attempt - 1), but
+/// The pause before attempt number `attempt` (from 1): a random time up to base × 2^(attempt - 1), but
 /// no more than the cap. Full jitter, so that errors of one moment do not come back in one moment.
 /// Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 pub fn pause_ms(settings: &DlqSettings, attempt: u32) -> i64 {

@@ -21,7 +21,7 @@ pub(super) struct JsonLine {
 
 /// What follows a closing brace.
 enum Next {
-    /// An object, behind so much white space.
+    /// An object, after this much white space.
     Object(usize),
     /// The next record, if the brace closes all that is open.
     Perhaps(usize),

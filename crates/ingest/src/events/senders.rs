@@ -1,4 +1,4 @@
-//! How much each sender sent lately: who has to wait first when the processor is behind.
+//! How much each sender sent lately: which sender has to wait first when the processor is behind.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -95,7 +95,8 @@ pub enum Notice {
 }
 
 impl FileIngest<'_> {
-    /// Appends the records of one source, from where it was left. `show` gets what happens meanwhile.
+    /// Appends the records of one source, from where it was left. `show` gets what happens in the
+    /// meantime.
     ///
     /// # Errors
     /// [`IngestError`]; what could be read before it is in the log.

@@ -150,7 +150,7 @@ impl ReceivedBody {
         self.bytes == 0
     }
 
-    /// The first bytes: enough to tell the compression by.
+    /// The first bytes: enough to recognize the compression.
     pub fn start(&self) -> &[u8] {
         self.segments.first().map_or(&[], Vec::as_slice)
     }

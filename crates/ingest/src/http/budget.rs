@@ -35,9 +35,9 @@ impl Budget {
         Budget { state: Arc::default(), all_units: bytes / UNIT_BYTES }
     }
 
-    /// The bytes, or none when others hold them. Anyone who waited here would hold the part of its body
-    /// that has come already, and two such could wait for each other for good. The last sixteenth is
-    /// for other clients.
+    /// The bytes, or none when others hold them. A request that waited here would hold the part of its
+    /// body that has already arrived, and two of them could wait for each other forever. The last
+    /// sixteenth is for other clients.
     pub fn reserve(&self, client: Client, bytes: usize) -> Option<Reservation> {
         self.reserve_up_to(client, bytes, self.all_units, self.all_units * 15 / 16)
     }

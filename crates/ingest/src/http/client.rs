@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Client(IpAddr);
 
 impl Client {
-    /// Anyone who sends from this address.
+    /// All senders from this address.
     pub fn of(address: IpAddr) -> Client {
         match address.to_canonical() {
             IpAddr::V6(ip) => {

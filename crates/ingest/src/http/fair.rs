@@ -22,7 +22,7 @@ struct Inner {
 struct State {
     free: usize,
     held: HashMap<Client, usize>,
-    /// Those who wait, by client; the client whose turn is next comes first.
+    /// The waiting requests, by client; the client whose turn is next comes first.
     waiting: VecDeque<(Client, VecDeque<oneshot::Sender<FairPermit>>)>,
 }
 
@@ -33,7 +33,7 @@ pub struct FairPermit {
 }
 
 impl FairSemaphore {
-    /// So many permits, of which one in sixteen, but at least one, is out of reach for a client that
+    /// This many permits, of which one in sixteen, but at least one, is out of reach for a client that
     /// holds all the others.
     pub fn new(permits: usize) -> FairSemaphore {
         let state = State { free: permits, held: HashMap::new(), waiting: VecDeque::new() };
@@ -73,7 +73,7 @@ impl Inner {
 }
 
 impl State {
-    /// Who is next, with a permit noted for it.
+    /// The next one, with a permit reserved for it.
     fn next(&mut self, most_of_client: usize) -> Option<(Client, oneshot::Sender<FairPermit>)> {
         for (_, queue) in &mut self.waiting {
             queue.retain(|sender| !sender.is_closed());

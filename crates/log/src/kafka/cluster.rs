@@ -1,4 +1,5 @@
-//! Questions to the cluster: which partitions a topic has, which offsets they hold, who reads.
+//! Questions to the cluster: which partitions a topic has, which offsets they hold, which processes
+//! read.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -16,7 +16,7 @@ const MAX_BATCH_BYTES: usize = 16 << 20;
 pub(super) struct Collector {
     topic: Topic,
     partition: u32,
-    /// Behind the last record taken: what comes next is this or, behind a gap, more.
+    /// After the last record taken: what comes next is this or, after a gap, more.
     next: Offset,
     open: Option<RecordBatch>,
 }
@@ -41,8 +41,8 @@ impl Collector {
         self.next = offset;
     }
 
-    /// Takes a message. A batch comes back when this one does not fit it any more: behind a gap,
-    /// or when it is large. A message from before the offset wanted is dropped.
+    /// Takes a message. A batch comes back if this one no longer fits it: after a gap, or if it is
+    /// large. A message from before the offset wanted is dropped.
     pub fn take(&mut self, message: &BorrowedMessage<'_>) -> Option<RecordBatch> {
         let offset = Offset(u64::try_from(message.offset()).ok()?);
         if offset < self.next {

@@ -37,7 +37,7 @@ pub(super) struct KafkaConsumer {
     consumer: BaseConsumer<GroupContext>,
     /// One for each partition that is ours.
     collectors: Vec<Collector>,
-    /// True while Kafka has not been told from where to read: after an assignment or a seek.
+    /// True while Kafka does not know where to read from: after an assignment or a seek.
     is_unplaced: bool,
     ready: VecDeque<RecordBatch>,
     /// Partitions that were read to their end, and when.
@@ -109,7 +109,8 @@ impl KafkaConsumer {
         Ok(())
     }
 
-    /// Waits for the group's word; what was fetched meanwhile is void, as it is from before a seek.
+    /// Waits for the group's assignment; what was fetched in the meantime is void, as it is from before
+    /// a seek.
     fn await_revocation(&mut self, timeout: Duration) -> Result<Polled, LogError> {
         match self.consumer.poll(timeout) {
             None | Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => {}
@@ -206,8 +207,8 @@ impl KafkaConsumer {
         Ok(())
     }
 
-    /// librdkafka does not say which partition it was. Asking each of them again also tells what is on
-    /// the broker's disk from what was damaged on its way and comes whole the next time.
+    /// librdkafka does not say which partition it was. Asking each of them again also distinguishes
+    /// damage on the broker's disk from damage on the way, which is gone the next time.
     fn find_damage(&self, error: &KafkaError) -> Result<(), LogError> {
         for collector in &self.collectors {
             let (partition, next) = (collector.partition(), collector.next());
@@ -259,8 +260,8 @@ impl KafkaConsumer {
 impl Consumer for KafkaConsumer {
     fn poll(&mut self, max_bytes: usize, timeout: Duration) -> Result<Polled, LogError> {
         if self.is_unplaced {
-            // What the group has taken away must not be assigned again: librdkafka aborts the
-            // process for it. That it is taken away is told by one of the next polls.
+            // What the group has taken away must not be assigned again: librdkafka aborts the process
+            // for it. One of the next polls reports that it was taken away.
             if self.consumer.assignment_lost() {
                 return self.await_revocation(timeout);
             }

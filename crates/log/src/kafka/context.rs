@@ -1,4 +1,4 @@
-//! What librdkafka says while it works: the reason behind a call that only "timed out".
+//! What librdkafka says while it works: the reason for a call that only "timed out".
 
 use std::sync::{Mutex, PoisonError};
 

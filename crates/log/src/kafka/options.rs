@@ -90,8 +90,8 @@ impl KafkaOptions {
     }
 
     /// The consumer group that shares a topic: `group.id` for the raw one, and with `-error` or
-    /// `-retry` after it for the others. Members of one group must all read the same topics, else who
-    /// joins for one topic has the readers of the others pause.
+    /// `-retry` after it for the others. Members of one group must all read the same topics, otherwise
+    /// a process that joins for one topic makes the readers of the others pause.
     pub fn group(&self, topic: Topic) -> String {
         let name = self.settings.get("group.id").map_or(DEFAULT_GROUP, String::as_str);
         match topic {

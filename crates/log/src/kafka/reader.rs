@@ -53,7 +53,7 @@ impl Readers {
         }
         let (mut reader, goes_on) = self.reader_at(topic, partition, from)?;
         let batches = self.collect(&mut reader, range.next, max_bytes, !goes_on)?;
-        // After a failure the reader is not kept: where it stands is not known then.
+        // After a failure the reader is not kept: its position is then unknown.
         let mut idle = self.lock();
         idle.truncate(KEPT - 1);
         idle.insert(0, reader);

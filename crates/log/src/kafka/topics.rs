@@ -43,8 +43,8 @@ impl TopicPlan {
                 ("max.message.bytes", options.max_message_bytes().to_string()),
                 // What is in the future is decided by the time when a record came.
                 ("message.timestamp.type", LOG_APPEND_TIME.to_owned()),
-                // With three replicas one broker may be down, and an acknowledged record still
-                // lies on two.
+                // With three replicas one broker may be down, and an acknowledged record is still on
+                // two.
                 ("min.insync.replicas", if replicas >= REPLICAS { "2" } else { "1" }.to_owned()),
                 ("retention.ms", kept),
             ],

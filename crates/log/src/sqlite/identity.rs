@@ -76,8 +76,8 @@ fn write(transaction: &Transaction<'_>, stored: &StoredIdentity) -> rusqlite::Re
     Ok(())
 }
 
-/// Completes a log that is new or was just upgraded: its partitions, its identity, and the
-/// checksums of its rows. Once, whoever comes first.
+/// Completes a log that is new or was just upgraded: its partitions, its identity, and the checksums of
+/// its rows. Once, by the first process.
 pub(super) fn complete(connection: &mut Connection) -> rusqlite::Result<()> {
     if stored(connection)?.is_some() {
         return Ok(());
@@ -139,9 +139,9 @@ fn sum_gaps(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Gives the next record of each partition at least this offset. What is skipped becomes a gap, and
-/// a new epoch begins, in one transaction. Partitions that this log does not have are left out:
-/// offsets of another log are their keeper's to judge.
+/// Gives the next record of each partition at least this offset. What is skipped becomes a gap, and a
+/// new epoch begins, in one transaction. Partitions that this log does not have are left out: the
+/// keeper of another log's offsets judges them.
 pub(super) fn raise(
     connection: &mut Connection,
     floors: &[(Topic, u32, Offset)],
@@ -232,7 +232,7 @@ fn gap_from(row: &Row<'_>, index: usize) -> rusqlite::Result<LogGap> {
     })
 }
 
-/// The gap that an offset lies in.
+/// The gap that contains an offset.
 pub(super) fn gap_at(
     connection: &Connection,
     topic: Topic,

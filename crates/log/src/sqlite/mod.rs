@@ -157,7 +157,7 @@ impl Drop for SqliteLog {
 }
 
 impl Shared {
-    /// Runs `work` on a connection of its own, taken from a small pool. One that failed is closed.
+    /// Runs `work` on a separate connection from a small pool. One that failed is closed.
     fn with_reader<T>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,

@@ -203,7 +203,7 @@ impl<'row> Chunk<'row> {
         }
     }
 
-    /// The checksum of an old chunk says nothing of its place; what lies before it does.
+    /// The checksum of an old chunk says nothing of its place; what is before it does.
     fn follows(
         &self,
         connection: &Connection,

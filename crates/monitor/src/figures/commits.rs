@@ -89,7 +89,7 @@ impl MinuteSums {
         }
         if settled > known.until {
             let mut minutes: BTreeMap<i64, Sums> = BTreeMap::new();
-            // A bound is part of what lies after it here, and the statement has it the other way.
+            // Here a bound belongs to the values after it; in the statement it is the other way round.
             each(warehouse, known.until - 1, settled - 1, |at, more| {
                 minutes.entry(Millis(at).floor_minute().0).or_default().add(more);
             })?;

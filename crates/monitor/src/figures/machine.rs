@@ -49,7 +49,7 @@ fn missed(processes: &[Process]) -> Vec<&Process> {
                 && other.process != process.process
                 && process.roles.split(' ').all(plays)
         };
-        // One for one: of two that went away, one that comes stands in for one.
+        // One for one: of two that disappeared, a new one replaces one.
         match successors.iter().position(follows) {
             Some(index) => {
                 successors.remove(index);

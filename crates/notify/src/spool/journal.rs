@@ -183,7 +183,7 @@ impl Journal {
                 }
             }
         }
-        // By message no more than what throttling looks at.
+        // Per message only what throttling needs.
         let hour_ago = now.0 - 3_600_000;
         let recent = self.sent.iter().filter(|(at, _)| *at > hour_ago);
         lines.extend(recent.map(|(at, kind)| Line {

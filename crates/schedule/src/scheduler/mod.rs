@@ -1,6 +1,6 @@
 //! The scheduler itself. [`Scheduler::tick`] looks at everything once and does what is due.
 //!
-//! It reads the state again each time and keeps nothing that could not be lost: only which tries are
+//! It reads the state again each time and keeps nothing that could not be lost: only which attempts are
 //! its own children. An attempt that the table says is running and that is not a child of ours was left
 //! by a scheduler that died, and is settled first. `queue.rs` makes runs of slots, `steps.rs` does the
 //! steps of a run.

@@ -111,7 +111,7 @@ impl State {
     }
 }
 
-/// A store and how it stands.
+/// A store and its state.
 #[derive(Debug, Clone)]
 pub struct Standing {
     /// Which one.
@@ -137,7 +137,7 @@ pub struct Standing {
 pub struct Stores {
     /// In the order of [`Store::ALL`].
     pub standings: Vec<Standing>,
-    /// Records that are gone with a log, and which nobody has accepted.
+    /// Records that are lost with a log and whose loss is not acknowledged.
     pub lost: Vec<LostRecords>,
 }
 
@@ -204,7 +204,7 @@ pub enum StoresError {
     Archive(String),
 }
 
-/// Compares the stores, settles what can be settled, and says how they stand. Anyone who may only read
+/// Compares the stores, settles what can be settled, and reports their states. A user who may only read
 /// the warehouse gets what can be read.
 ///
 /// # Errors

@@ -38,7 +38,7 @@ pub(super) fn goes_on(
     }
 }
 
-/// Whether the log, unchanged since, still has all that the store's consumer wants.
+/// Whether the log, unchanged since, still has everything that the store's consumer needs.
 fn log_has_all(
     survey: &Survey,
     log_step: &LogStep,
@@ -67,7 +67,7 @@ fn log_has_all(
     Ok(())
 }
 
-/// A queue that does not know all retries that were sent cannot tell what came of them.
+/// A queue that does not know all retries that were sent does not know their outcomes.
 fn retries_are_known(survey: &Survey) -> Result<(), String> {
     for partition in survey.partitions.iter().filter(|partition| partition.topic == Topic::Retry) {
         let known = survey.partition_memory(Store::Errors, &partition.name());

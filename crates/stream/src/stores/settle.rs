@@ -9,7 +9,7 @@ use super::judge::{Judgement, LogStep, Step, floors, log_how_far};
 use super::survey::{ACTIONS, FILES, Partition, Survey, index_of};
 use super::{Parts, State, Store, StoresError};
 
-/// Who settles without being asked, for the record.
+/// The name recorded when it settles automatically.
 const ADPIPE: &str = "adpipe";
 
 /// Does it, in an order that a crash at any point leaves to be done again.

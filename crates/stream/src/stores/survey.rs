@@ -203,7 +203,7 @@ fn place_of(warehouse: &dyn Warehouse, schema: Schema) -> String {
     }
 }
 
-/// A user who only reads figures may not see the queue, which the server says as it likes.
+/// A user who only reads figures may not see the queue, which servers report in different ways.
 fn is_forbidden(warehouse: &dyn Warehouse, error: &WarehouseError) -> bool {
     warehouse.dialect() == Dialect::Postgres && matches!(error, WarehouseError::Statement(_))
 }

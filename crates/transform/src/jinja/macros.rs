@@ -9,7 +9,7 @@ use minijinja::{Environment, Error, State};
 
 use super::scope::{unknown_method, wrong};
 
-/// A macro that lives in a template of its own.
+/// A macro in its own template.
 #[derive(Debug)]
 pub(super) struct Macro {
     pub name: String,

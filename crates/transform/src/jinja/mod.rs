@@ -1,8 +1,8 @@
 //! Templates as dbt has them, rendered by `minijinja`.
 //!
-//! Every macro of the project is a template of its own and a global value that calls it, so that
-//! each can call each. A model or test is rendered in a copy of that environment to which
-//! [`Scope`] has added what dbt's functions say for just this one.
+//! Every macro of the project is a separate template and a global value that calls it, so that each can
+//! call every other. A model or test is rendered in a copy of that environment to which [`Scope`] has
+//! added what dbt's functions say for just this one.
 
 mod macros;
 pub(crate) mod python;

@@ -1,4 +1,4 @@
-//! Finds the macros and generic tests of a file, so that each becomes a template of its own.
+//! Finds the macros and generic tests of a file, so that each becomes a separate template.
 
 use crate::error::{Place, Result};
 

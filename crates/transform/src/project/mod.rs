@@ -38,7 +38,7 @@ pub struct Project {
     pub nodes: Vec<Node>,
     /// Tables that others write.
     pub sources: Vec<Source>,
-    /// Who uses the models.
+    /// The users of the models.
     pub exposures: Vec<Exposure>,
     pub(crate) templates: Templates,
     pub(crate) vars: Arc<BTreeMap<String, Value>>,

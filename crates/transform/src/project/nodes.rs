@@ -63,7 +63,7 @@ pub(crate) struct DataTest {
     pub body: TestBody,
     pub config: TestConfig,
     pub settings: Settings,
-    /// The model, seed or source that it stands next to, by id.
+    /// The model, seed or source that it belongs to, by id.
     pub attached: Option<String>,
     pub column: Option<String>,
     /// Where failing rows are kept.

@@ -303,7 +303,7 @@ fn written(relation: &Relation) -> String {
     quoted(&relation.name)
 }
 
-/// The new table, under a name of its own until it is complete.
+/// The new table, under a temporary name until it is complete.
 pub(crate) fn beside(target: &Relation) -> Relation {
     Relation::new(&target.schema, &shortened(&format!("{}__adpipe_new", target.name)))
 }

@@ -180,7 +180,7 @@ fn read_seeds(
     Ok(seeds)
 }
 
-/// Who does what.
+/// What runs where.
 struct Board {
     state: Mutex<State>,
     changed: Condvar,
@@ -433,7 +433,7 @@ fn without_statement(message: &str) -> &str {
     }
 }
 
-/// A UUID, version 4 in form: told apart by the time, the process and where this lies in memory.
+/// A UUID, version 4 in form: made unique by the time, the process and an address in memory.
 pub(crate) fn new_run_id() -> String {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
     let here = 0_u8;

@@ -144,7 +144,7 @@ impl IdSets {
         self.ids = 0;
     }
 
-    /// Lets go of the least recently used hours while the others could use the room.
+    /// Drops the least recently used hours while the others need the room.
     fn let_go_of_old(&mut self) {
         let enough = self.max_ids / 2;
         while self.ids > enough {

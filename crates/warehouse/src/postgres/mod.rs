@@ -64,8 +64,8 @@ pub struct PostgresWarehouse {
 }
 
 impl PostgresWarehouse {
-    /// Connects, makes what is missing and brings it up to date. A standby will do for reading,
-    /// and so will a user who may only read, once the schemas are there.
+    /// Connects, makes what is missing and brings it up to date. A standby is enough for reading, and
+    /// so is a user who may only read, once the schemas exist.
     ///
     /// # Errors
     /// [`WarehouseError::Unavailable`] or [`WarehouseError::Unusable`], with what to do, within

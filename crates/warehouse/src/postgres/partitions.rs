@@ -56,15 +56,15 @@ impl Day {
 }
 
 /// Remembers which days have a partition, so that they are not looked up for each batch. A day dropped
-/// meanwhile fails the batch, and the next writer starts with no memory.
+/// in the meantime fails the batch, and the next writer starts without this knowledge.
 #[derive(Default)]
 pub(super) struct KnownDays {
     days: HashSet<Day>,
 }
 
 impl KnownDays {
-    /// Makes the partitions that are missing, on a connection of its own: what is made must be
-    /// visible to all writers at once, whatever becomes of the batch that wanted it.
+    /// Makes the partitions that are missing, on a separate connection: they must be visible to all
+    /// writers at once, whatever becomes of the batch that needs them.
     pub fn ensure(
         &mut self,
         settings: &PostgresSettings,
@@ -83,7 +83,7 @@ impl KnownDays {
     }
 }
 
-/// Makes the partitions of today and tomorrow, so that midnight holds nobody up.
+/// Makes the partitions of today and tomorrow, so that midnight does not block writers.
 pub(super) fn make_ahead(client: &mut Client) -> Result<(), Error> {
     let today = Day::of(Millis::now());
     make(client, &[today, Day(today.0 + 1)])
@@ -138,7 +138,7 @@ pub(super) fn drop_day(settings: &PostgresSettings, day: Day) -> Result<Option<u
     let fail = |error: Error| failure(settings.location(), &error);
     let mut client = connect(settings, Purpose::Writing)?;
     let mut transaction = client.transaction().map_err(fail)?;
-    // Who has looked whether the archive's ids must be asked is done before the day goes.
+    // A writer that has checked whether it needs the archive's ids is done before the day is dropped.
     transaction.execute(LOCK_ARCHIVE, &[]).map_err(fail)?;
     transaction.execute(LOCK, &[]).map_err(fail)?;
     let exists: bool =

@@ -42,8 +42,8 @@ pub(super) fn run(
     }
 }
 
-/// Runs one statement in the reading transaction that the connection is in already. Who stops
-/// early waits for the rest of the rows nevertheless.
+/// Runs one statement in the reading transaction that the connection is in already. A caller that stops
+/// early still waits for the rest of the rows.
 pub(super) fn run_within(
     location: &str,
     client: &mut Client,
@@ -112,7 +112,7 @@ pub(super) fn read(row: &postgres::Row, values: &mut Vec<Value>) -> Result<(), E
     Ok(())
 }
 
-/// A reader's failures: here a statement that takes too long or wants to write is at fault itself.
+/// A reader's failures: here a statement that takes too long or tries to write is at fault itself.
 pub(super) fn explain(location: &str, error: &Error) -> WarehouseError {
     match error.code().map(|state| state.code()) {
         Some("57014") => WarehouseError::Statement("it took longer than 30 s; ask for less".to_owned()),

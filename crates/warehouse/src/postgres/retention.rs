@@ -1,4 +1,4 @@
-//! Removing what is no longer kept, in steps short enough not to hold the writers up.
+//! Removing what is no longer kept, in steps short enough not to block the writers.
 
 use adpipe_event::Millis;
 use adpipe_sql::section;

@@ -126,7 +126,7 @@ impl Prepared {
     }
 }
 
-/// As many of the parameters as the statement wants.
+/// As many of the parameters as the statement needs.
 fn parameters<'v>(statement: &Statement, params: &'v [Value]) -> Vec<Parameter<'v>> {
     params[..statement.params().len()].iter().map(Parameter).collect()
 }

@@ -12,7 +12,7 @@ use super::settings::PostgresSettings;
 use super::{query, read};
 use crate::{Dialect, OnRow, PartitionOffset, Value, WarehouseError, WarehouseRead};
 
-/// A reading transaction: what others commit meanwhile is not seen.
+/// A reading transaction: it does not see what others commit in the meantime.
 pub(super) struct PostgresSnapshot<'s> {
     client: Mutex<Client>,
     settings: &'s PostgresSettings,

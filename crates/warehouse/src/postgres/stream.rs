@@ -151,7 +151,7 @@ impl<'w> PostgresTransaction<'w> {
         for row in rows {
             let hour = events.event_time(*row).floor_hour();
             if met_conflict {
-                // Somebody else writes to these hours: what we know of them is out of date.
+                // Another process writes to these hours: what we know about them is out of date.
                 self.ids.forget(hour);
             } else if is_new[*row] {
                 self.ids.insert(hour, events.id(*row));

@@ -49,7 +49,7 @@ impl<'a> FromSql<'a> for Time {
     }
 }
 
-/// A parameter of [`crate::Warehouse::query`]: takes the type that the statement wants, so that a
+/// A parameter of [`crate::Warehouse::query`]: takes the type that the statement expects, so that a
 /// time may be given as text, as on SQLite.
 #[derive(Debug)]
 pub(super) struct Parameter<'a>(pub &'a Value);

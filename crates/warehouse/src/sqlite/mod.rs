@@ -133,7 +133,7 @@ const CHECKPOINT_PAGES: u32 = 2_000;
 /// The embedded warehouse in one folder.
 pub struct SqliteWarehouse {
     folder: PathBuf,
-    /// Where `realtime.db` lies, when another one is made next to it.
+    /// Where `realtime.db` is, if another one is built next to it.
     realtime_folder: Option<PathBuf>,
     readers: Pool<Connection>,
     snapshots: Pool<Connection>,
@@ -288,7 +288,7 @@ impl SqliteWarehouse {
         result
     }
 
-    /// A connection that reads. What it writes on the side lies in `realtime`.
+    /// A connection that reads. Temporary writes go to `realtime`.
     fn connect_reader(&self) -> Result<Connection, WarehouseError> {
         self.connect(Schema::Realtime, reader_cache_kib(Schema::Realtime))
     }
@@ -354,7 +354,7 @@ fn changed_definition(folder: &Path) -> Option<WarehouseError> {
         let attach = format!("attach ?1 as {}", schema.name());
         let connection = in_memory().ok()?;
         connection.execute(&attach, params![read_only_address(&path)]).ok()?;
-        // What cannot be read is told by the statement that could not read it.
+        // The statement that cannot read it reports this.
         let changes = soundness::changed_definitions(&connection, schema).ok()?;
         (!changes.is_empty()).then(|| WarehouseError::Unusable {
             location: path.display().to_string(),

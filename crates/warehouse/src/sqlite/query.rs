@@ -35,7 +35,7 @@ pub(super) fn only_reading(context: AuthContext<'_>) -> Authorization {
         | AuthAction::Read { .. }
         | AuthAction::Function { .. }
         | AuthAction::Recursive => Authorization::Allow,
-        // `pragma table_info(…)` and the like tell, and change nothing.
+        // `pragma table_info(…)` and the like only report.
         AuthAction::Pragma { pragma_name, .. }
             if pragma_name.ends_with("_info") || pragma_name.ends_with("_list") =>
         {

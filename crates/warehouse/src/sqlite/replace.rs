@@ -14,7 +14,7 @@ const FILE: &str = "realtime.db";
 impl SqliteWarehouse {
     /// Ends this warehouse, which was opened by [`open_beside`](Self::open_beside), and gives its
     /// `realtime.db` the place of the folder's own, which is kept under the name that is returned.
-    /// `stamp` is a part of that name. Nobody else may have the folder open.
+    /// `stamp` is a part of that name. No other process may have the folder open.
     ///
     /// # Errors
     /// When a file cannot be moved. The former one is then still there.

@@ -1,4 +1,4 @@
-//! Removing what is no longer kept, in steps short enough not to hold the writer up.
+//! Removing what is no longer kept, in steps short enough not to block the writer.
 
 use std::path::Path;
 

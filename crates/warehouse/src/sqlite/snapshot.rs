@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::{query, read, sqlite_failure};
 use crate::{Dialect, OnRow, PartitionOffset, Schema, Value, WarehouseError, WarehouseRead};
 
-/// A reading transaction: what others commit meanwhile is not seen.
+/// A reading transaction: it does not see what others commit in the meantime.
 pub(super) struct SqliteSnapshot<'p> {
     connection: Mutex<Connection>,
     folder: PathBuf,

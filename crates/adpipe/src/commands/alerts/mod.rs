@@ -66,7 +66,7 @@ fn rules(config: &Config, args: &RulesArgs) -> anyhow::Result<()> {
     output::line(rule_file(&crate::alerts::rules(config)?, &links).trim_end_matches('\n'))
 }
 
-/// What is wrong, in a sentence; of a rule that is no longer in the table, its name.
+/// What is wrong, in a sentence; if the rule is no longer in the table, its name.
 fn sentence(rules: &Rules, alert: &Alert) -> String {
     match rules.find(&alert.rule) {
         Some(rule) => rule.summary(Language::English, &alert.labels, alert.value),

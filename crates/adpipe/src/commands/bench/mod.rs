@@ -31,7 +31,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
     ];
     crate::signals::end_at_once()?;
     let wanted = if args.what.is_empty() { &ALL[..] } else { &args.what };
-    // Whatever is configured holds somebody's data: only what is named here is written to.
+    // The configured places hold real data: only places named here are written to.
     let mut embedded = config;
     embedded.warehouse.url = String::new();
     let mut config = embedded.clone();

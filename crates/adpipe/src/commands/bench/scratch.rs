@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::output;
 use crate::services::LogPlace;
 
-/// A folder of its own; on Kafka also topics of its own.
+/// A temporary folder; on Kafka also temporary topics.
 pub struct Scratch {
     folder: PathBuf,
     config: Config,
@@ -68,7 +68,7 @@ impl Scratch {
         &self.folder
     }
 
-    /// Whether the log lies in the folder, too.
+    /// Whether the log is in the folder, too.
     pub fn is_embedded(&self) -> bool {
         matches!(self.place, LogPlace::Embedded(_))
     }

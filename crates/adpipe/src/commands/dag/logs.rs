@@ -36,7 +36,7 @@ pub fn run(desk: &Desk, args: &DagLogsArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The tries to be printed, in the order they were started.
+/// The attempts to print, in the order in which they started.
 fn wanted(tries: Vec<Try>, args: &DagLogsArgs) -> Vec<Try> {
     let mut newest: HashMap<String, i64> = HashMap::new();
     for one in tries.iter().filter(|one| one.started_at.is_some()) {

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// How the waiting ended.
 pub enum Outcome {
-    /// Nobody waited.
+    /// Nothing waited.
     Queued,
     /// All runs are finished.
     Finished,

@@ -49,7 +49,7 @@ pub struct S3Place {
     pub keys: Option<S3Keys>,
     /// Connections without TLS are allowed.
     pub allow_http: bool,
-    /// Where this machine's lock file lies; none when the warehouse keeps the lock.
+    /// Where this machine's lock file is; none if the warehouse keeps the lock.
     pub lock_folder: Option<PathBuf>,
     /// Larger objects are sent in pieces of so many bytes (5 MiB or more); none: 32 MiB.
     pub piece_bytes: Option<usize>,
