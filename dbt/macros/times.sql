@@ -19,7 +19,7 @@
 {%- endmacro %}
 
 
-{# The hour a time lies in, as a time. #}
+{# The hour of a time, as a time. #}
 {% macro hour_of(time) -%}
     {{ adapter.dispatch('hour_of', 'adpipe')(time) }}
 {%- endmacro %}
@@ -33,7 +33,7 @@
 {%- endmacro %}
 
 
-{# The minute a time lies in, as a time. #}
+{# The minute of a time, as a time. #}
 {% macro minute_of(time) -%}
     {{ adapter.dispatch('minute_of', 'adpipe')(time) }}
 {%- endmacro %}

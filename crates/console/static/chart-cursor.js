@@ -23,7 +23,7 @@ function sayingOf(spec, index) {
   return { title, lines, notes: [...new Set([...notes, ...marked])] };
 }
 
-/** Shows what a stop says, beside it. */
+/** Shows what a stop says, next to it. */
 function fillTip(tip, { title, lines, notes }) {
   tip.replaceChildren(make("b", {}, title),
     make("dl", {}, ...lines.map(({ name, value, tone }) => make("div", { class: tone ? `key tone-${tone}` : "" }, make("dt", {}, name), make("dd", {}, value)))),

@@ -1,4 +1,4 @@
-// The frame of a chart: where its panes lie, the axes with their names, the spans behind the figures
+// The frame of a chart: where its panes are, the axes with their names, the spans behind the figures
 // and the markers over them.
 
 import { placeLabels, scale, ticks, widthOf } from "./chart-scale.js";
@@ -31,7 +31,7 @@ function yAxis(y, height, size) {
   return values.map((at) => ({ at, label: y.format(at, step) }));
 }
 
-/** Where everything lies in a chart of this size; `top` is kept free above the panes. */
+/** Where everything is in a chart of this size; `top` is kept free above the panes. */
 export function layOut(spec, { width, height, size, top }) {
   const title = spec.x.title ? size * 1.8 : 0;
   const below = spec.x.names ? size * 1.7 : size * 3;

@@ -1,4 +1,4 @@
-// Numbers on an axis: where a value lies, which round values are named, which names fit. Nothing here
+// Numbers on an axis: where a value is, which round values are named, which names fit. Nothing here
 // knows the page.
 
 /** Between the values from `from` to `to` and the places from `start` to `end` on the screen. */
@@ -31,7 +31,7 @@ export function ticks(from, to, most, isWhole = false) {
   return { step, values };
 }
 
-/** How many digits behind the point it takes to tell values of this step apart. */
+/** How many decimal places it takes to tell values of this step apart. */
 export function digitsOf(step) {
   for (let digits = 0; digits < 12; digits += 1) {
     const shifted = step * 10 ** digits;

@@ -57,7 +57,7 @@ function named(from, to, most) {
   let below = null;
   for (const { at: wall, step } of moments(wallClock(from), wallClock(to), most)) {
     const at = fromWallClock(wall);
-    // An hour that the clock leaves out in spring is no moment.
+    // An hour that the clock leaves out in spring is not a moment.
     if (at < from || at > to || at <= (found.at(-1)?.at ?? -Infinity) || wallClock(at) !== wall) continue;
     const [label, under] = namesOf(wall, step);
     found.push({ at, label, below: under === below ? "" : under });

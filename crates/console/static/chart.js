@@ -1,4 +1,4 @@
-// A chart: draws what it is told to, again when its place gets another size, and follows pointer and keys.
+// A chart: draws what it is given, again when its place gets another size, and follows pointer and keys.
 //
 // drawChart(place, spec), where spec is:
 //   name      what the chart is called

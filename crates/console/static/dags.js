@@ -1,4 +1,4 @@
-// The page "DAGs": the list, one DAG's grid and graph, one run with its tries and a log.
+// The page "DAGs": the list, one DAG's grid and graph, one run with its attempts and a log.
 
 import { formatDuration, formatExactTime, formatTime, text } from "./format.js";
 import { byId, get, keepAddress, make, post, refresh, show, toast } from "./page.js";

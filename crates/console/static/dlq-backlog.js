@@ -15,7 +15,7 @@ const MOST_ROWS = 100;
 const HEADROOM = 1.05;
 
 let shown = null;
-/** The part that somebody looks at; null for all of it. */
+/** The part that someone looks at; null for all of it. */
 let zoom = null;
 
 const nameOf = (state) => text(`dlq_status_${state}`);

@@ -117,7 +117,7 @@ function sample({ error_id: id, before, after, problem }) {
     make("pre", { class: "bytes small" }, ...is));
 }
 
-/** The counts stay in sight beside the buttons; what they are made of can be scrolled. */
+/** The counts stay in sight next to the buttons; what they are made of can be scrolled. */
 function showRun(place, counts, run) {
   const count = (key, value) => make("div", {}, make("dt", {}, text(key)), make("dd", { class: "number" }, formatCount(value)));
   const reasons = run.reasons.map(([reason, times]) => make("li", {}, `${formatCount(times)} × ${reason}`));

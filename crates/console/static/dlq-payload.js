@@ -115,7 +115,7 @@ function asHex(view) {
   return block;
 }
 
-/** Shows a payload in `place`, with its buttons in `tools`. Keeps what was chosen when shown anew. */
+/** Shows a payload in `place`, with its buttons in `tools`. Keeps what was chosen when shown again. */
 export function showPayload(place, tools, view, download) {
   const lines = pretty(view);
   const forms = [...(lines ? ["pretty"] : []), "text", "hex"];

@@ -20,10 +20,10 @@ export const showTime = (sql) => formatExactTime(parseTime(sql));
 export const changedLine = ({ changed, left_alone: left = 0 }) =>
   text(left ? "dlq_changed_some" : "dlq_changed", { changed: formatCount(changed), left: formatCount(left) });
 
-/** The DAG that builds the marts; what has changed since its last run is built anew. */
+/** The DAG that builds the marts; what has changed since its last run is built again. */
 const MARTS_DAG = "dag_dbt_run";
 
-/** Begins to build the marts anew, after events of days gone by were repaired. */
+/** Begins to build the marts again, after events of days gone by were repaired. */
 export const rebuildMarts = () => act(() => post(`/api/dags/${MARTS_DAG}/run`), ({ run }) => text("dlq_marts_begun", { run }));
 
 // --- dialogs --------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ export async function ask({ title, body, button, reason = false, canary = null }
 
 // --- keys -----------------------------------------------------------------------------------
 
-/** `keys`: [[key, text key, function]]. They rest while a dialog is open or somebody types. */
+/** `keys`: [[key, text key, function]]. They rest while a dialog is open or someone types. */
 export function startKeys(keys) {
   const list = byId("keys-list");
   const all = [...keys, ["?", "dlq_key_help", () => byId("keys").showModal()]];
@@ -112,7 +112,7 @@ export function filterOf(params) {
   return filter;
 }
 
-/** A filter as it stands in an address. */
+/** A filter as written in an address. */
 export function addressOf(filter) {
   const params = new URLSearchParams();
   for (const name of LISTS) {
@@ -159,7 +159,7 @@ export async function startJob(kind, filter, title) {
   return act(() => post("/api/dlq/jobs", body), () => text("dlq_job_begun"));
 }
 
-/** What every page of the queue has: the name of who acts, dialogs, links. */
+/** What every page of the queue has: the name of the person who acts, dialogs, links. */
 export function start() {
   startActor();
   startDialogs();

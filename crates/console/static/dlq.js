@@ -86,7 +86,7 @@ const edit = async (group) =>
 
 // --- pages of causes ------------------------------------------------------------------------
 
-/** The causes on the screen. They keep their places until somebody asks for another order. */
+/** The causes on the screen. They keep their places until someone asks for another order. */
 let kept = null;
 
 const address = () => new URLSearchParams(location.search);
@@ -159,7 +159,7 @@ async function loadBacklog() {
   try {
     report = await get(`/api/dlq/backlog?range=${range}`);
   } catch (error) {
-    // A console that is gone is already told by the status line.
+    // A console that is gone is already shown in the status line.
     if (!(error instanceof TypeError)) showProblem("backlog", text("charts_failed", { reason: error.message }));
     return;
   }

@@ -8,7 +8,7 @@ const ARCHIVE_EVERY_MS = 15_000;
 /** Between the last letter and the search. */
 const TYPING_MS = 250;
 
-/** What is asked for; it stands in the address. */
+/** What is asked for; it is in the address. */
 const asked = { state: "", text: "", page: 1 };
 const openReports = new Set();
 
@@ -154,7 +154,7 @@ function reportOf(file, report) {
   return file.invalid === 0 ? [facts] : [facts, ...errorsOf(file, report)];
 }
 
-/** Errors by type, beside what became of them in the dead-letter queue. */
+/** Errors by type, next to what became of them in the dead-letter queue. */
 function errorsOf(file, report) {
   const queued = (type) => report.in_queue.filter((part) => part.error_type === type);
   const found = (type) => queued(type).reduce((sum, part) => sum + part.count, 0);
@@ -256,7 +256,7 @@ function readAddress() {
   byId("no-report").hidden = true;
 }
 
-/** Whether the address was given by a link, and not made by what somebody did on this page. */
+/** Whether the address was given by a link, and not made by what someone did on this page. */
 let isFollowed = true;
 
 /** Names the reports that a link asks for and that are not here; those that are there open. */

@@ -1,4 +1,4 @@
-// The banner of every page while something critical fires that nobody has acknowledged.
+// The banner of every page while something critical fires that is not acknowledged.
 
 import { formatCount, text } from "./format.js";
 import { byId, get, show } from "./page.js";

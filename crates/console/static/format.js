@@ -85,7 +85,7 @@ export function text(key, places = {}) {
 }
 
 export const formatCount = (value) => orNone(value, (count) => whole.format(count));
-/** Few events a second are worth a digit behind the point. */
+/** Few events a second are worth a decimal place. */
 export const formatRate = (value) => orNone(value, (rate) => (rate < 100 ? oneDigit : whole).format(rate));
 /** "16.59 %" in English and "16.59%" in Korean, as in messages and on the command line. */
 const spaced = (percentage) => (language === "ko" ? percentage : percentage.replace(/(\d)%/, "$1\u00a0%"));

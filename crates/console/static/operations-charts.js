@@ -33,7 +33,7 @@ const TONES = ["accent", "warn"];
 
 let newest = null;
 let range = "24h";
-/** The part that somebody looks at, in all charts; null for all of it. */
+/** The part that someone looks at, in all charts; null for all of it. */
 let zoom = null;
 
 const seriesOf = (report, signals) => signals.flatMap((signal) => {
@@ -89,7 +89,7 @@ function rowsOf(series) {
   return [...rows].sort(([a], [b]) => a - b);
 }
 
-/** A curve; what is still filling is no fact yet: it hangs on the rest by a dotted line. */
+/** A curve; what is still filling is not final yet: it hangs on the rest by a dotted line. */
 function marksOf(report, one, index) {
   const tone = TONES[index];
   const gap = Math.max(GAP_STEPS * report.step, GAP_MS);
@@ -165,7 +165,7 @@ function draw(report) {
   drawHeat(report, x, more);
 }
 
-/** Whether somebody asked for a range; else it is what was measured. */
+/** Whether someone asked for a range; else it is what was measured. */
 const isChosen = () => new URLSearchParams(location.search).has("range");
 
 /** The shortest range that holds all that was measured. */
@@ -181,7 +181,7 @@ async function load() {
   try {
     report = await get(`/api/operations/charts?range=${range}`);
   } catch (error) {
-    // A console that is gone is already told by the status line.
+    // A console that is gone is already shown in the status line.
     if (!(error instanceof TypeError)) showProblem("charts", text("ops_charts_failed", { reason: error.message }));
     return;
   }

@@ -31,7 +31,7 @@ function stopsOf({ start, end, counts, isFilling }, edges, x) {
 function cellsOf(columns) {
   const most = Math.max(1, ...columns.flatMap(({ counts }) => counts));
   return columns.flatMap(({ start, end, counts }) => counts.map((count, bucket) => ({
-    // A record in a thousand must be seen beside the others.
+    // A record in a thousand must be seen next to the others.
     from: start, to: end, low: bucket, high: bucket + 1, strength: count && 0.1 + 0.9 * (Math.log1p(count) / Math.log1p(most)),
   })).filter((cell) => cell.strength > 0));
 }

@@ -31,7 +31,7 @@ function buildAlert() {
       make("a", { class: "button runbook" }, text("ops_runbook"))));
 }
 
-/** Somebody is on it, or does not want to hear of it. */
+/** Someone is on it, or does not want to hear of it. */
 const isKnown = (alert) => alert.acknowledged_at !== null || alert.silenced_until !== null;
 
 function updateAlert(element, alert) {
@@ -61,7 +61,7 @@ function updateAlert(element, alert) {
   part(".runbook").href = runbook(alert.rule);
 }
 
-/** What the monitor found beside the value; links lead to where it can be looked into. */
+/** What the monitor found next to the value; links lead to where it can be looked into. */
 function contextOf({ context, labels }) {
   if (context === null || typeof context !== "object") return [];
   const { causes, tests, run, message, ...rest } = context;
@@ -85,7 +85,7 @@ function contextOf({ context, labels }) {
   return found;
 }
 
-/** A figure beside the value, in the words of the page; what is not known here keeps its name. */
+/** A figure next to the value, in the words of the page; what is not known here keeps its name. */
 function fact([name, value]) {
   if (name === "why") return text(`ops_why_${value}`);
   const key = `ops_fact_${name}`;

@@ -11,7 +11,7 @@ const HEADROOM = 1.05;
 let newest = null;
 /** Spans of time, [from, to], whose figures a data test distrusts. */
 let doubted = [];
-/** The part of the trend that somebody looks at; null for all of it. */
+/** The part of the trend that someone looks at; null for all of it. */
 let zoom = null;
 
 const CHARTS = [
@@ -47,7 +47,7 @@ function gapOf(trend) {
   return (steps[Math.floor(steps.length / 2)] ?? 0) * 1.5;
 }
 
-/** The curve with its band. A last point that is still filling is no fact yet: it hangs on the others by a dotted line. */
+/** The curve with its band. A last point that is still filling is not final yet: it hangs on the others by a dotted line. */
 function curveOf(trend) {
   const gap = gapOf(trend);
   const whole = trend.filter((point) => !point.is_partial).map(({ at, ctr, low, high }) => ({ x: at, y: ctr, low, high }));

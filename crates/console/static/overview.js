@@ -45,7 +45,7 @@ function connect() {
   };
   source.onerror = () => {
     setStatus("lost", "connection_lost");
-    // After an answer that is no stream the browser does not come back by itself.
+    // After an answer that is not a stream the browser does not come back by itself.
     if (source.readyState === EventSource.CLOSED) setTimeout(connectIfSilent, RETRY_MS);
   };
 }
@@ -143,7 +143,7 @@ async function loadOverview() {
   try {
     report = await get(`/api/overview?${asked()}`);
   } catch (error) {
-    // A console that is gone is already told by the status line.
+    // A console that is gone is already shown in the status line.
     if (!(error instanceof TypeError)) reason = text("overview_failed", { reason: error.message });
   }
   if (request !== overviewRequest) return;
@@ -161,7 +161,7 @@ function showReport(report) {
   draw(report);
 }
 
-/** What the charts are asked for, as it stands in addresses. */
+/** What the charts are asked for, as written in addresses. */
 const asked = (more = {}) => new URLSearchParams({ ...more, range, ...(until && { to: until }) });
 
 function showUntil(report) {
@@ -266,7 +266,7 @@ addEventListener("popstate", () => {
   if (document.querySelector(`.ranges [data-range="${CSS.escape(named)}"]`)) select(named, params.get("to"));
 });
 
-// A page that nobody sees asks for nothing.
+// A hidden page requests nothing.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     source?.close();

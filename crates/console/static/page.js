@@ -1,4 +1,4 @@
-// What every page with a script does in the same way: elements, requests, the name of who acts,
+// What every page with a script does in the same way: elements, requests, the name of the person who acts,
 // what is said, refreshing. Nothing happens when this is loaded.
 
 import { text } from "./format.js";
@@ -113,7 +113,7 @@ export function actor() {
   }
 }
 
-/** How what somebody does here will be on record. */
+/** How what someone does here will be on record. */
 export const actorLine = () => text("recorded_as", { actor: actor() ? `console:${actor()}` : "console" });
 
 /** Makes the field for the name remember it. */
@@ -136,7 +136,7 @@ const problems = new Map();
 
 export function showProblem(kind, problem) {
   problems.set(kind, problem);
-  // Log and warehouse down are told twice: once is enough.
+  // Log and warehouse down would be reported twice: once is enough.
   const shown = [...new Set([...problems.values()].filter(Boolean))].join(" · ");
   byId("problem").hidden = shown === "";
   show(byId("problem"), shown);
@@ -146,7 +146,7 @@ let toastTimer = null;
 export function toast(message) {
   clearTimeout(toastTimer);
   const place = byId("toast");
-  // A dialog lies above everything else: what it does not hold would be hidden behind it.
+  // A dialog is above everything else: what it does not hold would be hidden behind it.
   show(place, message);
   place.dataset.shown = "";
   toastTimer = setTimeout(() => delete place.dataset.shown, TOAST_MS);
@@ -175,7 +175,7 @@ export function setStatus(state, key) {
 }
 
 /**
- * Calls `load` now and again while somebody looks, sooner when it gives true; gives a function that
+ * Calls `load` now and again while someone looks, sooner when it gives true; gives a function that
  * does it at once. The text of `failedKey` says why it failed.
  */
 export function refresh(load, everyMs, failedKey) {

@@ -99,7 +99,7 @@ function update(item, test) {
 /** Tests that the address opens and that are not on the page yet. */
 let asked = new URLSearchParams(location.search).getAll("test");
 
-/** The address names the tests that are open: it can be sent to somebody. */
+/** The address names the tests that are open: it can be sent to someone. */
 function keepOpen() {
   const params = new URLSearchParams(location.search);
   params.delete("test");

@@ -1,4 +1,4 @@
-// Small charts without axes: curves and bars beside a figure, a dot with its interval in a row of a list.
+// Small charts without axes: curves and bars next to a figure, a dot with its interval in a row of a list.
 
 import { along, px, svg } from "./svg.js";
 
@@ -11,7 +11,7 @@ function drawing(place, name, width, height, label) {
   return drawn;
 }
 
-/** Draws nothing anew that is there already. */
+/** Draws nothing again that is there already. */
 function redraw(drawn, values, parts) {
   const shown = values.join();
   if (drawn.dataset.shown === shown) return drawn;
@@ -41,7 +41,7 @@ export function curve(values, label, place = null) {
 export function bars(values, label, place = null) {
   const most = Math.max(1, ...values);
   return redraw(drawing(place, "bars", 4 * Math.max(1, values.length), 24, label), values, () => values.map((value, index) => {
-    // A bar of one must be seen beside one of a thousand.
+    // A bar of one must be seen next to one of a thousand.
     const height = value === 0 ? 0.5 : Math.max(2, (value / most) * 24);
     return svg("rect", { x: index * 4, y: px(24 - height), width: 3, height: px(height), class: index === values.length - 1 ? "filling" : null });
   }));

@@ -8,7 +8,7 @@ const EVERY_MS = 60_000;
 const [MINUTE, HOUR] = [60_000, 3_600_000];
 const BAD = ["fail", "error"];
 
-/** Tests that stand beside no table, and the table that they doubt. */
+/** Tests that stand next to no table, and the table that they doubt. */
 const DOUBTS = {
   minutes_match_hours: "realtime.metrics",
   minutes_match_days: "realtime.metrics",

@@ -12,7 +12,7 @@ const option = (name) => make("option", { value: name, selected: name === zone }
 show(byId("zone-note"), text("times_are_in", { zone }));
 byId("zone-label").hidden = false;
 byId("zone").replaceChildren(...first.map(option));
-// Four hundred names are made when somebody wants to choose one.
+// Four hundred names are made when someone wants to choose one.
 byId("zone").addEventListener("focus", () => byId("zone").append(...others.map(option)), { once: true });
-// Everything on the page is written anew.
+// Everything on the page is written again.
 byId("zone").addEventListener("change", () => keepZone(byId("zone").value) && location.reload());

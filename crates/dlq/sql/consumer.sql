@@ -1,4 +1,4 @@
--- Where the queue's readers go on, and what they store.
+-- Where the queue's readers continue, and what they store.
 
 -- name: offsets
 select next_offset from errors.offsets where topic = $1 and partition = $2;
@@ -8,7 +8,7 @@ insert into errors.offsets (topic, partition, next_offset, updated_at, row_sum) 
 on conflict (topic, partition) do nothing;
 
 -- name: claim
--- Changes one row, or none when somebody else has already gone on from there.
+-- Changes one row, or none if another process has already continued from there.
 update errors.offsets set next_offset = $4, updated_at = $5, row_sum = $6
 where topic = $1 and partition = $2 and next_offset = $3;
 

@@ -1,4 +1,4 @@
--- What came of a try.
+-- The outcome of an attempt.
 
 -- name: note_repeat
 insert into errors.repeated_failures (topic, partition, record_offset, error_id, attempt, row_sum)

@@ -11,7 +11,7 @@ from (
 ) newest;
 
 -- name: due
--- Somebody's own wishes ($3 = 1) go through when the rest is paused.
+-- Retries that a person asked for ($3 = 1) are sent while the rest is paused.
 select error_id, length(coalesce(edited_payload, raw_payload)) as payload_bytes, retry_count, fingerprint,
        retry_actor, job_id, coalesce(next_retry_at, last_failed_at) as due_at, last_failed_at
 from errors.dlq_errors
@@ -27,7 +27,7 @@ select count(*) as errors from errors.dlq_errors where status = 'pending' and ne
 for update skip locked
 
 -- name: lost
--- Sent by somebody who has not been heard of since.
+-- Leased by a process that has given no sign of life since.
 select error_id, length(coalesce(edited_payload, raw_payload)) as payload_bytes, retry_count
 from errors.dlq_errors
 where status = 'retrying' and lease_until < $1
@@ -42,7 +42,7 @@ returning error_id, status, status_before, retry_count, max_retries, next_retry_
           retry_actor, job_id, last_failed_at, resolved_at, resolution, waits_for;
 
 -- name: next_waited_for
--- The first event hour behind $1 that errors wait for.
+-- The first event hour after $1 that errors wait for.
 select min(waits_for) as event_hour
 from errors.dlq_errors
 where status = 'pending' and waits_for is not null and waits_for > $1;

@@ -1,7 +1,7 @@
 -- Errors that the account does not know, as an attempt that died before its commit left them.
 
 -- name: hold_stores
--- Whoever stores errors claims one of these rows first: each waits for the other.
+-- A process that stores errors claims one of these rows first: each waits for the other.
 update errors.offsets set updated_at = $2 where topic = $1;
 
 -- name: errors

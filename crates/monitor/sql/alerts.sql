@@ -23,7 +23,7 @@ where state <> 'resolved'
 order by alert_id desc;
 
 -- name: unfinished
--- Open, or over and not told.
+-- Open, or ended without a notification.
 select alert_id, rule, labels, severity, state, value, worst, threshold, context, pending_since, firing_since,
     resolved_at, updated_at, acknowledged_at, acknowledged_by, note, announced
 from ops.alerts

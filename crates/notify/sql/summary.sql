@@ -60,7 +60,7 @@ values ('daily_summary', $1, $2, 0, 0, $1, 1, $3)
 on conflict (name) do nothing;
 
 -- name: claim
--- A day is taken once. Who took it and died before he had it stored is followed after a while.
+-- A day is claimed once. If a process claimed it and died before storing it, another follows later.
 update ops.scheduler_lease
 set owner = $1, epoch = $2, beat = beat + 1, process = $1, released = 0, renewed_at = $3
 where name = 'daily_summary'
@@ -70,5 +70,5 @@ where name = 'daily_summary'
 update ops.scheduler_lease set released = 1 where name = 'daily_summary' and owner = $1 and epoch = $2;
 
 -- name: alert
--- How an alert is now that waits to be told.
+-- The current state of an alert that waits to be sent.
 select value, worst, state, acknowledged_by from ops.alerts where alert_id = $1;

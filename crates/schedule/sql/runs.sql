@@ -4,7 +4,7 @@
 insert into ops.dags (dag_id, first_seen_at) values ($1, $2) on conflict (dag_id) do nothing;
 
 -- name: see_dag_anew
--- Its first moment lies ahead: the clock was wrong then.
+-- Its first moment is in the future: the clock was wrong then.
 update ops.dags set first_seen_at = $2 where dag_id = $1;
 
 -- name: seen_dags

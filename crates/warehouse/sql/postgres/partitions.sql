@@ -19,7 +19,7 @@ $$;
 select to_regclass('realtime.' || $1) is not null;
 
 -- name: lock_day
--- Nobody adds to the day between the count and its end.
+-- Nothing is added to the day between the count and its end.
 lock table realtime.{table} in access exclusive mode;
 
 -- name: count_day

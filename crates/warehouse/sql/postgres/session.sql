@@ -1,4 +1,4 @@
--- What every connection is told first.
+-- The first statements of every connection.
 
 -- name: writer
 -- A transaction is one micro-batch, written in a second or so: whatever takes longer by far has
@@ -26,7 +26,7 @@ begin transaction isolation level repeatable read read only;
 select 1;
 
 -- name: durable
--- Whatever the configuration says: this commit is on the disk before it is told of.
+-- Whatever the configuration says: this commit is on disk before it is acknowledged.
 set synchronous_commit = on;
 
 -- name: sync
@@ -53,5 +53,5 @@ select
     current_setting('transaction_read_only')::boolean;
 
 -- name: incoming_events
--- Where a batch lies while the primary key is asked about each of its rows.
+-- Holds a batch while the primary key is asked about each of its rows.
 create temp table if not exists incoming_events (like realtime.events) on commit delete rows;

@@ -80,13 +80,13 @@ from unnest($1::timestamptz[], $2::text[]) with ordinality as k (event_hour, eve
 join realtime.events e on e.event_hour = k.event_hour and e.event_id = k.event_id;
 
 -- name: share_archive
--- Until this transaction ends nobody adds to the archive. "adparts" in ASCII.
+-- Until this transaction ends, nothing is added to the archive. "adparts" in ASCII.
 select pg_advisory_xact_lock_shared(27413506574939251);
 
 -- name: lock_archive
--- Until this transaction ends nobody inserts events or adds to the archive.
+-- Until this transaction ends, no events are inserted and nothing is added to the archive.
 select pg_advisory_xact_lock(27413506574939251);
 
 -- name: archived_hours
--- A statement of its own behind the lock: it sees what was committed while it waited.
+-- A separate statement after the lock: it sees what was committed while it waited.
 select event_hour, version, archived_rows, hot_copies from realtime.hours where event_hour = any($1);

@@ -1,4 +1,4 @@
--- What everybody who writes events asks about the archive.
+-- What every writer of events asks about the archive.
 
 -- name: hour
 select event_hour, version, archived_rows, hot_copies from realtime.hours where event_hour = $1;

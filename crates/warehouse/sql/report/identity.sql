@@ -1,4 +1,4 @@
--- Who a store is and what it remembers of the others. {schema} is realtime, errors or ops.
+-- The identity of a store and what it records about the others. {schema} is realtime, errors or ops.
 
 -- name: peers
 select store, store_id, epoch, how_far, seen_at from {schema}.peers order by store;
@@ -46,7 +46,7 @@ on conflict (id) do nothing;
 update {schema}.identity set how_far = $1 where id = 1 and how_far < $1;
 
 -- name: remember
--- The highest that was ever seen of that epoch; a newer epoch begins anew.
+-- The highest that was ever seen of that epoch; a newer epoch starts again.
 insert into {schema}.peers as p (store, store_id, epoch, how_far, seen_at) values ($1, $2, $3, $4, $5)
 on conflict (store) do update
 set how_far = case when p.store_id = excluded.store_id and p.epoch = excluded.epoch and p.how_far > excluded.how_far
@@ -57,7 +57,7 @@ set how_far = case when p.store_id = excluded.store_id and p.epoch = excluded.ep
 delete from {schema}.peers where store = $1;
 
 -- name: adopt
--- A copy that is meant: a store of its own from here on.
+-- A copy that was restored on purpose: a separate store from here on.
 update {schema}.identity set data_id = $1, store_id = $2, epoch = $3, how_far = $4 where id = 1;
 
 -- name: note_accepted

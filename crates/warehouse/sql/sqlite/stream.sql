@@ -2,7 +2,7 @@
 select partition, next_offset from realtime.offsets where topic = ?1 order by partition;
 
 -- name: claim
--- Changes one row, or none when somebody else has already gone on from there. Never makes one.
+-- Changes one row, or none if another process has already continued from there. Never creates one.
 update realtime.offsets set next_offset = ?4, updated_at = ?5, row_sum = ?6
 where topic = ?1 and partition = ?2 and next_offset = ?3;
 
