@@ -34,7 +34,7 @@ struct LineContent {
 
 /// The parts that lie in the backup's folder.
 pub(crate) struct Parts {
-    /// Where they lie.
+    /// Where they are.
     folder: PathBuf,
     list_path: PathBuf,
     list: File,

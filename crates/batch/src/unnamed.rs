@@ -58,7 +58,7 @@ pub fn look(warehouse: &dyn Warehouse, archive: &Archive) -> Result<Found, Batch
 /// The same for what is unexplained or missing: files of runs that did not finish are not read.
 ///
 /// # Errors
-/// As [`look`].
+/// The same as [`look`].
 pub(crate) fn look_for_unexplained(
     warehouse: &dyn Warehouse,
     archive: &Archive,

@@ -32,7 +32,7 @@ pub struct Actor<'a> {
 /// many there were.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn retry(dlq: &Dlq, error_ids: &[String], actor: Actor<'_>) -> Result<u64, DlqError> {
     for_each(dlq, error_ids, |transaction, id, changes| retry_one(transaction, id, actor, changes))
 }
@@ -49,7 +49,7 @@ pub fn discard(dlq: &Dlq, error_ids: &[String], reason: &str, actor: Actor<'_>) 
 /// Takes a discard back: the error is again what it was.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn undo_discard(dlq: &Dlq, error_ids: &[String], actor: Actor<'_>) -> Result<u64, DlqError> {
     for_each(dlq, error_ids, |transaction, id, changes| undo_discard_one(transaction, id, actor, changes))
 }

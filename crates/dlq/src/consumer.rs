@@ -40,7 +40,7 @@ const COLUMNS: usize = 24;
 /// passes and calls it again; it continues from the stored offsets.
 ///
 /// # Errors
-/// Of the log or the warehouse.
+/// Failures of the log or the warehouse.
 pub fn run(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
     let mut consumer = dlq.log().consume(Topic::Error)?;
     let mut assigned = Vec::new();

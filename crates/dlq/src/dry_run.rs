@@ -57,7 +57,7 @@ pub struct Sample {
 /// What an edit would do to every error that the filter meets, or to the first `limit` of them.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn dry_run(dlq: &Dlq, filter: &Filter, patch: &Patch, limit: u64) -> Result<DryRun, DlqError> {
     let edit = Edit::Patch(patch.clone());
     let mut looking = Looking::default();
@@ -79,7 +79,7 @@ pub fn dry_run(dlq: &Dlq, filter: &Filter, patch: &Patch, limit: u64) -> Result<
 /// What an edit would do to the errors that are named.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn dry_run_of(dlq: &Dlq, error_ids: &[String], edit: &Edit) -> Result<DryRun, DlqError> {
     let mut looking = Looking::default();
     for error_id in error_ids {

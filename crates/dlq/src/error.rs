@@ -6,7 +6,7 @@ use adpipe_warehouse::WarehouseError;
 /// A failure of the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum DlqError {
-    /// Of the warehouse.
+    /// Failures of the warehouse.
     #[error(transparent)]
     Warehouse(#[from] WarehouseError),
     /// Of the event log.

@@ -188,7 +188,7 @@ pub fn get(dlq: &Dlq, job_id: &str) -> Result<Job, DlqError> {
 /// The newest bulk actions.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn list(dlq: &Dlq, limit: u32) -> Result<Vec<Job>, DlqError> {
     Ok(query_as(dlq.warehouse(), NEWEST, &[Value::Int(limit.into())])?)
 }
@@ -219,7 +219,7 @@ impl FromRow for Job {
 /// Ends a bulk action; what is done stays done. False when it had already ended.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn cancel(dlq: &Dlq, job_id: &str, actor: &str) -> Result<bool, DlqError> {
     get(dlq, job_id)?;
     let message = format!("cancelled by {}", checked_text("name", actor)?);
@@ -230,7 +230,7 @@ pub fn cancel(dlq: &Dlq, job_id: &str, actor: &str) -> Result<bool, DlqError> {
 /// What has come of it.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn outcomes(dlq: &Dlq, job_id: &str) -> Result<Outcomes, DlqError> {
     let waiting = query_table(dlq.warehouse(), WAITING, &[job_id.into()])?;
     let mut outcomes = Outcomes { waiting: waiting.one()?.get("errors")?, ..Outcomes::default() };
@@ -251,7 +251,7 @@ pub fn outcomes(dlq: &Dlq, job_id: &str) -> Result<Outcomes, DlqError> {
 /// of them is sent again, UTC.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn not_due(dlq: &Dlq, job_id: &str) -> Result<(u64, Option<String>), DlqError> {
     let params = [job_id.into(), Millis::now().to_string().into()];
     let table = query_table(dlq.warehouse(), NOT_DUE, &params)?;
@@ -263,7 +263,7 @@ pub fn not_due(dlq: &Dlq, job_id: &str) -> Result<(u64, Option<String>), DlqErro
 /// do at once. `worker` names this process.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn turn(dlq: &Dlq, worker: &str) -> Result<bool, DlqError> {
     let mut has_more = false;
     for row in query_table(dlq.warehouse(), OPEN, &[])?.iter() {
@@ -406,7 +406,7 @@ fn judge_canary(dlq: &Dlq, job: &Job, worker: &str) -> Result<bool, DlqError> {
 /// Why errors of a bulk action failed again, values masked, the commonest first.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn failures(dlq: &Dlq, job_id: &str) -> Result<Vec<(String, u64)>, DlqError> {
     let mut by_cause: BTreeMap<String, u64> = BTreeMap::new();
     for row in query_table(dlq.warehouse(), FAILURES, &[job_id.into()])?.iter() {

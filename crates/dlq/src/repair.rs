@@ -87,7 +87,7 @@ pub fn check(settings: &DlqSettings, content: &Content) -> Result<(), EventError
 /// What would be sent for an error; nothing when there is no such error.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn content(dlq: &Dlq, error_id: &str) -> Result<Option<Content>, DlqError> {
     if !adpipe_runtime::ids::is_id(error_id) {
         return Ok(None);

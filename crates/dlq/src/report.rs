@@ -68,7 +68,7 @@ impl Group {
 /// Every cause, that of the newest failure first.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn groups(dlq: &Dlq) -> Result<Vec<Group>, DlqError> {
     Ok(query_as(dlq.warehouse(), GROUPS, &[])?)
 }
@@ -107,7 +107,7 @@ pub fn totals(groups: &[Group]) -> [u64; 5] {
 /// New errors of each group by the hour, the present one last; groups without any are left out.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn sparklines(dlq: &Dlq) -> Result<Vec<(String, [u64; SPARK_HOURS])>, DlqError> {
     let newest = Millis::now().floor_hour();
     let oldest = Millis(newest.0 - (SPARK_HOURS as i64 - 1) * 3_600_000);
@@ -143,7 +143,7 @@ pub struct ErrorLine {
     pub message: String,
     /// Its group.
     pub fingerprint: String,
-    /// Where it stands.
+    /// Its state.
     pub status: String,
     /// Tries so far.
     pub retry_count: i64,
@@ -237,7 +237,7 @@ pub struct Page {
 /// Errors that a filter meets, the newest first, after the id `after`.
 ///
 /// # Errors
-/// Of the warehouse, or of a filter that makes no sense.
+/// Failures of the warehouse, and filters that are not valid.
 pub fn list(dlq: &Dlq, filter: &Filter, after: Option<&str>, limit: usize) -> Result<Page, DlqError> {
     list_within(dlq, filter, after, limit, usize::MAX)
 }
@@ -246,7 +246,7 @@ pub fn list(dlq: &Dlq, filter: &Filter, after: Option<&str>, limit: usize) -> Re
 /// at least.
 ///
 /// # Errors
-/// As [`list`].
+/// The same as [`list`].
 pub fn list_within(
     dlq: &Dlq,
     filter: &Filter,
@@ -312,7 +312,7 @@ pub struct Act {
     pub actor: String,
     /// What.
     pub action: String,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
     /// The edit, as JSON Patch; of a long one the beginning.
     pub patch: Option<String>,
@@ -419,7 +419,7 @@ pub struct BacklogSample {
 /// The backlog since a time, minute by minute.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn backlog(dlq: &Dlq, since: Millis) -> Result<Vec<BacklogSample>, DlqError> {
     Ok(query_as(dlq.warehouse(), BACKLOG, &[since.to_string().into()])?)
 }
@@ -437,7 +437,7 @@ impl FromRow for BacklogSample {
 /// Errors that were resolved at or after a time.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn resolved_since(dlq: &Dlq, since: Millis) -> Result<u64, DlqError> {
     let table = query_table(dlq.warehouse(), RESOLVED_SINCE, &[since.to_string().into()])?;
     Ok(table.one()?.get("errors")?)

@@ -40,7 +40,7 @@ const FIGURES_KEPT: Duration = Duration::from_secs(8 * 86_400);
 /// Removes what is no longer kept; gives how many errors were removed.
 ///
 /// # Errors
-/// Of the warehouse; what was removed before stays removed, and is accounted for.
+/// Failures of the warehouse; what was removed before stays removed, and is accounted for.
 pub fn retire(dlq: &Dlq) -> Result<u64, DlqError> {
     let settings = dlq.settings();
     let mut removed = 0;

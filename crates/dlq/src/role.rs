@@ -72,7 +72,7 @@ pub fn run(dlq: &Dlq, shutdown: &Shutdown) -> Result<(), DlqError> {
 /// Errors in the log that are still to be stored, by partition.
 ///
 /// # Errors
-/// Of the warehouse or the log.
+/// Failures of the warehouse or the log.
 pub fn lag(dlq: &Dlq) -> Result<Vec<(u32, u64)>, DlqError> {
     lag_of(dlq.log(), dlq.warehouse())
 }
@@ -80,7 +80,7 @@ pub fn lag(dlq: &Dlq) -> Result<Vec<(u32, u64)>, DlqError> {
 /// How many errors in the log are still to be stored.
 ///
 /// # Errors
-/// Of the warehouse or the log.
+/// Failures of the warehouse or the log.
 pub fn waiting(dlq: &Dlq) -> Result<u64, DlqError> {
     Ok(lag(dlq)?.iter().map(|(_, records)| records).sum())
 }
@@ -89,7 +89,7 @@ pub fn waiting(dlq: &Dlq) -> Result<u64, DlqError> {
 /// Gives how many errors wait when `limit` has passed: 0 when all are stored.
 ///
 /// # Errors
-/// Of the warehouse or the log.
+/// Failures of the warehouse or the log.
 pub fn store_waiting(dlq: &Dlq, limit: Duration) -> Result<u64, DlqError> {
     let until = Instant::now() + limit;
     if waiting(dlq)? == 0 {
@@ -116,7 +116,7 @@ pub fn store_waiting(dlq: &Dlq, limit: Duration) -> Result<u64, DlqError> {
 /// The same as [`lag`], for a caller that has no queue in hand.
 ///
 /// # Errors
-/// Of the warehouse or the log.
+/// Failures of the warehouse or the log.
 pub fn lag_of(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Vec<(u32, u64)>, DlqError> {
     let stored = errors::offsets(warehouse)?;
     let ranges = log.ranges(Topic::Error)?;

@@ -159,7 +159,7 @@ pub struct Walk {
 /// Begins a search.
 ///
 /// # Errors
-/// Of the warehouse, or of a filter that makes no sense.
+/// Failures of the warehouse, and filters that are not valid.
 pub fn walk(dlq: &Dlq, filter: &Filter, direction: Direction) -> Result<Walk, DlqError> {
     filter.check()?;
     let found = groups(dlq)?;
@@ -227,7 +227,7 @@ impl Walk {
     /// The next errors, at most `limit`; none at the end.
     ///
     /// # Errors
-    /// Of the warehouse.
+    /// Failures of the warehouse.
     pub fn next(&mut self, dlq: &Dlq, limit: usize) -> Result<Vec<String>, DlqError> {
         self.next_within(dlq, limit, None).map(|(ids, _)| ids)
     }
@@ -236,7 +236,7 @@ impl Walk {
     /// [`skip_to`](Self::skip_to) in a search that continues.
     ///
     /// # Errors
-    /// Of the warehouse.
+    /// Failures of the warehouse.
     pub fn next_within(
         &mut self,
         dlq: &Dlq,
@@ -358,7 +358,7 @@ fn before(id: &str, direction: Direction) -> String {
 /// How many errors a filter meets, when that is known without looking at each.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn count(dlq: &Dlq, filter: &Filter) -> Result<Option<u64>, DlqError> {
     if filter.is_looked_at() || filter.since.is_some() || filter.until.is_some() {
         return Ok(None);

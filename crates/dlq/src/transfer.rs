@@ -36,7 +36,7 @@ pub struct Line {
     /// What was wrong.
     #[serde(default)]
     pub message: String,
-    /// Where it stands.
+    /// Its state.
     #[serde(default)]
     pub status: String,
     /// First failure, UTC.

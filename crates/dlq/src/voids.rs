@@ -46,7 +46,7 @@ fn place_of(topic: &str) -> String {
 /// Looks at the commits since the last time; gives how many errors are void by them.
 ///
 /// # Errors
-/// Of the warehouse; `Fenced` when another process does the same.
+/// Failures of the warehouse; `Fenced` when another process does the same.
 pub fn settle(dlq: &Dlq) -> Result<u64, DlqError> {
     let mut voided = 0;
     for topic in TOPICS {

@@ -8,7 +8,7 @@ use crate::{CsvColumns, Encoding, sniff_encoding, sniff_foreign};
 /// Wire format of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
     /// JSON arrays, or objects that go over several lines each, one after the other.
     JsonArray,

@@ -17,7 +17,7 @@ pub(crate) const FUTURE_TO_MS: i64 = 2 * DAY_MS;
 /// Wire format of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     #[default]
     Ndjson,
     /// Comma-separated cells in Avazu's order, under a header line.

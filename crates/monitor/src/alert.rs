@@ -14,7 +14,7 @@ pub enum State {
     Pending,
     /// Someone must act.
     Firing,
-    /// It is over.
+    /// It has ended.
     Resolved,
 }
 
@@ -64,7 +64,7 @@ pub struct Alert {
     pub labels: Labels,
     /// How urgent it is.
     pub severity: Severity,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// Newest value, in the signal's unit.
     pub value: f64,
@@ -112,7 +112,7 @@ pub struct Silence {
     /// First moment after it.
     #[serde(with = "time_text")]
     pub ends_at: Millis,
-    /// Why.
+    /// The reason.
     pub comment: String,
     /// Who.
     pub created_by: String,

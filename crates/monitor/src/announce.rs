@@ -11,7 +11,7 @@ use crate::store::Alert;
 pub enum Change {
     /// It has held for long enough.
     Fired,
-    /// It is over.
+    /// It has ended.
     Resolved,
 }
 

@@ -41,10 +41,10 @@ pub enum MonitorError {
     /// It takes a while to find out, and is not known yet.
     #[error("it is not known yet")]
     Later,
-    /// Of the warehouse.
+    /// Failures of the warehouse.
     #[error(transparent)]
     Warehouse(#[from] WarehouseError),
-    /// Of the log.
+    /// Failures of the log.
     #[error(transparent)]
     Log(#[from] LogError),
     /// Of the stream's figures.

@@ -194,7 +194,7 @@ fn labels_text(labels: &Labels) -> String {
 /// The readings of a signal, by its labels, for a chart with one point a `step`.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn readings(
     warehouse: &dyn Warehouse,
     signal: Signal,
@@ -241,7 +241,7 @@ pub(crate) fn reading_before(
 /// What the processes used from `since` to `until`, for charts with one point a `step`.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn usage(
     warehouse: &dyn Warehouse,
     since: Millis,
@@ -269,7 +269,7 @@ pub fn usage(
 /// The processes seen within the last day, those that live first.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn processes(warehouse: &dyn Warehouse, now: Millis) -> Result<Vec<Process>, MonitorError> {
     let mut found = seen(warehouse, now)?;
     // A minute, and the time between two samples; for a few more, their newest sample.
@@ -375,7 +375,7 @@ fn samples(
 /// [`record`] does so now and then. Gives the rows removed.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn retire(warehouse: &dyn Warehouse, now: Millis) -> Result<u64, MonitorError> {
     let mut session = warehouse.session(Schema::Ops)?;
     let mut transaction = session.begin()?;

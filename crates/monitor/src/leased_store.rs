@@ -21,7 +21,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(600);
 pub(crate) enum Turn {
     /// Another one is, or may be.
     StandBy {
-        /// It is known to live.
+        /// It is known to be alive.
         sees_life: bool,
     },
     /// It is; with what is stored.

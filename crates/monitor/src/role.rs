@@ -81,12 +81,12 @@ impl Figures {
 /// What each rule's signal gave, or why it could not be measured; by the rule's name.
 pub type Measured = BTreeMap<String, Result<Vec<Reading>, String>>;
 
-/// What a look gave.
+/// The result of a measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Look {
     /// Another monitor is running, or may be.
     StandBy {
-        /// It is known to live.
+        /// It is known to be alive.
         sees_life: bool,
     },
     /// This one is.

@@ -40,7 +40,7 @@ pub fn new_id(now: Millis) -> String {
 /// Alerts that are pending or firing, the newest first.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn open_alerts(warehouse: &dyn Warehouse) -> Result<Vec<Alert>, MonitorError> {
     alerts(warehouse, OPEN, &[])
 }
@@ -53,7 +53,7 @@ pub(crate) fn unfinished(warehouse: &dyn Warehouse) -> Result<Vec<Alert>, Monito
 /// Alerts that fire, or were over at or after a time; the newest first, at most 10,000.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn history(warehouse: &dyn Warehouse, since: Millis) -> Result<Vec<Alert>, MonitorError> {
     alerts(warehouse, HISTORY, &[since.to_string().into()])
 }
@@ -61,7 +61,7 @@ pub fn history(warehouse: &dyn Warehouse, since: Millis) -> Result<Vec<Alert>, M
 /// An alert.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn alert(warehouse: &dyn Warehouse, alert_id: &str) -> Result<Option<Alert>, MonitorError> {
     Ok(alerts(warehouse, ONE, &[alert_id.into()])?.pop())
 }
@@ -100,7 +100,7 @@ pub struct NewSilence {
     pub starts_at: Millis,
     /// How long it lasts.
     pub lasts: Duration,
-    /// Why.
+    /// The reason.
     pub comment: String,
     /// Who.
     pub created_by: String,
@@ -146,7 +146,7 @@ const FARTHEST: Millis = Millis(253_370_764_800_000);
 /// Silences that last or are still to come, the newest first.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn silences(warehouse: &dyn Warehouse) -> Result<Vec<Silence>, MonitorError> {
     Ok(query_as(warehouse, SILENCES, &[Millis::now().to_string().into()])?)
 }

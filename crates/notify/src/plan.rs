@@ -20,7 +20,7 @@ mod units;
 pub enum News {
     /// It fires.
     Fired,
-    /// It is over.
+    /// It has ended.
     Resolved,
     /// It fired, and ended before it was sent.
     Passed,
@@ -68,7 +68,7 @@ pub struct Dropped {
     pub names: Vec<String>,
     /// For metrics.
     pub kind: String,
-    /// Why.
+    /// The reason.
     pub outcome: Outcome,
 }
 

@@ -34,7 +34,7 @@ pub struct DagHealth {
 /// file alone may be run by another program, as Airflow; nothing is said of it.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn health(
     warehouse: &Arc<dyn Warehouse>,
     dags: &Dags,

@@ -71,7 +71,7 @@ impl Held {
     /// Lets go of it, so that the next one need not wait.
     ///
     /// # Errors
-    /// Of the warehouse.
+    /// Failures of the warehouse.
     pub fn release(&self, transaction: &mut dyn Transaction) -> Result<(), ScheduleError> {
         transaction.execute(RELEASE, &[self.name.into(), self.owner.as_str().into(), self.epoch.into()])?;
         Ok(())
@@ -111,7 +111,7 @@ impl Candidate {
     /// Takes the lease when it is free.
     ///
     /// # Errors
-    /// Of the warehouse.
+    /// Failures of the warehouse.
     pub fn try_take(&mut self, warehouse: &dyn Warehouse) -> Result<Option<Held>, ScheduleError> {
         let began = Instant::now();
         let now: Value = Millis::now().to_string().into();

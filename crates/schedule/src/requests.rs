@@ -122,7 +122,7 @@ pub fn backfill(
 /// What a backfill would work on.
 ///
 /// # Errors
-/// As [`backfill`].
+/// The same as [`backfill`].
 pub fn intervals_of(
     dags: &Dags,
     dag: &Dag,

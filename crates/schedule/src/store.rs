@@ -52,7 +52,7 @@ pub struct Store {
 pub struct NewRun {
     /// Its DAG and name.
     pub key: RunKey,
-    /// Why.
+    /// The reason.
     pub kind: RunKind,
     /// The slot that it takes; none for runs by hand, which may repeat an interval.
     pub slot: Option<String>,

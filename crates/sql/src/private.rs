@@ -59,7 +59,7 @@ pub fn own_folder(path: &Path) -> io::Result<()> {
 /// A file to be opened or made: with `options`, and for its user alone.
 ///
 /// # Errors
-/// As [`OpenOptions::open`].
+/// The same as [`OpenOptions::open`].
 pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let file = with_mode(options, 0o600).open(path)?;
     tighten(path, 0o600);

@@ -94,7 +94,7 @@ impl ArchiveLook {
 /// One turn of retention.
 ///
 /// # Errors
-/// Of the log or the warehouse; what was removed before stays removed.
+/// Failures of the log or the warehouse; what was removed before stays removed.
 pub fn retire(
     retention: Retention,
     log: &dyn EventLog,

@@ -13,7 +13,7 @@ impl Alertmanager {
     /// Starts it with this configuration file; None when it is not installed.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start(test: &str, config: &Path) -> Option<Alertmanager> {
         Server::start(test, "prometheus-alertmanager", "/-/ready", |command, folder, address| {
             command

@@ -11,7 +11,7 @@ impl Exporter {
     /// not installed.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub fn postgres(test: &str, url: &str) -> Option<Exporter> {
         Server::start(test, "prometheus-postgres-exporter", "/", |command, _, address| {
             command
@@ -25,7 +25,7 @@ impl Exporter {
     /// node_exporter; None when it is not installed.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub fn node(test: &str) -> Option<Exporter> {
         Server::start(test, "prometheus-node-exporter", "/", |command, _, address| {
             command.arg(format!("--web.listen-address={address}")).arg("--log.level=warn");

@@ -28,7 +28,7 @@ impl<'p> PgBouncer<'p> {
     /// when it is not installed ([`crate::skip`]).
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start(test: &str, server: &'p Postgres, pool_mode: &str) -> Option<PgBouncer<'p>> {
         let program = match (is_installed("pgbouncer"), Path::new(DEBIAN).exists()) {
             (true, _) => "pgbouncer",

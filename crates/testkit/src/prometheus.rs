@@ -23,7 +23,7 @@ impl Prometheus {
     /// it is not installed.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start(test: &str, address: &str, config: &Path) -> Option<Prometheus> {
         Server::start_at(test, "prometheus", address.to_owned(), "/-/ready", |command, folder, address| {
             command

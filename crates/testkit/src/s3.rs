@@ -107,7 +107,7 @@ impl S3 {
     /// Starts it again on the same port and buckets.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start_again(&mut self) {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let mut command = Command::new(&self.program);

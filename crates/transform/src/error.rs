@@ -58,7 +58,7 @@ pub enum TransformError {
     File {
         /// Which one.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// What was asked for cannot be: a selection, a variable.

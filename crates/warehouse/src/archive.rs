@@ -161,7 +161,7 @@ impl FromRow for PartName {
 /// continue.
 ///
 /// # Errors
-/// Of the warehouse, or of an archive that cannot be reached; waiting may help.
+/// Failures of the warehouse, or of an archive that cannot be reached; waiting may help.
 pub fn ids_of_hour(
     warehouse: &dyn WarehouseRead,
     archive: Option<&dyn ArchiveIds>,
@@ -286,7 +286,7 @@ fn unreadable_row(hour: Millis, reason: &str) -> [Value; 3] {
 /// read now, and forgets them.
 ///
 /// # Errors
-/// Of the warehouse. An archive that cannot be reached says nothing about its parts.
+/// Failures of the warehouse. An archive that cannot be reached says nothing about its parts.
 pub fn look_again(
     warehouse: &dyn Warehouse,
     archive: &dyn ArchiveIds,

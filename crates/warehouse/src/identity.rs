@@ -74,7 +74,7 @@ pub struct Found {
 /// The id of the data set. Makes one when this warehouse has none yet.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn data_id(warehouse: &dyn Warehouse) -> Result<String, WarehouseError> {
     if let Some(identity) = read(warehouse, Schema::Realtime)?.identity {
         return Ok(identity.data_id);
@@ -89,7 +89,7 @@ pub fn data_id(warehouse: &dyn Warehouse) -> Result<String, WarehouseError> {
 /// meantime.
 ///
 /// # Errors
-/// Of the warehouse; [`WarehouseError::Unusable`] when the schema is not there.
+/// Failures of the warehouse; [`WarehouseError::Unusable`] when the schema is not there.
 pub fn read(warehouse: &dyn WarehouseRead, schema: Schema) -> Result<Found, WarehouseError> {
     let statement = match schema {
         Schema::Errors => READ_ERRORS,
@@ -106,7 +106,7 @@ pub fn read(warehouse: &dyn WarehouseRead, schema: Schema) -> Result<Found, Ware
 /// Reads what a store remembers of the others.
 ///
 /// # Errors
-/// As [`read`].
+/// The same as [`read`].
 pub fn peers(warehouse: &dyn WarehouseRead, schema: Schema) -> Result<Vec<Peer>, WarehouseError> {
     let table = query_table(warehouse, &of(PEERS, schema), &[])
         .map_err(|error| explained(warehouse, schema, error))?;
@@ -144,7 +144,7 @@ impl FromRow for Peer {
 /// The highest number of an action that people took in the queue; 0 for none ever.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn actions(warehouse: &dyn WarehouseRead) -> Result<u64, WarehouseError> {
     query_table(warehouse, ACTIONS, &[])?.one()?.get("newest")
 }
@@ -152,7 +152,7 @@ pub fn actions(warehouse: &dyn WarehouseRead) -> Result<u64, WarehouseError> {
 /// How far `realtime` is in what came by raw files or was archived; 0 for none ever.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn files(warehouse: &dyn WarehouseRead) -> Result<u64, WarehouseError> {
     query_table(warehouse, FILES, &[])?.one()?.get("how_far")
 }
@@ -160,7 +160,7 @@ pub fn files(warehouse: &dyn WarehouseRead) -> Result<u64, WarehouseError> {
 /// Makes a store part of a data set, when it is of none.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn make(warehouse: &dyn Warehouse, schema: Schema, data_id: &str) -> Result<(), WarehouseError> {
     let params = [data_id.into(), new_id().into(), Value::Int(0), now()];
     transact(warehouse, schema, |transaction| transaction.execute(&of(MAKE, schema), &params).map(drop))
@@ -169,7 +169,7 @@ pub fn make(warehouse: &dyn Warehouse, schema: Schema, data_id: &str) -> Result<
 /// Stores how far a store is, and what it now knows of the others.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn remember(
     session: &mut dyn Session,
     schema: Schema,
@@ -195,7 +195,7 @@ pub fn remembering(schema: Schema, how_far: u64, peers: &[Peer]) -> Vec<(String,
 /// it remembered of the others is replaced by `peers`.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn adopt(
     warehouse: &dyn Warehouse,
     schema: Schema,
@@ -230,7 +230,7 @@ pub fn adopt(
 /// Puts on the record who accepted which store (name, id, epoch).
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub(crate) fn note_accepted(
     transaction: &mut dyn Transaction,
     schema: Schema,

@@ -97,7 +97,7 @@ impl FromIterator<u64> for OffsetSet {
 /// Writes which records of a commit are in error, in its transaction.
 ///
 /// # Errors
-/// Of the warehouse; when they are not as many as the commit counts, because the error of a record
+/// Failures of the warehouse; when they are not as many as the commit counts, because the error of a record
 /// that is counted and not named here would be void.
 pub fn add(
     transaction: &mut dyn StreamTransaction,
@@ -166,7 +166,7 @@ impl Verdicts {
 /// Reads them. Everything before `committed` must be in commits.
 ///
 /// # Errors
-/// Of the warehouse; when a row is damaged.
+/// Failures of the warehouse, and damaged rows.
 pub fn verdicts(
     warehouse: &dyn WarehouseRead,
     topic: &str,
@@ -180,7 +180,7 @@ pub fn verdicts(
 /// The same within a transaction.
 ///
 /// # Errors
-/// Of the warehouse; when a row is damaged.
+/// Failures of the warehouse, and damaged rows.
 pub fn verdicts_in(
     transaction: &mut dyn Transaction,
     topic: &str,
@@ -226,7 +226,7 @@ fn read(
 /// Forgets the oldest.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn retire(warehouse: &dyn Warehouse) -> Result<(), WarehouseError> {
     let before = Value::from(Millis(Millis::now().0 - KEPT.as_millis() as i64).to_string());
     let old = query_table(warehouse, OLD, &[before])?;

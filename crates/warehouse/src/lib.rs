@@ -203,7 +203,7 @@ pub fn query_table(
 /// What a query gives, row by row read as `T`.
 ///
 /// # Errors
-/// Of the warehouse, and as [`Row::get`].
+/// Failures of the warehouse, and as [`Row::get`].
 pub fn query_as<T: FromRow>(
     warehouse: &dyn WarehouseRead,
     sql: &str,
@@ -220,7 +220,7 @@ pub fn query_as<T: FromRow>(
 /// Does `work` with each row of a query, up to the first that it fails at.
 ///
 /// # Errors
-/// Of the warehouse, or of `work`.
+/// Failures of the warehouse, or of `work`.
 pub fn for_each_row<E: From<WarehouseError>>(
     warehouse: &dyn WarehouseRead,
     sql: &str,

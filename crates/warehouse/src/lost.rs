@@ -64,7 +64,7 @@ fn accepted_sum(key: &[Value], accepted: [Value; 2]) -> Value {
 /// All that is known to be lost.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn lost_records(warehouse: &dyn WarehouseRead) -> Result<Vec<LostRecords>, WarehouseError> {
     query_as(warehouse, LOST, &[])
 }
@@ -85,7 +85,7 @@ impl FromRow for LostRecords {
 /// Notes them; nothing happens when they are known.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn note_lost(warehouse: &dyn Warehouse, lost: &LostRecords) -> Result<(), WarehouseError> {
     let mut params: Vec<Value> = vec![
         lost.topic.as_str().into(),
@@ -104,7 +104,7 @@ pub fn note_lost(warehouse: &dyn Warehouse, lost: &LostRecords) -> Result<(), Wa
 /// Says of all of them that it is known, for a log of this id and epoch.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn accept_lost(
     warehouse: &dyn Warehouse,
     (log_id, log_epoch): (&str, u64),
@@ -138,7 +138,7 @@ pub struct StoredPlace {
 /// `realtime.replays`.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn places(
     warehouse: &dyn WarehouseRead,
     schema: Schema,
@@ -157,7 +157,7 @@ pub fn places(
 /// Moves that place over records that are gone; does nothing when it is no longer `from`.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn move_place(
     warehouse: &dyn Warehouse,
     schema: Schema,
@@ -174,7 +174,7 @@ pub fn move_place(
 /// The offset after the newest record of a partition that the queue knows as an error.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn behind_newest_error(
     warehouse: &dyn WarehouseRead,
     topic: &str,

@@ -41,7 +41,7 @@ pub struct Replay {
     pub error_id: String,
     /// Which try it was, from 1.
     pub attempt: u32,
-    /// What came of it.
+    /// The outcome.
     pub outcome: ReplayOutcome,
 }
 

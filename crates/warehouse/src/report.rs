@@ -136,7 +136,7 @@ impl Totals {
 /// The one statement of totals: console, `verify` and Prometheus all show what it gives.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn totals(warehouse: &dyn WarehouseRead) -> Result<Totals, WarehouseError> {
     let mut totals = Totals::default();
     for row in query_table(warehouse, TOTALS, &[])?.iter() {

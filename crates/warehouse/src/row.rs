@@ -57,7 +57,7 @@ impl Table {
     /// Reads every row.
     ///
     /// # Errors
-    /// As [`Row::get`].
+    /// The same as [`Row::get`].
     pub fn read<T: FromRow>(&self) -> Result<Vec<T>, WarehouseError> {
         self.iter().map(|row| T::from_row(&row)).collect()
     }
@@ -65,7 +65,7 @@ impl Table {
     /// Reads the first row, if there is one.
     ///
     /// # Errors
-    /// As [`Row::get`].
+    /// The same as [`Row::get`].
     pub fn read_first<T: FromRow>(&self) -> Result<Option<T>, WarehouseError> {
         self.first().map(|row| T::from_row(&row)).transpose()
     }
@@ -73,7 +73,7 @@ impl Table {
     /// Reads one column of every row.
     ///
     /// # Errors
-    /// As [`Row::get`].
+    /// The same as [`Row::get`].
     pub fn column<'t, T: FromValue<'t>>(&'t self, name: &str) -> Result<Vec<T>, WarehouseError> {
         self.iter().map(|row| row.get(name)).collect()
     }
@@ -84,7 +84,7 @@ pub trait FromRow: Sized {
     /// Reads it, best in the order of the statement's columns.
     ///
     /// # Errors
-    /// As [`Row::get`].
+    /// The same as [`Row::get`].
     fn from_row(row: &Row<'_>) -> Result<Self, WarehouseError>;
 }
 
@@ -149,7 +149,7 @@ impl<'t> Row<'t> {
     /// The same for a column that may be null.
     ///
     /// # Errors
-    /// As [`parse`](Row::parse).
+    /// The same as [`parse`](Row::parse).
     pub fn parse_optional<T: FromValue<'t>, P>(
         &self,
         name: &str,

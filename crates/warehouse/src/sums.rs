@@ -80,7 +80,7 @@ impl HourContents {
     /// figures are added: every writer keeps to this order, so that none waits in a circle.
     ///
     /// # Errors
-    /// Of the warehouse.
+    /// Failures of the warehouse.
     pub fn store(&self, transaction: &mut dyn StreamTransaction) -> Result<(), WarehouseError> {
         for (hour, content) in &self.0 {
             let params = [
@@ -106,7 +106,7 @@ pub struct StoredContent {
 /// What is stored of every hour; and the hour of each row that cannot be read.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn stored_contents(
     warehouse: &dyn WarehouseRead,
 ) -> Result<(BTreeMap<Millis, StoredContent>, Vec<String>), WarehouseError> {
@@ -134,7 +134,7 @@ pub fn stored_contents(
 /// The sum of the contents that commits and files say they counted; none when some do not say it.
 ///
 /// # Errors
-/// Of the warehouse; [`WarehouseError::Unusable`] when a stored sum is not one.
+/// Failures of the warehouse; [`WarehouseError::Unusable`] when a stored sum is not one.
 pub fn counted_content(warehouse: &dyn WarehouseRead) -> Result<Option<ContentSum>, WarehouseError> {
     let mut total = Some(ContentSum::default());
     for_each_row(warehouse, COUNTED_SUMS, &[], |row| {
@@ -150,7 +150,7 @@ pub fn counted_content(warehouse: &dyn WarehouseRead) -> Result<Option<ContentSu
 /// Stores the sum of an hour that has none, if it still has so many events.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn seal_content(
     transaction: &mut dyn crate::Transaction,
     hour: Millis,

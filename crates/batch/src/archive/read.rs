@@ -71,7 +71,7 @@ impl Archive {
     /// of that time only.
     ///
     /// # Errors
-    /// As [`ArchiveIds::ids_of_hour`].
+    /// The same as [`ArchiveIds::ids_of_hour`].
     pub fn events(
         &self,
         path: &str,
@@ -93,7 +93,7 @@ impl Archive {
     /// Calls `on_event` with what figures are made of, for each event of a part.
     ///
     /// # Errors
-    /// As [`ArchiveIds::ids_of_hour`].
+    /// The same as [`ArchiveIds::ids_of_hour`].
     pub fn figures(&self, path: &str, mut on_event: impl FnMut(Figure<'_>)) -> Result<(), ArchiveReadError> {
         self.row_groups(path, None, |group| {
             let rows = group.metadata().num_rows() as usize;
@@ -119,7 +119,7 @@ impl Archive {
     /// Calls `on_id` with the hour and id of each event of a part, in the order of time.
     ///
     /// # Errors
-    /// As [`ArchiveIds::ids_of_hour`].
+    /// The same as [`ArchiveIds::ids_of_hour`].
     pub(crate) fn hours_and_ids(
         &self,
         path: &str,
@@ -159,7 +159,7 @@ impl Archive {
     /// XXH3-128 of a stored part, hexadecimal, and its length.
     ///
     /// # Errors
-    /// As [`ArchiveIds::ids_of_hour`].
+    /// The same as [`ArchiveIds::ids_of_hour`].
     pub fn hash(&self, path: &str) -> Result<(String, u64), ArchiveReadError> {
         self.open(path)?.hash()
     }
@@ -187,7 +187,7 @@ impl Archive {
     /// How many rows a part has by its own word, and its size.
     ///
     /// # Errors
-    /// As [`ArchiveIds::ids_of_hour`].
+    /// The same as [`ArchiveIds::ids_of_hour`].
     pub fn rows_and_bytes(&self, path: &str) -> Result<(u64, u64), ArchiveReadError> {
         let part = self.open(path)?;
         let reader = SerializedFileReader::new(part.clone()).map_err(|error| part.error(&error))?;

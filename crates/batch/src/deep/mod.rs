@@ -212,7 +212,7 @@ fn compare_figures(
 /// how many rows got one.
 ///
 /// # Errors
-/// Of the warehouse. What was stored before stays.
+/// Failures of the warehouse. What was stored before stays.
 pub fn seal(warehouse: &dyn Warehouse, deep: &Deep) -> Result<(u64, u64), BatchError> {
     let mut hours = 0;
     if !deep.unsealed.is_empty() {

@@ -134,7 +134,7 @@ fn close_try(
 /// Reads the outcomes that the stream processor stored; gives their number.
 ///
 /// # Errors
-/// Of the warehouse; `Fenced` when another process takes them at the same time.
+/// Failures of the warehouse; `Fenced` when another process takes them at the same time.
 pub fn take(dlq: &Dlq) -> Result<u64, DlqError> {
     let mut taken = 0;
     for committed in dlq.warehouse().offsets(Topic::Retry.name())? {

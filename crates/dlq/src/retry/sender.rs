@@ -60,7 +60,7 @@ impl Sender {
     /// Sends what is due now, as much as one turn may; gives how many were sent.
     ///
     /// # Errors
-    /// Of the warehouse or the log. What was taken and not sent is sent when its lease has run out.
+    /// Failures of the warehouse or the log. What was taken and not sent is sent when its lease has run out.
     pub fn turn(&mut self, dlq: &Dlq) -> Result<u64, DlqError> {
         let mut sent = 0;
         if self.looked_for_lost.is_none_or(|at| at.elapsed() >= LOOK_FOR_LOST) {
@@ -117,7 +117,7 @@ impl Sender {
 /// How many errors are due now.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn due(dlq: &Dlq) -> Result<u64, DlqError> {
     let table = query_table(dlq.warehouse(), COUNT_DUE, &[Millis::now().to_string().into()])?;
     Ok(table.one()?.get("errors")?)

@@ -38,7 +38,7 @@ pub fn due_day(config: &SlackConfig, now: Millis) -> Result<Date, NotifyError> {
 /// warehouse claims what is due without sending it.
 ///
 /// # Errors
-/// Of the warehouse and of the spool.
+/// Failures of the warehouse and of the spool.
 pub fn store_due(
     spool: &Spool,
     warehouse: &dyn Warehouse,

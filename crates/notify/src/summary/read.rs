@@ -35,7 +35,7 @@ const TREND_DAYS: i64 = 7;
 /// are not whole hours from UTC, that is half an hour off.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn read(warehouse: &dyn Warehouse, day: Date, zone: &Zone) -> Result<Summary, NotifyError> {
     let snapshot = warehouse.snapshot()?;
     let warehouse = snapshot.as_ref();

@@ -72,7 +72,7 @@ pub struct Scheduler {
     kept_house: Option<Instant>,
 }
 
-/// What a look gave.
+/// The result of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tick {
     /// Another scheduler is active.

@@ -29,7 +29,7 @@ pub fn accept(parts: Parts<'_>, store: Store, actor: &str) -> Result<Stores, Sto
 /// copies that were taken one after the other.
 ///
 /// # Errors
-/// As [`accept`].
+/// The same as [`accept`].
 pub fn accept_all(parts: Parts<'_>, actor: &str) -> Result<Stores, StoresError> {
     let mut stores = super::open(parts)?;
     for store in [Store::Realtime, Store::Errors, Store::Ops] {

@@ -5,7 +5,7 @@ use adpipe_warehouse::{Warehouse, WarehouseError, lost};
 
 use super::survey::consumer_of;
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crossing {
     /// The stored place is now after the gap: start from it.
@@ -20,7 +20,7 @@ pub enum Crossing {
 /// of them are on record as lost.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn cross(warehouse: &dyn Warehouse, refused: &LogError) -> Result<Crossing, WarehouseError> {
     let LogError::OutOfRange { topic, partition, wanted, oldest } = refused else {
         return Ok(Crossing::Refused);

@@ -193,10 +193,10 @@ pub enum StoresError {
     /// What was asked for cannot be done.
     #[error("{0}")]
     Refused(String),
-    /// Of the warehouse.
+    /// Failures of the warehouse.
     #[error(transparent)]
     Warehouse(#[from] WarehouseError),
-    /// Of the log.
+    /// Failures of the log.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The archive cannot be listed.
@@ -219,7 +219,7 @@ pub fn open(parts: Parts<'_>) -> Result<Stores, StoresError> {
 /// The same without writing anything.
 ///
 /// # Errors
-/// As [`open`].
+/// The same as [`open`].
 pub fn look(parts: Parts<'_>) -> Result<Stores, StoresError> {
     let survey = survey::Survey::take(parts)?;
     let judgement = judge::judge(&survey);

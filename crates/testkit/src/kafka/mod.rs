@@ -42,7 +42,7 @@ impl Kafka {
     /// and `{controller}` in them become the ports.
     ///
     /// # Panics
-    /// As [`Kafka::start`].
+    /// The same as [`Kafka::start`].
     pub fn start_with(test: &str, properties: &str) -> Option<Kafka> {
         Kafka::start_as(test, properties, None)
     }
@@ -51,7 +51,7 @@ impl Kafka {
     /// (`config/jmx_exporter.yml`), at [`Kafka::exporter`].
     ///
     /// # Panics
-    /// As [`Kafka::start`].
+    /// The same as [`Kafka::start`].
     pub fn start_monitored(test: &str, rules: &Path) -> Option<Kafka> {
         let jar = match jars::fetch_exporter() {
             Ok(jar) => jar,
@@ -122,7 +122,7 @@ impl Kafka {
     /// Starts the broker again after [`Kafka::stop`] or [`Kafka::kill`].
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start_broker(&mut self) {
         let output = std::fs::OpenOptions::new()
             .create(true)

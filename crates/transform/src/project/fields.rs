@@ -24,7 +24,7 @@ impl<'y> Fields<'y> {
         Ok(Fields { what, place, entries, asked: Vec::new() })
     }
 
-    /// Where it stands.
+    /// Its state.
     pub fn place(&self) -> &Place {
         &self.place
     }

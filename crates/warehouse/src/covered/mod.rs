@@ -89,7 +89,7 @@ pub struct RowsFound {
 /// Compares every row with its sums.
 ///
 /// # Errors
-/// Of the warehouse.
+/// Failures of the warehouse.
 pub fn check_rows(warehouse: &dyn WarehouseRead) -> Result<RowsFound, WarehouseError> {
     let mut found = RowsFound::default();
     for covered in COVERED {
@@ -177,7 +177,7 @@ fn key_of(covered: &Covered, values: &[Value]) -> String {
 /// Gives every row that has none its sums, as the rows now stand; gives how many.
 ///
 /// # Errors
-/// Of the warehouse. What was stored before stays.
+/// Failures of the warehouse. What was stored before stays.
 pub fn seal_rows(warehouse: &dyn Warehouse) -> Result<u64, WarehouseError> {
     let mut sealed = 0;
     for covered in COVERED {

@@ -85,7 +85,7 @@ impl PostgresWarehouse {
     /// True when adpipe's schemas are there.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The same as [`open`](Self::open).
     pub fn is_prepared(settings: &PostgresSettings) -> Result<bool, WarehouseError> {
         let mut client = connect_first(settings, Purpose::Reading)?;
         let version = migrate::version(&mut client);
@@ -96,7 +96,7 @@ impl PostgresWarehouse {
     /// start: [`open`](Self::open) takes a standby, too.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The same as [`open`](Self::open).
     pub fn must_take_writes(settings: &PostgresSettings) -> Result<(), WarehouseError> {
         let mut client = connect_first(settings, Purpose::Writing)?;
         let server = inspect(settings, &mut client)?;

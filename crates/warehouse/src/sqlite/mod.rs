@@ -152,7 +152,7 @@ impl SqliteWarehouse {
     /// the place of its own by [`replace_realtime`](Self::replace_realtime).
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The same as [`open`](Self::open).
     pub fn open_beside(folder: &Path, realtime_folder: &Path) -> Result<SqliteWarehouse, WarehouseError> {
         SqliteWarehouse::open_with(folder, Some(realtime_folder))
     }
