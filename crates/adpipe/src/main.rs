@@ -1,7 +1,7 @@
 //! adpipe: the ad-click pipeline in one binary. Command line and wiring only.
 //!
-//! `cli.rs` says which commands there are, `commands/` has one file for each, `services.rs` opens
-//! the back ends (`warehouse_place.rs` finds the warehouse, `dags.rs` the DAGs), `config/` reads `adpipe.toml`.
+//! `cli.rs` defines the commands, `commands/` has one file for each, `services.rs` opens the back ends
+//! (`warehouse_place.rs` finds the warehouse, `dags.rs` the DAGs), and `config/` reads `adpipe.toml`.
 
 mod alerts;
 mod archive_place;

@@ -1,4 +1,4 @@
-//! Copies of everything that adpipe keeps, taken while it runs (`adpipe backup`), and back again
+//! Copies everything that adpipe keeps while it runs (`adpipe backup`), and restores it
 //! (`adpipe restore`).
 //!
 //! A backup is one moment of all stores together. adpipe survives `kill -9` at any instant, so it can
@@ -9,13 +9,13 @@
 //!
 //! ```text
 //! BACKUP/
-//!   manifest.json          what belongs to it: written last, replaced whole
-//!   archive/event_date=…/  parts of the archive: never change, so each is copied once
+//!   manifest.json          the files of the backup: written last, replaced as a whole
+//!   archive/event_date=…/  parts of the archive: they never change, so each is copied once
 //!   taken/TIME/            everything else of one backup
 //! ```
 //!
-//! The manifest names every file with its size and hash and carries a checksum of its own, so that a
-//! backup is complete or refused. An interrupted backup leaves the one before it as it was.
+//! The manifest names every file with its size and hash and has its own checksum, so a backup is
+//! complete or refused. An interrupted backup leaves the previous one as it was.
 //!
 //! Open `take.rs` first, then `restore.rs`.
 

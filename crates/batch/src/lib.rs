@@ -1,19 +1,20 @@
-//! Batch: raw files to the archive, and what belongs to it (`adpipe etl`).
+//! Batch: raw files to the archive (`adpipe etl`), and the archive itself.
 //!
 //! How it stays correct:
 //! - An event is in `realtime.events`, in a part of the archive, or in both. `realtime.hours` says
 //!   for each archived hour how many are in both, so that all of them can be counted at any time.
-//! - Dedup is by (event hour, id). A file's event is new when its id is neither in a part of its hour
-//!   nor in `realtime.events`; the stream asks the same (`adpipe_warehouse::archive`). Both check again
-//!   in the transaction that writes: the hour's version shows new parts, and the number of its events
-//!   that are not archived shows new hot ones. While batch commits, the stream's transactions wait
-//!   (SQLite: the file's lock; PostgreSQL: an advisory lock that streams share).
-//! - What counts together is committed together, in schema `realtime`: the parts' names, the hours,
-//!   both figures and how far each file is read. Errors are durable in their topic before that, named
-//!   by file, content and row, so that the dead-letter queue stores each once.
-//! - A part gets its path whole and durable, and is then named by that transaction.
-//!   After `kill -9` at any instant the next run reads each file on from its account, and sweeps what
-//!   the killed one left behind, once every event of it is counted: the same end as without.
+//! - Events are deduplicated by (event hour, id). A file's event is new if its id is neither in a part
+//!   of its hour nor in `realtime.events`; the stream uses the same rule
+//!   (`adpipe_warehouse::archive`). Both check again in the transaction that writes: the hour's version
+//!   shows new parts, and the number of its events that are not archived shows new hot ones. While
+//!   batch commits, the stream's transactions wait (SQLite: the file's lock; PostgreSQL: an advisory
+//!   lock that streams share).
+//! - What belongs together is committed together, in schema `realtime`: the parts' names, the hours,
+//!   both figures and how far each file is read. Errors are durable in their topic before that,
+//!   identified by file, content and row, so that the dead-letter queue stores each once.
+//! - A part gets its path once it is complete and durable; then that transaction names it. After
+//!   `kill -9` at any instant, the next run continues each file from its account, and removes leftovers
+//!   once all of their events are counted. The result is the same as without the kill.
 //! - A part's hash is in the list from the transaction that names it, and is compared before the part
 //!   is read. If a part is missing or damaged, its hours cannot be read: their events wait in the
 //!   dead-letter queue, and all others continue.

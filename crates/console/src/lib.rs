@@ -1,6 +1,6 @@
-//! The console: where people look, and the server that events come in by.
+//! The console: the web pages for people, and the server that accepts events.
 //!
-//! [`Console`] binds a port and serves it. `POST /v1/events` is `adpipe_ingest`'s; `/` is the first
+//! [`Console`] binds a port and serves it. `adpipe_ingest` handles `POST /v1/events`; `/` is the first
 //! page, fed by `/live` (server-sent events, a snapshot a second) and `/api/overview`; `/metrics`,
 //! `/healthz` and `/readyz` are for machines. [`MetricsServer`] serves `/metrics` alone, for processes
 //! without a console.
@@ -14,16 +14,15 @@
 //! 3. `routes.rs` says which file answers: `page.rs`, `live.rs`, `overview.rs`, `assets.rs`, and the
 //!    folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue, `files/` for
 //!    what batch read, `quality/` for the data's quality, `dags/` for the scheduler;
-//! 4. what waits for a database does so in `work.rs`, and its answer leaves through `pack.rs`, which
-//!    makes it small, and `outbox.rs`.
+//! 4. requests that read a database wait in `work.rs`; answers leave through `pack.rs`, which
+//!    compresses them, and `outbox.rs`, which bounds their memory.
 //!
 //! The scripts of the pages are in `static/`: one for each page, `page.js` and `format.js` for all of
 //! them, `chart.js` and the files named after it for charts. The head of `chart.js` says how a chart is
 //! described.
 //!
-//! Memory is bounded whatever comes: bodies, records, read-ahead, work and answers have budgets of
-//! their own, and a request for which there is no room is answered 429 or 503, never made to wait
-//! half-received.
+//! Memory is bounded, whatever comes in: bodies, records, read-ahead, work and answers have separate
+//! budgets. A request for which there is no room is answered 429 or 503; it never waits half-received.
 #![forbid(unsafe_code)]
 
 mod access;

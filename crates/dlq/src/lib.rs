@@ -1,19 +1,19 @@
-//! The dead-letter queue: a place of work. Every record that could not be counted is stored once,
-//! is tried again, repaired, or dismissed, and what was done about it stays on record.
+//! The dead-letter queue. Every record that could not be counted is stored once, then retried,
+//! repaired or discarded; every action is recorded.
 //!
 //! How an error moves:
 //!
 //! 1. [`consumer`] reads `ad_events_error` and stores each failure (`failure.rs`), grouped by its
 //!    cause (`fingerprint.rs`);
-//! 2. [`retry`] sends what is due to `ad_events_retry`, from where the stream processor counts it like
-//!    any event; it leaves the outcome next to the effect (`realtime.replays`), and a second failure
-//!    comes back through `ad_events_error`;
-//! 3. people look ([`search`], [`report`]), edit ([`patch`], [`repair`]), retry and discard
-//!    ([`actions`]), many at a time by [`jobs`];
-//! 4. [`retention`] removes what was closed long ago.
+//! 2. [`retry`] sends due errors to `ad_events_retry`. The stream processor counts them like any event
+//!    and stores the outcome with the effect (`realtime.replays`); a second failure comes back through
+//!    `ad_events_error`;
+//! 3. people search ([`search`], [`report`]), edit ([`patch`], [`repair`]), retry and discard
+//!    ([`actions`]), many errors at a time with [`jobs`];
+//! 4. [`retention`] removes errors that were closed long ago.
 //!
-//! [`Dlq`] is what all of them share; [`role::run`] runs the whole queue. The counts of each
-//! group change with the errors, in the same transaction (`groups.rs`). Open `role.rs` first.
+//! All of them share [`Dlq`]; [`role::run`] runs the whole queue. The counts of each group change in
+//! the transaction that changes the errors (`groups.rs`). Open `role.rs` first.
 #![forbid(unsafe_code)]
 
 pub mod actions;

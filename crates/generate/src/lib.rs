@@ -1,15 +1,14 @@
-//! Ad events in the shape of the Avazu click-through-rate data set, made from a seed.
+//! Synthetic ad events with the fields of the Avazu click-through-rate data set, generated from a seed.
 //!
-//! The crate feeds demonstrations, benchmarks and the tests that must know what the right answer is:
-//! the caller also gets an [`Account`] of what went in, to be compared with what the pipeline says came
-//! out.
+//! The crate feeds demonstrations, benchmarks and tests. Tests must know the right answer, so the
+//! caller also gets an [`Account`] of what went in, to compare with what the pipeline reports.
 //!
 //! One record goes through these files, in this order; start with `generator.rs`:
 //!
 //! 1. `generator.rs` decides whether the next record is valid, a repeat or broken;
 //! 2. `curve.rs` gives it a time, `world.rs` everything else (through the tables of
 //!    `weights.rs`, with ids and codes from `mix.rs`);
-//! 3. `render.rs` writes it as NDJSON or CSV, and `fault.rs` breaks it when it is to be broken;
+//! 3. `render.rs` writes it as NDJSON or CSV, and `fault.rs` breaks it if it is to be invalid;
 //! 4. `account.rs` counts it.
 //!
 //! Everything is integer arithmetic over a PCG generator, so the same [`Config`] gives the same

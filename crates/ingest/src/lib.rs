@@ -1,9 +1,9 @@
-//! The ways in: HTTP, files and standard input, and the one feeder that takes them into the log.
+//! The ways in: HTTP, files and standard input, and the one feeder that passes them to the log.
 //!
-//! Whatever comes in is split into records, and [`RecordFeeder`] gives each its key and headers, so
-//! that an event meets the same partition whichever way it came. What it collects is appended to the
-//! log and acknowledged once it is durable. Both ways ask one [`LagGauge`] how much waits for the
-//! processor, and slow their senders down by it.
+//! All input is split into records, and [`RecordFeeder`] gives each record its key and headers, so
+//! that an event goes to the same partition whichever way it came. Records are appended to the log and
+//! acknowledged once they are durable. Both ways ask one [`LagGauge`] how many records wait for the
+//! processor, and slow down their senders accordingly.
 //!
 //! - `events/`: `POST /v1/events`. The console mounts [`EventsEndpoint::router`].
 //! - `files/`: [`FileIngest`], what `adpipe ingest` does with a file, a pipe or standard input.

@@ -1,10 +1,10 @@
-//! Figures about the running process, in Prometheus' words.
+//! Figures about the running process, for Prometheus.
 //!
-//! [`Metrics`] holds every series; [`FAMILIES`] lists them. A role that starts says so by
-//! [`Metrics::play`], and each label combination that it will count is there from then on as 0, so
-//! that the first increment is never lost to `rate()`. What a process does not know (a role that it
-//! does not play, a time before the first commit) it does not export: no false 0.
-//! Hot paths count locally and add once a batch.
+//! [`Metrics`] holds every series; [`FAMILIES`] lists them. A role that starts calls
+//! [`Metrics::play`]; from then on, each label combination that it will count exists as 0, so that
+//! `rate()` never loses the first increment. A process does not export what it does not know (a role
+//! that it does not play, a time before the first commit), so there is no false 0. Hot paths count
+//! locally and add once per batch.
 #![forbid(unsafe_code)]
 
 mod families;

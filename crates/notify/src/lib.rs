@@ -1,10 +1,9 @@
-//! Messages to people: Slack.
+//! Notifications on Slack.
 //!
-//! An alert's way: the monitor hands an announcement to [`Notifier`], which stores it in the
-//! [`spool`] and returns. The thread of `sender` looks what is stored, has [`plan`] decide what
-//! goes out now and with what it goes together (groups, quiet hours, throttles), renders it
-//! ([`message`]) and posts it ([`client`]). Only when Slack has taken it does it leave the spool.
-//! Once a day [`summary`] adds its message by the same way.
+//! The monitor hands an announcement to [`Notifier`], which stores it in the [`spool`] and returns.
+//! The thread of `sender` reads the spool; [`plan`] decides what goes out now and what goes out
+//! together (groups, quiet hours, throttles); [`message`] renders it and [`client`] posts it. It leaves
+//! the spool only once Slack has accepted it. Once a day, [`summary`] adds its message in the same way.
 //!
 //! - [`config`]: `config/slack_config.json`; [`webhook`]: the address, which is a secret.
 //!

@@ -1,12 +1,12 @@
-//! The scheduler: DAGs as data, run at their time, once.
+//! The scheduler: DAGs as data, run on schedule, once.
 //!
-//! [`dag`] reads `config/dags.toml`, [`cron`] and [`slots`] say which data intervals are due,
-//! [`scheduler`] does what is due: `tick` in `scheduler/mod.rs` is the whole of it on one screen, open
-//! it first. State lives in `ops.dag_runs` and `ops.task_runs` ([`store`], [`state`]), so a new
-//! scheduler continues where a killed one stopped; [`lease`] sees to it that there is one at a time,
-//! and every change of state checks the lease in the same transaction. Tasks are processes of their own
-//! (`execution.rs`), each below a [`task_process`] that ends it when its scheduler dies. [`requests`]
-//! has what people can ask for: run, backfill, retry, cancel; [`health`] is what alerts watch.
+//! [`dag`] reads `config/dags.toml`, [`cron`] and [`slots`] say which data intervals are due, and
+//! [`scheduler`] runs them: `tick` in `scheduler/mod.rs` shows all of it on one screen; open it first.
+//! State is in `ops.dag_runs` and `ops.task_runs` ([`store`], [`state`]), so a new scheduler continues
+//! where a killed one stopped. [`lease`] ensures that one is active at a time, and every change of
+//! state checks the lease in the same transaction. Tasks are separate processes (`execution.rs`), each
+//! below a [`task_process`] that ends it when its scheduler dies. [`requests`] has what people can ask
+//! for: run, backfill, retry, cancel; [`health`] is what alerts watch.
 
 pub mod cron;
 pub mod dag;

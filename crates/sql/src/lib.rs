@@ -1,10 +1,10 @@
 //! SQL kept in files, and what every SQLite file of adpipe has in common.
 //!
-//! [`section`] takes a named statement out of an included `.sql` file while the
-//! program is compiled, so that a missing name is a build error. [`sqlite`] opens
-//! databases with the settings we rely on, [`sqlite::migrate`] brings them up to
-//! date, [`private`] keeps files from others, [`text`] reads those that people write, [`pool`] bounds how many connections readers have, and
-//! [`trouble`] turns SQLite's error codes into what a person can do.
+//! [`section`] takes a named statement out of an included `.sql` file at compile time, so that a
+//! missing name is a build error. [`sqlite`] opens databases with the settings we rely on,
+//! [`sqlite::migrate`] brings them up to date, [`private`] makes files readable only by their owner,
+//! [`text`] reads files that people write, [`pool`] limits the readers' connections, and [`trouble`]
+//! turns SQLite's error codes into advice.
 
 pub mod pool;
 pub mod private;

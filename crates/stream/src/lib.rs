@@ -6,7 +6,7 @@
 //! account. Offsets live in that transaction, so a crash at any instant leaves either all of a
 //! batch or nothing, and the same records are read again.
 //!
-//! Open `processor.rs` first: `apply` is the whole promise on one screen.
+//! Open `processor.rs` first: `apply` shows the whole promise on one screen.
 
 pub mod archived;
 pub mod backlog;

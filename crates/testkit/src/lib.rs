@@ -1,7 +1,7 @@
-//! Real servers for tests, started on free loopback ports in folders of their own and gone with
-//! the test.
+//! Real servers for tests, started on free loopback ports in temporary folders and stopped with the
+//! test.
 //!
-//! What a server needs that is not there makes the test print `SKIPPED` and pass, so that a
+//! If a program that a server needs is not installed, the test prints `SKIPPED` and passes, so that a
 //! checkout can be tested anywhere; with `CI=true` it fails instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 

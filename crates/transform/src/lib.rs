@@ -1,10 +1,10 @@
 //! Runs a dbt project without Python.
 //!
-//! [`ProjectFiles`] reads the files (or has adpipe's own project, which is compiled in),
-//! [`Project::load`] makes models, seeds and tests of them and refuses what it does not understand,
-//! with file and line. [`run`](run()) chooses, renders everything, and only then does it: each model,
-//! seed and test in its own transaction, in the order of their dependencies. [`history::keep`] puts
-//! what the tests found into `ops`. [`dbt::run`] has the real dbt do the same and reads its results.
+//! [`ProjectFiles`] reads the files (or the built-in project), [`Project::load`] turns them into
+//! models, seeds and tests, and refuses what it does not understand, with file and line.
+//! [`run`](run()) selects nodes, renders everything, and only then runs it: each model, seed and test in
+//! its own transaction, in the order of their dependencies. [`history::keep`] stores the test results
+//! in `ops`. [`dbt::run`] has the real dbt do the same and reads its results.
 //! [`freshness`](freshness()) checks how old the sources are. [`list`] and [`statement`] show what a
 //! project consists of, without running it.
 //!

@@ -4,10 +4,10 @@
 //! snapshot is, too. [`sqlite::SqliteWarehouse`] keeps one file for each schema,
 //! [`postgres::PostgresWarehouse`] uses a PostgreSQL server. The stream processor takes a
 //! [`StreamWriter`] and, for each micro-batch, one [`StreamTransaction`]: claim the offsets, insert the
-//! events (the database says which were there already), add the metrics, record the commit; all of it
-//! becomes visible at once. Everything else reads, typed figures in [`report`], anything else by
-//! [`WarehouseRead::query`] with typed [`Row`]s; or keeps small tables of its own (errors, runs, marts)
-//! by a [`Session`].
+//! events (the database says which were already there), add the metrics, record the commit; all of it
+//! becomes visible at once. Everything else either reads (typed figures in [`report`], anything else
+//! with [`WarehouseRead::query`] and typed [`Row`]s) or writes its own small tables (errors, runs,
+//! marts) in a [`Session`].
 //!
 //! SQL is in `sql/`, by database; `sql/report/` has what both understand.
 
