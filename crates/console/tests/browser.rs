@@ -15,7 +15,7 @@ use adpipe_metrics::Metrics;
 use adpipe_runtime::Shutdown;
 use adpipe_testkit::browser::Browser;
 use adpipe_warehouse::{Schema, Warehouse};
-use common::{Harness, add_alerts, browser, config, events, gzip, picture, script};
+use common::{Ending, Harness, add_alerts, browser, config, events, gzip, picture, script};
 
 /// Nothing went wrong in the page, and nothing was asked of anybody else.
 fn check(browser: &Browser, home: &str) {
@@ -74,14 +74,7 @@ fn files_are_clicked_through() {
     read_files(&harness, &raw);
     let shutdown = Shutdown::new();
     std::thread::scope(|scope| {
-        // Ends the thread also when the test fails, or the scope would wait for ever.
-        struct End(Shutdown);
-        impl Drop for End {
-            fn drop(&mut self) {
-                self.0.trigger();
-            }
-        }
-        let _end = End(shutdown.clone());
+        let _end = Ending(shutdown.clone());
         scope.spawn(|| adpipe_dlq::role::run(&harness.dlq, &shutdown).unwrap());
         look_at_files(&harness, &mut browser, &home);
     });

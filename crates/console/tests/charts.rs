@@ -6,31 +6,12 @@
 
 mod common;
 
-use std::path::PathBuf;
-
 use adpipe_event::Millis;
 use adpipe_generate::{Config, Generator};
 use adpipe_testkit::browser::Browser;
 use adpipe_warehouse::Schema;
-use common::{Harness, config, script};
+use common::{Harness, browser, config, picture, script};
 use serde_json::{Value, json};
-
-/// A browser, or none where there is no Chromium.
-fn browser(test: &str) -> Option<Browser> {
-    match Browser::start() {
-        Ok(browser) => Some(browser),
-        Err(reason) => {
-            adpipe_testkit::skip(test, &reason);
-            None
-        }
-    }
-}
-
-fn picture(browser: &mut Browser, name: &str) {
-    if let Some(folder) = std::env::var_os("ADPIPE_PICTURES") {
-        browser.picture(&PathBuf::from(folder).join(format!("{name}.png")));
-    }
-}
 
 /// A console with three hours of events up to now.
 fn with_events() -> Harness {

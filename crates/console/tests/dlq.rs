@@ -5,27 +5,20 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use adpipe_log::{Headers, Records, Topic, append_and_wait, header};
+use adpipe_log::{Headers, Topic, header};
 use adpipe_metrics::Metrics;
 use adpipe_runtime::Shutdown;
 use adpipe_stream::{StreamConfig, processor};
 use adpipe_testkit::raw_http::Answer;
-use common::{Harness, config, token};
+use common::{Ending, Harness, append_to, config, event, token};
 use serde_json::{Value, json};
 
 /// The console, the processor and the queue running while `test` runs.
 fn at_work(test: impl FnOnce(&Harness)) {
     let harness = Harness::start(config());
     let (metrics, shutdown) = (Metrics::new("test").unwrap(), Shutdown::new());
-    // Ends the threads also when the test fails, or the scope would wait for ever.
-    struct End(Shutdown);
-    impl Drop for End {
-        fn drop(&mut self) {
-            self.0.trigger();
-        }
-    }
     std::thread::scope(|scope| {
-        let _end = End(shutdown.clone());
+        let _end = Ending(shutdown.clone());
         scope.spawn(|| {
             let (log, warehouse) = (harness.log.as_ref(), harness.warehouse.as_ref());
             processor::run(&StreamConfig::default(), log, warehouse, &metrics, &shutdown).unwrap();
@@ -48,33 +41,6 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 fn append(harness: &Harness, payloads: &[&[u8]]) {
     append_to(harness, Topic::Raw, Headers::default(), payloads);
-}
-
-fn append_to(harness: &Harness, topic: Topic, headers: Headers, payloads: &[&[u8]]) {
-    let mut records = Records::new();
-    let headers = records.add_headers(headers);
-    for payload in payloads {
-        assert!(records.push(b"", payload, headers));
-    }
-    let mut records = Some(records);
-    append_and_wait(harness.log.as_ref(), topic, || records.take().unwrap_or_default(), None).unwrap();
-}
-
-fn event(id: u64, more: Value) -> Vec<u8> {
-    let mut event = json!({
-        "id": id.to_string(), "click": 0, "hour": "2026-01-02T03:04:05Z", "banner_pos": 0, "device_type": 1,
-        "device_conn_type": 0, "site_id": "s1", "site_domain": "example.com", "site_category": "news",
-        "app_id": "a1", "app_domain": "example.com", "app_category": "none", "device_id": "d1",
-        "device_ip": "192.0.2.1", "device_model": "m1",
-    });
-    for (name, value) in more.as_object().unwrap() {
-        if value.is_null() {
-            drop(event.as_object_mut().unwrap().remove(name))
-        } else {
-            event[name] = value.clone()
-        }
-    }
-    event.to_string().into_bytes()
 }
 
 fn post(harness: &Harness, path: &str, body: &Value) -> Answer {
@@ -118,10 +84,10 @@ fn errors_of_every_type_are_listed_filtered_and_marked() {
         let payloads: [Vec<u8>; 6] = [
             b"<script>alert(1)</script>".to_vec(),
             b"{\"id\":\"\xff\xfe\"}".to_vec(),
-            event(1, json!({"click": "may,be"})),
-            event(2, json!({"banner_pos": 120})),
-            event(3, json!({"hour": null})),
-            event(4, json!({"hour": future})),
+            event(1, &json!({"click": "may,be"})),
+            event(2, &json!({"banner_pos": 120})),
+            event(3, &json!({"hour": null})),
+            event(4, &json!({"hour": future})),
         ];
         append(harness, &payloads.iter().map(Vec::as_slice).collect::<Vec<_>>());
         await_errors(harness, "", 6);
@@ -183,7 +149,7 @@ fn errors_of_every_type_are_listed_filtered_and_marked() {
 #[test]
 fn what_acts_demands_the_token_and_is_recorded_with_its_actor() {
     at_work(|harness| {
-        append(harness, &[&event(1, json!({"click": 7}))]);
+        append(harness, &[&event(1, &json!({"click": 7}))]);
         let id = id_of(&await_errors(harness, "", 1)[0]);
         let body = json!({"ids": [id]}).to_string();
         let edit = format!("/api/dlq/errors/{id}/edit");
@@ -239,7 +205,7 @@ fn what_acts_demands_the_token_and_is_recorded_with_its_actor() {
 #[test]
 fn one_error_is_edited_checked_and_counted() {
     at_work(|harness| {
-        append(harness, &[&event(1, json!({"click": "0", "banner_pos": 3}))]);
+        append(harness, &[&event(1, &json!({"click": "0", "banner_pos": 3}))]);
         let id = id_of(&await_errors(harness, "", 1)[0]);
         let check = |input: Value| post(harness, &format!("/api/dlq/errors/{id}/check"), &input);
         let cast = r#"[{"op":"cast","path":"/click","to":"integer"}]"#;
@@ -373,9 +339,9 @@ fn errors_that_nobody_has_stored_are_on_the_page() {
 #[test]
 fn a_group_is_edited_after_a_dry_run_and_a_bulk_action_is_watched() {
     at_work(|harness| {
-        let mut payloads: Vec<Vec<u8>> = (0..60).map(|id| event(id, json!({"click": "1"}))).collect();
+        let mut payloads: Vec<Vec<u8>> = (0..60).map(|id| event(id, &json!({"click": "1"}))).collect();
         // The edit mends the click of this one and not the rest.
-        payloads.push(event(60, json!({"click": "1", "banner_pos": 500})));
+        payloads.push(event(60, &json!({"click": "1", "banner_pos": 500})));
         append(harness, &payloads.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let errors = await_errors(harness, "field=click", 61);
         let filter = json!({"group": [errors[0]["fingerprint"]]});
@@ -427,7 +393,7 @@ fn a_group_is_edited_after_a_dry_run_and_a_bulk_action_is_watched() {
 fn a_list_is_paged_by_its_keys() {
     at_work(|harness| {
         let payloads: Vec<Vec<u8>> = (0..130)
-            .map(|id| event(id, if id % 2 == 0 { json!({"click": 9}) } else { json!({"banner_pos": "x"}) }))
+            .map(|id| event(id, &if id % 2 == 0 { json!({"click": 9}) } else { json!({"banner_pos": "x"}) }))
             .collect();
         append(harness, &payloads.iter().map(Vec::as_slice).collect::<Vec<_>>());
         await_errors(harness, "", 130);
@@ -456,7 +422,7 @@ fn a_search_without_time_still_comes_to_its_end() {
     at_work(|harness| {
         let causes =
             [json!({"click": 9}), json!({"banner_pos": "x"}), json!({"hour": null}), json!({"device_ip": 1})];
-        let payloads: Vec<Vec<u8>> = (0..400).map(|id| event(id, causes[id as usize % 4].clone())).collect();
+        let payloads: Vec<Vec<u8>> = (0..400).map(|id| event(id, &causes[id as usize % 4])).collect();
         append(harness, &payloads.iter().map(Vec::as_slice).collect::<Vec<_>>());
         eventually("400 errors", || {
             (harness.get("/api/dlq/errors?limit=1").json()["total"] == 400).then_some(())

@@ -13,14 +13,16 @@ use std::sync::Arc;
 use adpipe_console::ConsoleConfig;
 use adpipe_event::{FieldMap, FieldSource, Millis, Parser, Rules};
 use adpipe_generate::{Config, Format, Generator};
-use adpipe_log::{Headers, Records, Topic, append_and_wait};
+use adpipe_log::{Headers, Topic};
 use adpipe_runtime::Shutdown;
 use adpipe_schedule::dag::{BUILT_IN, Dags};
 use adpipe_testkit::postgres::Postgres;
 use adpipe_transform::{Command, Project, ProjectFiles, RunOptions, Target};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::{Schema, Warehouse};
-use common::{Harness, add_alerts, browser, config, events, picture, script, token};
+use common::{
+    Ending, Harness, add_alerts, append_to, browser, config, event, events, picture, script, token,
+};
 use serde_json::{Value, json};
 
 /// Layout that moves by less than this is not felt (web.dev/cls).
@@ -46,31 +48,7 @@ const SHIFT: &str = "new Promise((resolve) => {
 })";
 
 fn append(harness: &Harness, payloads: &[Vec<u8>]) {
-    let mut records = Records::new();
-    let headers = records.add_headers(Headers::default());
-    for payload in payloads {
-        assert!(records.push(b"", payload, headers));
-    }
-    let mut records = Some(records);
-    append_and_wait(harness.log.as_ref(), Topic::Raw, || records.take().unwrap_or_default(), None).unwrap();
-}
-
-/// An event, with some fields as given; null removes one.
-fn event(id: u64, more: &Value) -> Vec<u8> {
-    let mut event = json!({
-        "id": id.to_string(), "click": 0, "hour": "2026-01-02T03:04:05Z", "banner_pos": 0, "device_type": 1,
-        "device_conn_type": 0, "site_id": "s1", "site_domain": "example.com", "site_category": "news",
-        "app_id": "a1", "app_domain": "example.com", "app_category": "none", "device_id": "d1",
-        "device_ip": "192.0.2.1", "device_model": "m1",
-    });
-    for (name, value) in more.as_object().unwrap() {
-        if value.is_null() {
-            drop(event.as_object_mut().unwrap().remove(name))
-        } else {
-            event[name] = value.clone()
-        }
-    }
-    event.to_string().into_bytes()
+    append_to(harness, Topic::Raw, Headers::default(), payloads);
 }
 
 /// Errors of thirty causes; of the first there is one, of each further one a few more.
@@ -104,15 +82,8 @@ fn thirty_causes() -> Vec<Vec<u8>> {
 /// The dead-letter role running while `test` runs.
 fn at_work(harness: &Harness, test: impl FnOnce()) {
     let shutdown = Shutdown::new();
-    // Ends the thread also when the test fails, or the scope would wait for ever.
-    struct End(Shutdown);
-    impl Drop for End {
-        fn drop(&mut self) {
-            self.0.trigger();
-        }
-    }
     std::thread::scope(|scope| {
-        let _end = End(shutdown.clone());
+        let _end = Ending(shutdown.clone());
         scope.spawn(|| adpipe_dlq::role::run(&harness.dlq, &shutdown).unwrap());
         test();
     });

@@ -13,7 +13,7 @@ use adpipe_dlq::{Dlq, DlqSettings};
 use adpipe_event::Millis;
 use adpipe_generate::{Config, Format, Generator};
 use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, Headers, Topic};
+use adpipe_log::{EventLog, Headers, Records, Topic, append_and_wait};
 use adpipe_metrics::Metrics;
 use adpipe_monitor::rules::Rules;
 use adpipe_runtime::Shutdown;
@@ -23,6 +23,7 @@ use adpipe_testkit::raw_http::{self, Answer};
 use adpipe_transform::{Project, ProjectFiles, Target};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 use adpipe_warehouse::{Schema, Warehouse};
+use serde_json::{Value, json};
 
 pub struct Harness {
     pub folder: tempfile::TempDir,
@@ -167,6 +168,15 @@ impl Harness {
     }
 }
 
+/// Turns the switch at the end of a scope, also when the test fails: its threads would work for ever.
+pub struct Ending(pub Shutdown);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.trigger();
+    }
+}
+
 impl Drop for Harness {
     fn drop(&mut self) {
         self.shutdown.trigger();
@@ -269,6 +279,35 @@ pub fn add_alerts(warehouse: &dyn Warehouse, now: Millis) {
             ),
         );
     }
+}
+
+/// An event, with some fields as given; null removes one.
+pub fn event(id: u64, more: &Value) -> Vec<u8> {
+    let mut event = json!({
+        "id": id.to_string(), "click": 0, "hour": "2026-01-02T03:04:05Z", "banner_pos": 0, "device_type": 1,
+        "device_conn_type": 0, "site_id": "s1", "site_domain": "example.com", "site_category": "news",
+        "app_id": "a1", "app_domain": "example.com", "app_category": "none", "device_id": "d1",
+        "device_ip": "192.0.2.1", "device_model": "m1",
+    });
+    for (name, value) in more.as_object().unwrap() {
+        if value.is_null() {
+            drop(event.as_object_mut().unwrap().remove(name))
+        } else {
+            event[name] = value.clone()
+        }
+    }
+    event.to_string().into_bytes()
+}
+
+/// Appends records without a key.
+pub fn append_to(harness: &Harness, topic: Topic, headers: Headers, payloads: &[impl AsRef<[u8]>]) {
+    let mut records = Records::new();
+    let headers = records.add_headers(headers);
+    for payload in payloads {
+        assert!(records.push(b"", payload.as_ref(), headers));
+    }
+    let mut records = Some(records);
+    append_and_wait(harness.log.as_ref(), topic, || records.take().unwrap_or_default(), None).unwrap();
 }
 
 /// Events as lines, with the CSV header first where there is one.
