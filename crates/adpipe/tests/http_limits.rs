@@ -37,7 +37,8 @@ fn a_thousand_clients_on_every_route() {
     let folder = Folder::new();
     let up = Running::start(folder.adpipe(&["up"]));
     let place = Place::prepare(&folder, &up);
-    let targets: Vec<Target> = adpipe_console::ROUTES.iter().flat_map(|route| place.targets(route)).collect();
+    let targets: Vec<Target> =
+        adpipe_console::routes().into_iter().flat_map(|route| place.targets(route)).collect();
     let watch = Watch::of(&up);
     let (idle_mb, idle_files) = (watch.memory_mb(), watch.files());
     println!("idle: {idle_mb} MB, {idle_files} open files");

@@ -1,86 +1,86 @@
-//! Access: the right host, the right origin, the right token. And the headers of every answer.
+//! Who may come in: the right host, the right origin, the right token.
 
-use std::hint::black_box;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use adpipe_ingest::http::{Client, Refusal};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::app::App;
 use crate::assets;
-use crate::cookie;
-use crate::page::wants_page;
-use crate::throttle::Verdict;
+use crate::page::{Pages, wants_page};
+use crate::token::{self, TokenCheck};
 use crate::token_page;
 
-pub(crate) const TOKEN_COOKIE: &str = "adpipe_token";
-
-/// Open to everyone, for checks that the process is alive.
+/// Open to everybody, for whoever watches that the process lives.
 const WITHOUT_TOKEN: &str = "/healthz";
 
-/// Scripts and styles come from us alone and never stand in a page.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// What a request is judged by.
+#[derive(Clone)]
+pub(crate) struct Access {
+    /// `console.host`.
+    host: Arc<str>,
+    /// True when only this machine can reach the console.
+    on_loopback: bool,
+    tokens: TokenCheck,
+    pages: Pages,
+}
 
-/// Of a page that can also be kept as a file: it contains its style and has no script.
-pub(crate) const POLICY_OF_A_WHOLE_PAGE: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
-
-/// Adds to every answer what keeps a browser from doing more than it should.
-pub(crate) async fn add_security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    // The page that asks for a token says otherwise: without an origin its form would be refused.
-    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
-    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
-    for (name, value) in [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+impl Access {
+    pub fn new(host: &str, on_loopback: bool, tokens: TokenCheck, pages: Pages) -> Access {
+        Access { host: host.into(), on_loopback, tokens, pages }
     }
-    response
 }
 
 /// Lets a request in or answers it.
-pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if let Err(refusal) = check_names(&app, &request) {
-        return refusal.into_response();
+pub(crate) async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
+    match entry(&access, &request) {
+        Ok(Entry::Allowed) => next.run(request).await,
+        Ok(Entry::TokenInAddress(token)) => token_page::keep(token, "/"),
+        Ok(Entry::TokenNeeded) => token_needed(&access, &request),
+        Err(refusal) => refusal.into_response(),
     }
-    let Some(token) = app.config.token.as_deref() else { return next.run(request).await };
-    if is_open_to_all(&request) {
-        return next.run(request).await;
+}
+
+enum Entry<'t> {
+    Allowed,
+    /// The right one: it goes into a cookie.
+    TokenInAddress(&'t str),
+    TokenNeeded,
+}
+
+/// Whether a request may come in.
+///
+/// # Errors
+/// The refusal of a wrong host or origin, or of too many wrong tokens.
+fn entry<'a>(access: &'a Access, request: &Request) -> Result<Entry<'a>, Refusal> {
+    check_names(access, request)?;
+    let Some(token) = access.tokens.token() else { return Ok(Entry::Allowed) };
+    if is_open_to_all(request) {
+        return Ok(Entry::Allowed);
     }
-    let client = Client::of_request(&request);
-    match check_tokens(&app, client, shown_tokens(request.headers()), token) {
-        Ok(true) => return next.run(request).await,
-        Ok(false) => {}
-        Err(refusal) => return refusal.into_response(),
+    let client = Client::of_request(request);
+    let is_accepted = |shown: &[String]| access.tokens.accepts(client, shown.iter().map(String::as_str));
+    if is_accepted(&token::in_headers(request.headers()))? {
+        return Ok(Entry::Allowed);
     }
-    if request.uri().path() == "/" {
-        match check_tokens(&app, client, query_token(request.uri()).as_deref(), token) {
-            Ok(true) => return token_page::keep(token, "/"),
-            Ok(false) => {}
-            Err(refusal) => return refusal.into_response(),
-        }
+    let in_address = (request.uri().path() == "/").then(|| token::in_query(request.uri())).flatten();
+    if is_accepted(in_address.as_slice())? {
+        Ok(Entry::TokenInAddress(token))
+    } else {
+        Ok(Entry::TokenNeeded)
     }
+}
+
+/// The page that asks for a token, or for programs that one is needed.
+fn token_needed(access: &Access, request: &Request) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if reads && wants_page(request.headers()) {
         let wanted = request.uri().path_and_query().map_or("/", |address| address.as_str());
-        token_page::show(
-            &app,
-            StatusCode::UNAUTHORIZED,
-            request.headers(),
-            token_page::own_address(wanted),
-            None,
-        )
+        let wanted = token_page::own_address(wanted);
+        token_page::show(&access.pages, StatusCode::UNAUTHORIZED, request.headers(), wanted, None)
     } else {
         Refusal::wrong(StatusCode::UNAUTHORIZED, "a token is required: send authorization: bearer …")
             .into_response()
@@ -97,43 +97,14 @@ fn is_open_to_all(request: &Request) -> bool {
         || (path == token_page::ADDRESS && *request.method() == Method::POST)
 }
 
-/// Whether one of the tokens that were shown is the right one.
-///
-/// # Errors
-/// 429 when too many wrong ones came from this address.
-pub(crate) fn check_tokens<'t>(
-    app: &App,
-    client: Client,
-    shown: impl IntoIterator<Item = &'t str>,
-    token: &str,
-) -> Result<bool, Refusal> {
-    let now = Instant::now();
-    for given in shown {
-        match app.throttle.judge(client, given, now) {
-            Verdict::Compare if same(given, token) => {
-                app.throttle.forget(client);
-                return Ok(true);
-            }
-            Verdict::Compare => app.throttle.note_failure(client, given, now),
-            Verdict::KnownWrong => {}
-            Verdict::Wait(wait) => {
-                let message = "too many wrong tokens from this address; wait before you try another one";
-                let retry_after_s = Some(wait.as_secs() + 1);
-                return Err(Refusal { retry_after_s, ..Refusal::busy(message) });
-            }
-        }
-    }
-    Ok(false)
-}
-
-/// A foreign page, open in a browser on this machine, can send requests here. It cannot hide the name
-/// it was reached by (DNS rebinding) nor, when it writes, its origin.
-fn check_names(app: &App, request: &Request) -> Result<(), Refusal> {
+/// A page of somebody else's, open in a browser on this machine, can send requests here. It
+/// cannot hide the name it was reached by (DNS rebinding) nor, when it writes, its origin.
+fn check_names(access: &Access, request: &Request) -> Result<(), Refusal> {
     let host = host(request)?;
     let name = host_name(host)
         .ok_or_else(|| Refusal::wrong(StatusCode::BAD_REQUEST, "the header host is not a name and a port"))?;
-    if app.on_loopback && !is_own_name(name, &app.config.host) {
-        let message = "this host name does not belong to the console; use localhost or set console.host";
+    if access.on_loopback && !is_own_name(name, &access.host) {
+        let message = "this host name is not one of the console; use localhost or set console.host";
         return Err(Refusal::wrong(StatusCode::MISDIRECTED_REQUEST, message));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -188,32 +159,6 @@ fn host_name(host: &str) -> Option<&str> {
     is_sound.then_some(name)
 }
 
-/// The tokens in the headers of a request.
-fn shown_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = authorization
-        .and_then(|value| value.split_once(' '))
-        .and_then(|(scheme, given)| scheme.eq_ignore_ascii_case("bearer").then_some(given.trim()));
-    [bearer, cookie::value(headers, TOKEN_COOKIE)].into_iter().flatten()
-}
-
-/// Compares in a time that depends on the lengths only.
-pub(crate) fn same(given: &str, token: &str) -> bool {
-    let difference =
-        given.bytes().zip(token.bytes()).fold(0, |seen, (left, right)| black_box(seen | (left ^ right)));
-    given.len() == token.len() && difference == 0
-}
-
-fn query_token(uri: &Uri) -> Option<String> {
-    token_page::parse_pairs(uri.query()?)?.remove("token")
-}
-
-/// True when a token can be sent in a header and in a cookie as it is.
-pub(crate) fn is_usable_token(token: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    !token.is_empty() && token.bytes().all(allowed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,12 +191,5 @@ mod tests {
         }
         assert!(is_own_name("LocalHost", "127.0.0.1") && is_own_name("my.box", "my.box"));
         assert!(!is_own_name("evil.example", "127.0.0.1"));
-    }
-
-    #[test]
-    fn tokens_are_the_same_or_not() {
-        assert!(same("secret", "secret"));
-        assert!(!same("secre", "secret") && !same("secret1", "secret") && !same("Secret", "secret"));
-        assert!(is_usable_token("aZ09-._~+/=") && !is_usable_token("") && !is_usable_token("a b;"));
     }
 }

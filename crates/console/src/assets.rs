@@ -8,55 +8,50 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
 
-use crate::app::App;
 use crate::outbox::counted;
-use crate::pack::{self, accepts_gzip};
+use crate::pack::{self, accepts_gzip, fnv_1a};
 
-const FILES: [(&str, &str, &str); 40] = [
-    ("console.css", "text/css; charset=utf-8", include_str!("../static/console.css")),
-    ("overview.js", "text/javascript; charset=utf-8", include_str!("../static/overview.js")),
-    ("dags.css", "text/css; charset=utf-8", include_str!("../static/dags.css")),
-    ("dags.js", "text/javascript; charset=utf-8", include_str!("../static/dags.js")),
-    ("charts.css", "text/css; charset=utf-8", include_str!("../static/charts.css")),
-    ("chart.js", "text/javascript; charset=utf-8", include_str!("../static/chart.js")),
-    ("chart-cursor.js", "text/javascript; charset=utf-8", include_str!("../static/chart-cursor.js")),
-    ("chart-frame.js", "text/javascript; charset=utf-8", include_str!("../static/chart-frame.js")),
-    ("chart-marks.js", "text/javascript; charset=utf-8", include_str!("../static/chart-marks.js")),
-    ("chart-panel.js", "text/javascript; charset=utf-8", include_str!("../static/chart-panel.js")),
-    ("chart-points.js", "text/javascript; charset=utf-8", include_str!("../static/chart-points.js")),
-    ("chart-scale.js", "text/javascript; charset=utf-8", include_str!("../static/chart-scale.js")),
-    ("chart-time.js", "text/javascript; charset=utf-8", include_str!("../static/chart-time.js")),
-    ("overview-charts.js", "text/javascript; charset=utf-8", include_str!("../static/overview-charts.js")),
-    ("operations-heat.js", "text/javascript; charset=utf-8", include_str!("../static/operations-heat.js")),
-    ("spark.js", "text/javascript; charset=utf-8", include_str!("../static/spark.js")),
-    ("svg.js", "text/javascript; charset=utf-8", include_str!("../static/svg.js")),
-    ("page.js", "text/javascript; charset=utf-8", include_str!("../static/page.js")),
-    ("format.js", "text/javascript; charset=utf-8", include_str!("../static/format.js")),
-    ("dlq.css", "text/css; charset=utf-8", include_str!("../static/dlq.css")),
-    ("dlq.js", "text/javascript; charset=utf-8", include_str!("../static/dlq.js")),
-    ("dlq-list.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-list.js")),
-    ("dlq-error.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-error.js")),
-    ("dlq-shared.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-shared.js")),
-    ("dlq-jobs.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-jobs.js")),
-    ("dlq-edit.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-edit.js")),
-    ("dlq-payload.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-payload.js")),
-    ("dlq-backlog.js", "text/javascript; charset=utf-8", include_str!("../static/dlq-backlog.js")),
-    ("quality.css", "text/css; charset=utf-8", include_str!("../static/quality.css")),
-    ("quality.js", "text/javascript; charset=utf-8", include_str!("../static/quality.js")),
-    ("files.css", "text/css; charset=utf-8", include_str!("../static/files.css")),
-    ("files.js", "text/javascript; charset=utf-8", include_str!("../static/files.js")),
-    ("operations.css", "text/css; charset=utf-8", include_str!("../static/operations.css")),
-    ("operations.js", "text/javascript; charset=utf-8", include_str!("../static/operations.js")),
-    (
-        "operations-charts.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../static/operations-charts.js"),
-    ),
-    ("messages.js", "text/javascript; charset=utf-8", include_str!("../static/messages.js")),
-    ("trust.js", "text/javascript; charset=utf-8", include_str!("../static/trust.js")),
-    ("zone.js", "text/javascript; charset=utf-8", include_str!("../static/zone.js")),
-    ("firing.js", "text/javascript; charset=utf-8", include_str!("../static/firing.js")),
-    ("icon.svg", "image/svg+xml", include_str!("../static/icon.svg")),
+const FILES: [(&str, &str); 40] = [
+    ("console.css", include_str!("../static/console.css")),
+    ("overview.js", include_str!("../static/overview.js")),
+    ("dags.css", include_str!("../static/dags.css")),
+    ("dags.js", include_str!("../static/dags.js")),
+    ("charts.css", include_str!("../static/charts.css")),
+    ("chart.js", include_str!("../static/chart.js")),
+    ("chart-cursor.js", include_str!("../static/chart-cursor.js")),
+    ("chart-frame.js", include_str!("../static/chart-frame.js")),
+    ("chart-marks.js", include_str!("../static/chart-marks.js")),
+    ("chart-panel.js", include_str!("../static/chart-panel.js")),
+    ("chart-points.js", include_str!("../static/chart-points.js")),
+    ("chart-scale.js", include_str!("../static/chart-scale.js")),
+    ("chart-time.js", include_str!("../static/chart-time.js")),
+    ("overview-charts.js", include_str!("../static/overview-charts.js")),
+    ("operations-heat.js", include_str!("../static/operations-heat.js")),
+    ("spark.js", include_str!("../static/spark.js")),
+    ("svg.js", include_str!("../static/svg.js")),
+    ("page.js", include_str!("../static/page.js")),
+    ("format.js", include_str!("../static/format.js")),
+    ("dlq.css", include_str!("../static/dlq.css")),
+    ("dlq.js", include_str!("../static/dlq.js")),
+    ("dlq-list.js", include_str!("../static/dlq-list.js")),
+    ("dlq-error.js", include_str!("../static/dlq-error.js")),
+    ("dlq-shared.js", include_str!("../static/dlq-shared.js")),
+    ("dlq-jobs.js", include_str!("../static/dlq-jobs.js")),
+    ("dlq-edit.js", include_str!("../static/dlq-edit.js")),
+    ("dlq-payload.js", include_str!("../static/dlq-payload.js")),
+    ("dlq-backlog.js", include_str!("../static/dlq-backlog.js")),
+    ("quality.css", include_str!("../static/quality.css")),
+    ("quality.js", include_str!("../static/quality.js")),
+    ("files.css", include_str!("../static/files.css")),
+    ("files.js", include_str!("../static/files.js")),
+    ("operations.css", include_str!("../static/operations.css")),
+    ("operations.js", include_str!("../static/operations.js")),
+    ("operations-charts.js", include_str!("../static/operations-charts.js")),
+    ("messages.js", include_str!("../static/messages.js")),
+    ("trust.js", include_str!("../static/trust.js")),
+    ("zone.js", include_str!("../static/zone.js")),
+    ("firing.js", include_str!("../static/firing.js")),
+    ("icon.svg", include_str!("../static/icon.svg")),
 ];
 
 /// Where they are served. Nothing in them is secret, and the page that asks for a token needs them.
@@ -74,14 +69,14 @@ struct Asset {
 /// Made when it is first asked for.
 type Slot = Arc<OnceLock<Result<Asset, String>>>;
 
-/// Every static file.
+#[derive(Clone)]
 pub(crate) struct Assets {
-    files: Vec<(&'static str, Slot)>,
+    files: Arc<[(&'static str, Slot)]>,
 }
 
 impl Assets {
     pub fn new() -> Assets {
-        Assets { files: FILES.iter().map(|(name, _, _)| (*name, Slot::default())).collect() }
+        Assets { files: FILES.iter().map(|(name, _)| (*name, Slot::default())).collect() }
     }
 
     /// The file of that name.
@@ -102,13 +97,21 @@ impl Assets {
 
 /// The text of a script or style of ours.
 pub(crate) fn source(name: &str) -> Option<&'static str> {
-    FILES.iter().find(|(file, _, _)| *file == name).map(|(_, _, text)| *text)
+    FILES.iter().find(|(file, _)| *file == name).map(|(_, text)| *text)
 }
 
 fn make(name: &str) -> Result<Asset, String> {
-    let found = FILES.iter().find(|(file, _, _)| *file == name);
-    let &(_, media_type, text) = found.ok_or_else(|| format!("{name} is not a static file"))?;
-    packed(media_type, Bytes::from_static(text.as_bytes()))
+    let text = source(name).ok_or_else(|| format!("{name} is not a static file"))?;
+    packed(media_type(name), Bytes::from_static(text.as_bytes()))
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        Some((_, "svg")) => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
 }
 
 fn packed(media_type: &'static str, plain: Bytes) -> Result<Asset, String> {
@@ -116,13 +119,13 @@ fn packed(media_type: &'static str, plain: Bytes) -> Result<Asset, String> {
     Ok(Asset { media_type, etag: etag(&gzip), plain, gzip })
 }
 
-/// The handler.
+/// `GET /static/{name}`.
 pub(crate) async fn get_asset(
-    State(app): State<Arc<App>>,
+    State(assets): State<Assets>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let asset = app.assets.find(&name).await?;
+    let asset = assets.find(&name).await?;
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == asset.etag.as_bytes()) {
         return with_caching(StatusCode::NOT_MODIFIED.into_response(), &asset);
     }
@@ -148,11 +151,4 @@ fn with_caching(mut response: Response, asset: &Asset) -> Result<Response, Refus
 
 fn etag(bytes: &[u8]) -> String {
     format!("\"{:016x}\"", fnv_1a(bytes))
-}
-
-/// FNV-1a: only to distinguish versions of our own files.
-pub(crate) fn fnv_1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }

@@ -11,22 +11,31 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::access::same;
-use crate::app::App;
+use crate::token::same;
 
 /// Sent by a page's scripts with the token of its `<meta name="csrf-token">`.
 const HEADER: &str = "x-csrf-token";
 
-/// A new token, unguessable: 128 random bits.
-pub(crate) fn new_token() -> String {
-    format!("{:032x}", rand::random::<u128>())
+/// What a page's buttons have to show.
+#[derive(Clone)]
+pub(crate) struct CsrfToken(Arc<str>);
+
+impl CsrfToken {
+    /// A new one, unguessable: 128 random bits.
+    pub fn new() -> CsrfToken {
+        CsrfToken(format!("{:032x}", rand::random::<u128>()).into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Lets a request act only when it shows the token.
-pub(crate) async fn demand(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn demand(State(token): State<CsrfToken>, request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     match given {
-        Some(given) if same(given, &app.csrf_token) => next.run(request).await,
+        Some(given) if same(given, token.as_str()) => next.run(request).await,
         _ => Refusal::wrong(StatusCode::FORBIDDEN, "the page is out of date; load it again").into_response(),
     }
 }

@@ -91,7 +91,6 @@ pub(crate) struct Bar {
 /// CTR over a range of event time.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CtrReport {
-    /// The range's name.
     pub range: &'static str,
     /// Start and end of all figures in ms; null if there are no events.
     pub oldest: Option<i64>,

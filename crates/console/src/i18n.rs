@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use adpipe_monitor::rules;
+
 use crate::error::ConsoleError;
+use crate::query::Parameters;
 
 /// A language that the console speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +17,7 @@ pub(crate) enum Language {
 impl Language {
     pub const ALL: [Language; 2] = [Language::English, Language::Korean];
 
-    /// Its BCP 47 tag.
+    /// As BCP 47 has it.
     pub fn tag(self) -> &'static str {
         match self {
             Language::English => "en",
@@ -22,7 +25,6 @@ impl Language {
         }
     }
 
-    /// Its own name for itself.
     pub fn own_name(self) -> &'static str {
         match self {
             Language::English => "English",
@@ -33,6 +35,11 @@ impl Language {
     pub fn from_tag(tag: &str) -> Option<Language> {
         let primary = tag.split('-').next().unwrap_or_default().trim().to_ascii_lowercase();
         Language::ALL.into_iter().find(|language| language.tag() == primary)
+    }
+
+    /// That of `?lang=`, which scripts ask for sentences in; else English.
+    pub fn of_query(query: &Parameters) -> Language {
+        query.get("lang").and_then(|tag| Language::from_tag(tag)).unwrap_or(Language::English)
     }
 
     /// The one of ours that an `Accept-Language` header likes best; English when it likes none.
@@ -51,32 +58,37 @@ impl Language {
     }
 }
 
+/// The monitor speaks the same ones.
+impl From<Language> for rules::Language {
+    fn from(language: Language) -> rules::Language {
+        match language {
+            Language::English => rules::Language::English,
+            Language::Korean => rules::Language::Korean,
+        }
+    }
+}
+
 /// Texts by their key.
 pub(crate) type Texts = BTreeMap<String, String>;
 
-/// The files of a language: one that every page shares, and one a page.
-macro_rules! files {
-    ($language:literal) => {
-        [
-            include_str!(concat!("../i18n/", $language, "/shared.json")),
-            include_str!(concat!("../i18n/", $language, "/overview.json")),
-            include_str!(concat!("../i18n/", $language, "/dlq.json")),
-            include_str!(concat!("../i18n/", $language, "/dags.json")),
-            include_str!(concat!("../i18n/", $language, "/quality.json")),
-            include_str!(concat!("../i18n/", $language, "/files.json")),
-            include_str!(concat!("../i18n/", $language, "/operations.json")),
-        ]
-    };
-}
+/// The texts that every page shares, and those of each page: in English and in Korean.
+const FILES: [(&str, &str); 7] = [
+    (include_str!("../i18n/en/shared.json"), include_str!("../i18n/ko/shared.json")),
+    (include_str!("../i18n/en/overview.json"), include_str!("../i18n/ko/overview.json")),
+    (include_str!("../i18n/en/dlq.json"), include_str!("../i18n/ko/dlq.json")),
+    (include_str!("../i18n/en/dags.json"), include_str!("../i18n/ko/dags.json")),
+    (include_str!("../i18n/en/quality.json"), include_str!("../i18n/ko/quality.json")),
+    (include_str!("../i18n/en/files.json"), include_str!("../i18n/ko/files.json")),
+    (include_str!("../i18n/en/operations.json"), include_str!("../i18n/ko/operations.json")),
+];
 
-/// The texts of a language.
 pub(crate) fn texts(language: Language) -> Result<Texts, ConsoleError> {
-    let files = match language {
-        Language::English => files!("en"),
-        Language::Korean => files!("ko"),
-    };
     let mut texts = Texts::new();
-    for json in files {
+    for (english, korean) in FILES {
+        let json = match language {
+            Language::English => english,
+            Language::Korean => korean,
+        };
         let more: Texts = serde_json::from_str(json)
             .map_err(|error| ConsoleError::Page(format!("texts of {}: {error}", language.tag())))?;
         texts.extend(more);

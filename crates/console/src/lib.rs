@@ -7,15 +7,16 @@
 //!
 //! A request passes through these files; start with `routes.rs`:
 //!
-//! 1. `adpipe_ingest::http` accepts the connection, guards it against slow peers and identifies the
-//!    client;
-//! 2. `access.rs` checks host, origin and token (`throttle.rs` slows guesses down, `token_page.rs` asks
-//!    for it), `csrf.rs` that a button of our page was pressed;
-//! 3. `routes.rs` says which file answers: `page.rs`, `live.rs`, `overview.rs`, `assets.rs`, and the
-//!    folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue, `files/` for
-//!    what batch read, `quality/` for the data's quality, `dags/` for the scheduler;
-//! 4. requests that read a database wait in `work.rs`; answers leave through `pack.rs`, which
-//!    compresses them, and `outbox.rs`, which bounds their memory.
+//! 1. `adpipe_ingest::http` accepts the connection, guards it against slow peers and says whose it is;
+//! 2. `access.rs` checks host, origin and token (`token.rs` compares it, `throttle.rs` slows guesses
+//!    down, `token_page.rs` asks for it), `csrf.rs` that a button of ours was pressed;
+//! 3. the table in `routes.rs` says who answers: `overview.rs`, `live.rs`, `assets.rs`, `probes.rs`,
+//!    and the folders `operations/` for alerts and processes, `dlq/` for the dead-letter queue,
+//!    `files/` for what batch read, `quality/` for the data's quality, `dags/` for the scheduler. A
+//!    handler takes the parts of the state that it needs (`state.rs` puts them together): `page.rs`
+//!    renders, `answer.rs` makes JSON, `posted.rs` receives;
+//! 4. what waits for a database does so in `work.rs`, and its answer leaves through `pack.rs`, which
+//!    makes it small, and `outbox.rs`.
 //!
 //! The scripts of the pages are in `static/`: one for each page, `page.js` and `format.js` for all of
 //! them, `chart.js` and the files named after it for charts. The head of `chart.js` says how a chart is
@@ -26,8 +27,8 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod alerting;
 mod answer;
-mod app;
 mod assets;
 mod config;
 mod cookie;
@@ -37,6 +38,8 @@ mod dlq;
 mod error;
 mod figures;
 mod files;
+mod firing;
+mod headers;
 mod i18n;
 mod limits;
 mod live;
@@ -47,27 +50,32 @@ mod overview;
 mod pack;
 mod page;
 mod page_texts;
+mod posted;
+mod probes;
 mod quality;
+mod query;
 mod readiness;
 mod recent_errors;
 mod routes;
+mod state;
 mod throttle;
+mod token;
 mod token_page;
 mod work;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use adpipe_ingest::http;
+use adpipe_ingest::http::{self, ServerConfig};
 use adpipe_runtime::Shutdown;
 use tokio::net::{TcpListener, lookup_host};
+use tokio::sync::watch;
 
-use crate::app::App;
 pub use crate::config::{ConsoleConfig, DocsPage, ProjectTests, Services};
 pub use crate::error::{ConsoleError, MetricsError};
 pub use crate::metrics_server::MetricsServer;
-pub use crate::routes::ROUTES;
+pub use crate::routes::routes;
+use crate::state::App;
 
 /// Characters of a token that others may guess at: of random ones, 16 cannot be guessed.
 const SHORTEST_TOKEN: usize = 16;
@@ -76,7 +84,11 @@ const SHORTEST_TOKEN: usize = 16;
 pub struct Console {
     listener: TcpListener,
     address: SocketAddr,
-    app: Arc<App>,
+    server: ServerConfig,
+    services: Services,
+    app: App,
+    /// Turns true when the console ends.
+    closing: watch::Sender<bool>,
 }
 
 impl Console {
@@ -86,7 +98,7 @@ impl Console {
     /// [`ConsoleError`], with what to do: the port is in use, or the address can be reached by
     /// others and no token is set.
     pub async fn bind(config: ConsoleConfig, services: Services) -> Result<Console, ConsoleError> {
-        if config.token.as_deref().is_some_and(|token| !access::is_usable_token(token)) {
+        if config.token.as_deref().is_some_and(|token| !token::is_usable(token)) {
             return Err(ConsoleError::TokenUnusable);
         }
         let failure = |source: std::io::Error| {
@@ -109,8 +121,9 @@ impl Console {
         let listener = http::listen(&addresses).map_err(failure)?;
         let address = listener.local_addr().map_err(failure)?;
         routes::set_up(&services.metrics);
-        let app = Arc::new(App::new(config, services, on_loopback)?);
-        Ok(Console { listener, address, app })
+        let closing = watch::Sender::new(false);
+        let app = App::new(&config, &services, routes::navigation(), on_loopback, closing.subscribe())?;
+        Ok(Console { listener, address, server: config.server, services, app, closing })
     }
 
     /// Where it listens; the port is the real one when 0 was asked for.
@@ -134,16 +147,17 @@ impl Console {
     /// # Errors
     /// None today: what fails while serving is logged and gone on from.
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), ConsoleError> {
-        let app = self.app;
-        let producer = tokio::spawn(live::produce(Arc::clone(&app)));
-        let closing = app.closing.subscribe();
-        let for_switch = Arc::clone(&app);
+        let Console { listener, address, server, services, app, closing } = self;
+        let producer = tokio::spawn(live::produce(app.live.clone(), services, app.events.clone()));
+        let closed = closing.subscribe();
         let switch = tokio::spawn(async move {
             shutdown.triggered().await;
-            for_switch.closing.send_replace(true);
+            closing.send_replace(true);
+            // Held until the server has ended: a sender that is gone says the same.
+            closing
         });
-        tracing::info!(address = %self.address, "the console listens");
-        http::serve(self.listener, routes::router(Arc::clone(&app)), app.config.server, closing).await;
+        tracing::info!(%address, "the console listens");
+        http::serve(listener, routes::router(app), server, closed).await;
         switch.abort();
         producer.abort();
         Ok(())

@@ -24,7 +24,6 @@ pub(crate) struct Limit {
     alert: Option<OpenAlert>,
 }
 
-/// What the monitor found.
 #[derive(Debug, Clone, Serialize)]
 struct OpenAlert {
     state: State,

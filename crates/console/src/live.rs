@@ -1,23 +1,23 @@
 //! `GET /live`: a snapshot every second as server-sent events, computed once for all listeners.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::ready;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
+use adpipe_ingest::EventsEndpoint;
 use adpipe_ingest::http::{Refusal, ended};
 use adpipe_warehouse::report;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use hyper::body::{Bytes, Frame};
+use futures_util::StreamExt;
+use futures_util::stream::{once, unfold};
 use serde::Serialize;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
-use crate::app::App;
 use crate::config::Services;
 use crate::figures::{self, Throughput, Totals};
 use crate::limits::{self, Limit};
@@ -28,14 +28,21 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Pages that may listen at the same time; each holds a connection for as long as it is open.
 const MAX_LISTENERS: usize = 128;
 
-/// The totals are computed again after this many times as long as they took: at most 2 % of a core.
+/// How long a page waits before it connects again.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+/// The totals are computed anew after this many times as long as they took: at most 2 % of a core.
 const TOTALS_REST: u32 = 50;
 
+/// The newest snapshot, and when it was made; none at first.
+type Newest = Option<(Instant, Event)>;
+
 /// Where listeners meet the producer.
+#[derive(Clone)]
 pub(crate) struct Live {
-    /// The newest snapshot, and when it was made.
-    newest: watch::Sender<(Instant, Bytes)>,
-    arrived: Notify,
+    newest: watch::Sender<Newest>,
+    arrived: Arc<Notify>,
+    closing: watch::Receiver<bool>,
 }
 
 #[derive(Serialize)]
@@ -54,26 +61,27 @@ struct Snapshot<'a> {
 }
 
 impl Live {
-    pub fn new() -> Live {
-        Live { newest: watch::Sender::new((Instant::now(), Bytes::new())), arrived: Notify::new() }
+    /// `closing` turns true when the console ends.
+    pub fn new(closing: watch::Receiver<bool>) -> Live {
+        Live { newest: watch::Sender::new(None), arrived: Arc::default(), closing }
     }
 }
 
-/// Computes snapshots while at least one page listens, until the console ends.
-pub(crate) async fn produce(app: Arc<App>) {
-    let mut closing = app.closing.subscribe();
+/// Computes snapshots for as long as there is somebody to see them, until the console ends.
+pub(crate) async fn produce(live: Live, services: Services, events: Arc<EventsEndpoint>) {
+    let mut closing = live.closing.clone();
     let mut totals = TotalsCache::default();
     while !*closing.borrow_and_update() {
-        if app.live.newest.receiver_count() == 0 {
+        if live.newest.receiver_count() == 0 {
             tokio::select! {
-                () = app.live.arrived.notified() => {}
+                () = live.arrived.notified() => {}
                 _ = closing.changed() => {}
             }
             continue;
         }
         let next = tokio::time::Instant::now() + EVERY;
-        let lag = app.events.waiting_records().await;
-        let services = app.services.clone();
+        let lag = events.waiting_records().await;
+        let services = services.clone();
         let measured = tokio::task::spawn_blocking(move || {
             let event = snapshot(&services, lag, &mut totals);
             (event, totals)
@@ -81,7 +89,7 @@ pub(crate) async fn produce(app: Arc<App>) {
         match measured.await {
             Ok((event, kept)) => {
                 totals = kept;
-                app.live.newest.send_replace((Instant::now(), event));
+                live.newest.send_replace(Some((Instant::now(), event)));
             }
             Err(error) => {
                 tracing::error!(%error, "a snapshot failed by a fault of adpipe");
@@ -115,114 +123,72 @@ impl TotalsCache {
     }
 }
 
-fn snapshot(services: &Services, lag: Result<Option<u64>, Refusal>, totals: &mut TotalsCache) -> Bytes {
+fn snapshot(services: &Services, lag: Result<Option<u64>, Refusal>, totals: &mut TotalsCache) -> Event {
     let stopped = services.metrics.stopped_roles();
     let mut problems: Vec<String> =
         stopped.iter().map(|(role, reason)| format!("role {role} has stopped: {reason}")).collect();
-    let lag = lag.unwrap_or_else(|refusal| {
-        problems.push(refusal.message);
-        None
-    });
-    let throughput = match figures::throughput(services.warehouse.as_ref(), Millis::now()) {
-        Ok(throughput) => Some(throughput),
-        Err(error) => {
-            problems.push(error.to_string());
-            None
-        }
-    };
-    if throughput.is_some()
-        && let Err(error) = totals.refresh(services)
-    {
-        problems.push(error.to_string());
+    let lag = or_problem(lag.map_err(|refusal| refusal.message), &mut problems).flatten();
+    let warehouse = services.warehouse.as_ref();
+    let throughput = or_problem(figures::throughput(warehouse, Millis::now()), &mut problems);
+    let mut limits = None;
+    // Otherwise the same database has just not answered.
+    if throughput.is_some() {
+        or_problem(totals.refresh(services), &mut problems);
+        limits = or_problem(limits::limits(warehouse, &services.rules, Millis::now()), &mut problems);
     }
-    let limits = match throughput.is_some() {
-        true => limits::limits(services.warehouse.as_ref(), &services.rules, Millis::now()),
-        // The same database has just not answered.
-        false => Ok(Vec::new()),
-    };
-    let limits = limits.unwrap_or_else(|error| {
-        problems.push(error.to_string());
-        Vec::new()
-    });
     let snapshot = Snapshot {
         at: Millis::now().0,
         throughput,
         totals: totals.newest.as_ref().map(|(totals, _)| totals),
         totals_at: totals.newest.as_ref().map_or(0, |(_, at)| *at),
         lag,
-        limits,
+        limits: limits.unwrap_or_default(),
         problems,
     };
-    // JSON text has no line ends, so it is one `data:` line.
-    match serde_json::to_string(&snapshot) {
-        Ok(json) => Bytes::from(format!("data: {json}\n\n")),
-        Err(error) => {
-            tracing::error!(%error, "a snapshot cannot be written as json");
-            Bytes::from_static(b": no snapshot\n\n")
-        }
-    }
+    Event::default().json_data(&snapshot).unwrap_or_else(|error| {
+        tracing::error!(%error, "a snapshot cannot be written as json");
+        Event::default().comment("no snapshot")
+    })
 }
 
-/// The handler.
-pub(crate) async fn get_live(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    if app.live.newest.receiver_count() >= MAX_LISTENERS {
+/// What was measured; otherwise why it was not is one more problem.
+fn or_problem<T>(measured: Result<T, impl ToString>, problems: &mut Vec<String>) -> Option<T> {
+    measured.map_err(|error| problems.push(error.to_string())).ok()
+}
+
+/// `GET /live`.
+pub(crate) async fn get_live(State(live): State<Live>) -> Result<Response, Refusal> {
+    if live.newest.receiver_count() >= MAX_LISTENERS {
         return Err(Refusal::unavailable("too many pages listen already; close some"));
     }
-    let (sender, receiver) = mpsc::channel(1);
-    let mut snapshots = app.live.newest.subscribe();
+    let mut snapshots = live.newest.subscribe();
     if is_fresh(&snapshots) {
         // Others are listening, so a new listener does not have to wait for the next snapshot.
         snapshots.mark_changed();
     }
-    tokio::spawn(forward(Arc::clone(&app), snapshots, sender));
-    app.live.arrived.notify_one();
-    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, Body::new(EventStream(receiver))).into_response())
+    live.arrived.notify_one();
+    let first = once(ready(Event::default().retry(RECONNECT)));
+    let events = first.chain(unfold((snapshots, live.closing), next_snapshot));
+    let stream = Sse::new(events.map(Ok::<Event, Infallible>));
+    Ok(([(header::CACHE_CONTROL, "no-store")], stream).into_response())
 }
 
 /// Whether the newest snapshot is one of those that are made every second now.
-fn is_fresh(snapshots: &watch::Receiver<(Instant, Bytes)>) -> bool {
-    let (made_at, event) = &*snapshots.borrow();
-    !event.is_empty() && made_at.elapsed() < 2 * EVERY
+fn is_fresh(snapshots: &watch::Receiver<Newest>) -> bool {
+    snapshots.borrow().as_ref().is_some_and(|(made_at, _)| made_at.elapsed() < 2 * EVERY)
 }
 
-/// Passes snapshots on to one listener; a slow one gets fewer of them, never old ones.
-async fn forward(
-    app: Arc<App>,
-    mut snapshots: watch::Receiver<(Instant, Bytes)>,
-    listener: mpsc::Sender<Bytes>,
-) {
-    let mut closing = app.closing.subscribe();
-    if listener.send(Bytes::from_static(b"retry: 2000\n\n")).await.is_err() {
-        return;
-    }
-    loop {
-        tokio::select! {
-            changed = snapshots.changed() => if changed.is_err() { return },
-            () = listener.closed() => return,
-            () = ended(&mut closing) => return,
-        }
-        let (_, event) = snapshots.borrow_and_update().clone();
-        tokio::select! {
-            sent = listener.send(event) => if sent.is_err() { return },
-            () = ended(&mut closing) => return,
-        }
-    }
-}
+type Listener = (watch::Receiver<Newest>, watch::Receiver<bool>);
 
-/// A body that ends when its sender is gone.
-struct EventStream(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for EventStream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(event))))
+/// The next snapshot for one listener, when it has taken the one before: a slow one gets fewer of
+/// them, never old ones. None when the console ends.
+async fn next_snapshot((mut snapshots, mut closing): Listener) -> Option<(Event, Listener)> {
+    tokio::select! {
+        changed = snapshots.changed() => changed.ok()?,
+        () = ended(&mut closing) => return None,
     }
+    let (_, event) = snapshots.borrow_and_update().clone()?;
+    Some((event, (snapshots, closing)))
 }
 
 #[cfg(test)]
@@ -231,13 +197,13 @@ mod tests {
 
     #[test]
     fn only_a_fresh_snapshot_is_sent_to_whoever_comes_between_two() {
-        let newest = watch::Sender::new((Instant::now(), Bytes::new()));
+        let newest = watch::Sender::new(None);
         let receiver = newest.subscribe();
         assert!(!is_fresh(&receiver), "nothing was made yet");
-        newest.send_replace((Instant::now(), Bytes::from_static(b"data: {}")));
+        newest.send_replace(Some((Instant::now(), Event::default().data("{}"))));
         assert!(is_fresh(&receiver));
         if let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(3)) {
-            newest.send_replace((long_ago, Bytes::from_static(b"data: {}")));
+            newest.send_replace(Some((long_ago, Event::default().data("{}"))));
             assert!(!is_fresh(&receiver), "nobody has listened since");
         }
     }

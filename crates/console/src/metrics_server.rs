@@ -8,15 +8,14 @@ use adpipe_runtime::Shutdown;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::get;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::watch;
 
 use crate::error::MetricsError;
-use crate::routes::metrics_answer;
-use crate::{access, routes};
+use crate::probes::{get_health, metrics_answer};
+use crate::{answer, headers};
 
 /// Scrapers are few.
 const MAX_CONNECTIONS: usize = 32;
@@ -52,11 +51,10 @@ impl MetricsServer {
     pub async fn serve(self, shutdown: Shutdown) {
         let router = Router::new()
             .route("/metrics", get(get_metrics))
-            .route("/healthz", get(routes::get_health))
+            .route("/healthz", get(get_health))
             .fallback(not_found)
-            .method_not_allowed_fallback(routes::wrong_method)
-            .layer(from_fn(access::add_security_headers))
-            .with_state(self.metrics);
+            .method_not_allowed_fallback(answer::wrong_method);
+        let router = headers::secured(router).with_state(self.metrics);
         let (closing, closed) = watch::channel(false);
         let switch = tokio::spawn(async move {
             shutdown.triggered().await;

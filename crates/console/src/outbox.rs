@@ -4,8 +4,6 @@
 //! last of them has left. What all clients share (scripts, a snapshot of the figures) is [`shared`] and
 //! counts once, for its owner.
 
-use std::sync::Arc;
-
 use adpipe_ingest::http::{Budget, Client, Refusal, Reservation};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -13,8 +11,6 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Body as _, Bytes};
-
-use crate::app::App;
 
 /// Memory of all answers that wait to be taken.
 const BUDGET_BYTES: usize = 32 << 20;
@@ -29,7 +25,6 @@ const TINY_BYTES: u64 = 2 << 10;
 #[derive(Clone, Copy)]
 struct Counted;
 
-/// Where answers wait.
 #[derive(Clone)]
 pub(crate) struct Outbox(Budget);
 
@@ -90,8 +85,8 @@ pub(crate) fn uncounted(mut response: Response) -> Response {
     response
 }
 
-/// Counts answers that are not counted yet, and answers 503 if there is no room.
-pub(crate) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// Counts what is not counted yet, and answers 503 instead when there is no room.
+pub(crate) async fn count(State(outbox): State<Outbox>, request: Request, next: Next) -> Response {
     let client = Client::of_request(&request);
     let response = next.run(request).await;
     // An answer whose length is not known is a stream, with a bound of its own.
@@ -101,7 +96,7 @@ pub(crate) async fn count(State(app): State<Arc<App>>, request: Request, next: N
     }
     let (parts, body) = response.into_parts();
     let held = match to_bytes(body, usize::MAX).await {
-        Ok(bytes) => app.outbox.hold(client, bytes),
+        Ok(bytes) => outbox.hold(client, bytes),
         Err(error) => Err(Refusal::internal(&error)),
     };
     match held {

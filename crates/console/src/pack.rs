@@ -4,12 +4,16 @@
 //! Pages ask again every few seconds. An answer's ETag is that of what it says, without the time at
 //! which it was read (`{"at":…`, its first field): that time alone is not a change. It goes into the
 //! header `x-at`, so that a page can still say how old its figures are.
+//!
+//! `tower_http::compression` cannot do this: it packs on the threads that serve sockets, and its
+//! answers have no length by which [`outbox`] could count them.
 
 use std::io::Write;
 
 use adpipe_ingest::http::Refusal;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
+use axum::http::response::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,7 +21,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::body::{Body as _, Bytes};
 
-use crate::assets::fnv_1a;
 use crate::outbox;
 
 /// Shorter answers gain nothing.
@@ -41,72 +44,82 @@ pub(crate) async fn pack(request: Request, next: Next) -> Response {
         return response;
     }
     let is_counted = outbox::is_counted(&response);
-    let (mut parts, body) = response.into_parts();
-    let plain = match to_bytes(body, usize::MAX).await {
-        Ok(bytes) => bytes,
-        Err(error) => return Refusal::internal(&error).into_response(),
-    };
+    let (parts, body) = response.into_parts();
+    match packed(body, known, takes_gzip).await {
+        Ok(packed) => packed.into_response(parts, is_counted),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn packed(body: Body, known: Option<HeaderValue>, takes_gzip: bool) -> Result<Packed, Refusal> {
+    let plain = to_bytes(body, usize::MAX).await.map_err(|error| Refusal::internal(&error))?;
     let is_long = plain.len() > LONG;
-    let work = move || look(&plain, known.as_ref(), takes_gzip);
-    let looked = if is_long {
-        match tokio::task::spawn_blocking(work).await {
-            Ok(looked) => looked,
-            Err(error) => return Refusal::internal(&error).into_response(),
-        }
+    let work = move || Packed::new(&plain, known.as_ref(), takes_gzip);
+    let packed = if is_long {
+        tokio::task::spawn_blocking(work).await.map_err(|error| Refusal::internal(&error))?
     } else {
         work()
     };
-    let (etag, at, answer) = match looked {
-        Ok(looked) => looked,
-        Err(error) => return Refusal::internal(&error).into_response(),
-    };
-    parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::ETAG, etag);
-    parts.headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if let Some(at) = at {
-        parts.headers.insert(AT, at);
-    }
-    match answer {
-        Answer::Known => {
-            parts.status = StatusCode::NOT_MODIFIED;
-            parts.headers.remove(header::CONTENT_TYPE);
-            Response::from_parts(parts, Body::empty())
-        }
-        Answer::Plain(bytes) => {
-            let response = Response::from_parts(parts, Body::from(bytes));
-            if is_counted { outbox::counted(response) } else { response }
-        }
-        Answer::Packed(bytes) => {
-            parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            // Other bytes than those that may have been counted.
-            outbox::uncounted(Response::from_parts(parts, Body::from(bytes)))
-        }
-    }
+    packed.map_err(|error| Refusal::internal(&error))
 }
 
-enum Answer {
-    /// Anyone who asks has it.
+/// What is sent of an answer.
+enum Content {
+    /// Whoever asks has it.
     Known,
     Plain(Bytes),
-    Packed(Bytes),
+    Gzip(Bytes),
 }
 
-type Looked = (HeaderValue, Option<HeaderValue>, Answer);
+struct Packed {
+    etag: HeaderValue,
+    /// When it was read.
+    at: Option<HeaderValue>,
+    content: Content,
+}
 
-fn look(plain: &Bytes, known: Option<&HeaderValue>, takes_gzip: bool) -> Result<Looked, String> {
-    let (at, rest) = without_time(plain);
-    // Weak: the packed bytes are others than the plain ones.
-    let etag =
-        HeaderValue::from_str(&format!("W/\"{:016x}\"", fnv_1a(rest))).map_err(|error| error.to_string())?;
-    let at = at.and_then(|digits| HeaderValue::from_bytes(digits).ok());
-    let answer = if known == Some(&etag) {
-        Answer::Known
-    } else if takes_gzip {
-        Answer::Packed(gzip(plain, Compression::fast()).map_err(|error| error.to_string())?)
-    } else {
-        Answer::Plain(plain.clone())
-    };
-    Ok((etag, at, answer))
+impl Packed {
+    fn new(plain: &Bytes, known: Option<&HeaderValue>, takes_gzip: bool) -> Result<Packed, String> {
+        let (at, rest) = without_time(plain);
+        // Weak: the packed bytes are others than the plain ones.
+        let etag = HeaderValue::from_str(&format!("W/\"{:016x}\"", fnv_1a(rest)))
+            .map_err(|error| error.to_string())?;
+        let at = at.and_then(|digits| HeaderValue::from_bytes(digits).ok());
+        let content = if known == Some(&etag) {
+            Content::Known
+        } else if takes_gzip {
+            Content::Gzip(gzip(plain, Compression::fast()).map_err(|error| error.to_string())?)
+        } else {
+            Content::Plain(plain.clone())
+        };
+        Ok(Packed { etag, at, content })
+    }
+
+    /// `is_counted`: whether the plain bytes are counted already.
+    fn into_response(self, mut parts: Parts, is_counted: bool) -> Response {
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.insert(header::ETAG, self.etag);
+        parts.headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        if let Some(at) = self.at {
+            parts.headers.insert(AT, at);
+        }
+        match self.content {
+            Content::Known => {
+                parts.status = StatusCode::NOT_MODIFIED;
+                parts.headers.remove(header::CONTENT_TYPE);
+                Response::from_parts(parts, Body::empty())
+            }
+            Content::Plain(bytes) => {
+                let response = Response::from_parts(parts, Body::from(bytes));
+                if is_counted { outbox::counted(response) } else { response }
+            }
+            Content::Gzip(bytes) => {
+                parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                // Other bytes than those that may have been counted.
+                outbox::uncounted(Response::from_parts(parts, Body::from(bytes)))
+            }
+        }
+    }
 }
 
 /// The digits of a leading `{"at":…`, and what comes after them.
@@ -132,11 +145,17 @@ fn is_packable(response: &Response) -> bool {
         && length.is_some_and(|length| length >= SHORTEST)
 }
 
-/// Compresses.
 pub(crate) fn gzip(plain: &[u8], level: Compression) -> std::io::Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), level);
     encoder.write_all(plain)?;
     encoder.finish().map(Bytes::from)
+}
+
+/// FNV-1a: to tell versions of our own answers apart, nothing more.
+pub(crate) fn fnv_1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// Whether a client reads gzip: named, and not with a weight of 0.
@@ -155,15 +174,17 @@ mod tests {
 
     #[test]
     fn the_time_of_reading_is_no_news() {
-        let look = |text: &'static str, known: Option<&HeaderValue>| {
-            look(&Bytes::from_static(text.as_bytes()), known, false).unwrap()
+        let pack = |text: &'static str, known: Option<&HeaderValue>| {
+            Packed::new(&Bytes::from_static(text.as_bytes()), known, false).unwrap()
         };
-        let (first, at, _) = look(r#"{"at":17,"open":3}"#, None);
-        assert_eq!(at.unwrap(), "17");
-        let (same, at, answer) = look(r#"{"at":18,"open":3}"#, Some(&first));
-        assert!(same == first && at.unwrap() == "18" && matches!(answer, Answer::Known));
-        let (other, _, answer) = look(r#"{"at":18,"open":4}"#, Some(&first));
-        assert!(other != first && matches!(answer, Answer::Plain(_)));
+        let first = pack(r#"{"at":17,"open":3}"#, None);
+        assert_eq!(first.at.unwrap(), "17");
+        let same = pack(r#"{"at":18,"open":3}"#, Some(&first.etag));
+        assert!(
+            same.etag == first.etag && same.at.unwrap() == "18" && matches!(same.content, Content::Known)
+        );
+        let other = pack(r#"{"at":18,"open":4}"#, Some(&first.etag));
+        assert!(other.etag != first.etag && matches!(other.content, Content::Plain(_)));
         assert_eq!(without_time(b"<html>"), (None, &b"<html>"[..]));
     }
 

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use adpipe_ingest::http::Refusal;
-use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use axum_extra::extract::CookieJar;
 use minijinja::{Environment, context};
 
-use crate::app::App;
 use crate::cookie;
+use crate::csrf::CsrfToken;
 use crate::error::ConsoleError;
-use crate::figures::Range;
+use crate::firing::{Firing, FiringAlerts};
 use crate::i18n::{Language, Texts, texts};
-use crate::operations;
 use crate::page_texts::{self, SCRIPTS};
+use crate::query::Parameters;
 
-const TEMPLATES: [(&str, &str); 16] = [
+const TEMPLATES: [(&str, &str); 17] = [
     ("base.html", include_str!("../templates/base.html")),
     ("live.html", include_str!("../templates/live.html")),
     ("macros.html", include_str!("../templates/macros.html")),
@@ -26,6 +26,7 @@ const TEMPLATES: [(&str, &str); 16] = [
     ("dlq_errors.html", include_str!("../templates/dlq_errors.html")),
     ("dlq_error.html", include_str!("../templates/dlq_error.html")),
     ("dlq_tools.html", include_str!("../templates/dlq_tools.html")),
+    ("dlq_jobs.html", include_str!("../templates/dlq_jobs.html")),
     ("dlq_dialogs.html", include_str!("../templates/dlq_dialogs.html")),
     ("dags.html", include_str!("../templates/dags.html")),
     ("quality.html", include_str!("../templates/quality.html")),
@@ -36,17 +37,10 @@ const TEMPLATES: [(&str, &str); 16] = [
     ("token.html", include_str!("../templates/token.html")),
 ];
 
-/// The pages in the order of the navigation: the key of their name, and where they are.
-const NAVIGATION: [(&str, &str); 6] = [
-    ("overview", "/"),
-    ("operations", "/operations"),
-    ("dlq", "/dlq"),
-    ("files", "/files"),
-    ("quality", "/quality"),
-    ("dags", "/dags"),
-];
-
 const LANGUAGE_COOKIE: &str = "adpipe_lang";
+
+/// How long a browser keeps the language.
+const LANGUAGE_DAYS: i64 = 365;
 
 /// What there is to say in a language.
 struct PageTexts {
@@ -72,19 +66,39 @@ impl PageTexts {
     }
 }
 
-/// Templates and texts, read once.
+/// Templates and texts, read once, and what fires on top of each page.
+#[derive(Clone)]
 pub(crate) struct Pages {
+    templates: Arc<Templates>,
+    firing: FiringAlerts,
+}
+
+struct Templates {
     environment: Environment<'static>,
     texts: Vec<PageTexts>,
     /// By the name of a script: all that is loaded with it.
     modules: minijinja::Value,
+    /// Name and address of each page, in their order.
+    navigation: minijinja::Value,
     version: &'static str,
-    csrf_token: String,
+    csrf_token: CsrfToken,
+}
+
+impl Templates {
+    fn texts(&self, language: Language) -> Option<&PageTexts> {
+        self.texts.iter().find(|texts| texts.language == language)
+    }
 }
 
 impl Pages {
-    /// `csrf_token` is in every page; its buttons send it.
-    pub fn new(version: &'static str, csrf_token: &str) -> Result<Pages, ConsoleError> {
+    /// `navigation`: the key of a page's name, and where it is. `csrf_token` stands in every page, for
+    /// its buttons to show.
+    pub fn new(
+        version: &'static str,
+        navigation: impl IntoIterator<Item = (&'static str, &'static str)>,
+        csrf_token: CsrfToken,
+        firing: FiringAlerts,
+    ) -> Result<Pages, ConsoleError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         for (name, source) in TEMPLATES {
@@ -94,12 +108,9 @@ impl Pages {
         let modules =
             SCRIPTS.map(|script| (script, minijinja::Value::from_iter(page_texts::modules(script))));
         let modules = minijinja::Value::from_pairs(modules);
-        Ok(Pages { environment, texts, modules, version, csrf_token: csrf_token.to_owned() })
-    }
-
-    /// All texts of a language.
-    fn texts(&self, language: Language) -> Option<&Texts> {
-        self.texts.iter().find(|texts| texts.language == language).map(|texts| &texts.all)
+        let navigation = navigation.into_iter().map(|(key, path)| context! { key, path }).collect();
+        let templates = Templates { environment, texts, modules, navigation, version, csrf_token };
+        Ok(Pages { templates: Arc::new(templates), firing })
     }
 
     fn render(
@@ -108,7 +119,8 @@ impl Pages {
         language: Language,
         more: minijinja::Value,
     ) -> Result<Html<String>, Refusal> {
-        let texts = self.texts.iter().find(|texts| texts.language == language);
+        let templates = &self.templates;
+        let texts = templates.texts(language);
         let languages: Vec<BTreeMap<&str, &str>> = Language::ALL
             .into_iter()
             .map(|language| BTreeMap::from([("tag", language.tag()), ("name", language.own_name())]))
@@ -116,14 +128,14 @@ impl Pages {
         let shared = context! {
             t => texts.map(|texts| &texts.for_templates),
             script_texts => texts.map(|texts| &texts.of_scripts),
-            script_modules => &self.modules,
+            script_modules => &templates.modules,
             lang => language.tag(),
             languages => languages,
-            navigation => NAVIGATION.map(|(key, path)| BTreeMap::from([("key", key), ("path", path)])),
-            csrf_token => self.csrf_token.as_str(),
-            version => self.version,
+            navigation => &templates.navigation,
+            csrf_token => templates.csrf_token.as_str(),
+            version => templates.version,
         };
-        let page = self
+        let page = templates
             .environment
             .get_template(template)
             .and_then(|template| template.render(context! { ..shared, ..more }))
@@ -132,10 +144,10 @@ impl Pages {
     }
 
     /// A page as answer, in the language that was asked for, which is then kept.
-    pub fn show(
+    pub fn show_bare(
         &self,
         template: &str,
-        query: &BTreeMap<String, String>,
+        query: &Parameters,
         headers: &HeaderMap,
         more: minijinja::Value,
     ) -> Result<Response, Refusal> {
@@ -143,77 +155,64 @@ impl Pages {
         let mut response = self.render(template, language, more)?.into_response();
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         if query.contains_key("lang") {
-            let cookie =
-                format!("{LANGUAGE_COOKIE}={}; Path=/; SameSite=Strict; Max-Age=31536000", language.tag());
-            let cookie = HeaderValue::from_str(&cookie).map_err(|error| Refusal::internal(&error))?;
-            response.headers_mut().insert(header::SET_COOKIE, cookie);
+            let cookie = cookie::kept(LANGUAGE_COOKIE, language.tag().to_owned(), LANGUAGE_DAYS);
+            return Ok((CookieJar::new().add(cookie), response).into_response());
         }
         Ok(response)
     }
 
+    /// A page with a script as answer, with what fires on top.
+    pub async fn show(
+        &self,
+        template: &str,
+        query: &Parameters,
+        headers: &HeaderMap,
+        more: minijinja::Value,
+    ) -> Result<Response, Refusal> {
+        let language = language(query, headers);
+        let firing = self.firing.for_page(language.into()).await;
+        let banner = context! {
+            firing => context! { count => firing.count, line => self.firing_line(language, &firing) },
+        };
+        self.show_bare(template, query, headers, context! { ..more, ..banner })
+    }
+
+    /// What fires, as one line; it says how many more there are.
+    fn firing_line(&self, language: Language, firing: &Firing) -> String {
+        let line = firing.summaries.join(" · ");
+        let unsaid = firing.count - firing.summaries.len();
+        if unsaid == 0 {
+            return line;
+        }
+        let more = self.templates.texts(language).and_then(|texts| texts.all.get("firing_more"));
+        let more = more.map(|text| text.replace("{count}", &unsaid.to_string())).unwrap_or_default();
+        format!("{line} · {more}")
+    }
+
     /// A page that says one thing, such as "no such page".
     pub fn message(&self, status: StatusCode, headers: &HeaderMap, key: &str) -> Response {
-        let language = language(&BTreeMap::new(), headers);
-        match self.render(
-            "message.html",
-            language,
-            context! { page => "", key => key, status => status.as_u16() },
-        ) {
+        let language = language(&Parameters::new(), headers);
+        let said = context! { page => "", key => key, status => status.as_u16() };
+        match self.render("message.html", language, said) {
             Ok(page) => (status, page).into_response(),
             Err(refusal) => refusal.into_response(),
         }
     }
 }
 
-/// A page with a script as answer, with what fires on top.
-pub(crate) async fn show(
-    app: &App,
-    template: &str,
-    query: &BTreeMap<String, String>,
-    headers: &HeaderMap,
-    more: minijinja::Value,
-) -> Result<Response, Refusal> {
-    let firing = operations::firing_now(app, language(query, headers).tag()).await;
-    let texts = app.pages.texts(language(query, headers));
-    let mut line = firing.summaries.join(" · ");
-    let unsaid = firing.count - firing.summaries.len();
-    if unsaid > 0 {
-        let more = texts.and_then(|texts| texts.get("firing_more"));
-        let more = more.map(|text| text.replace("{count}", &unsaid.to_string())).unwrap_or_default();
-        line = format!("{line} · {more}");
-    }
-    let banner = context! { firing => context! { count => firing.count, line } };
-    app.pages.show(template, query, headers, context! { ..more, ..banner })
-}
-
-/// True for a browser, which expects a page, and not for a program, which expects JSON.
+/// True for a browser, which wants a page, and not for a program, which wants JSON.
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// By `?lang=`, else by cookie, else by what the browser asks for.
-pub(crate) fn language(query: &BTreeMap<String, String>, headers: &HeaderMap) -> Language {
+pub(crate) fn language(query: &Parameters, headers: &HeaderMap) -> Language {
     let named = query.get("lang").and_then(|tag| Language::from_tag(tag));
-    let kept = || cookie::value(headers, LANGUAGE_COOKIE).and_then(Language::from_tag);
+    let kept = || cookie::value(headers, LANGUAGE_COOKIE).and_then(|tag| Language::from_tag(&tag));
     let accepted = || {
         let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         Language::accepted(header.unwrap_or_default())
     };
     named.or_else(kept).unwrap_or_else(accepted)
-}
-
-/// `GET /`.
-pub(crate) async fn get_overview_page(
-    State(app): State<Arc<App>>,
-    Query(query): Query<BTreeMap<String, String>>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let range = query.get("range").and_then(|name| Range::from_name(name)).unwrap_or(Range::Day);
-    let ranges: Vec<&str> = Range::ALL.into_iter().map(Range::name).collect();
-    // A page that asks for another end computes the address of its figures itself.
-    let is_newest = query.get("to").is_none_or(String::is_empty);
-    let more =
-        context! { page => "overview", range => range.name(), ranges => ranges, is_newest => is_newest };
-    show(&app, "overview.html", &query, &headers, more).await
 }

@@ -9,7 +9,7 @@ use crate::i18n::Texts;
 /// Loaded by every page, whatever its own script is.
 const EVERYWHERE: [&str; 2] = ["firing.js", "zone.js"];
 
-/// The scripts of the pages.
+/// Of each page, its own script.
 pub(crate) const SCRIPTS: [&str; 8] = [
     "overview.js",
     "dlq.js",

@@ -1,6 +1,7 @@
-//! Which address is answered by whom.
+//! Which address is answered by whom: one table, of which the router, the navigation and the metrics
+//! are made.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use adpipe_ingest::EVENTS_PATH;
@@ -8,41 +9,138 @@ use adpipe_ingest::http::{Refusal, close_after_unread};
 use adpipe_metrics::{Metrics, Role};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get, post};
 
-use crate::app::App;
+use crate::dlq::{self, actions, detail, edits, jobs, lists};
+use crate::operations::{self, alerts, charts, runbook};
+use crate::page::{self, Pages};
+use crate::state::App;
 use crate::{
-    access, assets, dags, dlq, files, live, operations, outbox, overview, pack, page, quality, token_page,
+    access, answer, assets, csrf, dags, files, firing, headers, live, outbox, overview, pack, probes,
+    quality, token_page,
 };
 
-/// Every route of the console.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/", get(page::get_overview_page))
-        .route("/live", get(live::get_live))
-        .route("/api/overview", get(overview::get_overview))
-        .merge(Arc::clone(&app.events).router())
-        .route("/static/{name}", get(assets::get_asset))
-        .merge(dags::routes(&app))
-        .route("/token", get(token_page::get_token).post(token_page::post_token))
-        .route("/healthz", get(get_health))
-        .route("/readyz", get(get_readiness))
-        .route("/metrics", get(get_metrics))
-        .merge(dlq::routes(&app))
-        .merge(quality::routes())
-        .merge(files::routes())
-        .merge(operations::routes(&app))
+/// A pattern of addresses, and who answers them.
+struct Route {
+    pattern: &'static str,
+    answers: MethodRouter<App>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// In the navigation, under the text of this key.
+    Page(&'static str),
+    /// Changes something: only for a button that was pressed on a page of ours.
+    Button,
+    Other,
+}
+
+/// Every route but that of the events, which [`adpipe_ingest`] brings along. The pages stand in the
+/// order of the navigation.
+fn table() -> Vec<Route> {
+    let page = |name, pattern, answers| Route { pattern, answers, kind: Kind::Page(name) };
+    let other = |pattern, answers| Route { pattern, answers, kind: Kind::Other };
+    let button = |pattern, answers| Route { pattern, answers, kind: Kind::Button };
+    vec![
+        page("overview", "/", get(overview::get_page)),
+        other("/live", get(live::get_live)),
+        other("/api/overview", get(overview::get_overview)),
+        //
+        page("operations", "/operations", get(operations::get_page)),
+        other("/runbook", get(runbook::get_runbook)),
+        other("/api/operations", get(operations::get_operations)),
+        other("/api/operations/charts", get(charts::get_charts)),
+        other("/api/operations/firing", get(firing::get_firing)),
+        button("/api/operations/alerts/{id}/acknowledge", post(alerts::post_acknowledge)),
+        button("/api/operations/silences", post(alerts::post_silence)),
+        button("/api/operations/silences/{id}/end", post(alerts::post_end_silence)),
+        //
+        page("dlq", "/dlq", get(dlq::pages::get_groups_page)),
+        other("/dlq/errors", get(dlq::pages::get_list_page)),
+        other("/dlq/errors/{id}", get(dlq::pages::get_error_page)),
+        other("/api/dlq/summary", get(lists::get_summary)),
+        other("/api/dlq/backlog", get(lists::get_backlog)),
+        other("/api/dlq/errors", get(lists::get_errors)),
+        other("/api/dlq/count", get(lists::get_count)),
+        other("/api/dlq/errors/{id}", get(detail::get_error)),
+        other("/api/dlq/errors/{id}/payload", get(detail::get_payload)),
+        other("/api/dlq/jobs", get(jobs::get_jobs)),
+        other("/api/dlq/jobs/{id}", get(jobs::get_job)),
+        button("/api/dlq/retry", post(actions::post_retry)),
+        button("/api/dlq/discard", post(actions::post_discard)),
+        button("/api/dlq/undo-discard", post(actions::post_undo_discard)),
+        button("/api/dlq/edit", post(edits::post_edit)),
+        button("/api/dlq/errors/{id}/check", post(edits::post_check)),
+        button("/api/dlq/errors/{id}/edit", post(edits::post_edit_one)),
+        button("/api/dlq/errors/{id}/undo-edit", post(edits::post_undo_edit)),
+        button("/api/dlq/dry-run", post(edits::post_dry_run)),
+        button("/api/dlq/jobs", post(jobs::post_job)),
+        button("/api/dlq/jobs/{id}/cancel", post(jobs::post_cancel)),
+        //
+        page("files", "/files", get(files::get_page)),
+        other("/api/files", get(files::get_files)),
+        other("/api/files/report", get(files::get_report)),
+        other("/api/archive", get(files::get_archive)),
+        //
+        page("quality", "/quality", get(quality::get_page)),
+        other("/quality/docs", get(quality::get_docs)),
+        other("/api/quality", get(quality::get_quality)),
+        other("/api/quality/failures", get(quality::get_failures)),
+        //
+        page("dags", "/dags", get(dags::get_page)),
+        other("/api/dags", get(dags::get_dags)),
+        other("/api/dags/{dag}", get(dags::get_dag)),
+        other("/api/dags/{dag}/runs/{run}", get(dags::get_run)),
+        other("/api/dags/{dag}/runs/{run}/log", get(dags::get_log)),
+        button("/api/dags/{dag}/run", post(dags::post_run)),
+        button("/api/dags/{dag}/backfill", post(dags::post_backfill)),
+        button("/api/dags/{dag}/runs/{run}/retry", post(dags::post_retry)),
+        button("/api/dags/{dag}/runs/{run}/cancel", post(dags::post_cancel)),
+        //
+        other(token_page::ADDRESS, get(token_page::get_token).post(token_page::post_token)),
+        other("/static/{name}", get(assets::get_asset)),
+        other("/healthz", get(probes::get_health)),
+        other("/readyz", get(probes::get_readiness)),
+        other("/metrics", get(probes::get_metrics)),
+    ]
+}
+
+/// The patterns of all routes.
+pub fn routes() -> BTreeSet<&'static str> {
+    table().into_iter().map(|route| route.pattern).chain([EVENTS_PATH]).collect()
+}
+
+/// The pages that stand in the navigation: the key of the name, and the address.
+pub(crate) fn navigation() -> impl Iterator<Item = (&'static str, &'static str)> {
+    table().into_iter().filter_map(|route| match route.kind {
+        Kind::Page(name) => Some((name, route.pattern)),
+        Kind::Button | Kind::Other => None,
+    })
+}
+
+/// What serves every route of the console.
+pub(crate) fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for Route { pattern, answers, kind } in table() {
+        let answers = match kind {
+            Kind::Button => answers.route_layer(from_fn_with_state(app.csrf_token.clone(), csrf::demand)),
+            Kind::Page(_) | Kind::Other => answers,
+        };
+        router = router.route(pattern, answers);
+    }
+    let router = router
+        .merge(app.events.clone().router())
         .fallback(not_found)
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(answer::wrong_method)
         // The last one added is the first to see a request.
-        .layer(from_fn_with_state(Arc::clone(&app), access::guard))
+        .layer(from_fn_with_state(app.access.clone(), access::guard))
         .layer(from_fn(pack::pack))
-        .layer(from_fn_with_state(Arc::clone(&app), outbox::count))
-        .layer(from_fn(access::add_security_headers))
-        .layer(from_fn_with_state(Arc::clone(&app), measure))
+        .layer(from_fn_with_state(app.answers.outbox.clone(), outbox::count));
+    headers::secured(router)
+        .layer(from_fn_with_state(app.metrics.clone(), measure))
         .layer(from_fn(close_after_unread))
         .with_state(app)
 }
@@ -51,158 +149,27 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 /// `rate()`.
 pub(crate) fn set_up(metrics: &Metrics) {
     metrics.play(Role::Console);
-    for route in ROUTES {
-        let usual = if *route == EVENTS_PATH { "202" } else { "200" };
+    for route in routes() {
+        let usual = if route == EVENTS_PATH { "202" } else { "200" };
         metrics.http_requests.with_label_values(&[route, usual]);
     }
 }
 
-/// The patterns of all routes, in no order; axum does not give them. A test compares them with
-/// what [`router`] is made of.
-pub const ROUTES: &[&str] = &[
-    "/",
-    "/live",
-    "/api/overview",
-    EVENTS_PATH,
-    "/static/{name}",
-    "/token",
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/api/dags/{dag}/run",
-    "/api/dags/{dag}/backfill",
-    "/api/dags/{dag}/runs/{run}/retry",
-    "/api/dags/{dag}/runs/{run}/cancel",
-    "/dags",
-    "/api/dags",
-    "/api/dags/{dag}",
-    "/api/dags/{dag}/runs/{run}",
-    "/api/dags/{dag}/runs/{run}/log",
-    "/api/dlq/retry",
-    "/api/dlq/discard",
-    "/api/dlq/undo-discard",
-    "/api/dlq/edit",
-    "/api/dlq/errors/{id}/check",
-    "/api/dlq/errors/{id}/edit",
-    "/api/dlq/errors/{id}/undo-edit",
-    "/api/dlq/dry-run",
-    "/api/dlq/jobs",
-    "/api/dlq/jobs/{id}/cancel",
-    "/dlq",
-    "/dlq/errors",
-    "/dlq/errors/{id}",
-    "/api/dlq/summary",
-    "/api/dlq/backlog",
-    "/api/dlq/errors",
-    "/api/dlq/count",
-    "/api/dlq/errors/{id}",
-    "/api/dlq/errors/{id}/payload",
-    "/api/dlq/jobs/{id}",
-    "/quality",
-    "/quality/docs",
-    "/api/quality",
-    "/api/quality/failures",
-    "/files",
-    "/api/files",
-    "/api/files/report",
-    "/api/archive",
-    "/operations",
-    "/runbook",
-    "/api/operations",
-    "/api/operations/charts",
-    "/api/operations/firing",
-    "/api/operations/alerts/{id}/acknowledge",
-    "/api/operations/silences",
-    "/api/operations/silences/{id}/end",
-];
-
 /// Counts a request by its route's pattern, so that made-up addresses do not make up series.
-async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn measure(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let route = matched.as_ref().map_or("other", MatchedPath::as_str);
-    let metrics = &app.services.metrics;
     metrics.http_requests.with_label_values(&[route, response.status().as_str()]).inc();
     metrics.http_duration.with_label_values(&[route]).observe(started.elapsed().as_secs_f64());
     response
 }
 
-/// The process lives.
-pub(crate) async fn get_health() -> &'static str {
-    "ok\n"
-}
-
-/// The process can do its work: log and warehouse answer.
-async fn get_readiness(State(app): State<Arc<App>>) -> Response {
-    match app.readiness.problems(&app).await {
-        Ok(problems) if problems.is_empty() => readiness(&app.services.metrics).into_response(),
-        Ok(problems) => Refusal::unavailable(problems.join("; ")).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-/// Events can come in and pages are served, whichever other role of this process has stopped; it is
-/// named.
-fn readiness(metrics: &Metrics) -> String {
-    let stopped = metrics.stopped_roles();
-    let lines = stopped.iter().map(|(role, reason)| format!("role {role} has stopped: {reason}\n"));
-    std::iter::once("ready\n".to_owned()).chain(lines).collect()
-}
-
-async fn get_metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
-    let metrics = app.services.metrics.clone();
-    // Some milliseconds of writing: not for a thread that serves sockets.
-    app.work.run(move || metrics_answer(&metrics)).await?
-}
-
-/// Everything that this process exports.
-pub(crate) fn metrics_answer(metrics: &Metrics) -> Result<Response, Refusal> {
-    let text = metrics.render().map_err(|error| Refusal::internal(&error))?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
-}
-
-async fn not_found(State(app): State<Arc<App>>, method: Method, headers: HeaderMap) -> Response {
+async fn not_found(State(pages): State<Pages>, method: Method, headers: HeaderMap) -> Response {
     let reads = matches!(method, Method::GET | Method::HEAD);
     if reads && page::wants_page(&headers) {
-        return app.pages.message(StatusCode::NOT_FOUND, &headers, "not_found");
+        return pages.message(StatusCode::NOT_FOUND, &headers, "not_found");
     }
     Refusal::wrong(StatusCode::NOT_FOUND, "no such address").into_response()
-}
-
-pub(crate) async fn wrong_method() -> Refusal {
-    Refusal::wrong(StatusCode::METHOD_NOT_ALLOWED, "this address does not support this method")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    use super::{EVENTS_PATH, ROUTES};
-
-    /// The first argument of every `.route(` below a folder.
-    fn routes_below(folder: &Path, found: &mut BTreeSet<String>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                routes_below(&path, found);
-            } else if path.file_name().is_some_and(|name| name != "metrics_server.rs") {
-                let source = std::fs::read_to_string(&path).unwrap();
-                // Split in two, or this very line would be found.
-                let behind = source.split(concat!(".rou", "te(")).skip(1);
-                let named = behind.filter_map(|text| text.trim_start().strip_prefix('"'));
-                found.extend(named.filter_map(|text| Some(text.split_once('"')?.0.to_owned())));
-            }
-        }
-    }
-
-    #[test]
-    fn every_route_is_known() {
-        // The one that is mounted as it is.
-        let mut found = BTreeSet::from([EVENTS_PATH.to_owned()]);
-        routes_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-        let known: BTreeSet<String> = ROUTES.iter().map(|route| (*route).to_owned()).collect();
-        assert_eq!(known, found, "add it to ROUTES in routes.rs");
-    }
 }

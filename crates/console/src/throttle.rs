@@ -39,7 +39,6 @@ struct Failures {
     shown: VecDeque<u64>,
 }
 
-/// What to do about a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Compare it.

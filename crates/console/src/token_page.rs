@@ -1,20 +1,21 @@
 //! The page with a form for the token: what a browser without one gets instead of any page, and
 //! where it goes from there.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_ingest::http::{Client, Refusal};
 use axum::Extension;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::CookieJar;
 use minijinja::context;
 
-use crate::access::{TOKEN_COOKIE, check_tokens};
-use crate::app::App;
+use crate::cookie;
+use crate::page::Pages;
+use crate::query::parse_pairs;
+use crate::token::{TOKEN_COOKIE, TokenCheck};
 
 /// Where the form for a token is sent to.
 pub(crate) const ADDRESS: &str = "/token";
@@ -23,9 +24,12 @@ pub(crate) const ADDRESS: &str = "/token";
 const MAX_FORM_BYTES: usize = 8 << 10;
 const FORM_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a browser keeps the token.
+const KEPT_DAYS: i64 = 30;
+
 /// The page with the form for a token. `problem` is the key of what was wrong with the last one.
 pub(crate) fn show(
-    app: &App,
+    pages: &Pages,
     status: StatusCode,
     headers: &HeaderMap,
     wanted: &str,
@@ -34,7 +38,7 @@ pub(crate) fn show(
     let query = wanted.split_once('?').map_or("", |(_, query)| query);
     let query = parse_pairs(query).unwrap_or_default();
     let more = context! { page => "token", wanted, problem };
-    let mut response = match app.pages.show("token.html", &query, headers, more) {
+    let mut response = match pages.show_bare("token.html", &query, headers, more) {
         Ok(response) => response,
         Err(refusal) => return refusal.into_response(),
     };
@@ -60,7 +64,8 @@ pub(crate) async fn get_token() -> Redirect {
 /// `POST /token`, a form with `token` and `next`: keeps the token in a cookie and leads back to the
 /// page that was wanted.
 pub(crate) async fn post_token(
-    State(app): State<Arc<App>>,
+    State(tokens): State<TokenCheck>,
+    State(pages): State<Pages>,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
     body: Body,
@@ -71,13 +76,13 @@ pub(crate) async fn post_token(
         return Refusal::wrong(StatusCode::BAD_REQUEST, "this is not the form of the token").into_response();
     };
     let wanted = own_address(form.get("next").map_or("/", String::as_str));
-    let Some(token) = app.config.token.as_deref() else { return Redirect::to(wanted).into_response() };
+    let Some(token) = tokens.token() else { return Redirect::to(wanted).into_response() };
     let given = form.get("token").map(|given| given.trim());
-    match check_tokens(&app, client, given, token) {
+    match tokens.accepts(client, given) {
         Ok(true) => keep(token, wanted),
-        Ok(false) => show(&app, StatusCode::UNAUTHORIZED, &headers, wanted, Some("token_wrong")),
+        Ok(false) => show(&pages, StatusCode::UNAUTHORIZED, &headers, wanted, Some("token_wrong")),
         Err(refusal) => {
-            let mut response = show(&app, refusal.status, &headers, wanted, Some("token_wait"));
+            let mut response = show(&pages, refusal.status, &headers, wanted, Some("token_wait"));
             let seconds = HeaderValue::from(refusal.retry_after_s.unwrap_or(1));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
             response
@@ -85,19 +90,12 @@ pub(crate) async fn post_token(
     }
 }
 
-/// What a form or the end of an address says.
-pub(crate) fn parse_pairs(text: &str) -> Option<BTreeMap<String, String>> {
-    let address = Uri::try_from(format!("/?{text}")).ok()?;
-    Query::try_from_uri(&address).ok().map(|Query(pairs)| pairs)
-}
-
 /// Moves the token from the address or the form, where others may read it, into a cookie.
 pub(crate) fn keep(token: &str, wanted: &str) -> Response {
-    let cookie = format!("{TOKEN_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000");
-    let Ok(cookie) = HeaderValue::from_str(&cookie) else {
-        return Refusal::internal(&"the token does not fit a cookie").into_response();
-    };
-    ([(header::SET_COOKIE, cookie)], Redirect::to(wanted)).into_response()
+    let mut cookie = cookie::kept(TOKEN_COOKIE, token.to_owned(), KEPT_DAYS);
+    // No script needs to read it.
+    cookie.set_http_only(true);
+    (CookieJar::new().add(cookie), Redirect::to(wanted)).into_response()
 }
 
 #[cfg(test)]

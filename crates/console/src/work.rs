@@ -12,9 +12,10 @@ use tokio::sync::Semaphore;
 const AT_WORK: usize = 4;
 
 /// How long a request waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LONGEST_TURN_WAIT: Duration = Duration::from_secs(3);
 
 /// The places at which requests are worked on.
+#[derive(Clone)]
 pub(crate) struct Work {
     places: Arc<Semaphore>,
 }
@@ -32,7 +33,7 @@ impl Work {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await;
+        let turn = tokio::time::timeout(LONGEST_TURN_WAIT, Arc::clone(&self.places).acquire_owned()).await;
         let place = turn
             .map_err(|_| Refusal::crowded("the console is busy with other requests; try again shortly"))?
             .map_err(|error| Refusal::internal(&error))?;

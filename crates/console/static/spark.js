@@ -4,9 +4,9 @@ import { along, px, svg } from "./svg.js";
 
 /** A small drawing, stretched over its place, which is an <svg> that is there or a new one. */
 function drawing(place, name, width, height, label) {
-  const drawn = place ?? svg("svg", { preserveAspectRatio: "none", role: "img" });
-  drawn.setAttribute("class", `spark ${name}`);
-  drawn.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const drawn = place ?? svg("svg");
+  const shape = { class: `spark ${name}`, viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" };
+  for (const [attribute, value] of Object.entries(shape)) drawn.setAttribute(attribute, value);
   if (label) drawn.setAttribute("aria-label", label);
   return drawn;
 }

@@ -5,83 +5,95 @@
 
 mod view;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use adpipe_ingest::http::{Client, Refusal};
+use adpipe_ingest::http::Refusal;
 use adpipe_schedule::ScheduleError;
+use adpipe_schedule::dag::Dags;
 use adpipe_schedule::requests::{self, Redo};
 use adpipe_schedule::state::RunKey;
 use adpipe_schedule::store::Store;
+use adpipe_warehouse::Warehouse;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Extension, Router};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use minijinja::context;
 use serde::Deserialize;
 
-use crate::answer::made;
-use crate::app::App;
-use crate::csrf;
-use crate::dlq::input::Posted;
-use crate::page;
-
-/// The person who asks.
-type Asking = Extension<Client>;
+use crate::answer::{Answers, Asking};
+use crate::page::Pages;
+use crate::posted::Posted;
+use crate::query::Parameters;
 
 /// A log is sent in pieces of at most this many bytes.
 const LOG_PIECE: u64 = 256 * 1024;
 
-/// The page, its figures, and its buttons.
-pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
-    let buttons = Router::new()
-        .route("/api/dags/{dag}/run", post(post_run))
-        .route("/api/dags/{dag}/backfill", post(post_backfill))
-        .route("/api/dags/{dag}/runs/{run}/retry", post(post_retry))
-        .route("/api/dags/{dag}/runs/{run}/cancel", post(post_cancel))
-        .layer(from_fn_with_state(Arc::clone(app), csrf::demand));
-    Router::new()
-        .route("/dags", get(get_page))
-        .route("/api/dags", get(get_dags))
-        .route("/api/dags/{dag}", get(get_dag))
-        .route("/api/dags/{dag}/runs/{run}", get(get_run))
-        .route("/api/dags/{dag}/runs/{run}/log", get(get_log))
-        .merge(buttons)
+/// The DAGs and what is stored of their runs.
+#[derive(Clone)]
+pub(crate) struct DagRuns {
+    dags: Arc<Dags>,
+    warehouse: Arc<dyn Warehouse>,
+    answers: Answers,
 }
 
-async fn get_page(
-    State(app): State<Arc<App>>,
-    Query(query): Query<BTreeMap<String, String>>,
+impl DagRuns {
+    pub fn new(dags: Dags, warehouse: Arc<dyn Warehouse>, answers: Answers) -> DagRuns {
+        DagRuns { dags: Arc::new(dags), warehouse, answers }
+    }
+
+    /// Does `work` where it may block, and gives its JSON.
+    async fn json(
+        &self,
+        asking: Asking,
+        work: impl FnOnce(&Dags, &mut Store) -> Result<serde_json::Value, ScheduleError> + Send + 'static,
+    ) -> Result<Response, Refusal> {
+        let (dags, mut store) = (Arc::clone(&self.dags), Store::new(Arc::clone(&self.warehouse)));
+        self.answers.json(asking, move || work(&dags, &mut store).map_err(refusal)).await
+    }
+}
+
+fn refusal(error: ScheduleError) -> Refusal {
+    match error {
+        ScheduleError::NotThere(message) => Refusal::wrong(StatusCode::NOT_FOUND, message),
+        ScheduleError::Refused(message) | ScheduleError::Asked(message) => {
+            Refusal::wrong(StatusCode::CONFLICT, message)
+        }
+        ScheduleError::Warehouse(error) => Refusal::unavailable(error.to_string()),
+        other => Refusal::internal(&other),
+    }
+}
+
+/// `GET /dags`.
+pub(crate) async fn get_page(
+    State(pages): State<Pages>,
+    Query(query): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    page::show(&app, "dags.html", &query, &headers, context! { page => "dags" }).await
+    pages.show("dags.html", &query, &headers, context! { page => "dags" }).await
 }
 
-async fn get_dags(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Refusal> {
-    answer(app, asking, |app, store| view::all(&app.config.dags, store)).await
+pub(crate) async fn get_dags(State(runs): State<DagRuns>, asking: Asking) -> Result<Response, Refusal> {
+    runs.json(asking, |dags, store| view::all(dags, store)).await
 }
 
-async fn get_dag(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_dag(
+    State(runs): State<DagRuns>,
     asking: Asking,
     Path(dag): Path<String>,
 ) -> Result<Response, Refusal> {
-    answer(app, asking, move |app, store| view::one(&app.config.dags, app.config.dags.get(&dag)?, store))
-        .await
+    runs.json(asking, move |dags, store| view::one(dags, dags.get(&dag)?, store)).await
 }
 
-async fn get_run(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_run(
+    State(runs): State<DagRuns>,
     asking: Asking,
     Path((dag_id, run_id)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    answer(app, asking, move |_, store| {
+    runs.json(asking, move |_, store| {
         let key = RunKey { dag_id, run_id };
         let run = store.run(&key)?.ok_or_else(|| no_such_run(&key))?;
         Ok(view::run_with_tries(&run, &store.tries(&key)?))
@@ -90,7 +102,7 @@ async fn get_run(
 }
 
 #[derive(Deserialize)]
-struct LogQuery {
+pub(crate) struct LogQuery {
     task: String,
     #[serde(rename = "try")]
     try_number: i64,
@@ -98,14 +110,14 @@ struct LogQuery {
     from: u64,
 }
 
-/// A piece of an attempt's log, and where the next one begins.
-async fn get_log(
-    State(app): State<Arc<App>>,
+/// A piece of a try's log, and where the next one begins.
+pub(crate) async fn get_log(
+    State(runs): State<DagRuns>,
     asking: Asking,
     Path((dag_id, run_id)): Path<(String, String)>,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, Refusal> {
-    answer(app, asking, move |_, store| {
+    runs.json(asking, move |_, store| {
         let key = RunKey { dag_id, run_id };
         let tries = store.tries(&key)?;
         let wanted = tries
@@ -136,41 +148,41 @@ async fn get_log(
 }
 
 #[derive(Deserialize)]
-struct RunOrder {
+pub(crate) struct RunOrder {
     date: Option<String>,
 }
 
-async fn post_run(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_run(
+    State(runs): State<DagRuns>,
     asking: Asking,
     Path(dag): Path<String>,
     Posted { value: order, held: _held }: Posted<RunOrder>,
 ) -> Result<Response, Refusal> {
-    answer(app, asking, move |app, store| {
+    runs.json(asking, move |dags, store| {
         let date = order.date.as_deref().map(day).transpose()?;
-        let key = requests::run_now(store, &app.config.dags, &dag, date, Timestamp::now())?;
+        let key = requests::run_now(store, dags, &dag, date, Timestamp::now())?;
         Ok(serde_json::json!({ "run": key.run_id }))
     })
     .await
 }
 
 #[derive(Deserialize)]
-struct BackfillOrder {
+pub(crate) struct BackfillOrder {
     from: String,
     to: String,
     #[serde(default)]
     all: bool,
 }
 
-async fn post_backfill(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_backfill(
+    State(runs): State<DagRuns>,
     asking: Asking,
     Path(dag): Path<String>,
     Posted { value: order, held: _held }: Posted<BackfillOrder>,
 ) -> Result<Response, Refusal> {
-    answer(app, asking, move |app, store| {
+    runs.json(asking, move |dags, store| {
         let (range, now) = ((day(&order.from)?, day(&order.to)?), Timestamp::now());
-        let found = requests::backfill(store, &app.config.dags, &dag, range, redo(order.all), now)?;
+        let found = requests::backfill(store, dags, &dag, range, redo(order.all), now)?;
         Ok(serde_json::json!({
             "queued": found.queued.len(),
             "succeeded": found.succeeded,
@@ -181,31 +193,31 @@ async fn post_backfill(
 }
 
 #[derive(Deserialize)]
-struct RetryOrder {
+pub(crate) struct RetryOrder {
     #[serde(default)]
     all: bool,
 }
 
-async fn post_retry(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_retry(
+    State(runs): State<DagRuns>,
     asking: Asking,
     Path((dag_id, run_id)): Path<(String, String)>,
     Posted { value: order, held: _held }: Posted<RetryOrder>,
 ) -> Result<Response, Refusal> {
-    answer(app, asking, move |app, store| {
+    runs.json(asking, move |dags, store| {
         let key = RunKey { dag_id, run_id };
-        requests::retry(store, &app.config.dags, &key, redo(order.all), Timestamp::now())?;
+        requests::retry(store, dags, &key, redo(order.all), Timestamp::now())?;
         Ok(serde_json::json!({}))
     })
     .await
 }
 
-async fn post_cancel(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_cancel(
+    State(runs): State<DagRuns>,
     asking: Asking,
     Path((dag_id, run_id)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    answer(app, asking, move |_, store| {
+    runs.json(asking, move |_, store| {
         requests::cancel(store, &RunKey { dag_id, run_id }, Timestamp::now())?;
         Ok(serde_json::json!({}))
     })
@@ -222,25 +234,4 @@ fn redo(all: bool) -> Redo {
 
 fn no_such_run(key: &RunKey) -> ScheduleError {
     ScheduleError::NotThere(format!("DAG {} has no run {}", key.dag_id, key.run_id))
-}
-
-/// Does `work` where it may block, and gives its JSON.
-async fn answer(
-    app: Arc<App>,
-    Extension(client): Asking,
-    work: impl FnOnce(&App, &mut Store) -> Result<serde_json::Value, ScheduleError> + Send + 'static,
-) -> Result<Response, Refusal> {
-    let shared = Arc::clone(&app);
-    made(&app, client, move || {
-        let mut store = Store::new(Arc::clone(&shared.services.warehouse));
-        work(&shared, &mut store).map_err(|error| match error {
-            ScheduleError::NotThere(message) => Refusal::wrong(StatusCode::NOT_FOUND, message),
-            ScheduleError::Refused(message) | ScheduleError::Asked(message) => {
-                Refusal::wrong(StatusCode::CONFLICT, message)
-            }
-            ScheduleError::Warehouse(error) => Refusal::unavailable(error.to_string()),
-            other => Refusal::internal(&other),
-        })
-    })
-    .await
 }

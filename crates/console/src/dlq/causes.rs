@@ -5,7 +5,8 @@ use adpipe_dlq::report::Group;
 use adpipe_ingest::http::Refusal;
 use serde::Serialize;
 
-use super::input::{Pairs, last, unprocessable};
+use crate::answer::unprocessable;
+use crate::query::{Pairs, last};
 
 /// Causes of a page, when not asked otherwise, and at most.
 const PAGE: usize = 25;

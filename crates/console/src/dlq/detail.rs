@@ -1,7 +1,5 @@
 //! One error, whole.
 
-use std::sync::Arc;
-
 use adpipe_dlq::repair::{self, Content};
 use adpipe_dlq::report::{self, Act, ErrorLine, Story, Try};
 use adpipe_dlq::{Dlq, DlqError};
@@ -16,11 +14,11 @@ use hyper::body::Bytes;
 use serde::Serialize;
 
 use super::fields::{Changes, changes};
-use super::input::{Pairs, last, unprocessable};
+use super::queue::{Queue, refusal};
 use super::view::{View, bad_part};
-use super::{Asking, answer, refusal};
-use crate::app::App;
+use crate::answer::{Asking, unprocessable};
 use crate::outbox::counted;
+use crate::query::{Pairs, last};
 
 /// Bytes of a header's value, or of a key, that are shown.
 const HEADER_BYTES: usize = 4 << 10;
@@ -76,12 +74,12 @@ impl Verdict {
 }
 
 /// `GET /api/dlq/errors/{id}`.
-pub(super) async fn get_error(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_error(
+    State(queue): State<Queue>,
     asking: Asking,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    answer(&app, asking, move |dlq| detail(dlq, &id)).await
+    queue.json(asking, move |dlq| detail(dlq, &id)).await
 }
 
 fn detail(dlq: &Dlq, id: &str) -> Result<Detail, DlqError> {
@@ -132,8 +130,8 @@ fn allowed(error: &ErrorLine) -> Vec<&'static str> {
 
 /// `GET /api/dlq/errors/{id}/payload?which=received|edited`: the bytes, for a file. Whatever they
 /// are, no browser may take them for a page.
-pub(super) async fn get_payload(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_payload(
+    State(queue): State<Queue>,
     Extension(client): Asking,
     Path(id): Path<String>,
     Query(query): Query<Pairs>,
@@ -143,8 +141,8 @@ pub(super) async fn get_payload(
         "edited" => true,
         _ => return Err(unprocessable("which must be received or edited".to_owned())),
     };
-    let (dlq, outbox) = (app.services.dlq.clone(), app.outbox.clone());
-    let found = app.work.run(move || -> Result<_, Refusal> {
+    let (dlq, outbox) = (queue.dlq.clone(), queue.answers.outbox.clone());
+    let found = queue.answers.work.run(move || -> Result<_, Refusal> {
         let story = report::story(&dlq, &id).map_err(refusal)?;
         let payload = if is_edited {
             story

@@ -1,7 +1,5 @@
 //! Edits: what they would do, and doing them.
 
-use std::sync::Arc;
-
 use adpipe_dlq::actions::Actor;
 use adpipe_dlq::patch::Patch;
 use adpipe_dlq::repair::{self, Edit, Edited, try_edit};
@@ -15,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::actions::conflict;
 use super::detail::Verdict;
 use super::fields::{Changes, changes};
-use super::input::Posted;
+use super::filter::checked_ids;
+use super::queue::{Queue, refusal};
 use super::view::View;
-use super::{Asking, answer, blocking, input, json, searching};
-use crate::app::App;
+use crate::answer::{Asking, json, unprocessable};
+use crate::posted::{self, Posted};
 
 /// Errors that a dry run looks at.
 const DRY_RUN_LIMIT: u64 = 10_000;
@@ -27,7 +26,7 @@ const DRY_RUN_LIMIT: u64 = 10_000;
 /// line and column that the person sees).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EditInput {
+pub(crate) struct EditInput {
     payload: Option<String>,
     patch: Option<String>,
     /// Send it again at once.
@@ -42,8 +41,8 @@ impl EditInput {
     fn edit(&self) -> Result<Edit, Refusal> {
         match (&self.payload, &self.patch) {
             (Some(payload), None) => Ok(Edit::Payload(payload.clone().into_bytes())),
-            (None, Some(patch)) => Ok(Edit::Patch(Patch::from_json(patch).map_err(super::refusal)?)),
-            _ => Err(input::unprocessable("either payload or patch is needed".to_owned())),
+            (None, Some(patch)) => Ok(Edit::Patch(Patch::from_json(patch).map_err(refusal)?)),
+            _ => Err(unprocessable("either payload or patch is needed".to_owned())),
         }
     }
 }
@@ -61,14 +60,14 @@ struct Checked {
 }
 
 /// `POST /api/dlq/errors/{id}/check`: changes nothing.
-pub(super) async fn post_check(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_check(
+    State(queue): State<Queue>,
     asking: Asking,
     Path(id): Path<String>,
     Posted { value: input, held: _held }: Posted<EditInput>,
 ) -> Result<Response, Refusal> {
     let edit = input.edit()?;
-    answer(&app, asking, move |dlq| check(dlq, &id, &edit)).await
+    queue.json(asking, move |dlq| check(dlq, &id, &edit)).await
 }
 
 fn check(dlq: &Dlq, id: &str, edit: &Edit) -> Result<Checked, DlqError> {
@@ -90,68 +89,67 @@ fn check(dlq: &Dlq, id: &str, edit: &Edit) -> Result<Checked, DlqError> {
 }
 
 /// `POST /api/dlq/errors/{id}/edit`.
-pub(super) async fn post_edit_one(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_edit_one(
+    State(queue): State<Queue>,
     Path(id): Path<String>,
     headers: HeaderMap,
     Posted { value: input, held: _held }: Posted<EditInput>,
 ) -> Result<Response, Refusal> {
     let edit = input.edit()?;
     if !input.send_again || input.force {
-        return save(&app, id, &headers, edit, input.send_again).await;
+        return save(&queue, id, &headers, edit, input.send_again).await;
     }
-    let actor = input::actor(&headers)?;
+    let actor = posted::actor(&headers)?;
     let error_id = id.clone();
-    let edited = blocking(&app, move |dlq| {
-        repair::edit_if_valid(dlq, &error_id, &edit, Actor { name: &actor, job_id: None })
-    });
+    let edited = queue
+        .run(move |dlq| repair::edit_if_valid(dlq, &error_id, &edit, Actor { name: &actor, job_id: None }));
     match edited.await? {
         Edited::Valid(_) | Edited::Restored => json(&serde_json::json!({ "changed": 1 })),
         // Nothing was saved: the page asks whether to send it anyway.
         Edited::StillInvalid(_, error) => {
             json(&serde_json::json!({ "changed": 0, "verdict": Verdict::of(Some(&error)) }))
         }
-        Edited::DoesNotFit(reason) => Err(refused(&app, id, reason).await?),
-        Edited::Unchanged => Err(refused(&app, id, "this edit changes nothing".to_owned()).await?),
+        Edited::DoesNotFit(reason) => Err(refused(&queue, id, reason).await?),
+        Edited::Unchanged => Err(refused(&queue, id, "this edit changes nothing".to_owned()).await?),
     }
 }
 
 /// Why an edit was not made: the error's status, when that is it; else the edit itself.
-async fn refused(app: &App, id: String, reason: String) -> Result<Refusal, Refusal> {
+async fn refused(queue: &Queue, id: String, reason: String) -> Result<Refusal, Refusal> {
     let error_id = id.clone();
-    let story = blocking(app, move |dlq| adpipe_dlq::report::story(dlq, &error_id)).await?;
+    let story = queue.run(move |dlq| adpipe_dlq::report::story(dlq, &error_id)).await?;
     match story.error.status.as_str() {
-        "pending" | "exhausted" => Ok(input::unprocessable(reason)),
-        _ => conflict(app, id).await,
+        "pending" | "exhausted" => Ok(unprocessable(reason)),
+        _ => conflict(queue, id).await,
     }
 }
 
 /// `POST /api/dlq/errors/{id}/undo-edit`.
-pub(super) async fn post_undo_edit(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_undo_edit(
+    State(queue): State<Queue>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    save(&app, id, &headers, Edit::Undo, false).await
+    save(&queue, id, &headers, Edit::Undo, false).await
 }
 
 async fn save(
-    app: &App,
+    queue: &Queue,
     id: String,
     headers: &HeaderMap,
     edit: Edit,
     send_again: bool,
 ) -> Result<Response, Refusal> {
-    let actor = input::actor(headers)?;
+    let actor = posted::actor(headers)?;
     let error_id = id.clone();
-    let saved = blocking(app, move |dlq| {
+    let saved = queue.run(move |dlq| {
         repair::edit(dlq, &error_id, &edit, send_again, Actor { name: &actor, job_id: None })
     });
     match saved.await {
         Ok(()) => json(&serde_json::json!({ "changed": 1 })),
         // The edit may be wrong, or someone else was faster.
         Err(at_fault) if at_fault.status == StatusCode::UNPROCESSABLE_ENTITY => {
-            Err(refused(app, id, at_fault.message).await?)
+            Err(refused(queue, id, at_fault.message).await?)
         }
         Err(other) => Err(other),
     }
@@ -160,43 +158,43 @@ async fn save(
 /// An edit of many errors: of those named, or of those that a filter meets.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ManyInput {
+pub(crate) struct ManyInput {
     ids: Option<Vec<String>>,
     filter: Option<Filter>,
     patch: String,
 }
 
 /// `POST /api/dlq/dry-run`: changes nothing.
-pub(super) async fn post_dry_run(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_dry_run(
+    State(queue): State<Queue>,
     Posted { value: input, held: _held }: Posted<ManyInput>,
 ) -> Result<Response, Refusal> {
-    let patch = Patch::from_json(&input.patch).map_err(super::refusal)?;
+    let patch = Patch::from_json(&input.patch).map_err(refusal)?;
     let run = match (input.ids, input.filter) {
         (Some(ids), None) => {
-            input::checked_ids(&ids)?;
-            searching(&app, move |dlq| repair::dry_run_of(dlq, &ids, &Edit::Patch(patch))).await?
+            checked_ids(&ids)?;
+            queue.search(move |dlq| repair::dry_run_of(dlq, &ids, &Edit::Patch(patch))).await?
         }
         (None, Some(filter)) => {
-            searching(&app, move |dlq| repair::dry_run(dlq, &filter, &patch, DRY_RUN_LIMIT)).await?
+            queue.search(move |dlq| repair::dry_run(dlq, &filter, &patch, DRY_RUN_LIMIT)).await?
         }
-        _ => return Err(input::unprocessable("either ids or filter is needed".to_owned())),
+        _ => return Err(unprocessable("either ids or filter is needed".to_owned())),
     };
     json(&run)
 }
 
 /// `POST /api/dlq/edit`: edits the errors named and sends them again; one whose event would fail
 /// again, or that the edit does not fit, is left alone.
-pub(super) async fn post_edit(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_edit(
+    State(queue): State<Queue>,
     headers: HeaderMap,
     Posted { value: input, held: _held }: Posted<ManyInput>,
 ) -> Result<Response, Refusal> {
-    let actor = input::actor(&headers)?;
-    let edit = Edit::Patch(Patch::from_json(&input.patch).map_err(super::refusal)?);
+    let actor = posted::actor(&headers)?;
+    let edit = Edit::Patch(Patch::from_json(&input.patch).map_err(refusal)?);
     let ids = input.ids.unwrap_or_default();
-    input::checked_ids(&ids)?;
-    let changed = searching(&app, move |dlq| {
+    checked_ids(&ids)?;
+    let changed = queue.search(move |dlq| {
         let mut changed = 0_u64;
         for id in &ids {
             match repair::edit_if_valid(dlq, id, &edit, Actor { name: &actor, job_id: None }) {

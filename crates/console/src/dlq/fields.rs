@@ -91,10 +91,12 @@ fn values(content: &Content, as_meant: bool) -> Vec<(String, String, String)> {
     let is_csv = is_csv(content);
     let value = |field: Field| {
         let written = String::from_utf8_lossy(&content.payload[field.value]).into_owned();
-        let meant = match is_csv {
-            true => csv_cells(written.as_bytes()).ok().and_then(|mut cells| cells.pop()),
-            false if !as_meant => None,
-            false => serde_json::from_str::<String>(&written).ok(),
+        let meant = if is_csv {
+            csv_cells(written.as_bytes()).ok().and_then(|mut cells| cells.pop())
+        } else if as_meant {
+            serde_json::from_str::<String>(&written).ok()
+        } else {
+            None
         };
         let meant = meant.unwrap_or_else(|| written.clone());
         (field.name, written, meant)

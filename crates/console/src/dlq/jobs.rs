@@ -13,9 +13,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::input::Posted;
-use super::{Asking, answer, blocking, input, json};
-use crate::app::App;
+use super::queue::{Queue, refusal};
+use crate::answer::{Asking, json, unprocessable};
+use crate::posted::{self, Posted};
 
 /// Bulk actions shown.
 const SHOWN: u32 = 10;
@@ -40,7 +40,7 @@ struct JobLine {
 
 /// What has come of a bulk action, and until when that is good enough.
 #[derive(Clone)]
-struct Counted {
+struct CountedOutcomes {
     until: Instant,
     changed: i64,
     outcomes: Outcomes,
@@ -48,14 +48,15 @@ struct Counted {
 }
 
 /// Outcomes that were counted lately: of a million errors that takes a second.
-#[derive(Default)]
-pub(super) struct OutcomeCache(Mutex<HashMap<String, Counted>>);
+#[derive(Clone, Default)]
+pub(crate) struct OutcomeCache(Arc<Mutex<HashMap<String, CountedOutcomes>>>);
 
 impl OutcomeCache {
-    fn of(&self, dlq: &Dlq, job: &Job) -> Result<Counted, DlqError> {
+    fn of(&self, dlq: &Dlq, job: &Job) -> Result<CountedOutcomes, DlqError> {
         let known = self.lock().get(&job.job_id).cloned();
-        let is_settled =
-            |known: &Counted| !job.is_open() && known.changed == job.changed && known.outcomes.waiting == 0;
+        let is_settled = |known: &CountedOutcomes| {
+            !job.is_open() && known.changed == job.changed && known.outcomes.waiting == 0
+        };
         if let Some(known) = known.filter(|known| Instant::now() < known.until || is_settled(known)) {
             return Ok(known);
         }
@@ -65,9 +66,14 @@ impl OutcomeCache {
         let mut failures = if outcomes.failed > 0 { jobs::failures(dlq, &job.job_id)? } else { Vec::new() };
         failures.truncate(MOST_FAILURES);
         let until = Instant::now() + (started.elapsed() * REST).max(SHORTEST_REST);
-        let counted = Counted { until, changed: job.changed, outcomes, failures };
+        let counted = CountedOutcomes { until, changed: job.changed, outcomes, failures };
         self.lock().insert(job.job_id.clone(), counted.clone());
         Ok(counted)
+    }
+
+    fn line(&self, dlq: &Dlq, job: Job) -> Result<JobLine, DlqError> {
+        let CountedOutcomes { outcomes, failures, .. } = self.of(dlq, &job)?;
+        Ok(JobLine { is_open: job.is_open(), outcomes, failures, job })
     }
 
     /// Forgets those that are no longer shown.
@@ -75,14 +81,9 @@ impl OutcomeCache {
         self.lock().retain(|id, _| jobs.iter().any(|job| job.job_id == *id));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Counted>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, CountedOutcomes>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn line(app: &App, dlq: &Dlq, job: Job) -> Result<JobLine, DlqError> {
-    let Counted { outcomes, failures, .. } = app.desk.outcomes.of(dlq, &job)?;
-    Ok(JobLine { is_open: job.is_open(), outcomes, failures, job })
 }
 
 #[derive(Serialize)]
@@ -91,30 +92,33 @@ struct Jobs {
 }
 
 /// `GET /api/dlq/jobs`: the newest.
-pub(super) async fn get_jobs(State(app): State<Arc<App>>, asking: Asking) -> Result<Response, Refusal> {
-    let desk = Arc::clone(&app);
-    answer(&app, asking, move |dlq| {
+pub(crate) async fn get_jobs(
+    State(queue): State<Queue>,
+    State(outcomes): State<OutcomeCache>,
+    asking: Asking,
+) -> Result<Response, Refusal> {
+    let newest = move |dlq: &Dlq| {
         let jobs = jobs::list(dlq, SHOWN)?;
-        desk.desk.outcomes.keep(&jobs);
-        let jobs = jobs.into_iter().map(|job| line(&desk, dlq, job)).collect::<Result<_, _>>()?;
+        outcomes.keep(&jobs);
+        let jobs = jobs.into_iter().map(|job| outcomes.line(dlq, job)).collect::<Result<_, _>>()?;
         Ok(Jobs { jobs })
-    })
-    .await
+    };
+    queue.json(asking, newest).await
 }
 
 /// `GET /api/dlq/jobs/{id}`.
-pub(super) async fn get_job(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_job(
+    State(queue): State<Queue>,
+    State(outcomes): State<OutcomeCache>,
     asking: Asking,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let desk = Arc::clone(&app);
-    answer(&app, asking, move |dlq| line(&desk, dlq, jobs::get(dlq, &id)?)).await
+    queue.json(asking, move |dlq| outcomes.line(dlq, jobs::get(dlq, &id)?)).await
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewJob {
+pub(crate) struct NewJob {
     /// retry, edit, discard, undo_discard.
     kind: String,
     filter: Filter,
@@ -127,38 +131,38 @@ pub(super) struct NewJob {
 }
 
 /// `POST /api/dlq/jobs`.
-pub(super) async fn post_job(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_job(
+    State(queue): State<Queue>,
     headers: HeaderMap,
     Posted { value: new, held: _held }: Posted<NewJob>,
 ) -> Result<Response, Refusal> {
-    let actor = input::actor(&headers)?;
-    let usual = app.services.dlq.settings().canary;
+    let actor = posted::actor(&headers)?;
+    let usual = queue.dlq.settings().canary;
     let (work, canary) = match new.kind.as_str() {
         "retry" => (Work::Retry, 0),
         "edit" => {
-            let patch = Patch::from_json(new.patch.as_deref().unwrap_or_default()).map_err(super::refusal)?;
+            let patch = Patch::from_json(new.patch.as_deref().unwrap_or_default()).map_err(refusal)?;
             (Work::Edit(patch), usual)
         }
         "discard" => (Work::Discard(new.reason.unwrap_or_default()), 0),
         "undo_discard" => (Work::UndoDiscard, 0),
-        other => return Err(input::unprocessable(format!("there is no bulk action {other:?}"))),
+        other => return Err(unprocessable(format!("there is no bulk action {other:?}"))),
     };
     let (filter, canary) = (new.filter, new.canary.unwrap_or(canary));
-    json(&blocking(&app, move |dlq| jobs::create(dlq, &filter, &work, canary, &actor)).await?)
+    json(&queue.run(move |dlq| jobs::create(dlq, &filter, &work, canary, &actor)).await?)
 }
 
 /// `POST /api/dlq/jobs/{id}/cancel`.
-pub(super) async fn post_cancel(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_cancel(
+    State(queue): State<Queue>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let actor = input::actor(&headers)?;
+    let actor = posted::actor(&headers)?;
     let job_id = id.clone();
-    let is_cancelled = blocking(&app, move |dlq| jobs::cancel(dlq, &job_id, &actor)).await?;
+    let is_cancelled = queue.run(move |dlq| jobs::cancel(dlq, &job_id, &actor)).await?;
     if !is_cancelled {
         return Err(Refusal::wrong(StatusCode::CONFLICT, "the bulk action has already ended"));
     }
-    json(&blocking(&app, move |dlq| jobs::get(dlq, &id)).await?)
+    json(&queue.run(move |dlq| jobs::get(dlq, &id)).await?)
 }

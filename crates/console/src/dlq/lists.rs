@@ -1,7 +1,6 @@
 //! What people look at first: groups, the backlog, lists, counts.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_dlq::report::{self, BacklogSample, Group};
@@ -13,10 +12,11 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::causes;
-use super::input::{self, Pairs, last, unprocessable};
-use super::{Asking, answer, json, searching};
-use crate::app::App;
+use super::queue::Queue;
+use super::waiting::WaitingErrors;
+use super::{causes, filter};
+use crate::answer::{Asking, json, unprocessable};
+use crate::query::{Pairs, last};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -69,14 +69,15 @@ struct GroupLine {
 }
 
 /// `GET /api/dlq/summary?page=1&limit=25&closed=false&keep=FINGERPRINT,…`.
-pub(super) async fn get_summary(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_summary(
+    State(queue): State<Queue>,
+    State(waiting): State<WaitingErrors>,
     asking: Asking,
     Query(query): Query<Pairs>,
 ) -> Result<Response, Refusal> {
     let choice = causes::Choice::from_query(&query)?;
-    let waiting = app.desk.waiting.errors(&app.services.dlq).await;
-    answer(&app, asking, move |dlq| summary(dlq, &choice, waiting)).await
+    let waiting = waiting.errors(&queue.dlq).await;
+    queue.json(asking, move |dlq| summary(dlq, &choice, waiting)).await
 }
 
 fn summary(dlq: &Dlq, choice: &causes::Choice, waiting: Option<u64>) -> Result<Summary, DlqError> {
@@ -141,8 +142,8 @@ struct Point {
 }
 
 /// `GET /api/dlq/backlog?range=6h|24h|7d`.
-pub(super) async fn get_backlog(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_backlog(
+    State(queue): State<Queue>,
     asking: Asking,
     Query(query): Query<Pairs>,
 ) -> Result<Response, Refusal> {
@@ -154,11 +155,12 @@ pub(super) async fn get_backlog(
     };
     let now = Millis::now();
     let from = Millis(now.0 - span);
-    answer(&app, asking, move |dlq| {
-        let samples = report::backlog(dlq, from)?;
-        Ok(Backlog { at: now.0, from: from.0, points: points(&samples, span) })
-    })
-    .await
+    queue
+        .json(asking, move |dlq| {
+            let samples = report::backlog(dlq, from)?;
+            Ok(Backlog { at: now.0, from: from.0, points: points(&samples, span) })
+        })
+        .await
 }
 
 /// Of each step of the range the minute with the most open errors: a peak must not vanish between
@@ -189,24 +191,25 @@ fn points(samples: &[BacklogSample], span: i64) -> Vec<Point> {
 }
 
 /// `GET /api/dlq/errors?…&after=ID&limit=N`.
-pub(super) async fn get_errors(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_errors(
+    State(queue): State<Queue>,
+    State(waiting): State<WaitingErrors>,
     asking: Asking,
     Query(query): Query<Pairs>,
 ) -> Result<Response, Refusal> {
-    let filter = input::filter(&query, &["after", "limit"])?;
+    let filter = filter::from_query(&query, &["after", "limit"])?;
     let limit = match last(&query, "limit").map(str::parse::<usize>) {
         None => PAGE,
         Some(Ok(limit @ 1..=LONGEST_PAGE)) => limit,
         Some(_) => return Err(unprocessable(format!("limit must be 1 to {LONGEST_PAGE}"))),
     };
     let after = last(&query, "after").map(str::to_owned);
-    let waiting = app.desk.waiting.errors(&app.services.dlq).await;
+    let waiting = waiting.errors(&queue.dlq).await;
     let list = move |dlq: &Dlq| {
         let page = report::list_within(dlq, &filter, after.as_deref(), limit, PAGE_BYTES)?;
         Ok(Listed { page, waiting })
     };
-    answer(&app, asking, list).await
+    queue.json(asking, list).await
 }
 
 #[derive(Serialize)]
@@ -227,18 +230,18 @@ struct Count {
 
 /// `GET /api/dlq/count?kind=retry|edit|discard|undo_discard&…`: errors that a bulk action would be
 /// done to.
-pub(super) async fn get_count(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_count(
+    State(queue): State<Queue>,
     Query(query): Query<Pairs>,
 ) -> Result<Response, Refusal> {
-    let filter = input::filter(&query, &["kind"])?;
+    let filter = filter::from_query(&query, &["kind"])?;
     let filter = match last(&query, "kind") {
         None => filter,
         Some("undo_discard") => filter.only(&[Status::Discarded]),
         Some("retry" | "edit" | "discard") => filter.only(&[Status::Pending, Status::Exhausted]),
         Some(_) => return Err(unprocessable("kind must be retry, edit, discard or undo_discard".to_owned())),
     };
-    json(&searching(&app, move |dlq| count(dlq, &filter)).await?)
+    json(&queue.search(move |dlq| count(dlq, &filter)).await?)
 }
 
 fn count(dlq: &Dlq, filter: &Filter) -> Result<Count, DlqError> {

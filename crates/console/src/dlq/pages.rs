@@ -1,10 +1,6 @@
 //! The three pages. What they show is fetched by their scripts.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use adpipe_dlq::Status;
-use adpipe_dlq::report;
+use adpipe_dlq::{Status, report};
 use adpipe_event::ErrorType;
 use adpipe_ingest::http::Refusal;
 use axum::extract::{Path, Query, State};
@@ -12,32 +8,27 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use minijinja::context;
 
-use super::blocking;
-use super::input::Pairs;
-use crate::app::App;
-use crate::page;
+use super::queue::Queue;
+use crate::page::Pages;
+use crate::query::Parameters;
 
 /// Ranges of the backlog chart.
 const RANGES: [&str; 3] = ["6h", "24h", "7d"];
 
-fn by_name(query: Pairs) -> BTreeMap<String, String> {
-    query.into_iter().collect()
-}
-
 /// `GET /dlq`.
-pub(super) async fn get_groups_page(
-    State(app): State<Arc<App>>,
-    Query(query): Query<Pairs>,
+pub(crate) async fn get_groups_page(
+    State(pages): State<Pages>,
+    Query(query): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let more = context! { page => "dlq", ranges => RANGES };
-    page::show(&app, "dlq.html", &by_name(query), &headers, more).await
+    pages.show("dlq.html", &query, &headers, more).await
 }
 
 /// `GET /dlq/errors`: the filter is read by the script, from the address.
-pub(super) async fn get_list_page(
-    State(app): State<Arc<App>>,
-    Query(query): Query<Pairs>,
+pub(crate) async fn get_list_page(
+    State(pages): State<Pages>,
+    Query(query): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let more = context! {
@@ -45,24 +36,25 @@ pub(super) async fn get_list_page(
         statuses => Status::ALL.map(Status::as_str),
         error_types => ErrorType::ALL.map(ErrorType::as_str),
     };
-    page::show(&app, "dlq_errors.html", &by_name(query), &headers, more).await
+    pages.show("dlq_errors.html", &query, &headers, more).await
 }
 
 /// `GET /dlq/errors/{id}`.
-pub(super) async fn get_error_page(
-    State(app): State<Arc<App>>,
+pub(crate) async fn get_error_page(
+    State(pages): State<Pages>,
+    State(queue): State<Queue>,
     Path(id): Path<String>,
-    Query(query): Query<Pairs>,
+    Query(query): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let known = id.clone();
-    match blocking(&app, move |dlq| report::story(dlq, &known).map(drop)).await {
+    match queue.run(move |dlq| report::story(dlq, &known).map(drop)).await {
         Err(refusal) if refusal.status == StatusCode::NOT_FOUND => {
-            return Ok(app.pages.message(StatusCode::NOT_FOUND, &headers, "dlq_gone"));
+            return Ok(pages.message(StatusCode::NOT_FOUND, &headers, "dlq_gone"));
         }
         // The page itself shows what is wrong, and continues by itself once that has passed.
         _ => {}
     }
     let more = context! { page => "dlq", error_id => id };
-    page::show(&app, "dlq_error.html", &by_name(query), &headers, more).await
+    pages.show("dlq_error.html", &query, &headers, more).await
 }

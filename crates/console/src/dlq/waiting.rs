@@ -1,6 +1,7 @@
 //! Errors that wait in the log until they are stored: the queue's lists do not have them yet, so a page
 //! that showed none would be wrong.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adpipe_dlq::{Dlq, role};
@@ -10,10 +11,13 @@ use tokio::sync::Mutex;
 /// over the network.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// When it was measured, and how many there were; none when that could not be found out.
+type Measured = (Instant, Option<u64>);
+
 /// Measures it; one task at a time.
-#[derive(Default)]
-pub(super) struct WaitingErrors {
-    newest: Mutex<Option<(Instant, Option<u64>)>>,
+#[derive(Clone, Default)]
+pub(crate) struct WaitingErrors {
+    newest: Arc<Mutex<Option<Measured>>>,
 }
 
 impl WaitingErrors {

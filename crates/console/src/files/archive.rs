@@ -21,7 +21,6 @@ const MOST_HOURS: i64 = 2_000;
 /// Where an archived file's events came from, in the order of every list here.
 const SOURCES: [&str; 3] = ["file", "stream", "merged"];
 
-/// The archive's list.
 #[derive(Debug, Serialize)]
 pub(super) struct Archive {
     sources: [&'static str; SOURCES.len()],
@@ -62,7 +61,6 @@ struct Hot {
     oldest_not_archived: Option<i64>,
 }
 
-/// Reads it.
 pub(super) fn archive(warehouse: &dyn Warehouse) -> Result<Archive, WarehouseError> {
     let snapshot = warehouse.snapshot()?;
     let warehouse = snapshot.as_ref();

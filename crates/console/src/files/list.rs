@@ -7,7 +7,6 @@ use adpipe_sql::section;
 use adpipe_warehouse::{FromRow, Row, Value, Warehouse, WarehouseError, query_as, query_table};
 use serde::Serialize;
 
-use super::STATES;
 use crate::answer::time;
 
 const SQL: &str = include_str!("../../sql/files.sql");
@@ -16,7 +15,10 @@ const TOTALS: &str = section(SQL, "totals");
 const FILE: &str = section(SQL, "file");
 const ERRORS_OF_FILE: &str = section(SQL, "errors_of_file");
 
-/// Files per page: the archive is below them.
+/// States of a file, as stored; what needs somebody first.
+pub(super) const STATES: [&str; 4] = ["damaged", "reading", "done", "replaced"];
+
+/// Files of a page: the archive stands below them.
 const PAGE: u32 = 25;
 
 /// Errors of a file that are looked at; of a file with more, the rest is not distinguished.
@@ -177,7 +179,6 @@ struct InQueue {
     count: u64,
 }
 
-/// Reads it.
 pub(super) fn report(
     warehouse: &dyn Warehouse,
     path: &str,

@@ -5,37 +5,21 @@
 mod archive;
 mod list;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use adpipe_event::Millis;
-use adpipe_ingest::http::{Client, Refusal};
+use adpipe_ingest::http::Refusal;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Extension, Router};
 use minijinja::context;
 use serde::Serialize;
 
-use crate::answer;
-use crate::app::App;
-use crate::page;
-
-/// States of a file, as stored; those that need attention first.
-const STATES: [&str; 4] = ["damaged", "reading", "done", "replaced"];
+use self::list::STATES;
+use crate::answer::{Asking, WarehouseReader, unprocessable};
+use crate::page::Pages;
+use crate::query::Parameters;
 
 /// Longest text that is searched for.
 const LONGEST_TEXT: usize = 200;
-
-/// The routes of the files.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/files", get(get_page))
-        .route("/api/files", get(get_files))
-        .route("/api/files/report", get(get_report))
-        .route("/api/archive", get(get_archive))
-}
 
 /// The answer of `GET /api/files`.
 #[derive(Serialize)]
@@ -47,19 +31,19 @@ struct Files {
 }
 
 /// `GET /files`: the filter is read by the script, from the address.
-async fn get_page(
-    State(app): State<Arc<App>>,
-    Query(query): Query<BTreeMap<String, String>>,
+pub(crate) async fn get_page(
+    State(pages): State<Pages>,
+    Query(query): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    page::show(&app, "files.html", &query, &headers, context! { page => "files", states => STATES }).await
+    pages.show("files.html", &query, &headers, context! { page => "files", states => STATES }).await
 }
 
 /// `GET /api/files?state=STATE&text=TEXT&page=1`.
-async fn get_files(
-    State(app): State<Arc<App>>,
-    Extension(client): Extension<Client>,
-    Query(query): Query<BTreeMap<String, String>>,
+pub(crate) async fn get_files(
+    State(reader): State<WarehouseReader>,
+    asking: Asking,
+    Query(query): Query<Parameters>,
 ) -> Result<Response, Refusal> {
     let value = |name: &str| query.get(name).map(|value| value.trim().to_owned()).unwrap_or_default();
     let (state, text, page) = (value("state"), value("text"), value("page"));
@@ -77,34 +61,31 @@ async fn get_files(
             .filter(|number| *number > 0)
             .ok_or_else(|| unprocessable("page must be a whole number of at least 1".to_owned()))?,
     };
-    answer::read(&app, client, move |warehouse| {
-        Ok(Files { at: Millis::now().0, list: list::list(warehouse, &state, &text, page)? })
-    })
-    .await
+    reader
+        .json(asking, move |warehouse| {
+            Ok(Files { at: Millis::now().0, list: list::list(warehouse, &state, &text, page)? })
+        })
+        .await
 }
 
 /// `GET /api/files/report?path=PATH&content=HASH&reading=1`: what a file's errors are.
-async fn get_report(
-    State(app): State<Arc<App>>,
-    Extension(client): Extension<Client>,
-    Query(query): Query<BTreeMap<String, String>>,
+pub(crate) async fn get_report(
+    State(reader): State<WarehouseReader>,
+    asking: Asking,
+    Query(query): Query<Parameters>,
 ) -> Result<Response, Refusal> {
     let value =
         |name: &str| query.get(name).cloned().ok_or_else(|| unprocessable(format!("{name} is missing")));
     let (path, content) = (value("path")?, value("content")?);
     let reading: i64 =
         value("reading")?.parse().map_err(|_| unprocessable("reading must be a whole number".to_owned()))?;
-    answer::read(&app, client, move |warehouse| list::report(warehouse, &path, &content, reading)).await
+    reader.json(asking, move |warehouse| list::report(warehouse, &path, &content, reading)).await
 }
 
 /// `GET /api/archive`.
-async fn get_archive(
-    State(app): State<Arc<App>>,
-    Extension(client): Extension<Client>,
+pub(crate) async fn get_archive(
+    State(reader): State<WarehouseReader>,
+    asking: Asking,
 ) -> Result<Response, Refusal> {
-    answer::read(&app, client, archive::archive).await
-}
-
-fn unprocessable(message: String) -> Refusal {
-    Refusal::wrong(StatusCode::UNPROCESSABLE_ENTITY, message)
+    reader.json(asking, archive::archive).await
 }

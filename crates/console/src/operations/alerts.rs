@@ -1,7 +1,6 @@
 //! Alerts and silences: what the page shows of them, and what a person does with them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_event::Millis;
@@ -16,10 +15,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::working;
-use crate::answer::json;
-use crate::app::App;
-use crate::dlq::input::{self, Posted, unprocessable};
+use crate::alerting::{Alerting, is_silenced, summary};
+use crate::answer::{json, unprocessable};
+use crate::posted::{self, Posted};
 
 /// How far back the history goes, and how much of it is sent.
 const HISTORY_MS: i64 = 7 * 86_400_000;
@@ -54,7 +52,6 @@ struct Alert {
     labels: Labels,
     severity: Severity,
     state: AlertState,
-    /// What is wrong, in words.
     summary: String,
     /// In the signal's unit, for people.
     value: String,
@@ -100,7 +97,6 @@ struct RuleLine {
     state: Option<AlertState>,
 }
 
-/// Reads them.
 pub(super) fn alerts(
     warehouse: &dyn Warehouse,
     rules: &Rules,
@@ -142,21 +138,10 @@ pub(super) fn alerts(
     })
 }
 
-/// Whether a silence is about it now.
-pub(super) fn is_silenced(alert: &store::Alert, silences: &[store::Silence], now: Millis) -> bool {
-    silences.iter().any(|silence| silence.lasts_at(now) && silence.is_about(&alert.rule, &alert.labels))
-}
-
-/// What is wrong, in words; the rule's name when the table no longer has it.
-pub(super) fn summary(rules: &Rules, language: Language, alert: &store::Alert) -> String {
-    let rule = rules.find(&alert.rule);
-    rule.map_or_else(|| alert.rule.clone(), |rule| rule.summary(language, &alert.labels, alert.value))
-}
-
 fn show(rules: &Rules, language: Language, alert: &store::Alert, silenced_until: Option<i64>) -> Alert {
     let rule = rules.find(&alert.rule);
-    let format = |value: f64| match rule {
-        Some(rule) => rule.signal.unit().format_beside(language, value, alert.threshold),
+    let formatted = |value: f64| match rule {
+        Some(rule) => rule.signal.unit().humane_beside(language, value, alert.threshold),
         None => value.to_string(),
     };
     Alert {
@@ -166,9 +151,9 @@ fn show(rules: &Rules, language: Language, alert: &store::Alert, silenced_until:
         severity: alert.severity,
         state: alert.state,
         summary: summary(rules, language, alert),
-        value: format(alert.value),
-        worst: format(alert.worst),
-        threshold: format(alert.threshold),
+        value: formatted(alert.value),
+        worst: formatted(alert.worst),
+        threshold: formatted(alert.threshold),
         context: alert.context.clone(),
         pending_since: alert.pending_since.0,
         firing_since: alert.firing_since.map(|time| time.0),
@@ -211,28 +196,28 @@ fn rule_line(rule: &Rule, language: Language, state: Option<AlertState>) -> Rule
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Acknowledgement {
+pub(crate) struct Acknowledgement {
     #[serde(default)]
     note: String,
 }
 
 /// `POST /api/operations/alerts/{id}/acknowledge`.
-pub(super) async fn post_acknowledge(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_acknowledge(
+    State(alerting): State<Alerting>,
     Path(id): Path<String>,
     headers: HeaderMap,
     Posted { value: Acknowledgement { note }, held: _held }: Posted<Acknowledgement>,
 ) -> Result<Response, Refusal> {
-    let by = input::actor(&headers)?;
+    let by = posted::actor(&headers)?;
     let note = checked_text("note", &note)?;
     let rule =
-        working(&app, move |warehouse, _| Ok(store::acknowledge(warehouse, &id, &by, &note)?.rule)).await?;
+        alerting.run(move |warehouse, _| Ok(store::acknowledge(warehouse, &id, &by, &note)?.rule)).await?;
     json(&serde_json::json!({ "rule": rule }))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SilenceOrder {
+pub(crate) struct SilenceOrder {
     /// Empty: every rule.
     rule: String,
     #[serde(default)]
@@ -242,12 +227,12 @@ pub(super) struct SilenceOrder {
 }
 
 /// `POST /api/operations/silences`.
-pub(super) async fn post_silence(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_silence(
+    State(alerting): State<Alerting>,
     headers: HeaderMap,
     Posted { value: order, held: _held }: Posted<SilenceOrder>,
 ) -> Result<Response, Refusal> {
-    let created_by = input::actor(&headers)?;
+    let created_by = posted::actor(&headers)?;
     if order.minutes == 0 || order.minutes > LONGEST_SILENCE_MINUTES {
         return Err(unprocessable(format!("minutes must be from 1 to {LONGEST_SILENCE_MINUTES}")));
     }
@@ -255,7 +240,7 @@ pub(super) async fn post_silence(
     if comment.is_empty() {
         return Err(unprocessable("a silence needs a comment: why?".to_owned()));
     }
-    if !order.rule.is_empty() && app.services.rules.find(&order.rule).is_none() {
+    if !order.rule.is_empty() && alerting.rules.find(&order.rule).is_none() {
         return Err(unprocessable(format!("there is no alert called {:?}", order.rule)));
     }
     let new = NewSilence {
@@ -266,16 +251,16 @@ pub(super) async fn post_silence(
         comment,
         created_by,
     };
-    let silence = working(&app, move |warehouse, _| store::silence(warehouse, &new)).await?;
+    let silence = alerting.run(move |warehouse, _| store::silence(warehouse, &new)).await?;
     json(&show_silence(&silence))
 }
 
 /// `POST /api/operations/silences/{id}/end`.
-pub(super) async fn post_end_silence(
-    State(app): State<Arc<App>>,
+pub(crate) async fn post_end_silence(
+    State(alerting): State<Alerting>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    working(&app, move |warehouse, _| store::end_silence(warehouse, &id)).await?;
+    alerting.run(move |warehouse, _| store::end_silence(warehouse, &id)).await?;
     json(&serde_json::json!({}))
 }
 

@@ -1,26 +1,24 @@
 //! `GET /api/operations/charts`: what the monitor measured over the last hours, with the lines that
 //! must not be crossed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_event::Millis;
-use adpipe_ingest::http::{Client, Refusal};
+use adpipe_ingest::http::Refusal;
 use adpipe_monitor::MonitorError;
 use adpipe_monitor::history;
 use adpipe_monitor::rules::{Bound, Rules, Severity};
 use adpipe_monitor::signal::{Labels, Signal};
 use adpipe_warehouse::Warehouse;
-use axum::Extension;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::answering;
-use super::latency::HeatMap;
-use crate::app::App;
-use crate::dlq::input::unprocessable;
+use super::latency::{HeatMap, Latencies};
+use crate::alerting::Alerting;
+use crate::answer::{Asking, unprocessable};
+use crate::query::Parameters;
 
 /// The signals that are drawn, each with its threshold where the table has one.
 const CHARTED: [Signal; 8] = [
@@ -42,29 +40,29 @@ const COLUMNS: i64 = 60;
 
 /// How far back is looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Range {
+pub(crate) enum ChartSpan {
     Hour,
     SixHours,
     Day,
 }
 
-impl Range {
-    pub const ALL: [Range; 3] = [Range::Hour, Range::SixHours, Range::Day];
+impl ChartSpan {
+    pub const ALL: [ChartSpan; 3] = [ChartSpan::Hour, ChartSpan::SixHours, ChartSpan::Day];
 
-    /// Its name in addresses.
+    /// As it stands in addresses.
     pub fn name(self) -> &'static str {
         match self {
-            Range::Hour => "1h",
-            Range::SixHours => "6h",
-            Range::Day => "24h",
+            ChartSpan::Hour => "1h",
+            ChartSpan::SixHours => "6h",
+            ChartSpan::Day => "24h",
         }
     }
 
     fn span(self) -> Duration {
         let hours = match self {
-            Range::Hour => 1,
-            Range::SixHours => 6,
-            Range::Day => 24,
+            ChartSpan::Hour => 1,
+            ChartSpan::SixHours => 6,
+            ChartSpan::Day => 24,
         };
         Duration::from_secs(hours * 3_600)
     }
@@ -72,6 +70,20 @@ impl Range {
     /// Readings come every 15 s: shorter steps would leave gaps.
     fn step(self) -> Duration {
         (self.span() / POINTS).max(Duration::from_secs(15))
+    }
+}
+
+/// What the charts show beside what the monitor measured.
+#[derive(Clone)]
+pub(crate) struct ChartSource {
+    latencies: Arc<Latencies>,
+    /// Whether messages to Slack are set up.
+    has_slack: bool,
+}
+
+impl ChartSource {
+    pub fn new(has_slack: bool) -> ChartSource {
+        ChartSource { latencies: Arc::default(), has_slack }
     }
 }
 
@@ -113,18 +125,17 @@ struct Threshold {
     value: f64,
 }
 
-/// The handler.
-pub(super) async fn get_charts(
-    State(app): State<Arc<App>>,
-    Extension(client): Extension<Client>,
-    Query(query): Query<BTreeMap<String, String>>,
+/// `GET /api/operations/charts?range=24h`.
+pub(crate) async fn get_charts(
+    State(alerting): State<Alerting>,
+    State(source): State<ChartSource>,
+    asking: Asking,
+    Query(query): Query<Parameters>,
 ) -> Result<Response, Refusal> {
     let name = query.get("range").map_or("24h", String::as_str);
-    let range = Range::ALL.into_iter().find(|range| range.name() == name);
+    let range = ChartSpan::ALL.into_iter().find(|range| range.name() == name);
     let range = range.ok_or_else(|| unprocessable("range must be 1h, 6h or 24h".to_owned()))?;
-    let slack = app.config.slack;
-    let latencies = Arc::clone(&app.operations.latencies);
-    answering(&app, client, move |warehouse, rules| {
+    let read = move |warehouse: &dyn Warehouse, rules: &Rules| {
         let now = Millis::now();
         let span = range.span().as_millis() as i64;
         let from = Millis(now.0 - span);
@@ -133,12 +144,12 @@ pub(super) async fn get_charts(
             from: from.0,
             range: range.name(),
             step: range.step().as_millis() as i64,
-            slack,
+            slack: source.has_slack,
             charts: charts(warehouse, rules, from, now, range.step())?,
-            heat_map: latencies.heat_map(warehouse, from, now, span / COLUMNS)?,
+            heat_map: source.latencies.heat_map(warehouse, from, now, span / COLUMNS)?,
         })
-    })
-    .await
+    };
+    alerting.json(asking, read).await
 }
 
 fn charts(
@@ -196,7 +207,7 @@ mod tests {
 
     #[test]
     fn steps_suit_the_range() {
-        assert_eq!(Range::Hour.step(), Duration::from_secs(15));
-        assert_eq!(Range::Day.step(), Duration::from_secs(240));
+        assert_eq!(ChartSpan::Hour.step(), Duration::from_secs(15));
+        assert_eq!(ChartSpan::Day.step(), Duration::from_secs(240));
     }
 }

@@ -27,9 +27,8 @@ const OPEN_MS: i64 = 2 * MINUTE_MS;
 
 /// What is read at once of the past, and for how long one request does so.
 const PIECE_MS: i64 = 30 * MINUTE_MS;
-const PATIENCE: Duration = Duration::from_millis(60);
+const LONGEST_READ: Duration = Duration::from_millis(60);
 
-/// What has been read.
 #[derive(Default)]
 pub(super) struct Latencies(Mutex<Read>);
 
@@ -105,7 +104,7 @@ impl Read {
             if first <= from {
                 return Ok(true);
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > LONGEST_READ {
                 return Ok(false);
             }
             let before = (first - PIECE_MS).max(from);

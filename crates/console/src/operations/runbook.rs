@@ -1,7 +1,6 @@
 //! `GET /runbook`: docs/RUNBOOK.md, or its Korean twin, as a page, so that it is at hand when it is needed.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use adpipe_ingest::http::Refusal;
 use axum::extract::{Query, State};
@@ -10,9 +9,9 @@ use axum::response::Response;
 use minijinja::context;
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
-use crate::app::App;
 use crate::i18n::Language;
-use crate::page;
+use crate::page::{self, Pages};
+use crate::query::Parameters;
 
 const ENGLISH: &str = include_str!("../../../../docs/RUNBOOK.md");
 const KOREAN: &str = include_str!("../../../../docs/RUNBOOK.ko.md");
@@ -20,17 +19,17 @@ const KOREAN: &str = include_str!("../../../../docs/RUNBOOK.ko.md");
 static ENGLISH_PAGE: LazyLock<minijinja::Value> = LazyLock::new(|| as_html(ENGLISH).into());
 static KOREAN_PAGE: LazyLock<minijinja::Value> = LazyLock::new(|| as_html(KOREAN).into());
 
-/// The handler.
-pub(super) async fn get_runbook(
-    State(app): State<Arc<App>>,
-    Query(query): Query<BTreeMap<String, String>>,
+/// `GET /runbook`.
+pub(crate) async fn get_runbook(
+    State(pages): State<Pages>,
+    Query(query): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let runbook = match page::language(&query, &headers) {
         Language::English => ENGLISH_PAGE.clone(),
         Language::Korean => KOREAN_PAGE.clone(),
     };
-    app.pages.show("runbook.html", &query, &headers, context! { page => "operations", runbook })
+    pages.show_bare("runbook.html", &query, &headers, context! { page => "operations", runbook })
 }
 
 /// Markdown as HTML. Headings get the anchors that they have on GitHub; links to other documents,

@@ -139,7 +139,6 @@ pub(super) fn all(
     Ok(tests)
 }
 
-/// The rows of a test.
 #[derive(Debug, Serialize)]
 pub(super) struct Failures {
     rows: Vec<Failure>,

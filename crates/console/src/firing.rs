@@ -1,6 +1,5 @@
 //! What is critical now, for the banner of every page.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +12,10 @@ use axum::response::Response;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use super::{alerts, language, working};
+use crate::alerting::{self, Alerting};
 use crate::answer::json;
-use crate::app::App;
+use crate::i18n;
+use crate::query::Parameters;
 
 /// An answer is given again for this long, however many pages look.
 const FRESH: Duration = Duration::from_secs(4);
@@ -23,9 +23,8 @@ const FRESH: Duration = Duration::from_secs(4);
 /// Sentences that are sent; a banner holds no more.
 const MOST: usize = 3;
 
-/// The newest answer of each language.
-#[derive(Default)]
-pub(super) struct Cache(Mutex<Vec<(Language, Instant, Firing)>>);
+/// How long a page waits for what fires; it asks for it itself, too.
+const PAGE_WAIT: Duration = Duration::from_millis(250);
 
 /// The answer of `GET /api/operations/firing`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -38,37 +37,57 @@ pub(crate) struct Firing {
     pub names: Vec<String>,
 }
 
-/// `GET /api/operations/firing?lang=en`.
-pub(super) async fn get_firing(
-    State(app): State<Arc<App>>,
-    Query(query): Query<BTreeMap<String, String>>,
-) -> Result<Response, Refusal> {
-    json(&newest(&app, language(&query)).await?)
+/// What fires, and the newest answer of each language.
+#[derive(Clone)]
+pub(crate) struct FiringAlerts {
+    alerting: Alerting,
+    newest: Arc<Mutex<Vec<(Language, Instant, Firing)>>>,
 }
 
-/// What fires, in words of a language.
-pub(super) async fn newest(app: &App, language: Language) -> Result<Firing, Refusal> {
-    // Other requests wait here and then share the answer.
-    let mut answers = app.operations.firing.0.lock().await;
-    answers.retain(|(_, made_at, _)| made_at.elapsed() < FRESH);
-    if let Some((_, _, firing)) = answers.iter().find(|(of, _, _)| *of == language) {
-        return Ok(firing.clone());
+impl FiringAlerts {
+    pub fn new(alerting: Alerting) -> FiringAlerts {
+        FiringAlerts { alerting, newest: Arc::default() }
     }
-    let firing = working(app, move |warehouse, rules| {
-        let silences = store::silences(warehouse)?;
-        let now = Millis::now();
-        let open = store::open_alerts(warehouse)?;
-        let loud: Vec<&Alert> = open.iter().filter(|alert| is_loud(alert, &silences, now)).collect();
-        let shown = || loud.iter().take(MOST);
-        Ok(Firing {
-            count: loud.len(),
-            summaries: shown().map(|alert| alerts::summary(rules, language, alert)).collect(),
-            names: shown().map(|alert| name(alert)).collect(),
-        })
-    })
-    .await?;
-    answers.push((language, Instant::now(), firing.clone()));
-    Ok(firing)
+
+    /// What fires, for the banner of a page that is about to be sent: it stands there from the first
+    /// moment, and does not push away what somebody begins to read.
+    pub async fn for_page(&self, language: Language) -> Firing {
+        let found = tokio::time::timeout(PAGE_WAIT, self.newest(language)).await;
+        found.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// What fires, in words of a language.
+    async fn newest(&self, language: Language) -> Result<Firing, Refusal> {
+        // Others who ask wait here and then share the answer.
+        let mut answers = self.newest.lock().await;
+        answers.retain(|(_, made_at, _)| made_at.elapsed() < FRESH);
+        if let Some((_, _, firing)) = answers.iter().find(|(of, _, _)| *of == language) {
+            return Ok(firing.clone());
+        }
+        let firing = self.alerting.run(move |warehouse, rules| {
+            let silences = store::silences(warehouse)?;
+            let now = Millis::now();
+            let open = store::open_alerts(warehouse)?;
+            let loud: Vec<&Alert> = open.iter().filter(|alert| is_loud(alert, &silences, now)).collect();
+            let shown = || loud.iter().take(MOST);
+            Ok(Firing {
+                count: loud.len(),
+                summaries: shown().map(|alert| alerting::summary(rules, language, alert)).collect(),
+                names: shown().map(|alert| name(alert)).collect(),
+            })
+        });
+        let firing = firing.await?;
+        answers.push((language, Instant::now(), firing.clone()));
+        Ok(firing)
+    }
+}
+
+/// `GET /api/operations/firing?lang=en`.
+pub(crate) async fn get_firing(
+    State(firing): State<FiringAlerts>,
+    Query(query): Query<Parameters>,
+) -> Result<Response, Refusal> {
+    json(&firing.newest(i18n::Language::of_query(&query).into()).await?)
 }
 
 /// The rule and the labels of an alert, as the page about alerts names it.
@@ -81,7 +100,7 @@ fn is_loud(alert: &Alert, silences: &[Silence], now: Millis) -> bool {
     alert.state == AlertState::Firing
         && alert.severity == Severity::Critical
         && alert.acknowledged_at.is_none()
-        && !alerts::is_silenced(alert, silences, now)
+        && !alerting::is_silenced(alert, silences, now)
 }
 
 #[cfg(test)]
