@@ -2,11 +2,11 @@
 
 import { formatDuration, formatExactTime, formatTime, text } from "./format.js";
 import { byId, get, keepAddress, make, post, refresh, show, toast } from "./page.js";
+import { svg } from "./svg.js";
 
 const EVERY_MS = 2_000;
 const LOG_EVERY_MS = 1_000;
 const MAX_LOG = 2_000_000;
-const SVG = "http://www.w3.org/2000/svg";
 const SIGNS = {
   success: "✓", failed: "✕", running: "▶", queued: "…", waiting: "…", cancelled: "⊘", retrying: "↻", upstream_failed: "↧", none: "",
 };
@@ -189,8 +189,8 @@ byId("grid").addEventListener("keydown", (event) => {
   rows[at + step[0]]?.[rows[at].indexOf(document.activeElement) + step[1]]?.focus();
 });
 
-/** Tasks from left to right: each in the column behind the last of those it waits for. */
-function graph(shown, states) {
+/** What the graph shows as boxes, from left to right: each task in the column behind the last of those it waits for. */
+function graphBoxes(shown) {
   const depth = {};
   for (const task of shown.tasks) depth[task.id] = Math.max(0, ...task.after.map((id) => depth[id] + 1));
   const boxes = [];
@@ -209,42 +209,44 @@ function graph(shown, states) {
   for (const box of boxes) widths[box.column] = Math.max(widths[box.column] ?? 0, box.width);
   const lefts = widths.map((_, column) => 2 + widths.slice(0, column).reduce((sum, width) => sum + width + 44, 0));
   for (const box of boxes) Object.assign(box, { x: lefts[box.column], y: 4 + box.row * 46, width: widths[box.column] });
+  return boxes;
+}
 
+/** Which box leads to which: tasks to those that wait for them, DAGs to the tasks at either end. */
+function graphEdges(shown, boxes) {
   const find = (id, outside) => boxes.find((box) => box.id === id && box.outside === outside);
   const edges = shown.tasks.flatMap((task) => task.after.map((id) => [find(id, false), find(task.id, false)]));
   const roots = shown.tasks.filter((task) => task.after.length === 0).map((task) => find(task.id, false));
   const leaves = shown.tasks.filter((task) => !shown.tasks.some((other) => other.after.includes(task.id))).map((task) => find(task.id, false));
-  if (first) edges.push(...roots.map((root) => [find(shown.after, true), root]));
+  if (shown.after !== null) edges.push(...roots.map((root) => [find(shown.after, true), root]));
   for (const id of shown.followers) edges.push(...leaves.map((leaf) => [leaf, find(id, true)]));
+  return edges;
+}
 
-  const svg = byId("graph");
-  svg.setAttribute("width", lefts.at(-1) + widths.at(-1) + 4);
-  svg.setAttribute("height", Math.max(...boxes.map((box) => box.y)) + 40);
-  const draw = (name, attributes, ...children) => {
-    const made = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.append(...children);
-    return made;
-  };
-  const tip = draw("marker", { id: "tip", viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto" }, draw("path", { d: "M0 0 8 4 0 8z" }));
-  const lines = edges.map(([from, to]) => {
-    const [x1, y1, x2, y2] = [from.x + from.width, from.y + 16, to.x - 2, to.y + 16];
-    const bend = (x2 - x1) / 2;
-    return draw("path", { d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, "marker-end": "url(#tip)" });
-  });
-  const drawn = boxes.map((box) => {
-    const state = box.outside ? null : states[box.id]?.state ?? "none";
-    const label = box.outside || state === "none" ? box.id : `${SIGNS[state]} ${box.id}`;
-    const group = draw(
-      "g", box.outside ? { class: "outside" } : { "data-run-state": state },
-      draw("rect", { x: box.x, y: box.y, width: box.width, height: 32, rx: 7 }),
-      draw("text", { x: box.x + box.width / 2, y: box.y + 21, "text-anchor": "middle" }, label),
-    );
-    const task = shown.tasks.find((one) => one.id === box.id);
-    if (!box.outside && task) group.append(draw("title", {}, task.command.join(" ")));
-    return group;
-  });
-  return [draw("defs", {}, tip), ...lines, ...drawn];
+function graphLine([from, to]) {
+  const [x1, y1, x2, y2] = [from.x + from.width, from.y + 16, to.x - 2, to.y + 16];
+  const bend = (x2 - x1) / 2;
+  return svg("path", { d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, "marker-end": "url(#tip)" });
+}
+
+function graphBox(box, shown, states) {
+  const state = box.outside ? null : states[box.id]?.state ?? "none";
+  const label = box.outside || state === "none" ? box.id : `${SIGNS[state]} ${box.id}`;
+  const task = box.outside ? undefined : shown.tasks.find((one) => one.id === box.id);
+  return svg("g", box.outside ? { class: "outside" } : { "data-run-state": state },
+    svg("rect", { x: box.x, y: box.y, width: box.width, height: 32, rx: 7 }),
+    svg("text", { x: box.x + box.width / 2, y: box.y + 21, "text-anchor": "middle" }, label),
+    task && svg("title", {}, task.command.join(" ")));
+}
+
+/** The parts of the graph of a DAG, whose drawing is made as large as they are. */
+function graph(shown, states) {
+  const boxes = graphBoxes(shown);
+  const drawing = byId("graph");
+  drawing.setAttribute("width", Math.max(...boxes.map((box) => box.x + box.width)) + 4);
+  drawing.setAttribute("height", Math.max(...boxes.map((box) => box.y)) + 40);
+  const tip = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto" }, svg("path", { d: "M0 0 8 4 0 8z" }));
+  return [svg("defs", {}, tip), ...graphEdges(shown, boxes).map(graphLine), ...boxes.map((box) => graphBox(box, shown, states))];
 }
 
 // --- one run ------------------------------------------------------------------------------------

@@ -130,68 +130,87 @@ function showRun(place, counts, run) {
     ...(run.samples.length ? [make("h3", {}, text("dlq_samples")), ...run.samples.map(sample)] : []));
 }
 
+/** The buttons and places of the dialog that edits many errors. */
+const partsOfDialog = () =>
+  Object.fromEntries(["dry", "start", "problem", "result", "counts", "editor"].map((name) => [name, byId(`edit-many-${name}`)]));
+
+/** Shows what an edit would do. Gives how many it would make valid; null when that is not what is entered any more. */
+async function dryRun({ problem, result, counts }, target, patch, isEntered) {
+  try {
+    const run = await post("/api/dlq/dry-run", { ...target, patch });
+    if (!isEntered(patch)) return null;
+    showRun(result, counts, run);
+    return run.valid;
+  } catch (error) {
+    show(problem, error.message);
+    problem.hidden = false;
+    return null;
+  }
+}
+
+/** Begins the edit: a bulk action for a filter, at once for errors that are named. */
+const begin = (target, patch) => (target.filter
+  ? act(() => post("/api/dlq/jobs", {
+      kind: "edit", filter: target.filter, patch, canary: Number(byId("edit-many-canary").value),
+    }), () => text("dlq_job_begun"))
+  : act(() => post("/api/dlq/edit", { ids: target.ids, patch }), changedLine));
+
+/** Enter in a field tries the edit and does not close the dialog. */
+function tryOnEnter({ dry, editor: place }) {
+  byId("edit-many-form").onsubmit = (event) => {
+    if (event.submitter?.value !== "" || event.submitter === null) event.preventDefault();
+  };
+  place.onkeydown = (event) => {
+    if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
+    event.preventDefault();
+    dry.click();
+  };
+}
+
 /**
  * The dialog that edits many errors: `target` is {filter} or {ids}. Resolves true when something
  * was begun.
  */
 export async function editMany({ target, title, field = null, canary = 0 }) {
   const dialog = byId("edit-many");
-  const [dry, start, problem, result, counts] = ["dry", "start", "problem", "result", "counts"].map((name) => byId(`edit-many-${name}`));
+  const parts = partsOfDialog();
+  const { dry, start } = parts;
   show(byId("edit-many-title"), title);
   show(byId("edit-many-actor"), actorLine());
   byId("edit-many-canary-row").hidden = !target.filter;
   byId("edit-many-canary").value = canary;
-  const tool = editor(byId("edit-many-editor"), { field });
+  const tool = editor(parts.editor, { field });
+  // Only what a dry run has shown can be started.
   let tried = null;
   let isDone = false;
   const forget = () => {
     tried = null;
     start.disabled = true;
-    problem.hidden = true;
-    result.replaceChildren();
-    counts.replaceChildren();
+    parts.problem.hidden = true;
+    parts.result.replaceChildren();
+    parts.counts.replaceChildren();
   };
   forget();
-  // Only what a dry run has shown can be started.
-  byId("edit-many-editor").oninput = forget;
+  parts.editor.oninput = forget;
   dry.onclick = async () => {
     forget();
     dry.disabled = true;
     const { patch } = tool.input();
-    try {
-      const run = await post("/api/dlq/dry-run", { ...target, patch });
-      if (patch !== tool.input().patch) return;
-      showRun(result, counts, run);
-      tried = patch;
-      start.disabled = run.valid === 0;
-      if (!start.disabled) start.focus();
-    } catch (error) {
-      show(problem, error.message);
-      problem.hidden = false;
-    } finally {
-      dry.disabled = false;
-    }
+    const valid = await dryRun(parts, target, patch, (entered) => entered === tool.input().patch);
+    dry.disabled = false;
+    if (valid === null) return;
+    tried = patch;
+    start.disabled = valid === 0;
+    if (!start.disabled) start.focus();
   };
   start.onclick = async () => {
     if (tried === null) return;
     start.disabled = true;
-    isDone = target.filter
-      ? await act(() => post("/api/dlq/jobs", {
-          kind: "edit", filter: target.filter, patch: tried, canary: Number(byId("edit-many-canary").value),
-        }), () => text("dlq_job_begun"))
-      : await act(() => post("/api/dlq/edit", { ids: target.ids, patch: tried }), changedLine);
+    isDone = await begin(target, tried);
     start.disabled = isDone;
     if (isDone) dialog.close();
   };
-  // Enter in a field tries the edit and does not close the dialog.
-  byId("edit-many-form").onsubmit = (event) => {
-    if (event.submitter?.value !== "" || event.submitter === null) event.preventDefault();
-  };
-  byId("edit-many-editor").onkeydown = (event) => {
-    if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
-    event.preventDefault();
-    dry.click();
-  };
+  tryOnEnter(parts);
   dialog.showModal();
   tool.focus();
   await closing(dialog);
