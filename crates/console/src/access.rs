@@ -18,7 +18,6 @@ use crate::token_page;
 const WITHOUT_TOKEN: &str = "/healthz";
 
 /// What a request is judged by.
-#[derive(Clone)]
 pub(crate) struct Access {
     /// `console.host`.
     host: Arc<str>,
@@ -35,7 +34,7 @@ impl Access {
 }
 
 /// Lets a request in or answers it.
-pub(crate) async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     match entry(&access, &request) {
         Ok(Entry::Allowed) => next.run(request).await,
         Ok(Entry::TokenInAddress(token)) => token_page::keep(token, "/"),

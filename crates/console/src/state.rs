@@ -38,7 +38,7 @@ use crate::work::Work;
 #[derive(Clone, FromRef)]
 pub(crate) struct App {
     // Who may come in, and how much may.
-    pub access: Access,
+    pub access: Arc<Access>,
     pub tokens: TokenCheck,
     pub csrf_token: CsrfToken,
     pub intake: BodyIntake,
@@ -79,14 +79,13 @@ impl App {
         let Services { log, warehouse, dlq, metrics, docs_page, project_tests, rules, version } =
             services.clone();
         let bodies = Budget::new(config.body_budget_bytes);
-        let (log_of_events, events_closing) = (Arc::clone(&log), closing.clone());
         let events = Arc::new(EventsEndpoint::new(
             config.events.clone(),
-            log_of_events,
+            Arc::clone(&log),
             metrics.clone(),
             lag_gauge(services),
             bodies.clone(),
-            events_closing,
+            closing.clone(),
         ));
         let work = Work::new();
         let answers = Answers { work: work.clone(), outbox: Outbox::new() };
@@ -96,7 +95,7 @@ impl App {
         let (csrf_token, tokens) = (CsrfToken::new(), TokenCheck::new(config.token.as_deref()));
         let pages = Pages::new(version, navigation, csrf_token.clone(), firing.clone())?;
         Ok(App {
-            access: Access::new(&config.host, on_loopback, tokens.clone(), pages.clone()),
+            access: Arc::new(Access::new(&config.host, on_loopback, tokens.clone(), pages.clone())),
             tokens,
             csrf_token,
             intake: BodyIntake { bodies, closing: closing.clone() },

@@ -32,6 +32,40 @@ fn machines_get_their_answers() {
 }
 
 #[test]
+fn each_route_is_counted_and_whatever_acts_demands_the_token() {
+    let harness = Harness::start(config());
+    let metrics = harness.get("/metrics").text();
+    for route in adpipe_console::routes() {
+        assert!(metrics.contains(&format!("route=\"{route}\"")), "{route}");
+        let target = ["{name}", "{id}", "{dag}", "{run}"]
+            .iter()
+            .fold(route.to_owned(), |target, name| target.replace(name, "1"));
+        // Events and the token's form come from programs and from whoever has no page yet.
+        if !["/v1/events", "/token"].contains(&route) {
+            let answer = harness.send("POST", &target, &[], b"{}");
+            assert!(matches!(answer.status, 403 | 405), "POST {route}: {}", answer.status);
+        }
+    }
+}
+
+#[test]
+fn the_navigation_leads_to_pages() {
+    let harness = Harness::start(config());
+    let page = harness.get("/").text();
+    let (_, navigation) = page.split_once("<nav").unwrap();
+    let (navigation, _) = navigation.split_once("</nav>").unwrap();
+    let pages: Vec<String> = navigation
+        .split("href=\"")
+        .skip(1)
+        .map(|rest| rest.split_once('"').unwrap().0.replace("&#x2f;", "/"))
+        .collect();
+    assert_eq!(pages, ["/", "/operations", "/dlq", "/files", "/quality", "/dags"]);
+    for target in pages {
+        assert_eq!(harness.get(&target).status, 200, "{target}");
+    }
+}
+
+#[test]
 fn a_console_whose_files_are_gone_is_not_ready() {
     let harness = Harness::start(config());
     std::fs::remove_file(harness.folder.path().join("realtime.db")).unwrap();

@@ -141,7 +141,7 @@ pub(super) fn alerts(
 fn show(rules: &Rules, language: Language, alert: &store::Alert, silenced_until: Option<i64>) -> Alert {
     let rule = rules.find(&alert.rule);
     let formatted = |value: f64| match rule {
-        Some(rule) => rule.signal.unit().humane_beside(language, value, alert.threshold),
+        Some(rule) => rule.signal.unit().format_beside(language, value, alert.threshold),
         None => value.to_string(),
     };
     Alert {
