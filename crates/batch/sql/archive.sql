@@ -140,4 +140,4 @@ join whole w on w.event_hour = m.window_start;
 select pg_try_advisory_lock(27413446445523816) as is_ours;
 
 -- name: leave_role
-select pg_advisory_unlock(27413446445523816);
+select pg_advisory_unlock(27413446445523816) as is_ours;

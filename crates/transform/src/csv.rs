@@ -1,33 +1,29 @@
 //! CSV of seeds and fixtures, as RFC 4180 has it.
 
+use std::io::Read;
+
+/// A record behind the last one. A quote that is not closed takes it in, and only so shows.
+const END: &str = "\nend";
+
 /// Records with their cells; a line that is empty is none.
 pub(crate) fn parse(text: &str, delimiter: char) -> Result<Vec<Vec<String>>, String> {
+    let delimiter = u8::try_from(delimiter).map_err(|_| format!("{delimiter:?} cannot separate cells"))?;
+    let text = text.trim_start_matches('\u{feff}').as_bytes();
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(text.chain(END.as_bytes()));
     let mut records = Vec::new();
-    let mut record: Vec<String> = Vec::new();
-    let mut cell = String::new();
-    let mut characters = text.trim_start_matches('\u{feff}').chars().peekable();
-    let mut in_quotes = false;
-    let mut line = 1;
-    while let Some(character) = characters.next() {
-        line += usize::from(character == '\n');
-        match character {
-            '"' if in_quotes && characters.peek() == Some(&'"') => {
-                cell.push('"');
-                characters.next();
-            }
-            '"' if in_quotes => in_quotes = false,
-            other if in_quotes => cell.push(other),
-            '"' if cell.is_empty() => in_quotes = true,
-            '\r' if characters.peek() == Some(&'\n') => {}
-            '\n' => end_of_record(&mut records, &mut record, &mut cell),
-            other if other == delimiter => record.push(std::mem::take(&mut cell)),
-            other => cell.push(other),
-        }
+    let mut last_line = 0;
+    for record in reader.records() {
+        let record = record.map_err(|error| error.to_string())?;
+        last_line = record.position().map_or(0, csv::Position::line);
+        records.push(record.iter().map(str::to_owned).collect::<Vec<String>>());
     }
-    if in_quotes {
-        return Err(format!("a quote is not closed at the end of the file (line {line})"));
+    if records.pop().is_none_or(|last| last != ["end"]) {
+        return Err(format!("a quote is not closed at the end of the file (line {last_line})"));
     }
-    end_of_record(&mut records, &mut record, &mut cell);
     let width = records.first().map_or(0, Vec::len);
     match records.iter().position(|record| record.len() != width) {
         None => Ok(records),
@@ -37,14 +33,6 @@ pub(crate) fn parse(text: &str, delimiter: char) -> Result<Vec<Vec<String>>, Str
             records[index].len()
         )),
     }
-}
-
-fn end_of_record(records: &mut Vec<Vec<String>>, record: &mut Vec<String>, cell: &mut String) {
-    if record.is_empty() && cell.is_empty() {
-        return;
-    }
-    record.push(std::mem::take(cell));
-    records.push(std::mem::take(record));
 }
 
 #[cfg(test)]
@@ -57,5 +45,13 @@ mod tests {
         assert_eq!(records, [vec!["a", "b"], vec!["1", "x, \"y\"\nz"], vec!["2", ""]]);
         assert!(parse("a,b\n1", ',').unwrap_err().contains("record 2 has 1"));
         assert!(parse("a\n\"1", ',').unwrap_err().contains("not closed"));
+    }
+
+    #[test]
+    fn what_a_file_begins_and_ends_with_is_no_cell() {
+        assert_eq!(parse("\u{feff}a;b\n1;\"end\"", ';').unwrap(), [["a", "b"], ["1", "end"]]);
+        assert_eq!(parse("a\nend\n", ',').unwrap(), [["a"], ["end"]]);
+        assert_eq!(parse("", ',').unwrap(), Vec::<Vec<String>>::new());
+        assert!(parse("a\n", '→').unwrap_err().contains("'→'"));
     }
 }
