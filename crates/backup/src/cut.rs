@@ -43,7 +43,7 @@ const PAGES_A_STEP: i32 = 256;
 
 /// A file, as it was at the moment.
 pub(crate) struct Seen {
-    /// Its name.
+    /// File name in the folder.
     pub name: String,
     path: PathBuf,
     connection: Connection,

@@ -48,7 +48,7 @@ pub enum BackupError {
     /// One of PostgreSQL's programs.
     #[error("{program}: {reason}")]
     Program {
-        /// Its name.
+        /// The program that could not be run, or failed.
         program: &'static str,
         /// Its last words, and what to do.
         reason: String,

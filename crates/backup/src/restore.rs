@@ -137,6 +137,49 @@ pub fn restore(
     Ok(manifest)
 }
 
+/// Where what is of a kind goes; none where it stays in the backup.
+fn place_of(kind: Kind, targets: &Targets) -> Result<Option<PathBuf>, BackupError> {
+    match kind {
+        Kind::Log => {
+            let log = targets.log.clone();
+            log.map(Some).ok_or_else(|| other_kind("an embedded event log", "log.url names a Kafka cluster"))
+        }
+        Kind::Archive => {
+            let archive = targets.archive.clone();
+            archive
+                .map(Some)
+                .ok_or_else(|| other_kind("an archive in a folder", "archive.url names an object store"))
+        }
+        Kind::Warehouse => match &targets.warehouse {
+            WarehouseTarget::Folder(folder) => Ok(Some(folder.clone())),
+            WarehouseTarget::Postgres { .. } => {
+                Err(other_kind("an embedded warehouse", "warehouse.url names PostgreSQL"))
+            }
+            WarehouseTarget::ByHand => Ok(None),
+        },
+        Kind::PostgresDump => check_dump_target(&targets.warehouse).map(|()| None),
+        Kind::Notifications => Ok(Some(targets.notifications.clone())),
+        Kind::TaskLogs => Ok(Some(targets.task_logs.clone())),
+        Kind::Positions => Ok(targets.positions.parent().map(Path::to_path_buf)),
+        Kind::Configuration => Ok(None),
+    }
+}
+
+/// Whether a dump of PostgreSQL may go into this warehouse.
+fn check_dump_target(warehouse: &WarehouseTarget) -> Result<(), BackupError> {
+    match warehouse {
+        WarehouseTarget::Postgres { has_data: false, .. } | WarehouseTarget::ByHand => Ok(()),
+        WarehouseTarget::Postgres { location, .. } => Err(BackupError::Refused(format!(
+            "{location}: has adpipe's schemas already; restore into an empty database"
+        ))),
+        WarehouseTarget::Folder(_) => Err(BackupError::Refused(
+            "this backup holds a PostgreSQL warehouse; name an empty database by warehouse.url, \
+             without --data, or restore the dump yourself and the rest with --without-warehouse"
+                .to_owned(),
+        )),
+    }
+}
+
 /// Folders by kind; kinds that stay where they are have none.
 struct Places(HashMap<Kind, PathBuf>);
 
@@ -155,43 +198,7 @@ impl Places {
             if manifest.count(kind) == 0 {
                 continue;
             }
-            let place = match kind {
-                Kind::Log => {
-                    Some(targets.log.clone().ok_or_else(|| {
-                        other_kind("an embedded event log", "log.url names a Kafka cluster")
-                    })?)
-                }
-                Kind::Archive => Some(targets.archive.clone().ok_or_else(|| {
-                    other_kind("an archive in a folder", "archive.url names an object store")
-                })?),
-                Kind::Warehouse => match &targets.warehouse {
-                    WarehouseTarget::Folder(folder) => Some(folder.clone()),
-                    WarehouseTarget::Postgres { .. } => {
-                        return Err(other_kind("an embedded warehouse", "warehouse.url names PostgreSQL"));
-                    }
-                    WarehouseTarget::ByHand => None,
-                },
-                Kind::PostgresDump => match &targets.warehouse {
-                    WarehouseTarget::Postgres { has_data: false, .. } | WarehouseTarget::ByHand => None,
-                    WarehouseTarget::Postgres { location, .. } => {
-                        return Err(BackupError::Refused(format!(
-                            "{location}: already has adpipe's schemas; restore into an empty database"
-                        )));
-                    }
-                    WarehouseTarget::Folder(_) => {
-                        return Err(BackupError::Refused(
-                            "this backup holds a PostgreSQL warehouse; name an empty database by warehouse.url, \
-                             without --data, or restore the dump yourself and the rest with --without-warehouse"
-                                .to_owned(),
-                        ));
-                    }
-                },
-                Kind::Notifications => Some(targets.notifications.clone()),
-                Kind::TaskLogs => Some(targets.task_logs.clone()),
-                Kind::Positions => targets.positions.parent().map(Path::to_path_buf),
-                Kind::Configuration => None,
-            };
-            if let Some(place) = place {
+            if let Some(place) = place_of(kind, targets)? {
                 let place = absolute(&place).map_err(BackupError::file("write", &place))?;
                 places.0.insert(kind, place);
             }

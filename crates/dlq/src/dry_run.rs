@@ -44,7 +44,7 @@ pub struct DryRun {
 /// One error before and after.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sample {
-    /// Its id.
+    /// Names the error.
     pub error_id: String,
     /// Its payload now; anything that is not UTF-8 is replaced for display.
     pub before: String,

@@ -80,13 +80,13 @@ impl Work {
 /// A bulk action as it is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Job {
-    /// Its id.
+    /// Names the job; ids sort by time.
     pub job_id: String,
     /// retry, edit, discard, undo_discard.
     pub kind: String,
     /// Which errors.
     pub filter: Filter,
-    /// The edit.
+    /// The edit that it makes, as JSON Patch.
     pub patch: Option<String>,
     /// The reason of a discard.
     pub reason: Option<String>,

@@ -5,6 +5,8 @@
 //! makes text a whole number, or with `"to": "text"` a number text. Every field that no step names
 //! keeps its bytes: ids beyond 2^64, spaces and odd escapes stay as they came. A path may also name a
 //! field of an event that is read from another name (`[event.fields]`): the step is done there.
+//!
+//! By hand, as libraries for JSON Patch work on parsed values and would rewrite those bytes.
 
 use adpipe_event::FieldMap;
 use serde::de::{MapAccess, Visitor};
@@ -64,7 +66,7 @@ pub enum Step {
     Cast {
         /// `/field`
         path: String,
-        /// The kind.
+        /// What it becomes: a whole number, or text.
         to: Kind,
     },
 }

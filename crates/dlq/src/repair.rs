@@ -115,7 +115,7 @@ pub enum Edit {
     Payload(Vec<u8>),
     /// The whole payload is replaced by a CSV row under this header line.
     Row {
-        /// The row.
+        /// The row as CSV, without the line's end.
         payload: Vec<u8>,
         /// Its header line.
         columns: Vec<u8>,

@@ -36,7 +36,7 @@ pub const SPARK_HOURS: usize = 24;
 /// One cause.
 #[derive(Debug, Clone, Serialize)]
 pub struct Group {
-    /// Its id.
+    /// Names the group: a digest of what its errors have in common.
     pub fingerprint: String,
     /// Type of its errors.
     pub error_type: String,
@@ -125,7 +125,7 @@ pub fn sparklines(dlq: &Dlq) -> Result<Vec<(String, [u64; SPARK_HOURS])>, DlqErr
 /// One error, in a line.
 #[derive(Debug, Clone, Serialize)]
 pub struct ErrorLine {
-    /// Its id.
+    /// Names the error; ids sort by time.
     pub error_id: String,
     /// Topic, or `file:…`, where the record lay.
     pub topic: String,
@@ -135,13 +135,13 @@ pub struct ErrorLine {
     pub offset: i64,
     /// The role that found it.
     pub stage: String,
-    /// Type.
+    /// The name of an [`ErrorType`](adpipe_event::ErrorType).
     pub error_type: String,
     /// The field to blame.
     pub field: Option<String>,
     /// What was wrong, the last time.
     pub message: String,
-    /// Its group.
+    /// The group that it belongs to.
     pub fingerprint: String,
     /// Its state.
     pub status: String,
@@ -308,11 +308,11 @@ pub struct Try {
 pub struct Act {
     /// When, UTC.
     pub at: String,
-    /// Who.
+    /// Whoever did it.
     pub actor: String,
-    /// What.
+    /// What was done to the error.
     pub action: String,
-    /// The reason.
+    /// The reason that was given.
     pub reason: Option<String>,
     /// The edit, as JSON Patch; of a long one the beginning.
     pub patch: Option<String>,
@@ -323,7 +323,7 @@ pub struct Act {
 /// An error with its whole story.
 #[derive(Debug, Clone, Serialize)]
 pub struct Story {
-    /// The error.
+    /// The error as lists show it.
     pub error: ErrorLine,
     /// The record's key.
     #[serde(skip)]

@@ -162,18 +162,7 @@ pub struct Walk {
 /// Failures of the warehouse, and filters that are not valid.
 pub fn walk(dlq: &Dlq, filter: &Filter, direction: Direction) -> Result<Walk, DlqError> {
     filter.check()?;
-    let found = groups(dlq)?;
-    let mut wanted: HashMap<String, Vec<Status>> = HashMap::new();
-    for group in found.iter().filter(|group| filter.meets_group(group)) {
-        let statuses: Vec<Status> = Status::ALL
-            .into_iter()
-            .filter(|status| filter.status.is_empty() || filter.status.contains(status))
-            .filter(|status| group.counts[*status as usize] > 0)
-            .collect();
-        if !statuses.is_empty() {
-            wanted.insert(group.fingerprint.clone(), statuses);
-        }
-    }
+    let wanted = wanted_groups(dlq, filter)?;
     let (oldest, newest) = filter.ids();
     let (start, bound) = match direction {
         Direction::OldestFirst => (oldest, newest),
@@ -214,6 +203,22 @@ pub fn walk(dlq: &Dlq, filter: &Filter, direction: Direction) -> Result<Walk, Dl
         direction,
         looked_at: looked_at || !is_merged,
     })
+}
+
+/// The groups that may hold what is looked for, with their statuses that do.
+fn wanted_groups(dlq: &Dlq, filter: &Filter) -> Result<HashMap<String, Vec<Status>>, DlqError> {
+    let mut wanted = HashMap::new();
+    for group in groups(dlq)?.iter().filter(|group| filter.meets_group(group)) {
+        let statuses: Vec<Status> = Status::ALL
+            .into_iter()
+            .filter(|status| filter.status.is_empty() || filter.status.contains(status))
+            .filter(|status| group.counts[*status as usize] > 0)
+            .collect();
+        if !statuses.is_empty() {
+            wanted.insert(group.fingerprint.clone(), statuses);
+        }
+    }
+    Ok(wanted)
 }
 
 impl Walk {

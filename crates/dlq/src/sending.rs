@@ -18,7 +18,7 @@ const HEARD_OF: &str = section(SENDER_SQL, "heard_of");
 /// An error about to be sent, and which try that will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sending {
-    /// The error.
+    /// Names the error that is sent again.
     pub error_id: String,
     attempt: i64,
 }

@@ -16,7 +16,7 @@ use crate::sending::{Sending, before_sending};
 /// One error in a file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Line {
-    /// Its id.
+    /// Names the error.
     pub error_id: String,
     /// Topic, or `file:…`, where the record lay.
     #[serde(default)]
@@ -27,7 +27,7 @@ pub struct Line {
     /// Offset, or row, where it lay.
     #[serde(default)]
     pub offset: i64,
-    /// Type.
+    /// The name of an [`ErrorType`](adpipe_event::ErrorType).
     #[serde(default)]
     pub error_type: String,
     /// The field to blame.

@@ -12,7 +12,7 @@ use adpipe_log::Topic;
 use adpipe_sql::section;
 use adpipe_stream::TOPICS;
 use adpipe_warehouse::invalid::{Verdicts, verdicts_in};
-use adpipe_warehouse::{PartitionOffset, Transaction, Value, query_table};
+use adpipe_warehouse::{PartitionOffset, Row, Transaction, Value, query_table};
 
 use crate::Dlq;
 use crate::consumer::{OFFSETS, begin, claim};
@@ -103,38 +103,59 @@ fn settle_step(dlq: &Dlq, topic: &str, partition: u32, from: u64, committed: u64
         let mut changes = GroupChanges::default();
         let mut voided = 0;
         for row in errors.iter() {
-            let offset = row.get("record_offset")?;
-            let error_id: &str = row.get("error_id")?;
-            let (status, fingerprint) = (status_of(&row)?, row.get("fingerprint")?);
-            let is_marked = row.get::<&str>("resolution")? == VOID_RESOLUTION;
-            match (verdicts.is_void(offset), is_marked) {
-                (true, false) => {
-                    let params = [error_id.into(), status.as_str().into(), now.clone()];
-                    change_state(transaction, VOID, &params)?;
-                    changes.moved(fingerprint, status, Status::Resolved);
-                    voided += 1;
-                }
-                (false, true) if offset >= verdicts.from() => {
-                    change_state(transaction, REVIVE, &[error_id.into()])?;
-                    changes.moved(fingerprint, status, Status::Exhausted);
-                }
-                _ => {}
-            }
+            voided += u64::from(settle_error(transaction, &row, &verdicts, &now, &mut changes)?);
         }
         for row in transaction.query(REPEATS, &range(reached))?.iter() {
-            let offset: u64 = row.get("record_offset")?;
-            if verdicts.is_void(offset) {
-                let key = [topic.into(), Value::Int(partition.into()), Value::Int(offset as i64)];
-                transaction.execute(DROP_REPEAT, &key)?;
-                let (error_id, attempt): (&str, i64) = (row.get("error_id")?, row.get("attempt")?);
-                let sum = outcome_sum(error_id, attempt, [const { Value::Null }; 4]);
-                transaction.execute(REOPEN_TRY, &[error_id.into(), Value::Int(attempt), sum])?;
+            if verdicts.is_void(row.get("record_offset")?) {
+                drop_repeat(transaction, topic, partition, &row)?;
                 voided += 1;
             }
         }
         changes.apply(transaction)?;
         Ok(Step { reached, voided })
     })
+}
+
+/// Marks an error that is void, or brings back one that is not; true when it is void from now on.
+fn settle_error(
+    transaction: &mut dyn Transaction,
+    row: &Row<'_>,
+    verdicts: &Verdicts,
+    now: &Value,
+    changes: &mut GroupChanges,
+) -> Result<bool, DlqError> {
+    let offset = row.get("record_offset")?;
+    let error_id: &str = row.get("error_id")?;
+    let (status, fingerprint) = (status_of(row)?, row.get("fingerprint")?);
+    let is_marked = row.get::<&str>("resolution")? == VOID_RESOLUTION;
+    let is_void = verdicts.is_void(offset);
+    if is_void && !is_marked {
+        let params = [error_id.into(), status.as_str().into(), now.clone()];
+        change_state(transaction, VOID, &params)?;
+        changes.moved(fingerprint, status, Status::Resolved);
+        return Ok(true);
+    }
+    if !is_void && is_marked && offset >= verdicts.from() {
+        change_state(transaction, REVIVE, &[error_id.into()])?;
+        changes.moved(fingerprint, status, Status::Exhausted);
+    }
+    Ok(false)
+}
+
+/// Forgets a failure of a retry that is void; the retry is open again.
+fn drop_repeat(
+    transaction: &mut dyn Transaction,
+    topic: &str,
+    partition: u32,
+    row: &Row<'_>,
+) -> Result<(), DlqError> {
+    let offset: u64 = row.get("record_offset")?;
+    let key = [topic.into(), Value::Int(partition.into()), Value::Int(offset as i64)];
+    transaction.execute(DROP_REPEAT, &key)?;
+    let (error_id, attempt): (&str, i64) = (row.get("error_id")?, row.get("attempt")?);
+    let sum = outcome_sum(error_id, attempt, [const { Value::Null }; 4]);
+    transaction.execute(REOPEN_TRY, &[error_id.into(), Value::Int(attempt), sum])?;
+    Ok(())
 }
 
 /// Knows of errors that are about to be stored whether they are void.

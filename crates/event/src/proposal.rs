@@ -40,7 +40,7 @@ pub struct Proposed {
     pub field: &'static str,
     /// Where it may be read from.
     pub source: FieldSource,
-    /// The reason.
+    /// What the proposal rests on: a name, or values.
     pub basis: Basis,
     /// Which part of the values in the sample is valid for it; none where there are none.
     pub fit: Option<f64>,

@@ -1,4 +1,6 @@
 //! Times: UTC milliseconds, and the ways they are written.
+//!
+//! Parsed by hand, as every event has one and a source may write it in any of a dozen ways.
 
 use std::fmt::Write;
 use std::ops::RangeInclusive;

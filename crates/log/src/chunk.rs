@@ -137,19 +137,7 @@ pub(crate) fn decode(data: &[u8], raw_bytes: u64) -> Result<Decoded, String> {
         ));
     }
     let records = cursor.u32()? as usize;
-    let header_set_count = cursor.u32()? as usize;
-    let mut header_sets = Vec::new();
-    for _ in 0..header_set_count {
-        let count = cursor.u16()?;
-        let mut headers = Headers::default();
-        for _ in 0..count {
-            let name_len = cursor.u16()? as usize;
-            let name = String::from_utf8_lossy(cursor.take(name_len)?).into_owned();
-            let value_len = cursor.u32()? as usize;
-            headers.0.push((name, cursor.take(value_len)?.to_vec()));
-        }
-        header_sets.push(headers);
-    }
+    let header_sets = decode_header_sets(&mut cursor)?;
     let array_bytes = records.checked_mul(4).ok_or("record count is impossible")?;
     let key_lens = cursor.take(array_bytes)?;
     let payload_lens = cursor.take(array_bytes)?;
@@ -179,6 +167,23 @@ pub(crate) fn decode(data: &[u8], raw_bytes: u64) -> Result<Decoded, String> {
     let mut data = raw;
     data.drain(..body_start);
     Ok(Decoded { data, spans, header_sets, rows })
+}
+
+fn decode_header_sets(cursor: &mut Cursor<'_>) -> Result<Vec<Headers>, String> {
+    let count = cursor.u32()?;
+    let mut header_sets = Vec::new();
+    for _ in 0..count {
+        let count = cursor.u16()?;
+        let mut headers = Headers::default();
+        for _ in 0..count {
+            let name_len = cursor.u16()? as usize;
+            let name = String::from_utf8_lossy(cursor.take(name_len)?).into_owned();
+            let value_len = cursor.u32()? as usize;
+            headers.0.push((name, cursor.take(value_len)?.to_vec()));
+        }
+        header_sets.push(headers);
+    }
+    Ok(header_sets)
 }
 
 fn decode_rows(cursor: &mut Cursor<'_>, records: usize) -> Result<Rows, String> {

@@ -57,11 +57,11 @@ impl Kind {
 /// A metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Family {
-    /// Its name.
+    /// As Prometheus knows it: `adpipe_…`, with its unit.
     pub name: &'static str,
-    /// Its type.
+    /// Whether it only grows.
     pub kind: Kind,
-    /// Its labels.
+    /// Names of the labels that tell its series apart.
     pub labels: &'static [&'static str],
     /// What one of it is.
     pub unit: &'static str,

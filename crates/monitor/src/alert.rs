@@ -89,7 +89,7 @@ pub struct Alert {
     /// When it was acknowledged.
     #[serde(with = "maybe_time_text")]
     pub acknowledged_at: Option<Millis>,
-    /// Who.
+    /// Whoever acknowledged it.
     pub acknowledged_by: Option<String>,
     /// What he noted.
     pub note: String,
@@ -100,7 +100,7 @@ pub struct Alert {
 /// While it lasts its alerts are shown and not sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Silence {
-    /// Its id.
+    /// Names the silence; ids sort by time.
     pub silence_id: String,
     /// The rule's name; "" for every rule.
     pub rule: String,
@@ -112,9 +112,9 @@ pub struct Silence {
     /// First moment after it.
     #[serde(with = "time_text")]
     pub ends_at: Millis,
-    /// The reason.
+    /// The reason that was given.
     pub comment: String,
-    /// Who.
+    /// Whoever asked for it.
     pub created_by: String,
     /// When it was made.
     #[serde(with = "time_text")]

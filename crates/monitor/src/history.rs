@@ -69,7 +69,7 @@ pub struct Series {
 /// What a process used, for charts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Usage {
-    /// The process.
+    /// `host:pid:start`.
     pub process: String,
     /// Oldest first, at most one a step.
     pub points: Vec<UsagePoint>,
@@ -78,7 +78,7 @@ pub struct Usage {
 /// What a process used at a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UsagePoint {
-    /// When.
+    /// The moment that was measured.
     pub at: Millis,
     /// Percent of one core since the point before; none for the first.
     pub cpu_percent: Option<f64>,
@@ -108,7 +108,7 @@ pub enum Life {
 pub struct Process {
     /// `host:pid:start`.
     pub process: String,
-    /// Its machine.
+    /// Name of the machine that it runs on.
     pub host: String,
     /// Its number there.
     pub pid: i64,

@@ -192,7 +192,7 @@ impl Rules {
         self.0.iter().find(|rule| rule.name == name)
     }
 
-    /// The rules.
+    /// In the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, Rule> {
         self.0.iter()
     }

@@ -100,9 +100,9 @@ pub struct NewSilence {
     pub starts_at: Millis,
     /// How long it lasts.
     pub lasts: Duration,
-    /// The reason.
+    /// The reason that was given.
     pub comment: String,
-    /// Who.
+    /// Whoever asked for it.
     pub created_by: String,
 }
 

@@ -61,7 +61,7 @@ impl Client {
         Ok(Client { agent: config.build().new_agent(), webhook })
     }
 
-    /// The webhook.
+    /// Where the messages go.
     pub fn webhook(&self) -> &Webhook {
         &self.webhook
     }

@@ -10,7 +10,7 @@ pub enum NotifyError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The reason.
+        /// What the system said.
         reason: String,
     },
     /// A line of the configuration is wrong.
@@ -33,7 +33,7 @@ pub enum NotifyError {
     Spool {
         /// The file or folder.
         path: PathBuf,
-        /// The reason.
+        /// What the system said.
         source: std::io::Error,
     },
     /// The thread, or what it needs, cannot be started.

@@ -67,7 +67,7 @@ impl Notice {
         }
     }
 
-    /// Its kind.
+    /// The kind of its rule: see [`kind`](crate::kind).
     pub fn kind(&self) -> String {
         kind::of_rule(&self.alert.rule)
     }

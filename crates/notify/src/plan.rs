@@ -68,7 +68,7 @@ pub struct Dropped {
     pub names: Vec<String>,
     /// For metrics.
     pub kind: String,
-    /// The reason.
+    /// What is recorded of it.
     pub outcome: Outcome,
 }
 

@@ -8,6 +8,9 @@
 //! exactly once a day, at the next moment that exists when the clock skips it and at the first of
 //! two when the clock repeats it. With `*` as the hour (`*/5 * * * *`) it is the time passed that
 //! counts, so a repeated hour is worked through twice and a skipped one not at all.
+//!
+//! Parsed by hand, as these rules need to know how the hour was written and which of the two days is
+//! restricted, and not only which minutes match.
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};

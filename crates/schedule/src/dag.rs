@@ -17,7 +17,7 @@ pub const BUILT_IN: &str = include_str!("../../../config/dags.toml");
 /// A set of tasks that run together for one data interval.
 #[derive(Debug, Clone)]
 pub struct Dag {
-    /// Its name.
+    /// Its name in `dags.toml`.
     pub id: String,
     /// A sentence for people.
     pub description: String,
@@ -38,7 +38,7 @@ pub struct Dag {
 /// What starts a DAG.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trigger {
-    /// The clock.
+    /// By time.
     Cron(Cron),
     /// Each success of another DAG, whose data interval it takes over.
     After(String),

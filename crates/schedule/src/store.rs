@@ -52,7 +52,7 @@ pub struct Store {
 pub struct NewRun {
     /// Its DAG and name.
     pub key: RunKey,
-    /// The reason.
+    /// What asked for it.
     pub kind: RunKind,
     /// The slot that it takes; none for runs by hand, which may repeat an interval.
     pub slot: Option<String>,

@@ -105,9 +105,9 @@ pub enum MigrateError {
     /// SQLite refused.
     #[error("migration {version} ({name}): {source}")]
     Sqlite {
-        /// The step.
+        /// Schema version that the step leads to.
         version: u32,
-        /// Its name.
+        /// What the step does, in a word.
         name: &'static str,
         /// What SQLite said.
         source: rusqlite::Error,

@@ -8,7 +8,7 @@ use crate::StreamError;
 /// Records of one partition that are in the log and not yet committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionLag {
-    /// Topic.
+    /// Topic that the records wait in.
     pub topic: Topic,
     /// Partition number.
     pub partition: u32,

@@ -27,7 +27,7 @@ pub struct Failed {
 /// A partition's part of the micro-batch.
 #[derive(Debug)]
 pub struct Share {
-    /// Topic.
+    /// Topic of the partition.
     pub topic: Topic,
     /// Partition number.
     pub partition: u32,

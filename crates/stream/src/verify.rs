@@ -37,7 +37,7 @@ pub struct Check {
 /// The whole proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Its lines.
+    /// What was checked, in the order in which it was.
     pub checks: Vec<Check>,
     /// Records in the log that the processor has yet to count; the proof is about the others.
     pub waiting: u64,

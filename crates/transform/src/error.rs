@@ -48,7 +48,7 @@ pub enum TransformError {
     /// Nothing has been changed.
     #[error("{place}: {message}")]
     Project {
-        /// Where.
+        /// File and line.
         place: Place,
         /// What, and what to do.
         message: String,
@@ -58,7 +58,7 @@ pub enum TransformError {
     File {
         /// Which one.
         path: PathBuf,
-        /// The reason.
+        /// What the system said.
         reason: String,
     },
     /// What was asked for cannot be: a selection, a variable.

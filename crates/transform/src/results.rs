@@ -72,7 +72,7 @@ pub struct NodeResult {
     pub completed_at: String,
     /// How long it took.
     pub seconds: f64,
-    /// The statement.
+    /// The statement that was run; "" when none was.
     pub compiled: String,
     /// The table or view that it made.
     pub relation: Option<String>,

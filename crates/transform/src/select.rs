@@ -105,13 +105,7 @@ fn matching(project: &Project, name: &str) -> Result<BTreeSet<usize>> {
                     || file.rsplit('/').next() == Some(folder)
             }
             "resource_type" => node.kind() == value,
-            "test_type" => match (&node.detail, value) {
-                (Detail::UnitTest(_), "unit") => true,
-                (Detail::DataTest(_), "data") => true,
-                (Detail::DataTest(test), "generic") => matches!(test.body, TestBody::Generic { .. }),
-                (Detail::DataTest(test), "singular") => matches!(test.body, TestBody::Singular { .. }),
-                _ => false,
-            },
+            "test_type" => is_test_of_type(&node.detail, value),
             "test_name" => matches!(&node.detail, Detail::DataTest(test)
                 if matches!(&test.body, TestBody::Generic { macro_name, .. } if macro_name.strip_prefix("test_") == Some(value))),
             "config.materialized" => node.made_as() == value,
@@ -136,6 +130,15 @@ fn matching(project: &Project, name: &str) -> Result<BTreeSet<usize>> {
         }
     }
     Ok(found)
+}
+
+fn is_test_of_type(detail: &Detail, wanted: &str) -> bool {
+    match (detail, wanted) {
+        (Detail::UnitTest(_), "unit") | (Detail::DataTest(_), "data") => true,
+        (Detail::DataTest(test), "generic") => matches!(test.body, TestBody::Generic { .. }),
+        (Detail::DataTest(test), "singular") => matches!(test.body, TestBody::Singular { .. }),
+        _ => false,
+    }
 }
 
 /// Its name, or folders on the way to it, with or without the project's name before them.

@@ -3,6 +3,9 @@
 //! Read by `saphyr-parser`: it passes the YAML test suite, gives the place of each event and is
 //! looked after, where `serde_yaml` and its copies give no places to what was read. dbt reads
 //! YAML 1.1, so words that mean something else there (`yes`, `on`, `010`) are refused unquoted.
+//!
+//! The tree is built here, by hand, as each mapping keeps the lines of its keys, follows `<<`, and refuses
+//! those words one by one.
 
 use std::collections::HashMap;
 

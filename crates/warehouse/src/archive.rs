@@ -33,7 +33,7 @@ const ATTEMPTS: u32 = 5;
 /// An hour of which the archive holds events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArchivedHour {
-    /// Its start.
+    /// First moment of the hour.
     pub hour: Millis,
     /// Grows with each part that is added.
     pub version: i64,
@@ -114,7 +114,7 @@ impl IdsOfHour {
 /// An hour of which a part is missing or damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableHour {
-    /// Its start.
+    /// First moment of the hour.
     pub hour: Millis,
     /// Which part, and what is wrong with it.
     pub reason: String,
@@ -209,7 +209,7 @@ pub fn ids_of_hour(
 /// The oldest hour that is not wholly in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenHour {
-    /// Its start.
+    /// First moment of the hour.
     pub hour: Millis,
     /// When its first event came.
     pub first_ingested: Millis,

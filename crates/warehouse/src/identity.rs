@@ -54,7 +54,7 @@ pub struct Peer {
     pub store: String,
     /// The other's own id.
     pub store_id: String,
-    /// Its epoch.
+    /// The epoch of the other, as it was then.
     pub epoch: u64,
     /// How far it was; of a partition the next offset.
     pub how_far: u64,

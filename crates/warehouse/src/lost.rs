@@ -25,7 +25,7 @@ pub struct LostRecords {
     pub topic: String,
     /// Their partition.
     pub partition: u32,
-    /// The first.
+    /// First offset that is lost.
     pub first_offset: u64,
     /// Behind the last.
     pub next_offset: u64,

@@ -35,7 +35,7 @@ pub struct Replay {
     pub topic: &'static str,
     /// Partition it was read from.
     pub partition: u32,
-    /// Its offset.
+    /// Offset of the record that carried the retry.
     pub offset: u64,
     /// The error that was tried again.
     pub error_id: String,

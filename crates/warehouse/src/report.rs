@@ -56,7 +56,7 @@ impl Ctr {
 pub struct TrendPoint {
     /// Start of the minute or hour.
     pub window_start: Millis,
-    /// Its figures.
+    /// Impressions and clicks.
     pub ctr: Ctr,
 }
 
@@ -65,7 +65,7 @@ pub struct TrendPoint {
 pub struct Group {
     /// Device type or banner position.
     pub code: i64,
-    /// Its figures.
+    /// Impressions and clicks.
     pub ctr: Ctr,
 }
 

@@ -50,15 +50,7 @@ pub(crate) fn failed_again(
 ) -> Result<Repeat, DlqError> {
     let Some((error_id, attempt)) = &failure.retry else { return Ok(Repeat::Unknown) };
     let Some(state) = RowState::of(transaction, error_id)? else { return Ok(Repeat::Unknown) };
-    let mut position: Vec<Value> = vec![
-        failure.topic.as_str().into(),
-        Value::Int(failure.partition.into()),
-        Value::Int(failure.offset as i64),
-        error_id.as_str().into(),
-        Value::Int((*attempt).into()),
-    ];
-    position.push(row_sum("errors.repeated_failures", &position));
-    if transaction.execute(NOTE_REPEAT, &position)? == 0 {
+    if !note_repeat(transaction, failure, error_id, *attempt)? {
         return Ok(Repeat::Known);
     }
     let error_type = failure.error_type.as_str();
@@ -97,6 +89,24 @@ pub(crate) fn failed_again(
     changes.arrived(failure, error_id);
     changes.count(&failure.fingerprint, status, 1);
     Ok(Repeat::Of)
+}
+
+/// Stores where a failure of a try lies; false when it was known.
+fn note_repeat(
+    transaction: &mut dyn Transaction,
+    failure: &Failure,
+    error_id: &str,
+    attempt: u32,
+) -> Result<bool, DlqError> {
+    let mut position: Vec<Value> = vec![
+        failure.topic.as_str().into(),
+        Value::Int(failure.partition.into()),
+        Value::Int(failure.offset as i64),
+        error_id.into(),
+        Value::Int(attempt.into()),
+    ];
+    position.push(row_sum("errors.repeated_failures", &position));
+    Ok(transaction.execute(NOTE_REPEAT, &position)? > 0)
 }
 
 fn next_retry_of(

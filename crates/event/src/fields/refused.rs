@@ -36,7 +36,7 @@ pub enum FieldMapError {
     /// One name for two fields.
     #[error("the input name {name:?} is listed for {first} and for {second}; it can give only one of them")]
     TwoFields {
-        /// The name.
+        /// The name as it was written.
         name: String,
         /// Field of ours.
         first: &'static str,

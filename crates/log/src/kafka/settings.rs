@@ -15,7 +15,7 @@ pub(super) const LOG_APPEND_TIME: &str = "LogAppendTime";
 /// What the brokers say of one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSettings {
-    /// The topic.
+    /// The topic that these are settings of.
     pub topic: Topic,
     /// `cleanup.policy`; none when this user may not see it.
     cleanup_policy: Option<String>,

@@ -27,9 +27,9 @@ const HAS_CHUNKS: &str = section(IDENTITY_SQL, "has_chunks");
 /// A partition that was raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raised {
-    /// Topic.
+    /// Topic with the gap.
     pub topic: Topic,
-    /// Partition number.
+    /// Partition of the topic, from 0.
     pub partition: u32,
     /// The offset that its next record would have got.
     pub before: Offset,

@@ -31,7 +31,7 @@ use crate::signal::{Labels, Reading, Signal};
 /// What is measured with which window; several rules may share one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Measure {
-    /// What.
+    /// What is measured.
     pub signal: Signal,
     /// Over which time, counted back from now. Signals that look at this moment ignore it.
     pub window: Duration,

@@ -1,4 +1,6 @@
 //! Block Kit, within its limits (<https://docs.slack.dev/reference/block-kit/blocks>).
+//!
+//! By hand, as four kinds of blocks are all there is to write and shortening to the limits is most of it.
 
 use serde_json::{Value, json};
 

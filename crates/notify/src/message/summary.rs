@@ -15,7 +15,7 @@ use crate::summary::{DayFigures, Summary};
 /// Names of DAGs and tests that are given.
 const NAMED: usize = 5;
 
-/// The message.
+/// The summary as Slack takes it.
 pub fn message(summary: &Summary, style: &Style) -> Value {
     let mut blocks = Blocks::default();
     let title = title(summary, style);
@@ -143,19 +143,7 @@ fn fields(summary: &Summary, style: &Style) -> Vec<(String, String)> {
         ),
     );
     field("summary_errors", errors(summary, style));
-    let dlq = &summary.dlq;
-    field(
-        "summary_dlq",
-        style.text(
-            "summary_dlq_value",
-            &[
-                ("open", &count(style, dlq.open)),
-                ("exhausted", &count(style, dlq.exhausted)),
-                ("resolved", &count(style, dlq.resolved)),
-                ("discarded", &count(style, dlq.discarded)),
-            ],
-        ),
-    );
+    field("summary_dlq", dlq(summary, style));
     field("summary_dag_runs", counted(&summary.dag_runs, "state_", &summary.failed_dags, style));
     field("summary_data_tests", counted(&summary.data_tests, "status_", &summary.failing_tests, style));
     if let Some(slowest) = &summary.slowest_hour {
@@ -171,6 +159,19 @@ fn fields(summary: &Summary, style: &Style) -> Vec<(String, String)> {
     }
     field("summary_alerts", alerts(summary, style));
     fields
+}
+
+fn dlq(summary: &Summary, style: &Style) -> String {
+    let dlq = &summary.dlq;
+    style.text(
+        "summary_dlq_value",
+        &[
+            ("open", &count(style, dlq.open)),
+            ("exhausted", &count(style, dlq.exhausted)),
+            ("resolved", &count(style, dlq.resolved)),
+            ("discarded", &count(style, dlq.discarded)),
+        ],
+    )
 }
 
 fn errors(summary: &Summary, style: &Style) -> String {

@@ -45,7 +45,7 @@ pub enum Stored {
     Known,
 }
 
-/// The folder.
+/// What waits to be told, as files of a folder, and what became of it.
 pub struct Spool {
     folder: PathBuf,
     journal: Mutex<Journal>,

@@ -80,14 +80,14 @@ pub struct SlowestHour {
 pub struct PeakHour {
     /// Local time of its start.
     pub hour: String,
-    /// Its events.
+    /// Valid events of the hour.
     pub events: u64,
 }
 
 /// A rule's alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertCount {
-    /// The rule.
+    /// Name of the rule that fired.
     pub rule: String,
     /// Alerts that fired at some time of the day.
     pub times: u64,

@@ -185,7 +185,7 @@ pub enum StoresError {
     /// One of them does not fit the others.
     #[error("store {store} is stopped: {message}")]
     Stopped {
-        /// Its name.
+        /// As messages call it.
         store: &'static str,
         /// Why, and what to do.
         message: String,

@@ -105,27 +105,10 @@ pub(super) struct Survey {
 impl Survey {
     pub fn take(parts: Parts<'_>) -> Result<Survey, StoresError> {
         let warehouse = parts.warehouse;
-        // The records of the other stores first: what they are compared with only advances in the
-        // meantime.
-        let mut peers: [Vec<Peer>; 3] = Default::default();
-        for (of_store, schema) in peers.iter_mut().zip(identity::STORES) {
-            *of_store = match identity::peers(warehouse, schema) {
-                Err(WarehouseError::Unusable { .. }) => Vec::new(),
-                read => unless_forbidden(warehouse, read)?.unwrap_or_default(),
-            };
-        }
+        // The memories first: what they are compared with only goes on meanwhile.
+        let peers = read_peers(warehouse)?;
         let log = parts.log.identity()?;
-        let mut stores = [Seen::Unread, Seen::Unread, Seen::Unread];
-        for (seen, schema) in stores.iter_mut().zip(identity::STORES) {
-            *seen = match identity::read(warehouse, schema) {
-                Ok(found) => Seen::There(found),
-                Err(error) if is_forbidden(warehouse, &error) => Seen::Unread,
-                Err(WarehouseError::Unusable { reason, advice, .. }) => {
-                    Seen::Unusable(format!("{reason}; {advice}"))
-                }
-                Err(error) => return Err(error.into()),
-            };
-        }
+        let stores = read_stores(warehouse)?;
         let is_there = |schema| {
             let index = identity::STORES.iter().position(|store| *store == schema);
             index.is_some_and(|index| matches!(stores[index], Seen::There(_)))
@@ -188,6 +171,33 @@ impl Survey {
         let log = self.memory(by, "log")?;
         self.memory(by, partition).filter(|peer| peer.store_id == log.store_id)
     }
+}
+
+/// What each store remembers of the others.
+fn read_peers(warehouse: &dyn Warehouse) -> Result<[Vec<Peer>; 3], StoresError> {
+    let mut peers: [Vec<Peer>; 3] = Default::default();
+    for (of_store, schema) in peers.iter_mut().zip(identity::STORES) {
+        *of_store = match identity::peers(warehouse, schema) {
+            Err(WarehouseError::Unusable { .. }) => Vec::new(),
+            read => unless_forbidden(warehouse, read)?.unwrap_or_default(),
+        };
+    }
+    Ok(peers)
+}
+
+fn read_stores(warehouse: &dyn Warehouse) -> Result<[Seen; 3], StoresError> {
+    let mut stores = [Seen::Unread, Seen::Unread, Seen::Unread];
+    for (seen, schema) in stores.iter_mut().zip(identity::STORES) {
+        *seen = match identity::read(warehouse, schema) {
+            Ok(found) => Seen::There(found),
+            Err(error) if is_forbidden(warehouse, &error) => Seen::Unread,
+            Err(WarehouseError::Unusable { reason, advice, .. }) => {
+                Seen::Unusable(format!("{reason}; {advice}"))
+            }
+            Err(error) => return Err(error.into()),
+        };
+    }
+    Ok(stores)
 }
 
 /// The place of a schema's store in the arrays above; none for the log.

@@ -22,18 +22,7 @@ struct Drawn {
 /// An SVG whose colours come from the page.
 pub(super) fn svg(project: &Project) -> String {
     let boxes = boxes(project);
-    let mut column = vec![0; boxes.len()];
-    // As often as there are boxes is enough: the project has no cycles.
-    for _ in 0..boxes.len() {
-        for (index, drawn) in boxes.iter().enumerate() {
-            let behind = drawn.parents.iter().map(|parent| column[*parent] + 1).max().unwrap_or(0);
-            column[index] = column[index].max(behind);
-        }
-    }
-    let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (index, column) in column.iter().enumerate() {
-        rows.entry(*column).or_default().push(index);
-    }
+    let rows = rows_by_column(&boxes);
     let place = places(&boxes, &rows);
     let width = rows.len() * (BOX_WIDTH + GAP_X) + 2 * MARGIN - GAP_X.min(rows.len() * GAP_X);
     let tallest = rows.values().map(Vec::len).max().unwrap_or(0);
@@ -75,6 +64,23 @@ pub(super) fn svg(project: &Project) -> String {
     }
     out.push_str("</svg>");
     out
+}
+
+/// The boxes of each column, behind those of their parents.
+fn rows_by_column(boxes: &[Drawn]) -> BTreeMap<usize, Vec<usize>> {
+    let mut column = vec![0; boxes.len()];
+    // As often as there are boxes is enough: the project has no cycles.
+    for _ in 0..boxes.len() {
+        for (index, drawn) in boxes.iter().enumerate() {
+            let behind = drawn.parents.iter().map(|parent| column[*parent] + 1).max().unwrap_or(0);
+            column[index] = column[index].max(behind);
+        }
+    }
+    let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, column) in column.iter().enumerate() {
+        rows.entry(*column).or_default().push(index);
+    }
+    rows
 }
 
 fn boxes(project: &Project) -> Vec<Drawn> {

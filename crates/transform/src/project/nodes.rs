@@ -136,7 +136,7 @@ pub struct Source {
     pub description: String,
     /// Tags.
     pub tags: Vec<String>,
-    /// Its columns.
+    /// Columns that the properties describe.
     pub columns: Vec<Column>,
     pub(crate) relation: Relation,
     pub(crate) freshness: Option<Freshness>,
@@ -147,7 +147,7 @@ pub struct Source {
 pub struct Exposure {
     /// Its name.
     pub name: String,
-    /// Its title.
+    /// What dashboards call it.
     pub label: String,
     /// dashboard, notebook, analysis, ml or application.
     pub kind: String,

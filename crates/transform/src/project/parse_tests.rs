@@ -224,38 +224,18 @@ impl Builder<'_> {
                 .map(|(name, value)| Ok((name.clone(), room.render_yaml(value, &place)?.to_value())))
                 .collect()
         };
-        // Rows written as SQL are templates.
-        let rendered = |rows: &Rows| -> Result<Rows> {
-            match rows {
-                Rows::Sql(sql) => {
-                    let text = Yaml { line: place.line, data: crate::yaml::Data::Text(sql.clone()) };
-                    let rendered = room.render_yaml(&text, &place)?;
-                    Ok(Rows::Sql(rendered.text().unwrap_or_default().to_owned()))
-                }
-                values => Ok(values.clone()),
-            }
-        };
         let mut given = Vec::new();
         for (named, rows) in &entry.given {
-            given.push((named.clone(), rendered(rows)?));
+            given.push((named.clone(), rendered_rows(rows, room, &place)?));
         }
         let test = UnitTest {
             model: entry.model.clone(),
             given,
-            expect: rendered(&entry.expect)?,
+            expect: rendered_rows(&entry.expect, room, &place)?,
             macro_overrides: values(&entry.macros)?,
             var_overrides: values(&entry.vars)?,
         };
-        let mut wanted = vec![(Wanted::Model(entry.model.clone()), place.line)];
-        for (given, _) in &entry.given {
-            match given {
-                Given::Model(name) => wanted.push((Wanted::Model(name.clone()), place.line)),
-                Given::Source(source, table) => {
-                    wanted.push((Wanted::Source(source.clone(), table.clone()), place.line))
-                }
-                Given::This => {}
-            }
-        }
+        let wanted = wanted_by(entry);
         let node = Node {
             id: format!("unit_test.{}.{}.{}", self.root.name, entry.model, entry.name),
             name: entry.name.clone(),
@@ -269,6 +249,25 @@ impl Builder<'_> {
         };
         self.push(node, wanted)
     }
+}
+
+/// What a unit test reads: its model, and what that is given.
+fn wanted_by(entry: &UnitTestEntry) -> Vec<(Wanted, usize)> {
+    let line = entry.place.line;
+    let given = entry.given.iter().filter_map(|(given, _)| match given {
+        Given::Model(name) => Some(Wanted::Model(name.clone())),
+        Given::Source(source, table) => Some(Wanted::Source(source.clone(), table.clone())),
+        Given::This => None,
+    });
+    std::iter::once(Wanted::Model(entry.model.clone())).chain(given).map(|wanted| (wanted, line)).collect()
+}
+
+/// Rows written as SQL are templates.
+fn rendered_rows(rows: &Rows, room: &Room, place: &Place) -> Result<Rows> {
+    let Rows::Sql(sql) = rows else { return Ok(rows.clone()) };
+    let text = Yaml { line: place.line, data: crate::yaml::Data::Text(sql.clone()) };
+    let rendered = room.render_yaml(&text, place)?;
+    Ok(Rows::Sql(rendered.text().unwrap_or_default().to_owned()))
 }
 
 /// `ref('x')` as an argument of a test means what it says.
@@ -307,7 +306,7 @@ fn python_text(text: &str) -> String {
 }
 
 impl DataTest {
-    /// Its statement.
+    /// The query whose rows are its failures.
     pub(crate) fn sql(&self, room: &Room, place: &Place) -> Result<String> {
         match &self.body {
             TestBody::Singular { text } => room.render(place, text),

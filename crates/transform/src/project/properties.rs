@@ -333,18 +333,7 @@ impl Reader<'_> {
         if let Some(node) = fields.take_some("config") {
             settings.say_all(&self.room.render_yaml(node, &place)?, &place)?;
         }
-        let mut given = Vec::new();
-        for node in fields.list("given")? {
-            let mut input = Fields::new(node, &place, "a given")?;
-            let named = input.required("input")?;
-            let at = place.at(node.line);
-            let found = match named.trim() {
-                "this" => Given::This,
-                other => reference(other, &at)?,
-            };
-            given.push((found, rows(&mut input)?));
-            input.done()?;
-        }
+        let given = given(&mut fields, &place)?;
         let expected = fields.take_some("expect").ok_or_else(|| place.refuse("a unit test has no expect"))?;
         let mut expect = Fields::new(expected, &place, "expect")?;
         let expected_rows = rows(&mut expect)?;
@@ -401,6 +390,22 @@ impl Reader<'_> {
         fields.done()?;
         Ok(entry)
     }
+}
+
+/// What a unit test is given, by input.
+fn given(fields: &mut Fields<'_>, place: &Place) -> Result<Vec<(Given, Rows)>> {
+    let mut given = Vec::new();
+    for node in fields.list("given")? {
+        let mut input = Fields::new(node, place, "a given")?;
+        let named = input.required("input")?;
+        let found = match named.trim() {
+            "this" => Given::This,
+            other => reference(other, &place.at(node.line))?,
+        };
+        given.push((found, rows(&mut input)?));
+        input.done()?;
+    }
+    Ok(given)
 }
 
 fn read_source_config(fields: &mut Fields<'_>, tags: &mut Vec<String>, said: &mut Said) -> Result<()> {

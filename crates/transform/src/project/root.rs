@@ -29,6 +29,28 @@ pub(crate) struct Root {
     pub vars: Arc<BTreeMap<String, Value>>,
 }
 
+/// Keys that are read elsewhere, or change nothing here.
+const IGNORED: [&str; 18] = [
+    "name",
+    "version",
+    "config-version",
+    "require-dbt-version",
+    "profile",
+    "vars",
+    "flags",
+    "clean-targets",
+    "target-path",
+    "log-path",
+    "packages-install-path",
+    "docs-paths",
+    "asset-paths",
+    "exposures",
+    "sources",
+    "analysis-paths",
+    "snapshot-paths",
+    "macros",
+];
+
 /// Files that bring packages in, whose macros we do not have.
 const PACKAGES: [&str; 2] = ["packages.yml", "dependencies.yml"];
 
@@ -51,26 +73,7 @@ impl Root {
         let tree = room.render_yaml(&raw, &place)?;
 
         let mut fields = Fields::new(&tree, &place, "the project")?;
-        fields.ignore(&[
-            "name",
-            "version",
-            "config-version",
-            "require-dbt-version",
-            "profile",
-            "vars",
-            "flags",
-            "clean-targets",
-            "target-path",
-            "log-path",
-            "packages-install-path",
-            "docs-paths",
-            "asset-paths",
-            "exposures",
-            "sources",
-            "analysis-paths",
-            "snapshot-paths",
-            "macros",
-        ]);
+        fields.ignore(&IGNORED);
         let paths = |fields: &mut Fields<'_>, key, default: &str| -> Result<Vec<String>> {
             let found = fields.texts(key)?;
             let trimmed =
@@ -102,18 +105,21 @@ impl Root {
             check_tree(tests, &place, "tests")?;
             root.data_tests = tests.clone();
         }
-        for hook in ["on-run-start", "on-run-end"] {
-            if fields.take_some(hook).is_some_and(|hooks| hooks.list().is_none_or(|list| !list.is_empty())) {
-                let line = raw.get(hook).map_or(1, |hooks| hooks.line);
-                return Err(place
-                    .at(line)
-                    .refuse(format!("{hook}: hooks are not understood by this runner")));
-            }
-        }
+        refuse_hooks(&mut fields, &raw, &place)?;
         fields.done()?;
         refuse_other_resources(files, &raw)?;
         Ok(root)
     }
+}
+
+fn refuse_hooks(fields: &mut Fields<'_>, raw: &Yaml, place: &Place) -> Result<()> {
+    for hook in ["on-run-start", "on-run-end"] {
+        if fields.take_some(hook).is_some_and(|hooks| hooks.list().is_none_or(|list| !list.is_empty())) {
+            let line = raw.get(hook).map_or(1, |hooks| hooks.line);
+            return Err(place.at(line).refuse(format!("{hook}: hooks are not understood by this runner")));
+        }
+    }
+    Ok(())
 }
 
 fn refuse_packages(files: &ProjectFiles) -> Result<()> {

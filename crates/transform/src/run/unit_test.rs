@@ -59,6 +59,17 @@ fn all_given(work: &mut Work<'_>, project: &Project, test: &UnitTest) -> Result<
     test.given.iter().map(|(given, rows)| given_rows(work, project, test, given, rows)).collect()
 }
 
+fn relation_of(project: &Project, test: &UnitTest, given: &Given) -> Option<Relation> {
+    let of_table = |name: &str| project.nodes[project.find_table(name)?].relation().cloned();
+    match given {
+        Given::Model(name) => of_table(name),
+        Given::Source(source, table) => {
+            project.find_source(source, table).map(|found| project.sources[found].relation.clone())
+        }
+        Given::This => of_table(&test.model),
+    }
+}
+
 /// The rows of one input as a part of the statement.
 fn given_rows(
     work: &mut Work<'_>,
@@ -67,18 +78,7 @@ fn given_rows(
     given: &Given,
     rows: &Rows,
 ) -> Result<Cte, Failure> {
-    let relation = match given {
-        Given::Model(name) => {
-            project.find_table(name).and_then(|node| project.nodes[node].relation().cloned())
-        }
-        Given::Source(source, table) => {
-            project.find_source(source, table).map(|found| project.sources[found].relation.clone())
-        }
-        Given::This => {
-            project.find_table(&test.model).and_then(|node| project.nodes[node].relation().cloned())
-        }
-    };
-    let relation = relation.unwrap_or_else(|| Relation::new("", ""));
+    let relation = relation_of(project, test, given).unwrap_or_else(|| Relation::new("", ""));
     let name = given_name(given, &relation.name);
     let rows = match rows {
         Rows::Sql(sql) => return Ok(Cte { name, sql: sql.clone() }),
