@@ -56,7 +56,7 @@ fn each_kind_of_file_is_handled_as_its_report_says() {
     let (state, rows, valid, _, invalid) = outcome(&report, "cut.csv.gz");
     assert!(state == "damaged" && rows == valid && invalid == 0 && rows > 1_000 && rows < 20_000);
     let message = file(&report, "cut.csv.gz")["message"].as_str().unwrap();
-    assert!(message.starts_with(&format!("behind row {}: cannot be read on", rows + 1)), "{message}");
+    assert!(message.starts_with(&format!("after row {}: cannot be read further", rows + 1)), "{message}");
     assert_eq!(outcome(&report, "bad_byte.csv"), ("done", 10, 9, 0, 1), "one bad byte loses one row");
     assert_eq!(outcome(&report, "deep/folder/objects.ndjson"), ("done", 2, 0, 0, 2));
     assert_eq!(outcome(&report, "array.json"), ("done", 0, 0, 0, 0));
@@ -154,7 +154,7 @@ fn a_dry_run_changes_nothing() {
     );
     assert!(passed_over[0]["reason"].as_str().unwrap().contains("2014-10-22"), "{passed_over}");
     let words = etl.folder.run(&["etl", "--date", "2014-10-22"]);
-    assert!(words.contains("passed over: 2014-10-21.csv: its name does not hold the date"), "{words}");
+    assert!(words.contains("passed over: 2014-10-21.csv: its name does not contain the date"), "{words}");
     let words = etl.folder.fail(2, &["etl", "--date", "yesterday"]);
     assert!(words.contains("is not a date like 2014-10-21"), "{words}");
 }

@@ -102,7 +102,7 @@ fn verify_misses_an_error_that_is_gone_from_the_queue() {
             checks.iter().find(|check| check["check"].as_str().unwrap().contains("of a file")).unwrap();
         (check["holds"].as_bool().unwrap(), check["detail"].as_str().unwrap().to_owned())
     };
-    assert_eq!(check(), (true, "2 errors; 2 are in ad_events_error still".to_owned()));
+    assert_eq!(check(), (true, "2 errors; 2 are still in ad_events_error".to_owned()));
     let up = common::Running::start(etl.folder.adpipe(&["up"]));
     common::eventually("the queue has them", std::time::Duration::from_secs(30), || {
         etl.row("select count(*) as n from errors.dlq_errors")["n"] == 2

@@ -117,11 +117,11 @@ fn an_edit_of_one_error_can_be_tried() {
     let id = folder.row("select error_id as id from errors.dlq_errors where error_type = 'validation'");
     let id = id["id"].as_str().unwrap();
     let told = folder.run(&["dlq", "edit", id, "--set", "banner_pos=1", "--dry-run"]);
-    assert!(told.contains("1 error looked at") && told.contains("nothing was changed"), "{told}");
+    assert!(told.contains("1 error checked") && told.contains("nothing was changed"), "{told}");
     assert!(
         folder
             .fail(1, &["dlq", "edit", "x", "--set", "click=1", "--dry-run"])
-            .contains("there is no error x")
+            .contains("error x does not exist")
     );
 }
 

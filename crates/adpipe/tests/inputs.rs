@@ -171,7 +171,7 @@ fn nothing_of_the_raw_folder_is_passed_over_in_silence() {
     assert_eq!(passed_over.len(), 6, "{passed_over:?}");
     let words = etl.folder.run(&["etl", "--date", "2014-10-21"]);
     assert!(words.contains("passed over: day.tar.gz, train.csv.zip: an archive; unpack it"), "{words}");
-    assert!(words.contains("its name does not hold the date 2014-10-21"), "{words}");
+    assert!(words.contains("its name does not contain the date 2014-10-21"), "{words}");
     etl.verify();
 }
 

@@ -51,7 +51,7 @@ fn what_slack_says_against_it_comes_with_advice() {
         "Slack refuses it: HTTP 404 no_service\nthe webhook is gone or switched off: make a new one",
         "HTTP 410 channel_is_archived\nthe webhook's channel is gone",
         "Slack asks to wait 7 s",
-        "Slack did not take it: ",
+        "Slack did not accept it: ",
     ] {
         let output = with_slack(folder.adpipe(&["alerts", "test-notify"]), &slack);
         assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
@@ -113,7 +113,7 @@ fn a_wrong_slack_config_is_refused_with_its_place() {
     let mut command = folder.adpipe(&["alerts", "test-notify"]);
     let output = command.env("ADPIPE_NOTIFY__CONFIG_FILE", "nowhere.json").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(shown(&output).contains("nowhere.json is not there"), "{}", shown(&output));
+    assert!(shown(&output).contains("nowhere.json does not exist"), "{}", shown(&output));
     let output = with_slack(folder.adpipe(&["alerts", "summary", "--date", "yesterday"]), &slack);
     assert_eq!(output.status.code(), Some(2));
 }

@@ -120,7 +120,7 @@ fn a_database_that_is_gone_older_or_anothers_goes_on_or_says_what_to_do() {
     let mut up = Running::start(pipeline.adpipe(&["up"]));
     eventually("the role is named", PATIENCE, || {
         let (_, ready) = up.request("GET", "/readyz", b"");
-        ready.contains("role dlq has stopped") && ready.contains("schema errors is not there")
+        ready.contains("role dlq has stopped") && ready.contains("schema errors does not exist")
     });
     up.signal("TERM");
     assert_eq!(up.child.wait().unwrap().code(), Some(1));

@@ -160,14 +160,14 @@ fn what_cannot_be_done_is_said_with_its_place_and_changes_nothing() {
     std::fs::write(folder.join("dbt/models/marts/mart_behind.sql"), "select * from {{ ref('mart_bad') }}")
         .unwrap();
     let words = String::from_utf8(folder.adpipe(&["transform", "run"]).output().unwrap().stdout).unwrap();
-    assert!(words.contains("device_types has not been made yet: `adpipe transform build`"), "{words}");
+    assert!(words.contains("device_types has not been built yet: `adpipe transform build`"), "{words}");
     let output = folder.adpipe(&["transform", "build"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("no_such_column") && said.contains("1 could not run, 1 skipped"), "{said}");
     assert!(said.contains("models/marts/mart_bad.sql:1: no such column: no_such_column\n"), "{said}");
     let empty = Folder::new();
-    assert!(empty.fail(1, &["transform", "build"]).contains("there is no data"));
+    assert!(empty.fail(1, &["transform", "build"]).contains("no data in"));
 }
 
 /// What each model of these projects begins with.

@@ -90,17 +90,18 @@ const SENTENCES = [
     "too many answers wait to be taken; try again shortly": "보낼 응답이 너무 많이 밀려 있습니다. 잠시 후 다시 시도하세요",
     "too many pages listen already; close some": "열린 페이지가 너무 많습니다. 몇 개를 닫으세요",
     "the bulk action has already ended": "일괄 작업이 이미 끝났습니다",
-    "this error has not been edited": "이 오류는 수정된 적이 없습니다",
-    "this edit changes nothing": "이 수정은 아무것도 바꾸지 않습니다",
+    "this error has not been edited": "이 오류는 편집된 적이 없습니다",
+    "this edit changes nothing": "이 편집은 아무것도 바꾸지 않습니다",
     "adpipe is shutting down": "adpipe가 종료되는 중입니다",
     "the lag cannot be measured now": "지금은 대기를 측정할 수 없습니다",
     "it was already requested a moment ago": "방금 이미 요청되었습니다",
     "a silence must last for more than zero": "음소거 시간을 지정해야 합니다",
   }).map(([english, korean]) => [english, () => korean]),
-  ["there is no (alert|error|silence) (\\S+?)(?:, or it is over)?", (what, id) => `${{ alert: "알림", error: "오류", silence: "음소거" }[what]} ${id}을(를) 찾을 수 없습니다`],
+  ["error (\\S+) does not exist", (id) => `오류 ${id}을(를) 찾을 수 없습니다`],
+  ["there is no (alert|silence) (\\S+?)(?:, or it has ended)?", (what, id) => `${{ alert: "알림", silence: "음소거" }[what]} ${id}을(를) 찾을 수 없습니다`],
   ["there is no DAG \"(.*)\"; there are: (.*)", (id, all) => `${id} DAG가 없습니다. 사용할 수 있는 DAG: ${all}`],
-  ["the edit is no JSON Patch: (.*)", (why) => `수정 내용이 JSON Patch가 아닙니다: ${why}`],
-  ["run (\\S+) is (\\S+)( already)?", (run, state) => `실행 ${run}의 상태가 ${state}입니다`],
+  ["the edit is not a JSON Patch: (.*)", (why) => `편집 내용이 JSON Patch가 아닙니다: ${why}`],
+  ["run (\\S+) is (?:already )?(\\S+)", (run, state) => `실행 ${run}의 상태가 ${state}입니다`],
 ].map(([pattern, sentence]) => [new RegExp(`^${pattern}$`, "su"), sentence]);
 
 /** By which names a mapped field was looked for; it follows the message itself. */

@@ -174,7 +174,7 @@ fn what_acts_demands_the_token_and_is_recorded_with_its_actor() {
         }
         assert_eq!(detail(harness, &id)["acts"].as_array().unwrap().len(), 0);
 
-        assert_eq!(post(harness, "/api/dlq/discard", &json!({"ids": [id]})).error(), "a reason is needed");
+        assert_eq!(post(harness, "/api/dlq/discard", &json!({"ids": [id]})).error(), "a reason is required");
         let discarded = post(harness, "/api/dlq/discard", &json!({"ids": [id], "reason": "a test click"}));
         assert_eq!(discarded.json(), json!({"changed": 1, "left_alone": 0}));
         let again = post(harness, "/api/dlq/discard", &json!({"ids": [id], "reason": "x"}));

@@ -354,7 +354,7 @@ mod tests {
             (
                 r#"[{"op":"cast","path":"/a","to":"integer"}]"#,
                 r#"{"a":"1x"}"#,
-                Err("a is \"1x\", which is no whole number"),
+                Err("a is \"1x\", which is not a whole number"),
             ),
             (
                 r#"[{"op":"cast","path":"/a","to":"text"}]"#,
@@ -364,10 +364,10 @@ mod tests {
             (
                 r#"[{"op":"cast","path":"/a","to":"text"}]"#,
                 r#"{"a":[1]}"#,
-                Err("a is [1], which is no single value"),
+                Err("a is [1], which is not a single value"),
             ),
             (r#"[{"op":"remove","path":"/a~1b"}]"#, r#"{"a/b":1}"#, Ok("{}")),
-            (r#"[{"op":"remove","path":"/a"}]"#, "[1]", Err("the payload is no JSON object")),
+            (r#"[{"op":"remove","path":"/a"}]"#, "[1]", Err("the payload is not a JSON object")),
         ] {
             match (apply(patch, payload), expected) {
                 (Ok(patched), Ok(expected)) => assert_eq!(patched, expected, "{patch} on {payload}"),

@@ -86,15 +86,15 @@ fn what_is_wrong_is_told_with_its_line_and_what_to_write() {
         (table(&[("below", "below = 0.5")]), "alerts.toml:11: alert ErrorRateHigh has both above and below"),
         (
             table(&[("above", "above = 1.5")]),
-            "alerts.toml:4: alert ErrorRateHigh: 1.5 is no share; write a number from 0 to 1",
+            "alerts.toml:4: alert ErrorRateHigh: 1.5 is not a share; write a number from 0 to 1",
         ),
         (
             table(&[("above", "above = -0.1")]),
-            "alerts.toml:4: alert ErrorRateHigh: a threshold is a number from 0 on",
+            "alerts.toml:4: alert ErrorRateHigh: a threshold is a number of at least 0",
         ),
         (
             table(&[("above", "above = nan")]),
-            "alerts.toml:4: alert ErrorRateHigh: a threshold is a number from 0 on",
+            "alerts.toml:4: alert ErrorRateHigh: a threshold is a number of at least 0",
         ),
         (
             table(&[("window", "window = \"0s\"")]),
@@ -103,7 +103,7 @@ fn what_is_wrong_is_told_with_its_line_and_what_to_write() {
         (table(&[("window", "window = \"5\"")]), "alerts.toml:5: \"5\" is not a duration like \"30s\""),
         (
             table(&[("window", "")]),
-            "alerts.toml:3: alert ErrorRateHigh: error_share is measured over a time; write window",
+            "alerts.toml:3: alert ErrorRateHigh: error_share is measured over a window; write window",
         ),
         (table(&[("for", "")]), "alerts.toml:1: missing field `for`"),
         (
@@ -129,11 +129,11 @@ fn what_is_wrong_is_told_with_its_line_and_what_to_write() {
                 ("summary", "summary = \"{value}\""),
                 ("summary_ko", "summary_ko = \"{value}\""),
             ]),
-            "alerts.toml:6: alert ErrorRateHigh: stalled is no share of records; leave records out",
+            "alerts.toml:6: alert ErrorRateHigh: stalled is not a share of records; leave records out",
         ),
         (
             table(&[("signal", "signal = \"stalled\"")]),
-            "alerts.toml:5: alert ErrorRateHigh: stalled is of this moment; leave window out",
+            "alerts.toml:5: alert ErrorRateHigh: stalled is measured at one moment; leave window out",
         ),
         (
             table(&[("summary", "summary = \"{dag} failed\"")]),

@@ -218,7 +218,9 @@ fn people_acknowledge_and_the_monitor_keeps_it() {
         assert_eq!((alert.state, alert.note.as_str()), (State::Resolved, "mine [2J"));
 
         let refused = |result: Result<Alert, MonitorError>| result.unwrap_err().to_string();
-        assert!(refused(store::acknowledge(warehouse.as_ref(), &id, "ann", "")).contains("is over"));
+        assert!(
+            refused(store::acknowledge(warehouse.as_ref(), &id, "ann", "")).contains("has already resolved")
+        );
         assert!(
             refused(store::acknowledge(warehouse.as_ref(), "x", "ann", "")).contains("there is no alert x")
         );

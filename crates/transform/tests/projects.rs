@@ -117,7 +117,7 @@ fn everything_that_is_not_understood_is_refused_with_its_place() {
         ("models/two.sql", "{{ var('nope') }}", "models/two.sql:1: ", "nope"),
         ("models/two.sql", "select * from {{ ref('two') }}", "models/two.sql:1: ", "depends on itself"),
         ("models/two.py", "def model(dbt, session): ...", "models/two.py:1: ", "Python"),
-        ("models/a/one.sql", "select 2", "models/one.sql:1: ", "there already"),
+        ("models/a/one.sql", "select 2", "models/one.sql:1: ", "already exists"),
         ("models/_m.yml", "models:\n  - name: one\n    versions: [{v: 1}]", "models/_m.yml:3: ", "versions"),
         ("models/_m.yml", "models:\n  - name: ona\n", "models/_m.yml:2: ", "no file for ona"),
         (
@@ -133,7 +133,7 @@ fn everything_that_is_not_understood_is_refused_with_its_place() {
             "no columns",
         ),
         ("models/_m.yml", "semantic_models: []\n", "models/_m.yml:1: ", "semantic_models"),
-        ("models/_m.yml", "models: [\n", "models/_m.yml:", "no YAML"),
+        ("models/_m.yml", "models: [\n", "models/_m.yml:", "not YAML"),
         (
             "packages.yml",
             "packages:\n  - package: dbt-labs/dbt_utils\n    version: 1.0.0\n",

@@ -83,7 +83,7 @@ fn wrong_password_and_no_password() {
         std::thread::sleep(Duration::from_millis(20));
     }
     told(&failure(&url, Some("wrong")), "password authentication failed", "PGPASSWORD", false);
-    told(&failure(&url, None), "wants a password", "warehouse.password_file", false);
+    told(&failure(&url, None), "requires a password", "warehouse.password_file", false);
     told(&failure(&server.url_of("bob", "postgres"), None), "no pg_hba.conf entry", "pg_hba.conf", false);
     let settings = PostgresSettings::from_url(&url).unwrap().password("right");
     assert!(PostgresWarehouse::open(settings).is_ok());

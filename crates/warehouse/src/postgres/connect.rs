@@ -205,6 +205,6 @@ mod tests {
     #[test]
     fn fifteen_is_new_enough() {
         assert_eq!(too_old(150_000), None);
-        assert_eq!(too_old(140_019).unwrap(), "PostgreSQL 14 is too old, adpipe wants 15 or newer");
+        assert_eq!(too_old(140_019).unwrap(), "PostgreSQL 14 is too old, adpipe requires 15 or newer");
     }
 }
