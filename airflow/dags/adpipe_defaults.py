@@ -1,4 +1,4 @@
-"""What the four DAGs of adpipe share. Nothing here does any work when it is read."""
+"""Shared by the four DAGs of adpipe. Importing it does no work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TELL_SLACK: Final[SlackWebhookNotifier] = SlackWebhookNotifier(
 
 
 def task_defaults(*, retries: int, timeout: timedelta) -> dict[str, Any]:
-    """How tasks are tried: the same as in adpipe's own config/dags.toml."""
+    """Retries and timeouts of tasks, the same as in adpipe's own config/dags.toml."""
     return {
         "owner": "adpipe",
         "retries": retries,

@@ -1,13 +1,13 @@
 """
 ### The daily batch
 
-Takes every new raw file, and every closed hour that came by stream, into the Parquet archive and
-the metrics: `adpipe etl`. Whatever date they are of, because the last hour of a day is still open
+`adpipe etl` takes every new raw file, and every closed hour that came by stream, into the Parquet
+archive and the metrics. It does so whatever their date, because the last hour of a day is still open
 when the next day begins. Running it twice changes nothing.
 
 Its success updates the asset `adpipe_daily_archive`, which starts **dag_dbt_run**.
 
-*When it fails:* the log says which file and why; mend it and clear the task.
+*If it fails:* the log says which file and why; correct it and clear the task.
 """
 
 from __future__ import annotations

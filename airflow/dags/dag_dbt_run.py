@@ -1,11 +1,11 @@
 """
 ### The marts
 
-After each success of **dag_daily_etl**: builds the seeds and models of the dbt project, runs its tests, then
-writes its documentation, by `adpipe transform`. The models read the metrics of all days, so this
-run has no data interval of its own, and needs none.
+After each success of **dag_daily_etl**, `adpipe transform` builds the seeds and models of the dbt
+project, runs its tests, and writes its documentation. The models read the metrics of all days, so
+this run needs no data interval.
 
-*When `test` fails:* the data breaks a rule of the project; the log names the test and its rows.
+*If `test` fails:* the data breaks a rule of the project; the log names the test and its rows.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ with DAG(
         task_id="test",
         bash_command="adpipe transform test",
         retries=1,
-        doc_md="Exit code 1 when a test of the project fails.",
+        doc_md="Exit code 1 if a test of the project fails.",
     )
     docs = BashOperator(
         task_id="docs",

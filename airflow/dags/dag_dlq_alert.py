@@ -1,17 +1,17 @@
 """
 ### Alerts of the dead-letter queue
 
-Every ten minutes: `adpipe alerts check` looks whether errors need a person. While `adpipe up` or
-`adpipe run monitor` is at work, that one tells people and this only reports. When nobody is, this
-does the monitor's work: alerts that come up are looked at until they have held for their time,
-kept in `ops.alerts` and told.
+Every ten minutes, `adpipe alerts check` checks whether errors need a decision. While `adpipe up` or
+`adpipe run monitor` runs, the monitor notifies and this task only reports. If neither runs, the task
+does the monitor's work: it measures until each pending alert fires or recovers, stores the result in
+`ops.alerts` and sends notifications.
 
-The task does not fail because an alert fires. It fails when it could not look, and when something
-fires of which adpipe can tell nobody, as ADPIPE_NOTIFY__SLACK_WEBHOOK is not set: then Slack is
-told of the failure by Airflow. With `--fail` it fails whenever something fires.
+The task does not fail because an alert fires. It fails if it could not measure, or if something fires
+and ADPIPE_NOTIFY__SLACK_WEBHOOK is not set; then Airflow reports the failure to Slack. With `--fail`,
+it fails whenever something fires.
 
-*What to do:* `adpipe alerts list`, `adpipe dlq list`, or the console's pages "Operations" and
-"Errors"; repair, retry or dismiss. docs/RUNBOOK.md has a section for each alert.
+*What to do:* use `adpipe alerts list`, `adpipe dlq list`, or the console's pages "Operations" and
+"Dead-letter queue"; repair, retry or discard the errors. docs/RUNBOOK.md has a section for each alert.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable
 
 with DAG(
     dag_id="dag_dlq_alert",
-    description="Looks whether the dead-letter queue needs a person, and has people told",
+    description="Checks whether the dead-letter queue needs attention, and notifies",
     schedule=CronDataIntervalTimetable("*/10 * * * *", timezone=ZONE),
     start_date=START,
     catchup=False,
@@ -38,5 +38,5 @@ with DAG(
     BashOperator(
         task_id="check",
         bash_command="adpipe alerts check --signal dlq --signal error_share",
-        doc_md="Exit code 1 when it could not look, or nobody could be told.",
+        doc_md="Exit code 1 if it could not measure, or if no notification could be sent.",
     )

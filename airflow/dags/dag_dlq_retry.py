@@ -1,9 +1,8 @@
 """
 ### Retries from the dead-letter queue
 
-Every five minutes: `adpipe dlq retry --due` sends the errors whose time has come back into
-`ad_events_raw`, once, and ends. Backoff and the number of attempts are adpipe's own (section `dlq`
-of `adpipe.toml`).
+Every five minutes, `adpipe dlq retry --due` sends the errors that are due to `ad_events_retry`, once,
+and ends. Section `dlq` of `adpipe.toml` sets the backoff and the number of retries.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable
 
 with DAG(
     dag_id="dag_dlq_retry",
-    description="Sends the errors that are due for another try",
+    description="Sends errors again that are due for a retry",
     schedule=CronDataIntervalTimetable("*/5 * * * *", timezone=ZONE),
     start_date=START,
     catchup=False,
@@ -30,5 +29,5 @@ with DAG(
         task_id="retry",
         bash_command="adpipe dlq retry --due",
         retry_delay=timedelta(seconds=15),
-        doc_md="Says how many errors were sent.",
+        doc_md="Prints how many errors were sent.",
     )
