@@ -25,7 +25,7 @@ TELL_SLACK: Final[SlackWebhookNotifier] = SlackWebhookNotifier(
     slack_webhook_conn_id="slack_adpipe",
     text=(
         ":red_circle: {{ dag.dag_id }}.{{ ti.task_id }} failed"
-        " (run {{ run_id }}, try {{ ti.try_number }})"
+        " (run {{ run_id }}, attempt {{ ti.try_number }})"
     ),
     timeout=10,
 )

@@ -32,7 +32,7 @@ const LOG: &str = "log.db";
 /// How long the moment is tried for: a long transaction of `adpipe etl` may stand in its way.
 const LOCK_WAIT: Duration = Duration::from_secs(120);
 
-/// How long a lock is waited for while others are held: nobody is to wait for them noticeably.
+/// How long a lock is waited for while others are held: others must not notice the wait.
 const LOCK_WAIT_HOLDING: Duration = Duration::from_millis(250);
 
 /// Until the locks are tried again.

@@ -170,7 +170,7 @@ fn check_dump_target(warehouse: &WarehouseTarget) -> Result<(), BackupError> {
     match warehouse {
         WarehouseTarget::Postgres { has_data: false, .. } | WarehouseTarget::ByHand => Ok(()),
         WarehouseTarget::Postgres { location, .. } => Err(BackupError::Refused(format!(
-            "{location}: has adpipe's schemas already; restore into an empty database"
+            "{location}: already has adpipe's schemas; restore into an empty database"
         ))),
         WarehouseTarget::Folder(_) => Err(BackupError::Refused(
             "this backup holds a PostgreSQL warehouse; name an empty database by warehouse.url, \

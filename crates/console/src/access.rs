@@ -14,7 +14,7 @@ use crate::page::{Pages, wants_page};
 use crate::token::{self, TokenCheck};
 use crate::token_page;
 
-/// Open to everybody, for whoever watches that the process lives.
+/// Open to everyone, for checks that the process is alive.
 const WITHOUT_TOKEN: &str = "/healthz";
 
 /// What a request is judged by.
@@ -96,14 +96,14 @@ fn is_open_to_all(request: &Request) -> bool {
         || (path == token_page::ADDRESS && *request.method() == Method::POST)
 }
 
-/// A page of somebody else's, open in a browser on this machine, can send requests here. It
-/// cannot hide the name it was reached by (DNS rebinding) nor, when it writes, its origin.
+/// A foreign page, open in a browser on this machine, can send requests here. It cannot hide the name
+/// it was reached by (DNS rebinding) nor, when it writes, its origin.
 fn check_names(access: &Access, request: &Request) -> Result<(), Refusal> {
     let host = host(request)?;
     let name = host_name(host)
         .ok_or_else(|| Refusal::wrong(StatusCode::BAD_REQUEST, "the header host is not a name and a port"))?;
     if access.on_loopback && !is_own_name(name, &access.host) {
-        let message = "this host name is not one of the console; use localhost or set console.host";
+        let message = "this host name does not belong to the console; use localhost or set console.host";
         return Err(Refusal::wrong(StatusCode::MISDIRECTED_REQUEST, message));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);

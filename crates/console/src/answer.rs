@@ -25,8 +25,8 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// What `work` makes, as JSON that nobody keeps: made away from the sockets and counted before
-    /// the next request has its turn.
+    /// The result of `work` as JSON that is not cached: computed off the threads that serve sockets, and
+    /// counted before the next request has its turn.
     pub async fn json<T: Serialize>(
         &self,
         Extension(client): Asking,
@@ -50,7 +50,7 @@ pub(crate) struct WarehouseReader {
 }
 
 impl WarehouseReader {
-    /// Reads away from the sockets, and answers with JSON that nobody keeps.
+    /// Reads off the threads that serve sockets, and answers with JSON that is not cached.
     pub async fn json<T: Serialize>(
         &self,
         asking: Asking,
@@ -67,7 +67,7 @@ pub(crate) fn json_headers() -> [(header::HeaderName, &'static str); 2] {
     [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")]
 }
 
-/// A small answer that nobody keeps.
+/// A small answer that is not cached.
 pub(crate) fn json(answer: &impl Serialize) -> Result<Response, Refusal> {
     let body = serde_json::to_vec(answer).map_err(|error| Refusal::internal(&error))?;
     Ok((json_headers(), body).into_response())
@@ -105,5 +105,5 @@ pub(crate) fn time(row: &Row<'_>, name: &str) -> Result<Option<i64>, WarehouseEr
 
 /// The fallback for a method that an address does not answer.
 pub(crate) async fn wrong_method() -> Refusal {
-    Refusal::wrong(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer this method")
+    Refusal::wrong(StatusCode::METHOD_NOT_ALLOWED, "this address does not support this method")
 }

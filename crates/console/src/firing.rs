@@ -49,8 +49,8 @@ impl FiringAlerts {
         FiringAlerts { alerting, newest: Arc::default() }
     }
 
-    /// What fires, for the banner of a page that is about to be sent: it stands there from the first
-    /// moment, and does not push away what somebody begins to read.
+    /// What fires, for the banner of a page that is about to be sent: it is there from the first moment,
+    /// and does not move what someone starts to read.
     pub async fn for_page(&self, language: Language) -> Firing {
         let found = tokio::time::timeout(PAGE_WAIT, self.newest(language)).await;
         found.ok().and_then(Result::ok).unwrap_or_default()
@@ -58,7 +58,7 @@ impl FiringAlerts {
 
     /// What fires, in words of a language.
     async fn newest(&self, language: Language) -> Result<Firing, Refusal> {
-        // Others who ask wait here and then share the answer.
+        // Other requests wait here and then share the answer.
         let mut answers = self.newest.lock().await;
         answers.retain(|(_, made_at, _)| made_at.elapsed() < FRESH);
         if let Some((_, _, firing)) = answers.iter().find(|(of, _, _)| *of == language) {

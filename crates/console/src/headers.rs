@@ -10,7 +10,7 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 );
 
-/// Of a page that can also be kept as a file: its style stands in it, and it has no script.
+/// Of a page that can also be kept as a file: it contains its style and has no script.
 pub(crate) const POLICY_OF_A_WHOLE_PAGE: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );

@@ -31,7 +31,7 @@ const MAX_LISTENERS: usize = 128;
 /// How long a page waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(2);
 
-/// The totals are computed anew after this many times as long as they took: at most 2 % of a core.
+/// The totals are computed again after this many times as long as they took: at most 2 % of a core.
 const TOTALS_REST: u32 = 50;
 
 /// The newest snapshot, and when it was made; none at first.
@@ -67,7 +67,7 @@ impl Live {
     }
 }
 
-/// Computes snapshots for as long as there is somebody to see them, until the console ends.
+/// Computes snapshots while at least one page listens, until the console ends.
 pub(crate) async fn produce(live: Live, services: Services, events: Arc<EventsEndpoint>) {
     let mut closing = live.closing.clone();
     let mut totals = TotalsCache::default();

@@ -85,7 +85,7 @@ pub(crate) fn uncounted(mut response: Response) -> Response {
     response
 }
 
-/// Counts what is not counted yet, and answers 503 instead when there is no room.
+/// Counts answers that are not counted yet, and answers 503 if there is no room.
 pub(crate) async fn count(State(outbox): State<Outbox>, request: Request, next: Next) -> Response {
     let client = Client::of_request(&request);
     let response = next.run(request).await;

@@ -103,7 +103,7 @@ pub(crate) async fn get_overview(
     }
     let kept = overviews.newest.iter().find(|(of, _)| *of == range);
     let (_, kept) = kept.ok_or_else(unknown)?;
-    // Others who ask for the same range wait here and then share the answer.
+    // Other requests for the same range wait here and then share the answer.
     let mut newest = kept.lock().await;
     let fresh = newest.as_ref().filter(|(made_at, _)| made_at.elapsed() < FRESH);
     let json = match fresh {

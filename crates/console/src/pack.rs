@@ -65,7 +65,7 @@ async fn packed(body: Body, known: Option<HeaderValue>, takes_gzip: bool) -> Res
 
 /// What is sent of an answer.
 enum Content {
-    /// Whoever asks has it.
+    /// Anyone who asks has it.
     Known,
     Plain(Bytes),
     Gzip(Bytes),

@@ -200,7 +200,7 @@ impl Pages {
     }
 }
 
-/// True for a browser, which wants a page, and not for a program, which wants JSON.
+/// True for a browser, which expects a page, and not for a program, which expects JSON.
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html"))

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::answer::unprocessable;
 
-/// Sent by the pages' scripts: who acts, percent-encoded.
+/// Sent by the pages' scripts: the person who acts, percent-encoded.
 const ACTOR_HEADER: &str = "x-actor";
 
 /// Longest body of an action; an edited payload is shorter than a record may be.
@@ -49,12 +49,12 @@ where
         let (head, body) = request.into_parts();
         let body = ReceivedBody::receive(client, &head.headers, body, &LIMITS, &bodies, closing).await?;
         let value = serde_json::from_reader(BufReader::new(body.reader()))
-            .map_err(|error| unprocessable(format!("the body is wrong: {error}")))?;
+            .map_err(|error| unprocessable(format!("the body is not valid: {error}")))?;
         Ok(Posted { value, held: body.into_reservation() })
     }
 }
 
-/// Who acts: `console:NAME`, or `console` when the page does not know a name.
+/// The person who acts: `console:NAME`, or `console` if the page does not know a name.
 pub(crate) fn actor(headers: &HeaderMap) -> Result<String, Refusal> {
     let Some(given) = headers.get(ACTOR_HEADER) else { return Ok("console".to_owned()) };
     let name = percent_decoded(given.as_bytes())

@@ -77,7 +77,7 @@ pub(crate) fn same(given: &str, secret: &str) -> bool {
     given.as_bytes().ct_eq(secret.as_bytes()).into()
 }
 
-/// True when a token can be sent in a header and in a cookie as it stands.
+/// True when a token can be sent in a header and in a cookie as it is.
 pub(crate) fn is_usable(token: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     !token.is_empty() && token.bytes().all(allowed)

@@ -61,7 +61,7 @@ impl Ends {
 }
 
 impl NameTable {
-    /// A table of these names, each of which stands once.
+    /// A table of these names, each of which occurs once.
     pub fn new(names: Vec<(Vec<u8>, Target)>) -> NameTable {
         let size = (names.len() * 4).next_power_of_two().max(64);
         let mut table =

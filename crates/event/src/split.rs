@@ -206,7 +206,7 @@ impl<R: Read> RecordReader<R> {
             let next = self.input.skip_space()?;
             self.element.ends_at = match (self.place, next) {
                 (JsonPosition::Opened | JsonPosition::Inside, None) => {
-                    // The array was cut off between two elements: an empty record tells.
+                    // The array was cut off between two elements: an empty record shows this.
                     self.place = JsonPosition::Between;
                     self.row += 1;
                     return Ok(Some(self.input.give_nothing()));

@@ -55,8 +55,8 @@ impl Unit {
         }
     }
 
-    /// A value that stands beside the threshold it is beyond: a share that would read as the threshold
-    /// gets as many decimals more as tell them apart, up to three.
+    /// A value shown next to the threshold that it exceeds: a share that would look like the threshold
+    /// gets up to three more decimals to distinguish them.
     pub fn format_beside(self, language: Language, value: f64, threshold: f64) -> String {
         let usual = self.format(language, value);
         if self != Unit::Share || value == threshold || usual != self.format(language, threshold) {

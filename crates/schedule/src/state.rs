@@ -4,18 +4,18 @@ use adpipe_event::Millis;
 use adpipe_warehouse::{FromRow, Row, WarehouseError};
 use jiff::Timestamp;
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunState {
     /// It begins when no other run of its DAG is going.
     Queued,
-    /// Its tasks are at work.
+    /// Its tasks run.
     Running,
     /// Every task succeeded.
     Success,
     /// A task failed for good, or the run took too long.
     Failed,
-    /// Somebody cancelled it.
+    /// It was cancelled.
     Cancelled,
 }
 
@@ -44,12 +44,12 @@ impl RunState {
     }
 }
 
-/// Where a try of a task stands.
+/// The state of an attempt of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskState {
     /// For its time, for a place, or for the tasks before it.
     Waiting,
-    /// Its process is at work.
+    /// Its process runs.
     Running,
     /// Exit code 0.
     Success,
@@ -57,7 +57,7 @@ pub enum TaskState {
     Failed,
     /// A task before it failed; it was not started.
     UpstreamFailed,
-    /// Somebody cancelled the run.
+    /// The run was cancelled.
     Cancelled,
 }
 

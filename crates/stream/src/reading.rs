@@ -16,7 +16,7 @@ use crate::micro_batch::{MicroBatch, Parsing};
 /// Bytes asked of the log at once.
 const READ_BYTES: usize = 2 << 20;
 
-/// A topic's consumer and what it was given.
+/// A topic's consumer and its assigned partitions.
 struct Source {
     topic: Topic,
     consumer: Box<dyn Consumer>,

@@ -19,7 +19,7 @@ pub(crate) fn outcomes(batch: &MicroBatch, inserted: &Inserted, rejected: &Rejec
             continue;
         }
         let Some(record) = batch.record(*origin) else { continue };
-        // Somebody else's record in this topic is an event like any other.
+        // A foreign record in this topic is an event like any other.
         let Some(RetryMark { error_id, attempt }) = RetryMark::read(record.headers) else { continue };
         outcomes.push(Replay {
             topic: run.topic.name(),

@@ -110,7 +110,7 @@ pub(crate) struct LogQuery {
     from: u64,
 }
 
-/// A piece of a try's log, and where the next one begins.
+/// A piece of an attempt's log, and where the next one begins.
 pub(crate) async fn get_log(
     State(runs): State<DagRuns>,
     asking: Asking,

@@ -79,6 +79,6 @@ async fn act(
 /// Why an error could not be changed: its status. "Not found" when there is no such error.
 pub(super) async fn conflict(queue: &Queue, id: String) -> Result<Refusal, Refusal> {
     let story = queue.run(move |dlq| report::story(dlq, &id)).await?;
-    let message = format!("the error is {} by now; this cannot be done to it", story.error.status);
+    let message = format!("the error is now {}; this action is not possible", story.error.status);
     Ok(Refusal::wrong(StatusCode::CONFLICT, message))
 }

@@ -13,9 +13,9 @@ const MOST_IDS: usize = 1_000;
 /// Stands in the address for "no field is to blame".
 const NO_FIELD: &str = "-";
 
-/// The filter in an address. Lists are repeated or, but for fields, separated by commas; what is
-/// empty says nothing. The names in `others` belong to somebody else; any other is refused, so that
-/// a mistyped filter does not mean "everything".
+/// The filter in an address. Lists are repeated or, but for fields, separated by commas; what is empty
+/// says nothing. The names in `others` belong to other parameters; any other name is refused, so that a
+/// mistyped filter does not mean "everything".
 pub(super) fn from_query(pairs: &Pairs, others: &[&str]) -> Result<Filter, Refusal> {
     let mut filter = Filter::default();
     for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {

@@ -52,8 +52,8 @@ impl Queue {
     ) -> Result<T, Refusal> {
         let permit = Arc::clone(&self.long_searches)
             .try_acquire_owned()
-            .map_err(|_| Refusal::busy("other long searches are under way; try again in a moment"))?;
-        // It belongs to the work, which goes on when its page is closed.
+            .map_err(|_| Refusal::busy("other long searches are running; try again in a moment"))?;
+        // It belongs to the work, which continues when its page is closed.
         self.run(move |dlq| {
             let done = work(dlq);
             drop(permit);

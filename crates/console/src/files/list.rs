@@ -15,10 +15,10 @@ const TOTALS: &str = section(SQL, "totals");
 const FILE: &str = section(SQL, "file");
 const ERRORS_OF_FILE: &str = section(SQL, "errors_of_file");
 
-/// States of a file, as stored; what needs somebody first.
+/// States of a file, as stored; those that need attention first.
 pub(super) const STATES: [&str; 4] = ["damaged", "reading", "done", "replaced"];
 
-/// Files of a page: the archive stands below them.
+/// Files per page: the archive is below them.
 const PAGE: u32 = 25;
 
 /// Errors of a file that are looked at; of a file with more, the rest is not distinguished.

@@ -49,7 +49,7 @@ pub(crate) enum ChartSpan {
 impl ChartSpan {
     pub const ALL: [ChartSpan; 3] = [ChartSpan::Hour, ChartSpan::SixHours, ChartSpan::Day];
 
-    /// As it stands in addresses.
+    /// As written in addresses.
     pub fn name(self) -> &'static str {
         match self {
             ChartSpan::Hour => "1h",

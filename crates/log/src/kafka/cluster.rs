@@ -140,8 +140,8 @@ impl Cluster {
                     }
                     Err(error) => error,
                 };
-            // What the client met meanwhile is told only to who polls it; a line of its log comes
-            // as nothing, and there may be more behind it.
+            // The client reports what happened in the meantime only when it is polled; a line of its
+            // log comes as nothing, and there may be more after it.
             for _ in 0..MOST_TOLD {
                 self.client.poll(Duration::ZERO);
             }

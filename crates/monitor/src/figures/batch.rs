@@ -19,7 +19,7 @@ const NAMED: usize = 10;
 /// A look at the sources reads whole tables: it may take a hundredth of the time, no more.
 const FRESHNESS_SHARE: u32 = 100;
 
-/// A look that takes longer goes on by itself, and what was known before counts meanwhile.
+/// A measurement that takes longer continues in the background; until then, the previous result counts.
 const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Source ages that were found, when, and how long that took.

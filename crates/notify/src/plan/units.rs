@@ -11,7 +11,7 @@ use crate::config::SlackConfig;
 use crate::notice::{Entry, Notice, fired_of, silenced_of};
 use crate::spool::Outcome;
 
-/// One thing to tell, of one or two changes.
+/// One thing to send, of one or two changes.
 pub(super) struct Unit {
     pub names: Vec<String>,
     pub news: News,
@@ -92,7 +92,7 @@ impl Waiting<'_> {
         not_announced.or(is_unwanted.then_some(Outcome::NotWanted))
     }
 
-    /// Why nobody was told that it fires, if so: then nobody is told that it is over.
+    /// Why its firing was not sent, if so: then its end is not sent, either.
     fn why_firing_was_not_told(&self, resolved: &str) -> Option<Outcome> {
         match fired_of(resolved).and_then(|fired| (self.remembered)(&fired)) {
             Some(outcome @ (Outcome::NotWanted | Outcome::Dropped)) => Some(outcome),

@@ -19,7 +19,7 @@ pub(super) const REPLAYS: &str = "realtime.replays";
 /// What a store remembers of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
-    /// Who remembers.
+    /// The store that records it.
     pub by: Store,
     /// The other's id then.
     pub store_id: String,
@@ -105,7 +105,8 @@ pub(super) struct Survey {
 impl Survey {
     pub fn take(parts: Parts<'_>) -> Result<Survey, StoresError> {
         let warehouse = parts.warehouse;
-        // The memories first: what they are compared with only goes on meanwhile.
+        // The records of the other stores first: what they are compared with only advances in the
+        // meantime.
         let peers = read_peers(warehouse)?;
         let log = parts.log.identity()?;
         let stores = read_stores(warehouse)?;

@@ -101,8 +101,8 @@ pub(super) fn account_is_whole(
     let mut records = 0;
     for part in partitions.iter().filter(|part| part.is_begun) {
         let of_partition = || commits.iter().filter(|commit| part.holds(commit));
-        // A warehouse that was begun when the log had already retired records starts behind them;
-        // one that has only been begun has no commit yet.
+        // A warehouse that was begun when the log had already retired records starts after them; one
+        // that has only been begun has no commit yet.
         let mut expected = of_partition().map(|commit| commit.first_offset).min().unwrap_or(part.committed);
         // Records that are on record as lost were in no commit; they are a line of their own.
         let is_lost = |from: u64, to: u64| {

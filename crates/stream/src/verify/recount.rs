@@ -158,7 +158,8 @@ fn recount(
     let mut next = from;
     while next < to {
         let batches = match log.read(part.topic, partition, next, READ_BYTES) {
-            // A log that was restored from a copy goes on behind a gap; what was in it is counted.
+            // A log that was restored from a copy continues after a gap; what was in the gap is
+            // counted.
             Err(LogError::OutOfRange { oldest, .. }) if oldest > next.0 => {
                 next = Offset(oldest);
                 continue;

@@ -38,7 +38,7 @@ pub fn open(desk: &Desk, json: bool) -> anyhow::Result<()> {
         ]
     };
     let rows: Vec<Vec<String>> = alerts.iter().map(row).collect();
-    let header = ["alert", "state", "since (UTC)", "severity", "known to", "what", "id"];
+    let header = ["alert", "state", "since (UTC)", "severity", "acknowledged by", "what", "id"];
     output::line(&output::table(&header, &[], &rows))?;
     tell_who_watches(desk)
 }
@@ -87,6 +87,6 @@ pub fn history(desk: &Desk, args: &HistoryArgs) -> anyhow::Result<()> {
         ]
     };
     let rows: Vec<Vec<String>> = alerts.iter().map(row).collect();
-    let header = ["alert", "of", "from (UTC)", "until (UTC)", "lasted", "worst", "known to", "note"];
+    let header = ["alert", "of", "from (UTC)", "until (UTC)", "lasted", "worst", "acknowledged by", "note"];
     output::line(&output::table(&header, &[false, false, false, false, true, true], &rows))
 }

@@ -65,7 +65,7 @@ fn print_more(one: &Try, printed: &mut HashMap<TryKey, u64>) -> anyhow::Result<(
     };
     let mut out = crate::output::results();
     if !printed.contains_key(&one.key) {
-        writeln!(out, "== {} try {}", one.key.task_id, one.key.try_number)?;
+        writeln!(out, "== {} attempt {}", one.key.task_id, one.key.try_number)?;
     }
     let at = printed.entry(one.key.clone()).or_insert(0);
     log.seek(SeekFrom::Start(*at))?;

@@ -107,7 +107,7 @@ fn tell(store: &Store, key: &RunKey, told: &mut HashMap<TryKey, TaskState>) -> a
             (_, message) => format!(": {message}"),
         };
         let again =
-            if one.key.try_number > 1 { format!(" (try {})", one.key.try_number) } else { String::new() };
+            if one.key.try_number > 1 { format!(" (attempt {})", one.key.try_number) } else { String::new() };
         output::note(&format!(
             "{} {}: {}{again}{took}{message}",
             key.dag_id,

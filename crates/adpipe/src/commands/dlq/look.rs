@@ -143,10 +143,10 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
         output::line(&payload::shown(edited))?;
     }
     for one in &story.tries {
-        let outcome = one.outcome.as_deref().unwrap_or("under way").replace('_', " ");
+        let outcome = one.outcome.as_deref().unwrap_or("in progress").replace('_', " ");
         let reason = one.error_message.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         output::line(&format!(
-            "try {:<3} {}  {outcome}{} ({})",
+            "attempt {:<3} {}  {outcome}{} ({})",
             one.attempt,
             one.started_at,
             payload::in_one_line(&reason),
