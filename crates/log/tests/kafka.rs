@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use adpipe_log::kafka::{KafkaLog, KafkaOptions};
@@ -202,6 +203,41 @@ fn partitions_are_shared_and_taken_over() {
         second
     });
     assert_eq!(wait_for_assignment(second.as_mut(), 3..=3).len(), 3);
+}
+
+/// librdkafka aborted the process when the group took partitions away that had just been sought.
+#[test]
+fn partitions_may_be_taken_away_while_they_are_sought() {
+    let Some(kafka) = Kafka::start("partitions_may_be_taken_away_while_they_are_sought") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&kafka, folder.path());
+    append(&log, 0..1_000);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let seeking = scope.spawn(|| {
+            let mut consumer = log.consume(Topic::Raw).unwrap();
+            let mut assigned = Vec::new();
+            let mut assignments = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                match consumer.poll(10_000, Duration::from_millis(2)).unwrap() {
+                    Polled::Assigned(partitions) => {
+                        assignments += usize::from(!partitions.is_empty());
+                        assigned = partitions;
+                    }
+                    Polled::Batch(batch) => assert_eq!(batch.base_offset, Offset(3), "it was sought"),
+                    Polled::Idle => {}
+                }
+                assigned.iter().for_each(|partition| consumer.seek(*partition, Offset(3)));
+            }
+            assignments
+        });
+        for _ in 0..6 {
+            let mut other = log.consume(Topic::Raw).unwrap();
+            wait_for_assignment(other.as_mut(), 1..=2);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert!(seeking.join().unwrap() > 6);
+    });
 }
 
 #[test]

@@ -29,6 +29,12 @@ const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// A partition at its end is looked at again after this long without a record.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
+/// librdkafka's own threads answer a seek, without a broker.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A partition cannot be sought before its fetching has begun.
+const SEEK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
 pub(super) struct KafkaConsumer {
     options: Arc<KafkaOptions>,
     cluster: Arc<Cluster>,
@@ -39,6 +45,8 @@ pub(super) struct KafkaConsumer {
     collectors: Vec<Collector>,
     /// True while Kafka does not know where to read from: after an assignment or a seek.
     is_unplaced: bool,
+    /// True once the partitions of the newest assignment are fetched.
+    is_fetching: bool,
     ready: VecDeque<RecordBatch>,
     /// Partitions that were read to their end, and when.
     at_end: BTreeMap<u32, Instant>,
@@ -68,6 +76,7 @@ impl KafkaConsumer {
             consumer,
             collectors: Vec::new(),
             is_unplaced: false,
+            is_fetching: false,
             ready: VecDeque::new(),
             at_end: BTreeMap::new(),
             uncommitted: BTreeMap::new(),
@@ -85,6 +94,7 @@ impl KafkaConsumer {
         self.collectors =
             partitions.iter().map(|partition| Collector::new(self.topic, *partition, Offset(0))).collect();
         self.is_unplaced = !partitions.is_empty();
+        self.is_fetching = false;
         tracing::info!(?partitions, group = self.options.group(self.topic), "partitions assigned");
         Some(Polled::Assigned(partitions))
     }
@@ -101,9 +111,21 @@ impl KafkaConsumer {
             list.add_partition_offset(&name, collector.partition() as i32, offset)
                 .map_err(|error| failure(&self.options, Some(self.topic), &error, None))?;
         }
-        self.consumer
-            .assign(&list)
-            .map_err(|error| failure(&self.options, Some(self.topic), &error, None))?;
+        if self.is_fetching {
+            // Not by another assignment: when the group takes the partitions away while librdkafka stops
+            // the former one, it stops them twice and aborts the process.
+            let sought = self.consumer.seek_partitions(list, SEEK_TIMEOUT);
+            let errors = sought.and_then(|list| list.elements().iter().try_for_each(|one| one.error()));
+            if let Err(error) = errors {
+                tracing::debug!(%error, "the partitions cannot be read from another offset yet");
+                return Ok(());
+            }
+        } else {
+            self.consumer
+                .assign(&list)
+                .map_err(|error| failure(&self.options, Some(self.topic), &error, None))?;
+            self.is_fetching = true;
+        }
         self.is_unplaced = false;
         self.at_end.clear();
         Ok(())
@@ -266,6 +288,9 @@ impl Consumer for KafkaConsumer {
                 return self.await_revocation(timeout);
             }
             self.place()?;
+            if self.is_unplaced {
+                return self.await_revocation(timeout.min(SEEK_AGAIN_AFTER));
+            }
         }
         self.commit();
         if self.ready.is_empty() {
