@@ -6,8 +6,8 @@
 mod common;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
+use adpipe_testkit::eventually_some;
 use common::{ADPIPE, Folder, Running, shown};
 use serde_json::Value;
 
@@ -194,16 +194,10 @@ fn what_makes_no_sense_is_refused_with_what_there_is() {
 
 /// Waits until the open alerts are as they should be.
 fn await_open(folder: &Folder, what: &str, is_it: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let listed = json(folder, 0, &["list", "--json"]);
-        let open = listed.as_array().unwrap();
-        if is_it(open) {
-            return open.clone();
-        }
-        assert!(Instant::now() < deadline, "{what}: {listed}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    eventually_some(what, || {
+        let open = json(folder, 0, &["list", "--json"]).as_array().unwrap().clone();
+        is_it(&open).then_some(open)
+    })
 }
 
 #[test]

@@ -7,16 +7,12 @@ mod common;
 mod pipeline;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use adpipe_testkit::seed;
-use common::{Dice, Running, eventually, shown};
+use adpipe_testkit::{Dice, eventually, seed};
+use common::{Running, shown};
 use pipeline::Pipeline;
 use serde_json::Value;
-
-/// Long enough for a busy machine; nothing waits for it when all is well.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Events of eleven days: on PostgreSQL, too, the first ones have left the hot window.
 const ROWS: u64 = 6_000;
@@ -99,7 +95,7 @@ fn a_changed_bit_is_named_and_counts_nothing_twice() {
     let set_aside = pipeline.errors().len() as u64;
     assert!(set_aside > 100, "ADPIPE_TEST_SEED={seed}: only {set_aside}");
     let up = Running::start(pipeline.adpipe(&["up"]));
-    eventually("what waited is resolved", PATIENCE, || {
+    eventually("what waited is resolved", || {
         pipeline.number("select count(*) from errors.dlq_errors where status = 'resolved'") >= set_aside
     });
     drop(up);
@@ -137,18 +133,18 @@ fn a_missing_day_stops_that_day_only(warehouse: Option<String>, is_damaged: bool
     ]
     .concat();
     assert_eq!(up.request("POST", "/v1/events", body.as_bytes()).0, 202);
-    eventually("the others are counted", PATIENCE, || impressions(&pipeline) == ROWS + 2);
+    eventually("the others are counted", || impressions(&pipeline) == ROWS + 2);
     let waiting =
         "select count(*) from errors.dlq_errors where error_type = 'archive' and status = 'pending'";
-    eventually("the late ones wait", PATIENCE, || pipeline.number(waiting) == 2);
+    eventually("the late ones wait", || pipeline.number(waiting) == 2);
     assert_eq!(pipeline.number("select sum(archive) from realtime.commits"), 2);
     assert_eq!(pipeline.number("select count(*) from realtime.unreadable_hours"), 1);
     // One that is sent again by hand waits on, with as many attempts left as before.
     pipeline.run(&["dlq", "retry", "--type", "archive", "--yes", "--no-wait"]);
-    eventually("they were tried", PATIENCE, || {
+    eventually("they were tried", || {
         pipeline.number("select count(*) from errors.retry_history where outcome = 'failed'") == 2
     });
-    eventually("they wait again", PATIENCE, || pipeline.number(waiting) == 2);
+    eventually("they wait again", || pipeline.number(waiting) == 2);
     assert_eq!(pipeline.number("select count(distinct max_retries - retry_count) from errors.dlq_errors"), 1);
     assert_eq!(pipeline.number("select max(max_retries - retry_count) from errors.dlq_errors"), 5);
 
@@ -178,8 +174,8 @@ fn a_missing_day_stops_that_day_only(warehouse: Option<String>, is_damaged: bool
     } else {
         std::fs::rename(&elsewhere, &path).unwrap()
     }
-    eventually("what waited is counted", PATIENCE, || impressions(&pipeline) == ROWS + 6);
-    eventually("nothing waits", PATIENCE, || {
+    eventually("what waited is counted", || impressions(&pipeline) == ROWS + 6);
+    eventually("nothing waits", || {
         pipeline.number("select count(*) from errors.dlq_errors where status <> 'resolved'") == 0
     });
     assert_eq!(pipeline.number("select count(*) from realtime.unreadable_hours"), 0);

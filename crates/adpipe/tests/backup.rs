@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use adpipe_testkit::seed;
-use common::{ADPIPE, Dice, Folder, Killed, Running, eventually, shown, without_test_settings};
+use adpipe_testkit::{Dice, eventually, seed};
+use common::{ADPIPE, Folder, Killed, Running, shown, without_test_settings};
 use serde_json::Value;
 
 /// The binary with its data in a folder of this name.
@@ -162,7 +162,7 @@ fn a_backup_of_a_busy_pipeline_is_one_moment_of_it() {
                 }
             }
         });
-        eventually("the first parts", Duration::from_secs(60), || {
+        eventually("the first parts", || {
             number_on(folder, "data", "select count(*) from realtime.archive_parts") > 0
         });
         let mut streamed_before = 0;
@@ -179,7 +179,7 @@ fn a_backup_of_a_busy_pipeline_is_one_moment_of_it() {
             // Marts can be made of it, and the pipeline continues from there.
             let mut restored = on(folder, &copy, &["up"]);
             let restored = Running::start(std::mem::replace(&mut restored, Command::new(ADPIPE)));
-            eventually("the copy has counted its log", Duration::from_secs(60), || {
+            eventually("the copy has counted its log", || {
                 let verdict: Value =
                     serde_json::from_str(&run_on(folder, &copy, &["verify", "--json"])).unwrap();
                 assert_eq!(verdict["holds"], true, "round {round}: {verdict}");
@@ -361,7 +361,7 @@ fn ctrl_c_ends_a_backup_and_a_restore_at_once() {
     std::fs::create_dir_all(folder.join("data/task-logs")).unwrap();
     std::fs::File::create(folder.join("data/task-logs/long.log")).unwrap().set_len(1 << 30).unwrap();
     let mut child = folder.adpipe(&["backup", "copies"]).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("the log is being copied", Duration::from_secs(60), || {
+    eventually("the log is being copied", || {
         let taken = std::fs::read_dir(folder.join("copies/taken")).unwrap();
         taken.flatten().any(|own| own.path().join("task-logs/long.log").exists())
     });
@@ -428,7 +428,7 @@ fn postgres_is_dumped_at_the_moment_of_the_log() {
                 adpipe("data", url, &edit).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
             }
         });
-        eventually("the first parts", Duration::from_secs(60), || {
+        eventually("the first parts", || {
             let count = "select count(*) as n from realtime.archive_parts";
             let rows: Value = serde_json::from_str(&run("data", url, &["sql", "--json", count])).unwrap();
             rows[0]["n"].as_u64().unwrap() > 0

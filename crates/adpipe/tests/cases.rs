@@ -8,9 +8,9 @@ mod common;
 mod raw_files;
 
 use std::io::Write;
-use std::time::Duration;
 
-use common::{Folder, Running, eventually};
+use adpipe_testkit::eventually;
+use common::{Folder, Running};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use raw_files::{Etl, HEADER, file, outcome, row};
@@ -330,11 +330,10 @@ fn http_takes_or_names_every_kind() {
     let up = Running::start(folder.adpipe(&["up"]));
     for Case { name, bytes, expected } in &cases {
         // A body has no name to be believed.
-        let path = "/v1/events";
-        let (status, answer) = match *name {
-            "only.jsonl" => send_as(&up, "application/x-ndjson", bytes),
-            _ => up.request("POST", path, bytes),
-        };
+        let headers: &[_] =
+            if *name == "only.jsonl" { &[("Content-Type", "application/x-ndjson")] } else { &[] };
+        let response = up.send("POST", "/v1/events", headers, bytes);
+        let (status, answer) = (response.status, response.body);
         match expected {
             Read(valid, invalid) => {
                 assert_eq!(status, 202, "{name}: {answer}");
@@ -347,23 +346,11 @@ fn http_takes_or_names_every_kind() {
         }
     }
     let (valid, invalid) = sums(&cases);
-    eventually("everything is counted", Duration::from_secs(60), || {
+    eventually("everything is counted", || {
         let counted = folder.row("select coalesce(sum(records), 0) as n from realtime.commits");
         counted["n"].as_u64() == Some(valid + invalid)
     });
     must_be_counted(&folder, &cases);
-}
-
-fn send_as(up: &Running, content_type: &str, body: &[u8]) -> (u16, String) {
-    let mut connection = std::net::TcpStream::connect(&up.address).unwrap();
-    let head = format!(
-        "POST /v1/events HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
-        up.address,
-        body.len()
-    );
-    connection.write_all(head.as_bytes()).unwrap();
-    connection.write_all(body).unwrap();
-    common::read_answer(&mut connection)
 }
 
 #[test]

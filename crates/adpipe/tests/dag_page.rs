@@ -4,14 +4,9 @@
 
 mod common;
 
-use std::io::Write;
-use std::net::TcpStream;
-use std::time::Duration;
-
-use common::{Folder, Running, eventually, read_answer};
+use adpipe_testkit::eventually;
+use common::{Folder, Running};
 use serde_json::Value;
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 const DAGS: &str = r#"
 [[dag]]
@@ -38,26 +33,20 @@ impl Page {
     fn get(&self, path: &str) -> Value {
         let (status, answer) = self.up.request("GET", path, b"");
         assert_eq!(status, 200, "{path}: {answer}");
-        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+        serde_json::from_str(&answer).unwrap()
     }
 
     fn post(&self, path: &str, body: &str, token: &str) -> (u16, String) {
-        let mut connection = TcpStream::connect(&self.up.address).unwrap();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nX-CSRF-Token: {token}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.up.address,
-            body.len()
-        );
-        connection.write_all(request.as_bytes()).unwrap();
-        read_answer(&mut connection)
+        let headers = [("X-CSRF-Token", token), ("Content-Type", "application/json")];
+        let response = self.up.send("POST", path, &headers, body.as_bytes());
+        (response.status, response.body)
     }
 
     /// Presses a button, which must work.
     fn press(&self, path: &str, body: &str) -> Value {
         let (status, answer) = self.post(path, body, &self.token);
         assert_eq!(status, 200, "{path}: {answer}");
-        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+        serde_json::from_str(&answer).unwrap()
     }
 }
 
@@ -79,7 +68,7 @@ fn buttons_do_what_they_say_and_only_on_our_page() {
     let list = page.get("/api/dags");
     assert_eq!(list["dags"][0]["id"], "daily");
     assert_eq!(list["dags"][0]["description"], "<b>made up</b>");
-    eventually("the scheduler is at work", LIMIT, || page.get("/api/dags")["has_scheduler"] == true);
+    eventually("the scheduler is at work", || page.get("/api/dags")["has_scheduler"] == true);
 
     // Without the page's token nothing is done.
     let (status, _) = page.post("/api/dags/daily/run", "{}", "guessed");
@@ -89,7 +78,7 @@ fn buttons_do_what_they_say_and_only_on_our_page() {
     let run =
         page.press("/api/dags/daily/run", r#"{"date": "2026-01-31"}"#)["run"].as_str().unwrap().to_owned();
     let of_run = format!("/api/dags/daily/runs/{run}");
-    eventually("it fails", LIMIT, || page.get(&of_run)["state"] == "failed");
+    eventually("it fails", || page.get(&of_run)["state"] == "failed");
     assert_eq!(page.get("/api/dags/daily")["columns"][0]["tasks"]["t"]["state"], "failed");
     let log = page.get(&format!("{of_run}/log?task=t&try=1"));
     assert!(log["text"].as_str().unwrap().contains("von Köln bis 서울 2026-01-31"), "{log}");
@@ -100,7 +89,7 @@ fn buttons_do_what_they_say_and_only_on_our_page() {
 
     std::fs::write(folder.join("mended"), "").unwrap();
     page.press(&format!("{of_run}/retry"), "{}");
-    eventually("it succeeds", LIMIT, || page.get(&of_run)["state"] == "success");
+    eventually("it succeeds", || page.get(&of_run)["state"] == "success");
     let (status, answer) = page.post(&format!("{of_run}/retry"), "{}", &page.token);
     assert_eq!(status, 409, "{answer}");
     let (status, answer) = page.post("/api/dags/daily/run", r#"{"date": "tomorrow"}"#, &page.token);
@@ -110,19 +99,19 @@ fn buttons_do_what_they_say_and_only_on_our_page() {
 
     let found = page.press("/api/dags/daily/backfill", r#"{"from": "2026-01-30", "to": "2026-02-01"}"#);
     assert_eq!(found["queued"], 3);
-    eventually("the backfill is done", LIMIT, || {
+    eventually("the backfill is done", || {
         let columns = page.get("/api/dags/daily")["columns"].clone();
         columns.as_array().unwrap().iter().filter(|run| run["state"] == "success").count() == 4
     });
 
     let run = page.press("/api/dags/long/run", "{}")["run"].as_str().unwrap().to_owned();
     let of_run = format!("/api/dags/long/runs/{run}");
-    eventually("its log grows", LIMIT, || {
+    eventually("its log grows", || {
         let (status, answer) = page.up.request("GET", &format!("{of_run}/log?task=t&try=1"), b"");
         status == 200 && answer.contains("\\nbegun")
     });
     page.press(&format!("{of_run}/cancel"), "{}");
-    eventually("it is cancelled", LIMIT, || page.get(&of_run)["state"] == "cancelled");
+    eventually("it is cancelled", || page.get(&of_run)["state"] == "cancelled");
 
     let (_, metrics) = page.up.request("GET", "/metrics", b"");
     for series in [

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use adpipe_testkit::postgres::Postgres;
-use adpipe_testkit::seed;
-use common::{Dice, Folder};
+use adpipe_testkit::{Dice, seed};
+use common::Folder;
 use damage::{filled, is_harmless, is_told, others, verdict};
 use pipeline::Pipeline;
 use rusqlite::types::{Value as Sql, ValueRef};

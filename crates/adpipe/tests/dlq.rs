@@ -5,9 +5,10 @@
 mod common;
 
 use std::process::Stdio;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use common::{Dice, Folder, Killed, Running, eventually};
+use adpipe_testkit::{Dice, eventually, seed};
+use common::{Folder, Killed, Running};
 
 const KILLS: u32 = 8;
 
@@ -37,8 +38,7 @@ fn number(folder: &Folder, sql: &str) -> u64 {
 #[test]
 fn kills_lose_no_error_and_count_no_event_twice() {
     let folder = Folder::new();
-    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    println!("seed {seed}");
+    let seed = seed();
     let mut dice = Dice(seed);
     let made = folder.generate("events.ndjson", &["--rows", "60000", "--seed", "5", "--bad", "0.1"]);
     let of = |kind: &str| made[kind].as_u64().unwrap();
@@ -148,14 +148,14 @@ fn a_role_of_its_own_ends_cleanly() {
     let exhausted = of("parse") + of("schema") + of("validation");
     folder.run(&["ingest", "--wait", "events.ndjson"]);
     let mut keeper = Killed(folder.adpipe(&["run", "dlq"]).stdout(Stdio::null()).spawn().unwrap());
-    eventually("the errors are stored", Duration::from_secs(30), || {
+    eventually("the errors are stored", || {
         number(&folder, "select count(*) from errors.dlq_errors") == exhausted + of("future")
     });
     let pid = keeper.0.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(keeper.0.wait().unwrap().success());
     let up = Running::start(folder.adpipe(&["up"]));
-    eventually("the gauges are set", Duration::from_secs(10), || {
+    eventually("the gauges are set", || {
         let (_, metrics) = up.request("GET", "/metrics", b"");
         metrics.contains(&format!("adpipe_dlq_errors{{status=\"exhausted\"}} {exhausted}\n"))
     });

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_runtime::RoleLock;
-use common::{Folder, Running, eventually};
+use adpipe_testkit::eventually;
+use common::{Folder, Running};
 use serde_json::{Value, json};
 
 const HEADER: &str = "id,click,hour,banner_pos,site_id,site_domain,site_category,app_id,app_domain,\
@@ -107,7 +108,7 @@ fn csv_rows_that_came_by_http() {
         let up = Running::start(folder.adpipe(&["up"]));
         let (status, answer) = up.request("POST", "/v1/events", text.as_bytes());
         assert_eq!(status, 202, "{answer}");
-        eventually("the errors are stored", Duration::from_secs(30), || errors(&folder).len() == 3);
+        eventually("the errors are stored", || errors(&folder).len() == 3);
         repair_by_file(&folder);
     }
 }

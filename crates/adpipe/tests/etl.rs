@@ -9,6 +9,7 @@ mod raw_files;
 use std::process::Command;
 
 use adpipe_event::Millis;
+use adpipe_testkit::eventually;
 use common::{ADPIPE, shown};
 use raw_files::{Etl, HEADER, csv, file, gzip, outcome, row};
 use serde_json::Value;
@@ -213,9 +214,7 @@ fn what_is_in_the_future_is_decided_alike_when_a_run_goes_on() {
     database.execute_batch("drop trigger refuse").unwrap();
     drop(database);
 
-    while Millis::now().0 <= limit - 3_600_000 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    eventually("it is no longer in the future", || Millis::now().0 > limit - 3_600_000);
     let report = etl.run(0, &[]);
     assert_eq!(outcome(&report, "soon.csv"), ("done", 2, 1, 0, 1), "as it was decided before");
     etl.verify();

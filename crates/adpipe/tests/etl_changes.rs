@@ -6,6 +6,7 @@ mod common;
 #[path = "common/raw_files.rs"]
 mod raw_files;
 
+use adpipe_testkit::eventually;
 use raw_files::{Etl, csv, file, gzip, outcome, row};
 use serde_json::Value;
 
@@ -104,9 +105,7 @@ fn verify_misses_an_error_that_is_gone_from_the_queue() {
     };
     assert_eq!(check(), (true, "2 errors; 2 are still in ad_events_error".to_owned()));
     let up = common::Running::start(etl.folder.adpipe(&["up"]));
-    common::eventually("the queue has them", std::time::Duration::from_secs(30), || {
-        etl.row("select count(*) as n from errors.dlq_errors")["n"] == 2
-    });
+    eventually("the queue has them", || etl.row("select count(*) as n from errors.dlq_errors")["n"] == 2);
     assert_eq!(check(), (true, "2 errors".to_owned()));
     drop(up);
     let errors = rusqlite::Connection::open(etl.folder.join("data/errors.db")).unwrap();

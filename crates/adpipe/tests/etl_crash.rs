@@ -7,10 +7,10 @@ mod common;
 mod pipeline;
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use adpipe_testkit::eventually;
 use adpipe_testkit::postgres::Postgres;
-use common::{eventually, shown};
+use common::shown;
 use pipeline::{Pipeline, kills};
 use serde_json::Value;
 
@@ -39,12 +39,10 @@ fn file_and_stream(warehouse: Option<String>, rows: u64) {
     let mut up = up.spawn().unwrap();
     let mut ingest =
         pipeline.adpipe(&["ingest", "data/raw/events.csv"]).stdout(Stdio::null()).spawn().unwrap();
-    eventually("the stream works", Duration::from_secs(30), || {
-        pipeline.number("select count(*) from realtime.commits") > 2
-    });
+    eventually("the stream works", || pipeline.number("select count(*) from realtime.commits") > 2);
     pipeline.run(&["etl"]);
     assert!(ingest.wait().unwrap().success());
-    eventually("all of the log is counted", Duration::from_secs(60), || {
+    eventually("all of the log is counted", || {
         pipeline.number("select coalesce(sum(records), 0) from realtime.commits") == rows
     });
     pipeline.run(&["etl", "--force"]);
@@ -110,7 +108,7 @@ fn stopped_by_a_signal_it_goes_on_at_the_next_run() {
     pipeline.make_tables();
     let child =
         pipeline.adpipe(&["etl", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("something is committed", Duration::from_secs(60), || {
+    eventually("something is committed", || {
         pipeline.number("select count(*) from realtime.archive_parts") > 0
     });
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

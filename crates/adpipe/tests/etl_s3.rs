@@ -10,8 +10,9 @@ mod pipeline;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use adpipe_testkit::eventually;
 use adpipe_testkit::s3::{S3, SECRET_KEY};
-use common::{Killed, eventually, shown};
+use common::{Killed, shown};
 use pipeline::{Bucket, Pipeline, kills, ten_files};
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ fn a_server_that_is_stopped_and_comes_back_loses_nothing() {
     let mut etl = in_bucket.adpipe(&["etl", "--json"]);
     let mut etl = Killed(etl.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     for parts in [1, 6, 12] {
-        eventually("parts are put", Duration::from_secs(60), || server.objects("ads").len() >= parts);
+        eventually("parts are put", || server.objects("ads").len() >= parts);
         server.kill();
         // Long enough for a request to meet nobody.
         std::thread::sleep(Duration::from_millis(400));

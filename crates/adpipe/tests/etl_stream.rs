@@ -7,9 +7,9 @@ mod common;
 mod raw_files;
 
 use std::process::Stdio;
-use std::time::Duration;
 
-use common::{Running, eventually, shown};
+use adpipe_testkit::eventually;
+use common::{Running, shown};
 use raw_files::{Etl, csv, outcome};
 use serde_json::Value;
 
@@ -98,7 +98,7 @@ fn file_and_stream_at_once(seed: u64) -> (u64, u64) {
     assert!(output.status.success(), "{}", shown(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(ingest.wait().unwrap().success());
-    eventually("all of the log is counted", Duration::from_secs(60), || {
+    eventually("all of the log is counted", || {
         etl.row("select coalesce(sum(records), 0) as n from realtime.commits")["n"] == EVENTS
     });
     let streamed = etl.row("select sum(valid) as n from realtime.commits")["n"].as_u64().unwrap();

@@ -5,9 +5,10 @@
 mod common;
 
 use std::process::Stdio;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use common::{Dice, Folder, Running, eventually};
+use adpipe_testkit::{Dice, eventually, seed};
+use common::{Folder, Running};
 
 /// Kills with -9, at moments drawn from a seed.
 const KILLS: u32 = 50;
@@ -37,8 +38,7 @@ fn the_account_equals_the_generators_own() {
 
 #[test]
 fn fifty_kills_change_no_sum() {
-    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    println!("seed {seed}");
+    let seed = seed();
     let mut dice = Dice(seed);
     let folder = Folder::new();
     let made = folder.generate(
@@ -84,9 +84,7 @@ fn fifty_kills_change_no_sum() {
     if !is_ingested && !ingesting.wait().unwrap().success() {
         folder.run(&["ingest", "events.csv"]);
     }
-    eventually("everything is committed", Duration::from_secs(120), || {
-        folder.account()["records"] == made["records"]
-    });
+    eventually("everything is committed", || folder.account()["records"] == made["records"]);
     pipeline.kill().unwrap();
     pipeline.wait().unwrap();
 
@@ -119,7 +117,7 @@ fn what_http_acknowledged_survives_kill_9() {
     }
     assert_eq!(acknowledged, 20_000);
     let _up = Running::start(folder.adpipe(&["up"]));
-    eventually("everything is committed", Duration::from_secs(60), || folder.account()["records"] == 20_000);
+    eventually("everything is committed", || folder.account()["records"] == 20_000);
     assert_eq!(folder.account(), made);
     folder.run(&["verify", "--deep"]);
 }

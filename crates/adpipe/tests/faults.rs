@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{ADPIPE, Folder, Running, eventually, shown};
+use adpipe_testkit::eventually;
+use common::{ADPIPE, Folder, Running, shown};
 
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
@@ -47,7 +48,7 @@ fn a_warehouse_that_is_full_is_waited_out() {
     assert!(words.contains("the warehouse cannot be used"), "{words}");
 
     let _up = Running::start(folder.adpipe(&["up"]));
-    eventually("everything is committed", Duration::from_secs(60), || folder.account()["records"] == 100_000);
+    eventually("everything is committed", || folder.account()["records"] == 100_000);
     assert_eq!(folder.account()["valid"], 100_000);
     folder.run(&["verify"]);
 }

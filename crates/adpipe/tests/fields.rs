@@ -5,9 +5,8 @@
 
 mod common;
 
-use std::time::Duration;
-
-use common::{Folder, Running, eventually};
+use adpipe_testkit::eventually;
+use common::{Folder, Running};
 use serde_json::{Value, json};
 
 const ROWS: usize = 6_000;
@@ -96,7 +95,7 @@ fn a_source_of_its_own_goes_from_a_sample_to_the_marts() {
         assert_eq!(status, 202, "{answer}");
     }
     let counted = |name: &str| folder.account()[name].as_u64().unwrap_or(0);
-    eventually("both are counted", Duration::from_secs(60), || counted("records") == 4_000);
+    eventually("both are counted", || counted("records") == 4_000);
     assert_eq!((counted("valid"), counted("duplicates")), (2_000, 2_000), "{}", folder.account());
     up.signal("TERM");
     drop(up);

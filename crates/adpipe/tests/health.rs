@@ -4,13 +4,12 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener};
 use std::process::Output;
-use std::time::Duration;
 
-use adpipe_testkit::free_port;
-use common::{Folder, Killed, Running, eventually, shown};
+use adpipe_testkit::{eventually, free_port};
+use common::{Folder, Killed, Running, shown};
 
 fn health(folder: &Folder, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = folder.adpipe(&["health"]);
@@ -48,9 +47,7 @@ fn a_role_without_a_console_answers_on_its_port_of_figures() {
     let settings = [("ADPIPE_CONSOLE__PORT", console.as_str()), ("ADPIPE_METRICS__PORT", metrics.as_str())];
     let mut command = folder.adpipe(&["run", "dlq"]);
     let mut role = Killed(command.envs(settings).spawn().unwrap());
-    eventually("the role is healthy", Duration::from_secs(60), || {
-        health(&folder, &settings, &[]).status.success()
-    });
+    eventually("the role is healthy", || health(&folder, &settings, &[]).status.success());
     role.0.kill().unwrap();
     role.0.wait().unwrap();
     let output = health(&folder, &settings, &["--json"]);
@@ -65,9 +62,17 @@ fn another_program_on_the_port_is_not_taken_for_adpipe() {
     let port = listener.local_addr().unwrap().port().to_string();
     std::thread::spawn(move || {
         for connection in listener.incoming() {
-            let mut connection = connection.unwrap();
-            let _ = connection.read(&mut [0; 1_024]);
-            let _ = connection.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello");
+            let mut connection = BufReader::new(connection.unwrap());
+            // The whole head, however many pieces it comes in, and then the end of the connection: a
+            // server that closes earlier breaks the pipe of the client that still writes.
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                assert!(connection.read_line(&mut line).unwrap() > 0, "a request without an end");
+            }
+            connection.get_ref().write_all(b"HTTP/1.0 200 OK\r\n\r\nhello").unwrap();
+            connection.get_ref().shutdown(Shutdown::Write).unwrap();
+            let _ = connection.read_to_end(&mut Vec::new());
         }
     });
     let output = health(&Folder::new(), &[("ADPIPE_CONSOLE__PORT", &port)], &[]);

@@ -14,13 +14,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::{ADPIPE, Folder, Running, eventually, read_answer};
+use adpipe_testkit::raw_http::{self, Answer};
+use adpipe_testkit::{assert_in_time, eventually, eventually_within};
+use common::{ADPIPE, Folder, Running};
 
 /// These tests measure how long others wait, so they run one after the other.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Clients at the same time.
 const CLIENTS: usize = 1_000;
+
+/// What an honest post may take, whatever others do.
+const HONEST: Duration = Duration::from_secs(1);
 
 /// What `adpipe up` may take, whatever comes.
 const MEMORY_MB: u64 = 300;
@@ -91,11 +96,12 @@ fn with_few_open_files_readers_are_told_to_come_again() {
         })
         .collect();
     let asked = Instant::now();
-    let (status, answer) = up.request("GET", "/healthz", b"");
-    assert!(status == 200 || (status == 503 && answer.contains("retry-after")), "{status}: {answer}");
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    let answer = up.send("GET", "/healthz", &[], b"");
+    let is_told = answer.status == 503 && answer.header("retry-after").is_some();
+    assert!(answer.status == 200 || is_told, "{answer:?}");
+    assert_in_time("an answer among a thousand readers", asked.elapsed(), Duration::from_secs(5));
     drop(clients);
-    eventually("readers are served at once", Duration::from_secs(3), || {
+    eventually_within("readers are served at once", Duration::from_secs(3), || {
         up.request("GET", "/api/overview", b"").0 == 200
     });
     assert_eq!(up.request("POST", "/v1/events", EVENT.as_bytes()).0, 202);
@@ -119,7 +125,7 @@ fn a_flood_from_one_address_does_not_starve_another() {
             let body = if number % 4 == 0 { &bomb } else { &flood };
             scope.spawn(move || {
                 while !ended.load(Ordering::Relaxed) {
-                    let status = try_post(&up.address, None, body).map_or(0, |answer| answer.0);
+                    let status = try_post(&up.address, None, body).map_or(0, |answer| answer.status);
                     assert!(matches!(status, 0 | 202 | 413 | 429 | 503), "{status}");
                     posts.fetch_add(1, Ordering::Relaxed);
                 }
@@ -130,10 +136,11 @@ fn a_flood_from_one_address_does_not_starve_another() {
         while started.elapsed() < Duration::from_secs(8) {
             let asked = Instant::now();
             let body = EVENT.replace("ID", &format!("honest-{honest}"));
-            let (status, answer) = try_post(&up.address, Some("127.0.0.2"), body.as_bytes()).unwrap();
-            assert_eq!(status, 202, "honest post {honest}: {answer}");
+            let answer = try_post(&up.address, Some("127.0.0.2"), body.as_bytes()).unwrap();
+            assert_eq!(answer.status, 202, "honest post {honest}: {answer:?}");
             slowest = slowest.max(asked.elapsed());
             honest += 1;
+            // A sender that sends now and then.
             std::thread::sleep(Duration::from_millis(50));
         }
         println!(
@@ -141,7 +148,7 @@ fn a_flood_from_one_address_does_not_starve_another() {
             posts.load(Ordering::Relaxed),
             up.memory_mb()
         );
-        assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+        assert_in_time("an honest post in a flood", slowest, HONEST);
     });
     assert!(up.memory_mb() < MEMORY_MB, "{} MB", up.memory_mb());
 }
@@ -149,7 +156,9 @@ fn a_flood_from_one_address_does_not_starve_another() {
 /// Waits until the clients that went away take no handles any more: a request that waits for its
 /// turn does so for 3 s at most.
 fn gone(watch: &Watch, idle_files: usize) {
-    eventually("handles come back", Duration::from_secs(10), || watch.files() <= idle_files + POOLED_HANDLES);
+    eventually_within("handles come back", Duration::from_secs(10), || {
+        watch.files() <= idle_files + POOLED_HANDLES
+    });
 }
 
 /// What the targets' placeholders stand for.
@@ -182,13 +191,12 @@ impl Place {
         }
         let first_long = || -> Option<String> {
             let (_, answer) = up.request("GET", "/api/dlq/errors?limit=200", b"");
-            let (_, body) = answer.split_once("\r\n\r\n")?;
-            let page: serde_json::Value = serde_json::from_str(body).ok()?;
+            let page: serde_json::Value = serde_json::from_str(&answer).ok()?;
             let is_long = |error: &&serde_json::Value| error["payload_bytes"].as_u64() > Some(800_000);
             let long = page["errors"].as_array()?.iter().find(is_long)?;
             Some(long["error_id"].as_str()?.to_owned())
         };
-        eventually("the errors are stored", Duration::from_secs(60), || {
+        eventually("the errors are stored", || {
             let (_, answer) = up.request("GET", "/api/dlq/count?text=long-", b"");
             let count = answer.split("\"count\":").nth(1).and_then(|rest| rest.split(',').next());
             count.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= 48)
@@ -309,38 +317,30 @@ fn read_status(stream: &mut TcpStream, target: &Target) -> u16 {
 /// Posts an event as somebody else; how long it took.
 fn honest_post(up: &Running) -> Duration {
     let asked = Instant::now();
-    let (status, answer) = try_post(&up.address, Some("127.0.0.2"), EVENT.as_bytes()).unwrap();
+    let answer = try_post(&up.address, Some("127.0.0.2"), EVENT.as_bytes()).unwrap();
     let took = asked.elapsed();
-    assert_eq!(status, 202, "{answer}");
-    assert!(took < Duration::from_secs(1), "an honest post took {took:?}");
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_in_time("an honest post", took, HONEST);
     took
 }
 
 /// Posts from an address of this machine; none when the connection breaks.
-fn try_post(to: &str, from: Option<&str>, body: &[u8]) -> Option<(u16, String)> {
-    let mut stream = match from {
-        None => TcpStream::connect(to).ok()?,
-        Some(from) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let stream = runtime.block_on(async {
-                let socket = tokio::net::TcpSocket::new_v4()?;
-                socket.bind(format!("{from}:0").parse().unwrap())?;
-                socket.connect(to.parse().unwrap()).await?.into_std()
-            });
-            let stream = stream.ok()?;
-            stream.set_nonblocking(false).unwrap();
-            stream
-        }
-    };
+fn try_post(to: &str, from: Option<&str>, body: &[u8]) -> Option<Answer> {
+    let stream = from.map_or_else(|| TcpStream::connect(to), |from| connect_from(from, to)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-    let head = format!(
-        "POST /v1/events HTTP/1.1\r\nHost: {to}\r\nContent-Type: application/x-ndjson\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).ok()?;
-    let _ = stream.write_all(body);
-    Some(read_answer(&mut stream))
+    raw_http::send_on(stream, "POST", "/v1/events", &[("Content-Type", "application/x-ndjson")], body)
+}
+
+/// The standard library binds no address before it connects.
+fn connect_from(from: &str, to: &str) -> std::io::Result<TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(format!("{from}:0").parse().unwrap())?;
+        socket.connect(to.parse().unwrap()).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -11,8 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use adpipe_testkit::kafka::{Kafka, kcat, signal};
-use adpipe_testkit::skip;
-use common::{ADPIPE, Folder, eventually, shown};
+use adpipe_testkit::{eventually, skip};
+use common::{ADPIPE, Folder, shown};
 
 /// A pipeline's folder and its broker.
 struct Pipeline {
@@ -86,7 +86,7 @@ impl Pipeline {
     }
 
     fn wait_until_processed(&self, records: u64) {
-        eventually("everything is processed", Duration::from_secs(120), || self.processed() >= records);
+        eventually("everything is processed", || self.processed() >= records);
         assert_eq!(self.processed(), records);
     }
 
@@ -226,9 +226,7 @@ fn processors_are_killed_stopped_and_woken_and_the_broker_restarts() {
     let mut processors = [pipeline.processor(), pipeline.processor(), pipeline.processor()];
     let total = ingest(&pipeline, "1");
     pipeline.wait_until_processed(total);
-    eventually("three share", Duration::from_secs(30), || {
-        pipeline.run(&["doctor"]).contains("3 are running")
-    });
+    eventually("three share", || pipeline.run(&["doctor"]).contains("3 are running"));
 
     // One dies in the middle of its work.
     let total = ingest(&pipeline, "2");
@@ -249,6 +247,7 @@ fn processors_are_killed_stopped_and_woken_and_the_broker_restarts() {
     // The broker goes away with work to do and comes back.
     let total = ingest(&pipeline, "6");
     pipeline.kafka.kill();
+    // That is how long the broker is away.
     std::thread::sleep(Duration::from_secs(2));
     pipeline.kafka.start_broker();
     pipeline.wait_until_processed(total);
@@ -316,7 +315,7 @@ fn topics_made_anew_and_another_cluster_are_refused() {
     let options =
         adpipe_log::kafka::KafkaOptions::from_url(&url, pipeline.folder.join("ingest.positions")).unwrap();
     adpipe_log::kafka::KafkaLog::connect(options).unwrap().delete_topics().unwrap();
-    eventually("the topics are made anew", Duration::from_secs(60), || {
+    eventually("the topics are made anew", || {
         pipeline.output(&["doctor", "--fix"]).stdout.windows(18).any(|words| words == b"made ad_events_raw")
     });
     let output = pipeline.output(&["run", "stream"]);

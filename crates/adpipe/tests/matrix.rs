@@ -12,14 +12,16 @@ mod common;
 #[path = "common/raw_files.rs"]
 mod raw_files;
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use adpipe_testkit::{flips, seed};
-use common::{Dice, Folder, Running, eventually, run_for, shown};
+use adpipe_testkit::{Dice, eventually, flips, seed};
+use common::{Folder, Running, run_for, shown};
 
 /// Bits flipped in each store, end to end. `ADPIPE_TEST_FLIPS` has it try more or fewer; the stores have
 /// tests of their own with 200 and more.
@@ -130,7 +132,7 @@ fn base() -> &'static Base {
 /// Plays all roles until the queue has taken in every error.
 fn store_errors(folder: &Folder) {
     let running = Running::start(folder.adpipe(&["up"]));
-    eventually("errors are stored", Duration::from_secs(30), || {
+    eventually("errors are stored", || {
         let row = folder.row(
             "select (select sum(parse + schema + validation + future + sink) from realtime.commits) as counted,
                     (select count(*) from errors.dlq_errors where topic not like 'file:%') as stored",
@@ -270,8 +272,9 @@ fn parts(folder: &Path) -> Vec<PathBuf> {
 /// What is done, and the deed; its error is a violation.
 type NamedTrial = (String, Box<dyn Fn() -> Result<String, String> + Send + Sync>);
 
-/// Runs trials on all cores; gives the rows of the table and the violations.
-fn run_all(trials: Vec<NamedTrial>) -> Vec<String> {
+/// Runs trials on all cores and prints the rows of the table. Fails with all violations, each with the
+/// name of its trial; a trial that panics is one.
+fn run_all(trials: Vec<NamedTrial>, seed: Option<u64>) {
     let next = AtomicUsize::new(0);
     let results: Vec<OnceLock<Result<String, String>>> = trials.iter().map(|_| OnceLock::new()).collect();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -281,7 +284,9 @@ fn run_all(trials: Vec<NamedTrial>) -> Vec<String> {
                 loop {
                     let index = next.fetch_add(1, Ordering::SeqCst);
                     let Some((_, trial)) = trials.get(index) else { return };
-                    let _ = results[index].set(trial());
+                    let outcome = catch_unwind(AssertUnwindSafe(trial));
+                    let outcome = outcome.unwrap_or_else(|panic| Err(words(panic.as_ref())));
+                    let _ = results[index].set(outcome);
                 }
             });
         }
@@ -296,7 +301,36 @@ fn run_all(trials: Vec<NamedTrial>) -> Vec<String> {
             }
         }
     }
-    violations
+    let replay = seed.map(|seed| format!("; ADPIPE_TEST_SEED={seed} does the same again"));
+    assert!(
+        violations.is_empty(),
+        "{} of {} trials{}:\n{}",
+        violations.len(),
+        trials.len(),
+        replay.unwrap_or_default(),
+        violations.join("\n")
+    );
+}
+
+/// What a panic says.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    format!("panicked: {}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without words"))
+}
+
+#[test]
+fn a_failure_names_every_trial_that_failed() {
+    let trials: Vec<NamedTrial> = vec![
+        ("log × byte 7 bit 1".to_owned(), Box::new(|| panic!("no {}", "rows"))),
+        ("log × byte 8 bit 2".to_owned(), Box::new(|| Ok("goes on exactly".to_owned()))),
+        ("ops × byte 9 bit 3".to_owned(), Box::new(|| Err("a loss".to_owned()))),
+    ];
+    let panic = catch_unwind(AssertUnwindSafe(|| run_all(trials, Some(5)))).unwrap_err();
+    assert_eq!(
+        words(panic.as_ref()),
+        "panicked: 2 of 3 trials; ADPIPE_TEST_SEED=5 does the same again:\n\
+         log × byte 7 bit 1: panicked: no rows\nops × byte 9 bit 3: a loss"
+    );
 }
 
 #[test]
@@ -370,7 +404,7 @@ fn each_store_gone_older_newer_truncated_or_anothers() {
             }),
         ));
     }
-    assert_eq!(run_all(trials), Vec::<String>::new());
+    run_all(trials, None);
 }
 
 /// What the everyday commands make of a folder to which nothing was done.
@@ -393,32 +427,31 @@ fn any_bit_of_any_store_flipped() {
     let (seed, flips) = (seed(), flips(FLIPS));
     let base = base();
     let mut dice = Dice(seed);
+    let parts = parts(&base.folder.join("newer"));
     let mut trials: Vec<NamedTrial> = Vec::new();
     for number in 0..flips * (STORES.len() as u64 + 1) {
         let store = (number % (STORES.len() as u64 + 1)) as usize;
         let (place, bit) = (dice.below(u64::from(u32::MAX)), dice.below(8));
-        let name = STORES.get(store).map_or("archive part", |(name, _)| name);
+        let newer = base.folder.join("newer");
+        let whole = match STORES.get(store) {
+            Some((_, file)) => newer.join(file),
+            None => parts[place as usize % parts.len()].clone(),
+        };
+        let file = whole.strip_prefix(&newer).unwrap().to_owned();
+        let name =
+            STORES.get(store).map_or_else(|| file.display().to_string(), |(name, _)| (*name).to_owned());
+        let byte = place % std::fs::metadata(&whole).unwrap().len();
         trials.push((
-            format!("{name} × bit {number}"),
+            format!("{name} × byte {byte} bit {bit}"),
             Box::new(move || {
                 let trial = Trial::of(&base.folder, "newer");
-                let data = trial.folder.join("data");
-                let path = match STORES.get(store) {
-                    Some((_, file)) => data.join(file),
-                    None => {
-                        let all = parts(&data);
-                        all[place as usize % all.len()].clone()
-                    }
-                };
+                let path = trial.folder.join("data").join(&file);
                 let mut bytes = std::fs::read(&path).unwrap();
-                let at = place as usize % bytes.len();
-                bytes[at] ^= 1 << bit;
+                bytes[byte as usize] ^= 1 << bit;
                 std::fs::write(&path, bytes).unwrap();
-                trial
-                    .outcome(&base.expected)
-                    .map_err(|violation| format!("byte {at} bit {bit} of {}: {violation}", path.display()))
+                trial.outcome(&base.expected)
             }),
         ));
     }
-    assert_eq!(run_all(trials), Vec::<String>::new(), "ADPIPE_TEST_SEED={seed}");
+    run_all(trials, Some(seed));
 }

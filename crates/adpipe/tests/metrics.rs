@@ -6,28 +6,19 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use adpipe_metrics::{FAMILIES, Role, exported};
-use common::{Folder, Killed, Running, eventually, read_answer};
-
-const LIMIT: Duration = Duration::from_secs(60);
+use adpipe_testkit::http::page;
+use adpipe_testkit::{eventually, eventually_eq};
+use common::{Folder, Killed, Running};
 
 /// What comes with an event that a short test does not have: a DAG's success.
 const LATER: [&str; 1] = ["adpipe_scheduler_last_success_timestamp_seconds"];
 
-/// The body behind a 200; empty while nobody listens.
+/// The body of a 200; empty while nobody listens.
 fn get(address: &str, path: &str) -> String {
-    let Ok(mut connection) = TcpStream::connect(address) else { return String::new() };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).unwrap();
-    let (status, answer) = read_answer(&mut connection);
-    if status != 200 {
-        return String::new();
-    }
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    page(address, path).unwrap_or_default()
 }
 
 /// Families that a process playing these roles has to have, and all that it may have.
@@ -45,16 +36,12 @@ fn of_roles(roles: &[Role]) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) 
 fn await_families(address: &str, roles: &[Role]) -> String {
     let (must, may) = of_roles(roles);
     let mut text = String::new();
-    let mut missing = must.clone();
     let found = |text: &str| -> BTreeSet<String> { exported(text).into_keys().map(str::to_owned).collect() };
-    let started = std::time::Instant::now();
-    while !missing.is_empty() {
-        assert!(started.elapsed() < LIMIT, "{roles:?} does not export {missing:?}:\n{text}");
-        std::thread::sleep(Duration::from_millis(50));
+    eventually_eq(&format!("{roles:?} exports all"), &BTreeSet::new(), || {
         text = get(address, "/metrics");
         let found = found(&text);
-        missing = must.iter().copied().filter(|name| !found.contains(*name)).collect();
-    }
+        must.iter().copied().filter(|name| !found.contains(*name)).collect()
+    });
     for name in found(&text) {
         assert!(may.contains(name.as_str()), "{roles:?} cannot know {name}:\n{text}");
     }
@@ -102,7 +89,7 @@ fn each_role_exports_what_it_knows() {
         assert_eq!(get(&address, "/"), "", "nothing else is there");
         if role == Role::Stream {
             // Both figures are the commits', whoever counts.
-            eventually("everything is counted", LIMIT, || {
+            eventually("everything is counted", || {
                 get(&address, "/metrics")
                     .contains("adpipe_log_lag_records{partition=\"0\",topic=\"ad_events_raw\"} 0\n")
             });
@@ -145,7 +132,7 @@ fn all_roles_in_one_process_export_all() {
     // What the monitor alone knows is its own test's business.
     let must: BTreeSet<&str> = must.into_iter().filter(|name| !LATER.contains(name)).collect();
     let mut text = String::new();
-    eventually("all families are there", LIMIT, || {
+    eventually("all families are there", || {
         text = get(&up.address, "/metrics");
         let found = exported(&text);
         must.iter().all(|name| found.contains_key(name))

@@ -4,11 +4,11 @@
 mod common;
 
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
+use adpipe_testkit::eventually;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::slack::{Answer, Slack};
-use common::{Folder, Killed, Running, eventually, shown};
+use common::{Folder, Killed, Running, shown};
 use serde_json::Value;
 
 /// What the address of the stand-in's webhook ends with.
@@ -186,7 +186,7 @@ fn three_days(folder: &Folder, adpipe: &dyn Fn(&[&str]) -> Command) {
     assert!(output.status.success(), "{}", shown(&output));
     let queue = adpipe(&["run", "dlq"]).stdout(Stdio::null()).spawn().unwrap();
     let _queue = Killed(queue);
-    eventually("every error is stored", Duration::from_secs(60), || {
+    eventually("every error is stored", || {
         let mut sql = adpipe(&["sql", "--format", "csv", "select count(*) as n from errors.dlq_errors"]);
         let output = sql.output().unwrap();
         String::from_utf8_lossy(&output.stdout).trim() == format!("n\n{bad}")
@@ -248,18 +248,18 @@ fn up_tells_slack_of_an_alert_once_over_kill_9() {
         slack.posted().iter().filter(|body| body.contains(&format!("\u{1f534} {rule} "))).count()
     };
     let first = up(always("Marker"));
-    eventually("the alert is told", Duration::from_secs(90), || told("Marker") == 1);
+    eventually("the alert is told", || told("Marker") == 1);
     let body = slack.posted()[0].clone();
     assert!(body.contains("https://console.example/operations"), "{body}");
     first.signal("KILL");
     drop(first);
     // The next process knows that it was told; what is new to it is told.
     let second = up(always("Marker") + &always("Other"));
-    eventually("the other alert is told", Duration::from_secs(90), || told("Other") == 1);
+    eventually("the other alert is told", || told("Other") == 1);
     second.signal("TERM");
     drop(second);
     let _third = up(always("Last"));
-    eventually("the last one is told", Duration::from_secs(90), || told("Last") == 1);
+    eventually("the last one is told", || told("Last") == 1);
     assert_eq!((told("Marker"), told("Other"), told("Last")), (1, 1, 1), "{:#?}", slack.posted());
     assert_eq!(slack.problems(), Vec::<String>::new());
     let shown = folder.run(&["alerts", "history"]);

@@ -5,7 +5,7 @@
 mod common;
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_metrics::Metrics;
@@ -14,8 +14,9 @@ use adpipe_stream::StreamConfig;
 use adpipe_stream::backlog::lag;
 use adpipe_testkit::pgbouncer::PgBouncer;
 use adpipe_testkit::postgres::Postgres;
+use adpipe_testkit::{Dice, eventually, seed};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
-use common::{ADPIPE, Dice, Folder, Running, eventually, shown};
+use common::{ADPIPE, Folder, Running, shown};
 
 /// What is killed in the chaos test, all in all.
 const KILLS: u32 = 12;
@@ -148,7 +149,7 @@ fn two_processors_of_the_same_partitions_count_once() {
         let log = SqliteLog::open(&folder.join("log")).unwrap();
         let settings = PostgresSettings::from_url(&pipeline.warehouse).unwrap();
         let warehouse = PostgresWarehouse::open(settings).unwrap();
-        eventually("everything is committed", Duration::from_secs(60), || {
+        eventually("everything is committed", || {
             lag(&log, &warehouse).unwrap().iter().all(|partition| partition.records == 0)
         });
         stop.trigger();
@@ -159,8 +160,7 @@ fn two_processors_of_the_same_partitions_count_once() {
 
 #[test]
 fn kills_of_processor_and_server_change_no_sum() {
-    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    println!("seed {seed}");
+    let seed = seed();
     let mut dice = Dice(seed);
     let Some(server) = Postgres::start("kills_of_processor_and_server") else { return };
     let folder = Folder::new();
@@ -203,7 +203,7 @@ fn kills_of_processor_and_server_change_no_sum() {
         }
     }
     assert!(kills_midway >= KILLS / 3, "seed {seed}: only {kills_midway} kills met any work");
-    eventually("everything is committed", Duration::from_secs(120), || {
+    eventually("everything is committed", || {
         if up.0.try_wait().unwrap().is_some() {
             up = start_up();
         }

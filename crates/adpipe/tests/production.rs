@@ -7,12 +7,13 @@ mod common;
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use adpipe_testkit::kafka::{Kafka, signal};
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::proxy::Proxy;
-use common::{ADPIPE, Dice, Folder, eventually, shown};
+use adpipe_testkit::{Dice, eventually, eventually_within, seed};
+use common::{ADPIPE, Folder, shown};
 
 const ROWS: &str = "1000000";
 const PROCESSORS: usize = 3;
@@ -160,11 +161,13 @@ impl Production {
             Mishap::RestartKafka => self.kafka.restart(),
             Mishap::CutPostgres => {
                 self.postgres_network.cut();
+                // That is how long the network is away.
                 std::thread::sleep(Duration::from_secs(2));
                 self.postgres_network.heal();
             }
             Mishap::CutKafka => {
                 self.kafka_network.cut();
+                // That is how long the network is away.
                 std::thread::sleep(Duration::from_secs(2));
                 self.kafka_network.heal();
             }
@@ -200,8 +203,7 @@ fn a_million_events_are_counted_once_whatever_happens() {
     let Some(mut production) = Production::start("a_million_events_are_counted_once_whatever_happens") else {
         return;
     };
-    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    println!("seed {seed}");
+    let seed = seed();
     let mut dice = Dice(seed);
     let made = production.folder.generate(
         "events.csv",
@@ -217,7 +219,7 @@ fn a_million_events_are_counted_once_whatever_happens() {
     for _ in 0..KEEPERS {
         production.add_keeper();
     }
-    eventually("the processors work", Duration::from_secs(60), || production.processed() > 0);
+    eventually("the processors work", || production.processed() > 0);
     let mut left = MISHAPS.to_vec();
     while !left.is_empty() {
         let mishap = left.swap_remove(dice.below(left.len() as u64) as usize);
@@ -228,7 +230,9 @@ fn a_million_events_are_counted_once_whatever_happens() {
         production.assert_all_alive(seed);
     }
     let started = Instant::now();
-    eventually("everything is committed", Duration::from_secs(240), || production.processed() >= total);
+    eventually_within("everything is committed", Duration::from_secs(240), || {
+        production.processed() >= total
+    });
     println!("caught up {:?} after the last mishap", started.elapsed());
     production.assert_all_alive(seed);
 
@@ -262,7 +266,7 @@ fn errors_are_repaired_once(production: &mut Production, made: &serde_json::Valu
     let of = |kind: &str| made[kind].as_u64().unwrap();
     let stored = "select count(*) from errors.dlq_errors";
     let bad = of("parse") + of("schema") + of("validation") + of("future");
-    eventually("every error is stored", Duration::from_secs(120), || production.number(stored) == bad);
+    eventually("every error is stored", || production.number(stored) == bad);
     for kind in ["parse", "schema", "validation", "future", "sink", "archive"] {
         let expected = made.get(kind).map_or(0, |count| count.as_u64().unwrap());
         let found = production.number(&format!("{stored} where error_type = '{kind}'"));
@@ -272,12 +276,13 @@ fn errors_are_repaired_once(production: &mut Production, made: &serde_json::Valu
     let job: serde_json::Value = serde_json::from_str(&production.run(&mend)).unwrap();
     let id = job["job_id"].as_str().unwrap().to_owned();
     for _ in 0..3 {
+        // Somewhere in the repair.
         std::thread::sleep(Duration::from_millis(700));
         production.kill_a_keeper();
     }
     let open = "select count(*) from errors.jobs where state in ('running', 'canary')";
     let under_way = format!("{stored} where status = 'retrying' or job_id = '{id}' and status = 'pending'");
-    eventually("the repair is done", Duration::from_secs(240), || {
+    eventually_within("the repair is done", Duration::from_secs(240), || {
         production.number(open) == 0 && production.number(&under_way) == 0
     });
     let changed = production.number(&format!("select changed from errors.jobs where job_id = '{id}'"));

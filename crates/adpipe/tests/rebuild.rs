@@ -10,10 +10,11 @@ mod raw_files;
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use common::{Dice, Killed, Running, eventually, shown};
+use adpipe_testkit::{Dice, eventually, seed};
+use common::{Killed, Running, shown};
 use pipeline::Pipeline;
 use serde_json::Value;
 
@@ -65,7 +66,7 @@ fn must_be(found: &[(&'static str, Value)], expected: &[(&'static str, Value)], 
 /// Everything counted that waits in the log.
 fn settle(pipeline: &Pipeline) {
     let up = Running::start(pipeline.adpipe(&["up"]));
-    eventually("everything is counted", Duration::from_secs(60), || {
+    eventually("everything is counted", || {
         let verdict = pipeline.adpipe(&["verify", "--json"]).output().unwrap();
         let verdict: Value = serde_json::from_slice(&verdict.stdout).unwrap_or_default();
         let stored =
@@ -173,8 +174,7 @@ fn parts(pipeline: &Pipeline) -> Vec<PathBuf> {
 
 #[test]
 fn a_warehouse_that_is_gone_damaged_or_older_is_made_again_row_by_row() {
-    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    println!("seed {seed}");
+    let seed = seed();
     let mut dice = Dice(seed);
     let pipeline = Pipeline::new(None);
     mixed_load(&pipeline);
@@ -399,6 +399,7 @@ fn postgres_is_made_again_in_one_transaction() {
     let damaged = pipeline.query("select * from realtime.metrics_hourly order by 1, 2, 3, 4, 5, 6");
     let mut child = pipeline.adpipe(&["rebuild", "--yes"]);
     let mut child = Killed(child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    // Somewhere in its work.
     std::thread::sleep(Duration::from_millis(150));
     if child.0.try_wait().unwrap().is_none() {
         drop(child);

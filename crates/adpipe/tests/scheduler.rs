@@ -6,13 +6,12 @@ mod common;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use common::{ADPIPE, Dice, Folder, eventually, shown};
+use adpipe_testkit::{Dice, eventually, seed};
+use common::{ADPIPE, Folder, shown};
 use serde_json::Value;
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Killed with -9 when it goes out of scope.
 struct Killed(Child);
@@ -265,20 +264,20 @@ fn kill_9_in_the_middle_of_a_task_leaves_no_process_and_the_run_goes_on() {
         for dag in ["long", "once"] {
             site.json(&["dag", "run", dag, "--no-wait", "--json"]);
         }
-        eventually("the tasks are at work", LIMIT, || site.lines("pids").len() == 3);
+        eventually("the tasks are at work", || site.lines("pids").len() == 3);
         let pids = site.lines("pids");
         // kill -9. No task outlives its scheduler, with or without a new one.
         drop(first);
-        eventually("the tasks have ended", LIMIT, || !pids.iter().any(|pid| is_alive(pid)));
+        eventually("the tasks have ended", || !pids.iter().any(|pid| is_alive(pid)));
         assert_eq!(
             (site.newest_state("long"), site.newest_state("once")),
             ("running".into(), "running".into())
         );
 
         let second = site.scheduler();
-        // With a retry left the run continues, else it has failed.
-        eventually("the task is tried again", LIMIT, || site.lines("pids").len() == 5);
-        eventually("the other run is marked", LIMIT, || site.newest_state("once") == "failed");
+        // With a retry left the run goes on, else it has failed.
+        eventually("the task is tried again", || site.lines("pids").len() == 5);
+        eventually("the other run is marked", || site.newest_state("once") == "failed");
         let run = &site.runs("long")[0];
         assert_eq!(tries(run), ["t/1 failed", "t/2 running"]);
         assert!(run["tries"][0]["message"].as_str().unwrap().contains("its scheduler ended"), "{run}");
@@ -289,10 +288,10 @@ fn kill_9_in_the_middle_of_a_task_leaves_no_process_and_the_run_goes_on() {
         assert!(second.0.wait().unwrap().success());
         assert!(!site.lines("pids").iter().any(|pid| is_alive(pid)), "a task outlived its scheduler");
         let _third = site.scheduler();
-        eventually("the task is tried again", LIMIT, || site.lines("pids").len() == 7);
+        eventually("the task is tried again", || site.lines("pids").len() == 7);
         let cancelled = site.adpipe(&["dag", "cancel", "long"]).output().unwrap();
         assert!(cancelled.status.success(), "{}", shown(&cancelled));
-        eventually("it is cancelled", LIMIT, || site.newest_state("long") == "cancelled");
+        eventually("it is cancelled", || site.newest_state("long") == "cancelled");
         assert_eq!(tries(&site.runs("long")[0])[2], "t/3 cancelled");
         assert!(!site.lines("pids").iter().any(|pid| is_alive(pid)), "a task outlived its run");
     });
@@ -303,13 +302,11 @@ fn an_orphan_whose_watcher_was_killed_too_is_found_and_ended() {
     let site = Site::new("sqlite:data", LONG);
     let first = site.scheduler();
     site.json(&["dag", "run", "long", "--no-wait", "--json"]);
-    eventually("the task is at work", LIMIT, || site.lines("pids").len() == 2);
+    eventually("the task is at work", || site.lines("pids").len() == 2);
     // The watcher may have to note the process yet: what it has not noted nobody could find.
     let log = site.runs("long")[0]["tries"][0]["log_file"].as_str().unwrap().to_owned();
     let process_file = site.folder.join(&log).with_extension("process");
-    eventually("the process is noted", LIMIT, || {
-        std::fs::metadata(&process_file).is_ok_and(|file| file.len() > 0)
-    });
+    eventually("the process is noted", || std::fs::metadata(&process_file).is_ok_and(|file| file.len() > 0));
     let pids = site.lines("pids");
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pids[0])).unwrap();
     let watcher = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().to_owned();
@@ -319,7 +316,7 @@ fn an_orphan_whose_watcher_was_killed_too_is_found_and_ended() {
     drop(first);
     assert!(pids.iter().all(|pid| is_alive(pid)), "the task was to be left alone");
     let _second = site.scheduler();
-    eventually("the task is tried again", LIMIT, || site.lines("pids").len() == 4);
+    eventually("the task is tried again", || site.lines("pids").len() == 4);
     assert!(!pids.iter().any(|pid| is_alive(pid)), "two tries at once");
 }
 
@@ -337,7 +334,7 @@ fn two_schedulers_run_each_task_once_and_one_takes_over_from_the_other() {
             let runs = site.runs("d");
             runs.len() == count && runs.iter().all(|run| run["state"] == "success")
         };
-        eventually("all is done", LIMIT, || all_done(10));
+        eventually("all is done", || all_done(10));
         let mut lines = site.lines("done");
         assert_eq!(lines.len(), 20);
         lines.sort();
@@ -347,11 +344,11 @@ fn two_schedulers_run_each_task_once_and_one_takes_over_from_the_other() {
         // Whichever is active: when both have been killed in turn, somebody has taken over.
         drop(first);
         site.json(&["dag", "run", "d", "--no-wait", "--json"]);
-        eventually("the other one takes over", LIMIT, || all_done(11));
+        eventually("the other one takes over", || all_done(11));
         let third = site.scheduler();
         drop(second);
         site.json(&["dag", "run", "d", "--no-wait", "--json"]);
-        eventually("the third one takes over", LIMIT, || all_done(12));
+        eventually("the third one takes over", || all_done(12));
         drop(third);
         assert_eq!(site.lines("done").len(), 24);
     });
@@ -363,16 +360,16 @@ fn a_stopped_scheduler_that_wakes_up_changes_nothing() {
         let site = Site::new(warehouse, LONG);
         let first = site.scheduler();
         site.json(&["dag", "run", "long", "--no-wait", "--json"]);
-        eventually("the task is at work", LIMIT, || site.lines("pids").len() == 2);
+        eventually("the task is at work", || site.lines("pids").len() == 2);
         let pids = site.lines("pids");
         first.signal("STOP");
         // It is alive, so the second one waits for the whole lease.
         let _second = site.scheduler();
-        eventually("the task is tried again", LIMIT, || site.lines("pids").len() == 4);
+        eventually("the task is tried again", || site.lines("pids").len() == 4);
         assert!(!pids.iter().any(|pid| is_alive(pid)), "two tries at once");
         first.signal("CONT");
         site.json(&["dag", "run", "once", "--no-wait", "--json"]);
-        eventually("the other run is at work", LIMIT, || site.lines("pids").len() == 5);
+        eventually("the other run is at work", || site.lines("pids").len() == 5);
         let run = &site.runs("long")[0];
         assert_eq!(tries(run), ["t/1 failed", "t/2 running"]);
         let alive = site.lines("pids").iter().filter(|pid| is_alive(pid)).count();
@@ -424,7 +421,7 @@ fn a_database_that_restarts_in_the_middle_of_a_task_costs_nothing() {
     command.env("ADPIPE_SCHEDULER__LEASE", "5min");
     let _scheduler = Killed(command.stdout(Stdio::null()).spawn().unwrap());
     site.json(&["dag", "run", "d", "--no-wait", "--json"]);
-    eventually("the task is at work", LIMIT, || site.lines("done").len() == 1);
+    eventually("the task is at work", || site.lines("done").len() == 1);
     server.stop_immediately();
     // It ends while nobody can be told.
     std::fs::write(site.folder.join("go"), "").unwrap();
@@ -433,16 +430,15 @@ fn a_database_that_restarts_in_the_middle_of_a_task_costs_nothing() {
         search.current_dir(site.folder.path()).args(["-qr", "ended with exit code 0", "data/task-logs"]);
         search.status().unwrap().success()
     };
-    eventually("the task has ended", LIMIT, log_end);
+    eventually("the task has ended", log_end);
     server.start_again();
-    eventually("the run goes on", LIMIT, || site.newest_state("d") == "success");
+    eventually("the run goes on", || site.newest_state("d") == "success");
     assert_eq!(site.lines("done"), ["t", "u"]);
 }
 
 #[test]
 fn kills_at_random_never_make_two_tries_at_once_nor_lose_a_run() {
-    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    println!("seed {seed}");
+    let seed = seed();
     on_both("kills_at_random", |warehouse| {
         let mut dice = Dice(seed);
         // The lock lasts as long as the task's process, however that ends.
@@ -458,7 +454,7 @@ fn kills_at_random_never_make_two_tries_at_once_nor_lose_a_run() {
         for _ in 0..12 {
             site.json(&["dag", "run", "d", "--no-wait", "--json"]);
             let before = site.lines("tries").len();
-            eventually("a task is at work", LIMIT, || site.lines("tries").len() > before);
+            eventually("a task is at work", || site.lines("tries").len() > before);
             std::thread::sleep(Duration::from_millis(dice.below(300)));
             // One of them, or both; which of them is active nobody knows.
             for _ in 0..=dice.below(2) {
@@ -470,7 +466,7 @@ fn kills_at_random_never_make_two_tries_at_once_nor_lose_a_run() {
             let runs = site.runs("d");
             runs.len() == 12 && runs.iter().all(|run| run["state"] == "success")
         };
-        eventually("every run succeeds", Duration::from_secs(120), all_done);
+        eventually("every run succeeds", all_done);
         assert_eq!(site.lines("overlaps"), Vec::<String>::new(), "seed {seed}");
         // No try was started twice, and no task again after it had succeeded.
         let mut started = site.lines("tries");

@@ -7,12 +7,13 @@ mod common;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use adpipe_metrics::Metrics;
 use adpipe_schedule::TaskPrograms;
 use adpipe_schedule::dag::Dags;
 use adpipe_schedule::scheduler::{Scheduler, SchedulerConfig, Tick};
+use adpipe_testkit::eventually;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::Warehouse;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
@@ -78,16 +79,11 @@ fn at(text: &str) -> Timestamp {
 
 /// Looks until nothing is left to be done at this moment.
 fn settle(scheduler: &mut Scheduler, now: Timestamp) {
-    let started = Instant::now();
-    loop {
-        match scheduler.tick(now).unwrap() {
-            Tick::Idle => return,
-            Tick::StandBy => panic!("this scheduler is not active"),
-            Tick::Changed => {}
-            Tick::Waiting => std::thread::sleep(Duration::from_millis(5)),
-        }
-        assert!(started.elapsed() < Duration::from_secs(60), "runs do not end");
-    }
+    eventually("runs end", || {
+        let tick = scheduler.tick(now).unwrap();
+        assert!(tick != Tick::StandBy, "this scheduler is not active");
+        tick == Tick::Idle
+    });
 }
 
 #[test]
@@ -120,11 +116,7 @@ fn a_clock_that_jumps_runs_no_slot_twice_and_does_not_burst() {
     // A new scheduler knows it all. (The old one drops its lease by ending.)
     drop(scheduler);
     let mut scheduler = site.scheduler("schedule = \"0 0 * * *\"", "{date}");
-    let started = Instant::now();
-    while scheduler.tick(at("2026-03-22T02:00:00Z")).unwrap() == Tick::StandBy {
-        assert!(started.elapsed() < Duration::from_secs(30), "the lease is never free");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    become_active(&mut scheduler, at("2026-03-22T02:00:00Z"));
     settle(&mut scheduler, at("2026-03-22T02:00:00Z"));
     assert_eq!(site.done().len(), 12);
 }
@@ -231,9 +223,5 @@ fn runs_that_are_kept_no_longer_go_with_their_logs() {
 
 /// Waits until the lease of the scheduler before this one has run out.
 fn become_active(scheduler: &mut Scheduler, now: Timestamp) {
-    let started = Instant::now();
-    while matches!(scheduler.tick(now).unwrap(), Tick::StandBy) {
-        assert!(started.elapsed() < Duration::from_secs(60), "the lease does not run out");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually("the lease runs out", || scheduler.tick(now).unwrap() != Tick::StandBy);
 }

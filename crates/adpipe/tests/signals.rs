@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{ADPIPE, Folder, Killed, eventually};
+use adpipe_testkit::{allowance, eventually, eventually_some};
+use common::{ADPIPE, Folder, Killed};
 
-/// A command has a second and a half to end in order; fourteen tests at once on two cores may hold it
-/// up for a while.
-const LIMIT: Duration = Duration::from_secs(10);
+/// What is due to a command that is asked to end.
+const DUE: Duration = Duration::from_secs(2);
 
 const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
 
@@ -138,14 +138,20 @@ fn code(status: ExitStatus) -> i32 {
 fn end(child: &mut Child, name: &str, what: &str) -> i32 {
     signal(child, name);
     let asked = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return code(status);
+    let mut allowed = DUE;
+    let status = eventually_some(&format!("{what} ends by SIG{name}"), || {
+        let status = child.try_wait().unwrap();
+        if status.is_none() && asked.elapsed() > allowed {
+            allowed = allowed.max(DUE + allowance());
+            let waited = asked.elapsed();
+            assert!(
+                waited < allowed,
+                "{what}: SIG{name} did not end it: {waited:?}, and {allowed:?} are due"
+            );
         }
-        let waited = asked.elapsed();
-        assert!(waited < LIMIT, "{what}: SIG{name} did not end it within {LIMIT:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        status
+    });
+    code(status)
 }
 
 /// Whether the process has a file open whose name ends so.
@@ -201,7 +207,7 @@ fn a_locked_warehouse_keeps_nobody() {
             let mut command = quiet(folder.adpipe(&all));
             let mut child = Killed(command.stdin(Stdio::piped()).spawn().unwrap());
             let mut status = None;
-            eventually("it has begun, or ended by itself", Duration::from_secs(20), || {
+            eventually("it has begun, or ended by itself", || {
                 status = child.0.try_wait().unwrap();
                 status.is_some() || has_open(&child.0, "realtime.db")
             });
@@ -242,9 +248,7 @@ fn what_is_brief_ends_by_itself() {
         if *busy == Busy::Brief {
             let all: Vec<&str> = command.split(' ').chain(arguments.iter().copied()).collect();
             let mut child = Killed(quiet(folder.adpipe(&all)).stdin(Stdio::piped()).spawn().unwrap());
-            eventually("it ends by itself", Duration::from_secs(20), || {
-                child.0.try_wait().unwrap().is_some()
-            });
+            eventually("it ends by itself", || child.0.try_wait().unwrap().is_some());
         }
     }
 }
@@ -260,7 +264,7 @@ fn ingest_ends_within_a_line_a_pipe_and_a_silent_input() {
             for (name, expected) in SIGNALS {
                 let mut command = quiet(folder.adpipe(&["ingest", "--wait", file]));
                 let mut child = Killed(command.args(format).stdin(Stdio::piped()).spawn().unwrap());
-                eventually("it has begun", Duration::from_secs(20), || has_open(&child.0, "log.db"));
+                eventually("it has begun", || has_open(&child.0, "log.db"));
                 let code = end(&mut child.0, name, &format!("ingest {file} {format:?}"));
                 assert_eq!(code, expected, "ingest {file} {format:?}");
             }
@@ -309,7 +313,7 @@ fn events_read_from_a_pipe_are_kept_when_it_is_stopped() {
         );
         count.unwrap() == 1_000
     };
-    eventually("the events are in the log", Duration::from_secs(20), is_in);
+    eventually("the events are in the log", is_in);
     assert_eq!(end(&mut child.0, "TERM", "ingest -"), 143);
 }
 
@@ -321,7 +325,7 @@ fn etl_ends_within_a_line_and_is_not_kept_by_a_pipe() {
     assert!(Command::new("mkfifo").arg(folder.join("data/raw/pipe.csv")).status().unwrap().success());
     for (name, expected) in SIGNALS {
         let mut child = Killed(quiet(folder.adpipe(&["etl"])).spawn().unwrap());
-        eventually("it reads", Duration::from_secs(20), || has_open(&child.0, "raw/train.gz"));
+        eventually("it reads", || has_open(&child.0, "raw/train.gz"));
         assert_eq!(end(&mut child.0, name, "etl"), expected);
     }
     assert_eq!(folder.row("select count(*) as n from realtime.files where state = 'damaged'")["n"], 0);
@@ -351,7 +355,7 @@ fn etl_ends_while_the_bucket_is_away() {
             .env("AWS_SECRET_ACCESS_KEY", "y")
             .arg("etl");
         let mut child = Killed(quiet(command).spawn().unwrap());
-        eventually("it has begun", Duration::from_secs(20), || has_open(&child.0, "realtime.db"));
+        eventually("it has begun", || has_open(&child.0, "realtime.db"));
         let _held = server.accept().unwrap();
         assert_eq!(end(&mut child.0, name, "etl with s3"), expected);
     }
@@ -367,7 +371,7 @@ fn generate_ends_with_a_whole_record() {
             let mut child = Killed(command.args(pace).spawn().unwrap());
             let size =
                 || std::fs::metadata(folder.join("events.ndjson")).map_or(0, |metadata| metadata.len());
-            eventually("it writes", Duration::from_secs(20), || size() > 10_000);
+            eventually("it writes", || size() > 10_000);
             assert_eq!(end(&mut child.0, name, "generate"), expected);
             let mut file = File::open(folder.join("events.ndjson")).unwrap();
             let mut text = Vec::new();
@@ -392,7 +396,7 @@ fn a_query_without_an_end_is_ended() {
     let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
     for (name, expected) in SIGNALS {
         let mut child = Killed(quiet(folder.adpipe(&["sql", endless])).spawn().unwrap());
-        eventually("it has begun", Duration::from_secs(20), || has_open(&child.0, "realtime.db"));
+        eventually("it has begun", || has_open(&child.0, "realtime.db"));
         assert_eq!(end(&mut child.0, name, "sql"), expected);
     }
 }
@@ -419,7 +423,7 @@ fn a_retry_that_waits_for_its_outcome_is_ended() {
         {
             let mut child = Killed(quiet(folder.adpipe(arguments)).spawn().unwrap());
             let is_due = "select count(*) as n from errors.dlq_errors where status = 'pending'";
-            eventually("it waits", Duration::from_secs(20), || {
+            eventually("it waits", || {
                 has_open(&child.0, "errors.db") && folder.row(is_due)["n"].as_u64() > Some(0)
             });
             let code = end(&mut child.0, name, &format!("adpipe {arguments:?}"));
@@ -440,10 +444,10 @@ fn a_run_of_a_dag_is_ended_with_its_tasks() {
     for (name, expected) in SIGNALS {
         let mut child = Killed(folder.adpipe(&["dag", "run", "slow"]).stdout(Stdio::null()).spawn().unwrap());
         let process = || std::fs::read_to_string(&started).unwrap_or_default();
-        eventually("its task runs", Duration::from_secs(20), || process().ends_with('\n'));
+        eventually("its task runs", || process().ends_with('\n'));
         assert_eq!(end(&mut child.0, name, "dag run"), expected);
         let task = PathBuf::from(format!("/proc/{}", process().trim()));
-        eventually("the task has ended", Duration::from_secs(20), || !task.exists());
+        eventually("the task has ended", || !task.exists());
         std::fs::remove_file(&started).unwrap();
     }
 }
@@ -470,7 +474,7 @@ fn bench_leaves_nothing_behind() {
     for (name, expected) in SIGNALS {
         let mut command = quiet(folder.adpipe(&["bench", "stream", "--rows", "4000000"]));
         let mut child = Killed(command.env("TMPDIR", &scratch).spawn().unwrap());
-        eventually("it has made its folder", Duration::from_secs(60), || left() > 0);
+        eventually("it has made its folder", || left() > 0);
         assert_eq!(end(&mut child.0, name, "bench"), expected);
         assert_eq!(left(), 0, "its folder is gone");
     }

@@ -7,6 +7,7 @@ mod common;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use adpipe_testkit::eventually_within;
 use adpipe_testkit::postgres::Postgres;
 use common::{ADPIPE, Folder, shown};
 
@@ -103,7 +104,7 @@ fn a_statement_on_postgresql_has_limits() {
     // The server was told, too.
     let running =
         "select count(*) from pg_stat_activity where query like 'select pg_sleep(60)%' and state = 'active'";
-    common::eventually("the server has ended it", Duration::from_secs(10), || {
+    eventually_within("the server has ended it", Duration::from_secs(10), || {
         let database = url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
         server.psql(&database, running).trim() == "0"
     });

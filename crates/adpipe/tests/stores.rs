@@ -8,12 +8,10 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use common::{ADPIPE, Folder, Running, eventually, shown};
+use adpipe_testkit::eventually;
+use common::{ADPIPE, Folder, Running, shown};
 use serde_json::Value;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Some lines, good and bad, that no other number gives.
 fn lines(number: u32, good: u32, bad: u32) -> String {
@@ -47,8 +45,8 @@ fn queued(folder: &Folder) -> u64 {
 fn work(folder: &Folder, body: &str, expected_valid: u64, expected_errors: u64) {
     let mut up = Running::start(folder.adpipe(&["up"]));
     assert_eq!(up.request("POST", "/v1/events", body.as_bytes()).0, 202);
-    eventually("all is counted", PATIENCE, || valid(folder) == expected_valid);
-    eventually("all errors are in the queue", PATIENCE, || queued(folder) == expected_errors);
+    eventually("all is counted", || valid(folder) == expected_valid);
+    eventually("all errors are in the queue", || queued(folder) == expected_errors);
     stop(&mut up);
 }
 
@@ -168,11 +166,9 @@ fn outcome(folder: &Folder, store: &str, case: &str) -> Outcome {
     assert_eq!(up.request("POST", "/v1/events", lines(9, 300, 3).as_bytes()).0, 202, "{what}");
     assert_eq!(up.request("GET", "/", b"").0, 200, "{what}");
     if !is_stopped("realtime") {
-        eventually(&format!("{what}: all is counted"), PATIENCE, || valid(folder) == base.0 + 300);
+        eventually(&format!("{what}: all is counted"), || valid(folder) == base.0 + 300);
         if !is_stopped("errors") {
-            eventually(&format!("{what}: all errors are in the queue"), PATIENCE, || {
-                queued(folder) == base.1 + 3
-            });
+            eventually(&format!("{what}: all errors are in the queue"), || queued(folder) == base.1 + 3);
         }
     }
     let (_, ready) = up.request("GET", "/readyz", b"");
@@ -390,7 +386,7 @@ fn a_role_that_fails_ends_alone_and_is_shown() {
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
 
     let mut up = Running::start(folder.adpipe(&["up"]));
-    eventually("the role is named", PATIENCE, || {
+    eventually("the role is named", || {
         up.request("GET", "/readyz", b"").1.contains("role stream has stopped")
     });
     let (status, answer) = up.request("GET", "/readyz", b"");
@@ -407,8 +403,8 @@ fn a_role_that_fails_ends_alone_and_is_shown() {
         log.execute("update chunks set data = ?2 where chunk_id = ?1", rusqlite::params![chunk, data])
             .unwrap();
     }
-    eventually("the role works again", PATIENCE, || valid(&folder) == 1_600);
-    eventually("it says so", PATIENCE, || !up.request("GET", "/readyz", b"").1.contains("has stopped"));
+    eventually("the role works again", || valid(&folder) == 1_600);
+    eventually("it says so", || !up.request("GET", "/readyz", b"").1.contains("has stopped"));
     assert_eq!(stop(&mut up), Some(0));
     folder.run(&["verify"]);
 }
@@ -433,7 +429,7 @@ fn nobody_else_can_read_what_adpipe_keeps() {
     let run_all = || {
         let mut up = Running::start(with_umask("up"));
         assert_eq!(up.request("POST", "/v1/events", lines(1, 100, 5).as_bytes()).0, 202);
-        eventually("all is counted", PATIENCE, || valid(&folder) >= 100);
+        eventually("all is counted", || valid(&folder) >= 100);
         // A task leaves a log.
         with_umask("dag run dag_dlq_alert").output().unwrap();
         stop(&mut up);

@@ -10,8 +10,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use adpipe_testkit::kafka::Kafka;
-use adpipe_testkit::{flips, seed};
-use common::{ADPIPE, Dice, Folder, eventually, run_for, shown, without_test_settings};
+use adpipe_testkit::{Dice, eventually, flips, seed};
+use common::{ADPIPE, Folder, run_for, shown, without_test_settings};
 
 /// Bits flipped every day.
 const FLIPS: u64 = 40;
@@ -155,7 +155,7 @@ fn records_that_retention_removed_before_they_were_counted_are_missed() {
         let sizes = kafka.segments("ad_events_raw");
         sizes.iter().filter_map(|segment| std::fs::metadata(segment).ok()).map(|file| file.len()).sum()
     };
-    eventually("the records are gone", Duration::from_secs(60), || bytes() == 0);
+    eventually("the records are gone", || bytes() == 0);
     let told = reader.count_all();
     let verdict = reader.output(&["verify"]);
     let words = format!("{}{}", told.unwrap_or_default(), shown(&verdict));

@@ -11,14 +11,11 @@ mod pipeline;
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
-use adpipe_testkit::{flips, seed};
-use common::{ADPIPE, Dice, Folder, Running, eventually, shown, without_test_settings};
+use adpipe_testkit::{Dice, eventually, flips, seed};
+use common::{ADPIPE, Folder, Running, shown, without_test_settings};
 use damage::{filled, is_harmless, is_told, verdict};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An embedded log, and a database whose name may change.
 struct Pipeline<'p> {
@@ -62,10 +59,10 @@ impl Pipeline<'_> {
             .unwrap();
         let mut up = Running::start(self.adpipe(&["up"]));
         self.run(&["ingest", &file, &format!("{seed}.bad")]);
-        eventually("all is counted", PATIENCE, || {
+        eventually("all is counted", || {
             self.number("select sum(valid) as n from realtime.commits") == expected.0
         });
-        eventually("all errors are stored", PATIENCE, || {
+        eventually("all errors are stored", || {
             self.number("select count(*) as n from errors.dlq_errors") == expected.1
         });
         up.signal("TERM");
@@ -118,7 +115,7 @@ fn a_database_that_is_gone_older_or_anothers_goes_on_or_says_what_to_do() {
     pipeline.database = late;
     server.psql(&pipeline.database, "drop schema errors cascade");
     let mut up = Running::start(pipeline.adpipe(&["up"]));
-    eventually("the role is named", PATIENCE, || {
+    eventually("the role is named", || {
         let (_, ready) = up.request("GET", "/readyz", b"");
         ready.contains("role dlq has stopped") && ready.contains("schema errors does not exist")
     });

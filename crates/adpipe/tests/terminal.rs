@@ -6,29 +6,39 @@ mod common;
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use common::{ADPIPE, Folder, eventually};
+use adpipe_testkit::eventually;
+use common::{ADPIPE, Folder, without_test_settings};
 
 /// Clears the screen, by C0 and by C1; turns the direction of text; rings; ends the line.
 const NASTY: &str = "x\u{1b}[2Jy\u{9b}2J\u{202e}z\u{2066}\u{7}\u{7f}\rw";
 
-/// What the terminal gets.
-fn on_terminal(folder: &Folder, arguments: &[&str]) -> String {
+/// `script` with a terminal for adpipe with these arguments, after what the shell does first.
+fn terminal(folder: &Folder, first: &str, arguments: &[&str]) -> Command {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let data = folder.join("data");
     let all = [ADPIPE, "--data", data.to_str().unwrap()].into_iter().chain(arguments.iter().copied());
     let line: Vec<String> = all.map(quoted).collect();
-    let output = Command::new("script")
-        .args(["-qec", &line.join(" "), "/dev/null"])
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &format!("{first}{}", line.join(" ")), "/dev/null"])
         .current_dir(folder.path())
         .env("NO_COLOR", "1")
+        .env("TERM", "xterm")
         .env("ADPIPE_CONSOLE__PORT", "0")
-        .stdin(std::process::Stdio::null())
-        .output()
-        .expect("script");
+        .env("XDG_STATE_HOME", folder.join("state"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    without_test_settings(&mut command);
+    command
+}
+
+/// What the terminal gets.
+fn on_terminal(folder: &Folder, arguments: &[&str]) -> String {
+    let output = terminal(folder, "", arguments).stdin(Stdio::null()).output().expect("script");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -126,20 +136,8 @@ fn data_does_not_drive_a_terminal() {
 
 /// What a terminal of so many columns gets when this is typed.
 fn typed(folder: &Folder, columns: u32, arguments: &[&str], input: &str) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    let data = folder.join("data");
-    let all = [ADPIPE, "--data", data.to_str().unwrap()].into_iter().chain(arguments.iter().copied());
-    let line: Vec<String> = all.map(quoted).collect();
-    let mut child = Command::new("script")
-        .args(["-qec", &format!("stty cols {columns} rows 40; {}", line.join(" ")), "/dev/null"])
-        .current_dir(folder.path())
-        .env("NO_COLOR", "1")
-        .env("TERM", "xterm")
-        .env("XDG_STATE_HOME", folder.join("state"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("script");
+    let resized = format!("stty cols {columns} rows 40; ");
+    let mut child = terminal(folder, &resized, arguments).spawn().expect("script");
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n")
@@ -169,15 +167,7 @@ fn a_table_fits_the_terminal() {
 #[test]
 fn the_shell_edits_lines_and_keeps_a_history() {
     let folder = with_an_event();
-    let data = folder.join("data");
-    let mut child = Command::new("script")
-        .args(["-qec", &format!("'{ADPIPE}' --data '{}' sql", data.display()), "/dev/null"])
-        .env("TERM", "xterm")
-        .env("XDG_STATE_HOME", folder.join("state"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("script");
+    let mut child = terminal(&folder, "", &["sql"]).spawn().expect("script");
     let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let shown = Arc::new(Mutex::new(String::new()));
     let seen = Arc::clone(&shown);
@@ -201,7 +191,7 @@ fn the_shell_edits_lines_and_keeps_a_history() {
         if !line.is_empty() {
             writeln!(keyboard, "{line}").unwrap();
         }
-        eventually(&format!("{expected} is shown"), Duration::from_secs(30), || {
+        eventually(&format!("{expected} is shown"), || {
             let shown = shown.lock().unwrap();
             let after = shown.find(expected).map(|at| &shown[at..]);
             after.is_some_and(|after| after.contains("adpipe> ") || after.contains("     -> "))

@@ -11,11 +11,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use adpipe_event::Millis;
+use adpipe_testkit::eventually;
 #[cfg(feature = "kafka")]
 use adpipe_testkit::kafka::Kafka;
 #[cfg(feature = "kafka")]
 use adpipe_testkit::postgres::Postgres;
-use common::{ADPIPE, Folder, Running, eventually, shown};
+use common::{ADPIPE, Folder, Running, shown};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -101,7 +102,7 @@ fn load(mixed: &Mixed, up: &Running) -> Told {
         assert_eq!(status, 202, "{answer}");
     };
     let committed = |records: u64| {
-        eventually("the records are committed", LIMIT, || {
+        eventually("the records are committed", || {
             mixed
                 .numbers(["coalesce(sum(records), 0)"], "from realtime.commits where topic = 'ad_events_raw'")
                 == [records]
@@ -141,10 +142,10 @@ fn load(mixed: &Mixed, up: &Running) -> Told {
 
     // Repaired by hand; the other error is tried again by itself.
     let of_click = "from errors.dlq_errors where field = 'click' and status = 'exhausted'";
-    eventually("the errors are stored", LIMIT, || mixed.numbers(["count(*)"], of_click) == [5]);
+    eventually("the errors are stored", || mixed.numbers(["count(*)"], of_click) == [5]);
     mixed.run(&["dlq", "edit", "--field", "click", "--set", "click=1", "--yes"]);
     let resolved = "from errors.dlq_errors where status = 'resolved'";
-    eventually("six errors are resolved", LIMIT, || mixed.numbers(["count(*)"], resolved) == [6]);
+    eventually("six errors are resolved", || mixed.numbers(["count(*)"], resolved) == [6]);
     Told {
         valid: 300 + 100 + 200 + 400 + 5 + 1,
         clicks: 60 + 20 + 40 + 80 + 5 + 1,
@@ -162,7 +163,7 @@ fn told_by_totals(totals: &Value) -> Told {
 fn told_by_console(up: &Running) -> [Told; 2] {
     let (status, answer) = up.request("GET", "/api/overview?range=30d", b"");
     assert_eq!(status, 200, "{answer}");
-    let overview: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let overview: Value = serde_json::from_str(&answer).unwrap();
     let mut connection = TcpStream::connect(&up.address).unwrap();
     connection.set_read_timeout(Some(LIMIT)).unwrap();
     write!(connection, "GET /live HTTP/1.1\r\nHost: {}\r\n\r\n", up.address).unwrap();
@@ -241,7 +242,7 @@ fn all_say_the_same(mixed: &Mixed) {
         assert_eq!(console, told, "{by}");
     }
     let mut prometheus = None;
-    eventually("Prometheus gets the totals", LIMIT, || {
+    eventually("Prometheus gets the totals", || {
         let (_, answer) = up.request("GET", "/metrics", b"");
         prometheus = told_by_prometheus(&answer);
         prometheus == Some(told)

@@ -5,9 +5,10 @@
 mod common;
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use common::{Folder, eventually, shown};
+use adpipe_testkit::{Dice, eventually, seed};
+use common::{Folder, shown};
 use rusqlite::Connection;
 
 /// A folder with counted events of the last day.
@@ -214,8 +215,7 @@ fn models_made(folder: &Folder) -> u32 {
 
 #[test]
 fn a_kill_leaves_every_model_old_or_new() {
-    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    println!("seed {seed}");
+    let seed = seed();
     let folder = counted("500");
     slow_project(&folder);
     let round = |number: i64| {
@@ -235,15 +235,14 @@ fn a_kill_leaves_every_model_old_or_new() {
             })
             .collect()
     };
-    let mut dice = seed;
+    let mut dice = Dice(seed);
     let mut cut_short = 0;
     for number in 1..=100 {
         if number > 25 && cut_short >= 8 {
             break;
         }
         let mut child = round(number).spawn().unwrap();
-        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let patience = whole_run.mul_f64((dice >> 33) as f64 / f64::from(1_u32 << 31));
+        let patience = whole_run.mul_f64(dice.below(1_000_000) as f64 / 1e6);
         // Readers look all the time: never is a model missing or half.
         let until = Instant::now() + patience;
         let reader = analytics(&folder);
@@ -281,7 +280,7 @@ fn ctrl_c_ends_it_in_order() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = child.id().to_string();
     // As soon as anything has been made, the rest is called off.
-    eventually("a model is made", Duration::from_secs(60), || models_made(&folder) > 0);
+    eventually("a model is made", || models_made(&folder) > 0);
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     let said = shown(&output);
@@ -297,7 +296,7 @@ fn two_at_once_do_not_meet() {
     long_project(&folder);
     let mut first = folder.adpipe(&["transform", "run", "--vars", "{round: 1}"]);
     let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    eventually("a model is made", Duration::from_secs(60), || models_made(&folder) > 0);
+    eventually("a model is made", || models_made(&folder) > 0);
     let words = folder.fail(1, &["transform", "run", "--vars", "{round: 2}"]);
     assert!(words.contains("another `adpipe transform` is running"), "{words}");
     assert!(first.wait().unwrap().success());

@@ -142,6 +142,7 @@ fn a_server_that_comes_back_gets_the_part_whole() {
             let mut rows = 0;
             archive.events(&part.path, None, |events| rows += events.len() as u64).map(|()| rows)
         });
+        // Long enough for a request to meet nobody.
         std::thread::sleep(Duration::from_millis(300));
         server.start_again();
         assert_eq!(reading.join().unwrap().unwrap(), part.rows);

@@ -14,6 +14,7 @@ use adpipe_generate::Format;
 use adpipe_metrics::Metrics;
 use adpipe_runtime::Shutdown;
 use adpipe_testkit::browser::Browser;
+use adpipe_testkit::eventually;
 use adpipe_warehouse::{Schema, Warehouse};
 use common::{Ending, Harness, add_alerts, browser, config, events, gzip, picture, script};
 
@@ -113,11 +114,7 @@ fn look_at_files(harness: &Harness, browser: &mut Browser, home: &str) {
             .unwrap()
             .len()
     };
-    let until = std::time::Instant::now() + Duration::from_secs(30);
-    while stored() < invalid {
-        assert!(std::time::Instant::now() < until, "{} of {invalid} errors are in the queue", stored());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually("the errors are in the queue", || stored() >= invalid);
     browser.click("#list .open");
     browser.wait_for("document.querySelectorAll('#list tr').length === 1");
     browser.click("#list .open");

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use adpipe_event::Millis;
 use adpipe_generate::Format;
 use adpipe_monitor::rules::{BUILT_IN, Rules};
+use adpipe_testkit::eventually_eq;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::raw_http::{Answer, head};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
@@ -37,11 +37,7 @@ fn firing(harness: &Harness, language: &str) -> Value {
 
 /// Answers are shared for some seconds.
 fn await_firing(harness: &Harness, count: usize) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while firing(harness, "en")["count"] != count {
-        assert!(Instant::now() < deadline, "{} and not {count}", firing(harness, "en"));
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    eventually_eq("alerts fire", &count.into(), || firing(harness, "en")["count"].clone());
 }
 
 /// What the first page says of the alerts about its tiles.

@@ -90,6 +90,7 @@ fn the_overview_tells_what_was_counted() {
     let ndjson = [("Content-Type", "application/x-ndjson")];
     assert_eq!(harness.post(&ndjson, b"<script>alert(1)</script>\n").status, 202);
     harness.process();
+    // An overview is shared for a second, and the empty one must have gone from every range.
     std::thread::sleep(std::time::Duration::from_millis(1_100));
     for range in ["1h", "24h", "7d", "30d"] {
         let overview = harness.get(&format!("/api/overview?range={range}")).json();

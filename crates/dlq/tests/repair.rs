@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use adpipe_dlq::actions::{self, Actor};
 use adpipe_dlq::jobs::{self, Outcomes, Work};
@@ -11,8 +11,9 @@ use adpipe_dlq::patch::Patch;
 use adpipe_dlq::repair::{self, Edit};
 use adpipe_dlq::report::story;
 use adpipe_dlq::{DlqError, DlqSettings, Filter, Status};
+use adpipe_testkit::{eventually, eventually_some};
 use adpipe_warehouse::{Dialect, Schema};
-use common::{PATIENCE, Rig, event, from_now, on_both, quick};
+use common::{Rig, event, from_now, on_both, quick};
 
 const SOMEBODY: Actor<'_> = Actor { name: "test", job_id: None };
 
@@ -27,15 +28,10 @@ fn patch(json: &str) -> Patch {
 }
 
 fn await_job(rig: &Rig, job_id: &str) -> jobs::Job {
-    let started = Instant::now();
-    loop {
+    eventually_some("the job is done", || {
         let job = jobs::get(&rig.dlq, job_id).unwrap();
-        if !job.is_open() && jobs::outcomes(&rig.dlq, job_id).unwrap().waiting == 0 {
-            return job;
-        }
-        assert!(started.elapsed() < PATIENCE, "{job:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        (!job.is_open() && jobs::outcomes(&rig.dlq, job_id).unwrap().waiting == 0).then_some(job)
+    })
 }
 
 #[test]
@@ -316,11 +312,9 @@ fn automatic_retries_pause_while_most_fail() {
                 .collect::<Vec<_>>(),
         );
         rig.await_number("select count(*) from errors.dlq_errors", 40);
-        let started = Instant::now();
-        while rig.number("select count(*) from errors.retry_history where outcome = 'failed'") < 40 {
-            assert!(started.elapsed() < PATIENCE);
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually("each was tried", || {
+            rig.number("select count(*) from errors.retry_history where outcome = 'failed'") >= 40
+        });
         // Forty errors with pauses of 200 ms at most would be tried hundreds of times in two seconds.
         std::thread::sleep(Duration::from_secs(2));
         let tries = rig.number("select count(*) from errors.retry_history");

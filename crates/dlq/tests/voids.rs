@@ -6,6 +6,7 @@ mod common;
 
 use adpipe_dlq::{DlqSettings, Status};
 use adpipe_log::{Headers, Offset, Topic, header};
+use adpipe_testkit::eventually;
 use common::{Rig, event, from_now, on_both, quick};
 
 /// Where the raw record with this payload lies.
@@ -93,11 +94,7 @@ fn a_try_that_failed_before_a_crash_and_was_counted_after_it_is_resolved() {
         rig.send(&[event("a", &from_now(3_500), |_| {})]);
         rig.await_number(ERRORS, 1);
         rig.stop_stream();
-        let started = std::time::Instant::now();
-        while rig.log.ranges(Topic::Retry).unwrap()[0].next == Offset(0) {
-            assert!(started.elapsed() < common::PATIENCE, "it was not tried again");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        eventually("it is tried again", || rig.log.ranges(Topic::Retry).unwrap()[0].next > Offset(0));
         let batches = rig.log.read(Topic::Retry, 0, Offset(0), 1).unwrap();
         let record = batches[0].iter().next().unwrap();
         leave_error(rig, Topic::Retry, (0, 0), record.payload, record.headers.clone());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use adpipe_generate::Format;
 use adpipe_ingest::EventsConfig;
 use adpipe_log::Topic;
+use adpipe_testkit::eventually;
 use common::{Harness, events, gzip, taking};
 
 const NDJSON: &[(&str, &str)] = &[("Content-Type", "application/x-ndjson")];
@@ -68,9 +69,6 @@ fn a_body_that_does_not_fit_behind_what_waits_comes_again_later() {
     let answer = harness.post(&[], &events(90, Format::Ndjson));
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{}", answer.text());
     harness.process();
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while harness.post(&[], &events(90, Format::Ndjson)).status != 202 {
-        assert!(Instant::now() < deadline);
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let body = events(90, Format::Ndjson);
+    eventually("it is taken", || harness.post(&[], &body).status == 202);
 }

@@ -29,6 +29,7 @@ struct Whole {
 fn whole(folder: &Path) -> Whole {
     let log = SqliteLog::open(folder).unwrap();
     append(&log, Topic::Raw, 0..300);
+    // The age of a record is in whole milliseconds.
     std::thread::sleep(Duration::from_millis(2));
     let floor = log.ranges(Topic::Raw).unwrap()[1].next;
     let everything = RetentionPolicy { max_age: Duration::ZERO, max_bytes: 0 };

@@ -1,10 +1,12 @@
 //! The fuzzers' entry, fed by a mutator that needs no tool: `ADPIPE_FUZZ_SECONDS` (20 by default) long,
-//! from `ADPIPE_FUZZ_SEED`. On failure it prints the seed and the input.
+//! from `ADPIPE_TEST_SEED`. On failure it prints the seed and the input.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use adpipe_testkit::{Dice, seed};
 
 #[path = "../../../fuzz/entry.rs"]
 mod entry;
@@ -42,40 +44,31 @@ const WORDS: [&[u8]; 26] = [
     b"\xff\xff\xff\x7f",
 ];
 
-/// Knuth's MMIX generator.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % limit.max(1) as u64) as usize
-    }
-}
-
 fn mutated(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-    let mut bytes = corpus[dice.below(corpus.len())].clone();
-    for _ in 0..1 + dice.below(6) {
-        let at = dice.below(bytes.len() + 1);
-        match dice.below(7) {
-            0 if at < bytes.len() => bytes[at] = dice.below(256) as u8,
-            1 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
+    let mut below = |limit: usize| dice.below(limit.max(1) as u64) as usize;
+    let mut bytes = corpus[below(corpus.len())].clone();
+    for _ in 0..1 + below(6) {
+        let at = below(bytes.len() + 1);
+        match below(7) {
+            0 if at < bytes.len() => bytes[at] = below(256) as u8,
+            1 if at < bytes.len() => bytes[at] ^= 1 << below(8),
             2 => bytes.truncate(at),
             3 => {
-                let word = WORDS[dice.below(WORDS.len())];
+                let word = WORDS[below(WORDS.len())];
                 bytes.splice(at..at, word.iter().copied());
             }
             4 => {
-                let end = (at + dice.below(64)).min(bytes.len());
+                let end = (at + below(64)).min(bytes.len());
                 bytes.drain(at..end);
             }
             5 => {
-                let end = (at + dice.below(256)).min(bytes.len());
+                let end = (at + below(256)).min(bytes.len());
                 let part = bytes[at..end].to_vec();
                 bytes.splice(at..at, part);
             }
             _ => {
-                let other = &corpus[dice.below(corpus.len())];
-                let from = dice.below(other.len() + 1);
+                let other = &corpus[below(corpus.len())];
+                let from = below(other.len() + 1);
                 bytes.truncate(at);
                 bytes.extend_from_slice(&other[from..]);
             }
@@ -89,9 +82,7 @@ fn mutated(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
 fn bytes_from_outside_are_judged() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     let seconds = number("ADPIPE_FUZZ_SECONDS").unwrap_or(SECONDS);
-    let seed = number("ADPIPE_FUZZ_SEED")
-        .unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    println!("ADPIPE_FUZZ_SEED={seed}");
+    let seed = seed();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
     let mut files: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -110,6 +101,6 @@ fn bytes_from_outside_are_judged() {
 
 fn judge(bytes: &[u8], seed: u64) {
     if catch_unwind(AssertUnwindSafe(|| entry::run(bytes))).is_err() {
-        panic!("ADPIPE_FUZZ_SEED={seed}; the input: {}", bytes.escape_ascii());
+        panic!("ADPIPE_TEST_SEED={seed}; the input: {}", bytes.escape_ascii());
     }
 }

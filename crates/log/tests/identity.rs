@@ -49,6 +49,7 @@ fn raising_is_one_epoch_and_leaves_a_gap_on_record_for_each_partition() {
     assert!(matches!(error, LogError::OutOfRange { wanted: 28, .. }), "beyond the end: {error}");
 
     // Retention goes over a gap, and takes nothing that is not its own.
+    // The age of a record is in whole milliseconds.
     std::thread::sleep(Duration::from_millis(2));
     let everything = RetentionPolicy { max_age: Duration::ZERO, max_bytes: 0 };
     let retired = log.retire(everything, &[(Topic::Error, 0, Offset(25))]).unwrap();
@@ -80,6 +81,7 @@ fn old_log(folder: &Path) -> Vec<common::Seen> {
     let log = SqliteLog::open(folder).unwrap();
     append(&log, Topic::Raw, 0..3_000);
     let floor = log.ranges(Topic::Raw).unwrap()[2].next;
+    // The age of a record is in whole milliseconds.
     std::thread::sleep(Duration::from_millis(2));
     let everything = RetentionPolicy { max_age: Duration::ZERO, max_bytes: 0 };
     log.retire(everything, &[(Topic::Raw, 2, floor)]).unwrap();

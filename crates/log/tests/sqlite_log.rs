@@ -167,6 +167,7 @@ fn retention_never_drops_what_was_not_read() {
     append(&log, 0..3_000);
     append(&log, 3_000..6_000);
     let everything = RetentionPolicy { max_age: Duration::ZERO, max_bytes: 0 };
+    // The age of a record is in whole milliseconds.
     std::thread::sleep(Duration::from_millis(2));
     let first_chunk_end = log.read(Topic::Raw, 0, Offset(0), 1).unwrap()[0].next_offset();
 

@@ -12,9 +12,9 @@ use adpipe_monitor::processes::{Introduction, Presence};
 use adpipe_monitor::signal::Signal;
 use adpipe_runtime::Shutdown;
 use adpipe_testkit::postgres::Postgres;
+use adpipe_testkit::{eventually, rig};
 use adpipe_warehouse::Schema;
-use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
-use common::{Rig, eventually, later, of, on_both, over, readings};
+use common::{Rig, later, of, on_both, over, readings};
 
 fn start(rig: &Rig, roles: &str) -> (Presence, Shutdown) {
     let shutdown = Shutdown::new();
@@ -160,9 +160,7 @@ fn what_processes_use_is_charted_and_forgotten() {
 #[test]
 fn a_warehouse_goes_and_comes_back() {
     let Some(server) = Postgres::start("a_warehouse_goes_and_comes_back") else { return };
-    let settings = PostgresSettings::from_url(&server.new_database()).unwrap();
-    let warehouse = Arc::new(PostgresWarehouse::open(settings).unwrap());
-    let rig = Rig::new(tempfile::tempdir().unwrap(), warehouse, None);
+    let rig = Rig::new(rig::Rig::on_server(&server));
     let (presence, shutdown) = start(&rig, "stream");
     let mut sources = rig.sources();
     sources.pulse = presence.pulse();

@@ -13,8 +13,9 @@ use std::time::Duration;
 use adpipe_event::Millis;
 use adpipe_monitor::announce::{Announce, Change};
 use adpipe_testkit::slack::Slack;
+use adpipe_testkit::{eventually, seed};
 use common::announcements::announcement;
-use common::{Running, eventually, files, quick};
+use common::{Running, files, quick};
 use rand::{RngExt, SeedableRng};
 
 const ALERTS: usize = 30;
@@ -35,6 +36,7 @@ fn announcing_process() {
         failed.alert.labels.insert("dag".to_owned(), dag(index));
         running.notifier.announce(&failed).unwrap();
         println!("announced {index}");
+        // So that a kill finds some announced and some not.
         std::thread::sleep(Duration::from_millis(20));
     }
     eventually("all is told", || files(Path::new(&spool), "waiting").is_empty());
@@ -60,8 +62,7 @@ fn dag(index: usize) -> String {
 
 #[test]
 fn killed_at_any_moment_it_tells_each_alert() {
-    let seed = 82_026;
-    println!("seed {seed}");
+    let seed = seed();
     let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(seed);
     let (slack, folder) = (Slack::start(), tempfile::tempdir().unwrap());
     let (mut kills, mut windows) = (0, Vec::new());

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_monitor::announce::{Announce, Change};
+use adpipe_testkit::eventually;
 use adpipe_testkit::slack::{Answer, Slack};
 use common::announcements::announcement;
-use common::{Running, eventually, files, header, quick};
+use common::{Running, files, header, quick};
 
 #[test]
 fn each_change_is_told_once_however_often_it_is_announced() {

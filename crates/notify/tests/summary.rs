@@ -11,12 +11,13 @@ use adpipe_monitor::rules::Rules;
 use adpipe_notify::config::SlackConfig;
 use adpipe_notify::spool::{Outcome, Spool};
 use adpipe_notify::summary::{DayFigures, Summary, read, store_due};
+use adpipe_testkit::eventually;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::slack::Slack;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 use adpipe_warehouse::{Schema, Warehouse, query_table};
-use common::{Running, eventually, header};
+use common::{Running, header};
 
 fn script(warehouse: &dyn Warehouse, schema: Schema, sql: &str) {
     let mut session = warehouse.session(schema).unwrap();

@@ -2,66 +2,59 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panic")]
 
-use std::time::{Duration, Instant};
+use std::ops::Deref;
+use std::time::Duration;
 
 use adpipe_event::Millis;
-use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, Headers, Offset, Records, Topic, header};
-use adpipe_metrics::Metrics;
+use adpipe_log::{Headers, Offset, Topic, header};
 use adpipe_runtime::Shutdown;
-use adpipe_stream::{StreamConfig, backlog, processor, verify};
-use adpipe_warehouse::sqlite::SqliteWarehouse;
-use adpipe_warehouse::{Warehouse, audit, invalid, report};
+use adpipe_stream::{StreamConfig, StreamError, processor, verify};
+use adpipe_testkit::eventually;
+use adpipe_testkit::rig::{Draft, Ends, Rig};
+use adpipe_warehouse::{audit, invalid, report};
 
-struct Pipeline {
-    folder: tempfile::TempDir,
-    log: SqliteLog,
-    warehouse: SqliteWarehouse,
-    metrics: Metrics,
+struct Pipeline(Rig);
+
+impl Deref for Pipeline {
+    type Target = Rig;
+
+    fn deref(&self) -> &Rig {
+        &self.0
+    }
 }
 
 impl Pipeline {
     fn new() -> Pipeline {
-        let folder = tempfile::tempdir().unwrap();
-        let log = SqliteLog::open(folder.path()).unwrap();
-        let warehouse = SqliteWarehouse::open(folder.path()).unwrap();
-        Pipeline { folder, log, warehouse, metrics: Metrics::new("test").unwrap() }
+        Pipeline(Rig::sqlite())
     }
 
     fn append(&self, payloads: &[String]) {
-        let mut records = Records::new();
-        let headers = records.add_headers(Headers::default());
-        for payload in payloads {
-            assert!(records.push(b"same key, same partition", payload.as_bytes(), headers));
-        }
-        self.log.append(Topic::Raw, records, None).unwrap().wait().unwrap();
+        let draft = |payload: &String| Draft {
+            key: b"same key, same partition".to_vec(),
+            payload: payload.clone().into_bytes(),
+            headers: Headers::default(),
+        };
+        self.0.append(Topic::Raw, &payloads.iter().map(draft).collect::<Vec<_>>());
     }
 
     /// Runs `processors` at once until nothing waits.
     fn process(&self, processors: usize) {
-        self.process_as(processors, StreamConfig::default());
+        self.0.process(processors, StreamConfig::default());
     }
 
-    fn process_as(&self, processors: usize, config: StreamConfig) {
-        let stop = Shutdown::new();
-        let config = StreamConfig { linger: Duration::from_millis(5), ..config };
-        std::thread::scope(|scope| {
-            for _ in 0..processors {
-                scope.spawn(|| {
-                    processor::run(&config, &self.log, &self.warehouse, &self.metrics, &stop).unwrap()
-                });
-            }
-            let started = Instant::now();
-            while backlog::lag(&self.log, &self.warehouse).unwrap().iter().any(|lag| lag.records > 0) {
-                assert!(started.elapsed() < Duration::from_secs(60), "the processor does not get done");
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            stop.trigger();
-        });
+    fn process_as(&self, config: StreamConfig) {
+        self.0.process(1, config);
+    }
+
+    /// What a processor with this configuration makes of the log.
+    fn run(&self, config: &StreamConfig, stop: &Shutdown) -> Result<(), StreamError> {
+        processor::run(config, self.log.as_ref(), self.warehouse.as_ref(), &self.metrics, stop)
     }
 
     fn assert_proved(&self) {
-        let verdict = verify::verify(&self.log, &self.warehouse, Duration::from_secs(7 * 86_400)).unwrap();
+        let verdict =
+            verify::verify(self.log.as_ref(), self.warehouse.as_ref(), Duration::from_secs(7 * 86_400))
+                .unwrap();
         assert!(verdict.holds(), "{:#?}", verdict.checks);
     }
 }
@@ -83,7 +76,7 @@ fn two_processors_on_one_log_count_once() {
         pipeline.append(&events);
     }
     pipeline.process(3);
-    let totals = report::totals(&pipeline.warehouse).unwrap().all();
+    let totals = report::totals(pipeline.warehouse.as_ref()).unwrap().all();
     assert_eq!((totals.records, totals.valid, totals.duplicates), (10_000, 10_000, 0));
     pipeline.assert_proved();
 }
@@ -100,7 +93,7 @@ fn a_row_that_the_warehouse_refuses_is_alone() {
         .unwrap();
     pipeline.append(&[event("good", "14102100"), event("bad", "14102100"), event("fine", "14102101")]);
     pipeline.process(1);
-    let totals = report::totals(&pipeline.warehouse).unwrap().all();
+    let totals = report::totals(pipeline.warehouse.as_ref()).unwrap().all();
     assert_eq!((totals.valid, totals.duplicates, totals.invalid_by_type), (2, 0, [0, 0, 0, 0, 1, 0]));
     let error = pipeline.log.read(Topic::Error, 0, Offset(0), 1).unwrap();
     let record = error[0].get(0).unwrap();
@@ -127,17 +120,10 @@ fn a_failure_is_told_although_nothing_more_comes() {
     let stop = Shutdown::new();
     let config = StreamConfig { linger: Duration::from_millis(1), ..StreamConfig::default() };
     let outcome = std::thread::scope(|scope| {
-        let processor = scope
-            .spawn(|| processor::run(&config, &pipeline.log, &pipeline.warehouse, &pipeline.metrics, &stop));
-        let started = Instant::now();
-        while !processor.is_finished() && started.elapsed() < Duration::from_secs(20) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let ended_by_itself = processor.is_finished();
-        stop.trigger();
-        let outcome = processor.join().unwrap();
-        assert!(ended_by_itself, "it ended only when it was asked to: {outcome:?}");
-        outcome
+        let _ends = Ends(&stop);
+        let processor = scope.spawn(|| pipeline.run(&config, &stop));
+        eventually("it ends by itself", || processor.is_finished());
+        processor.join().unwrap()
     });
     assert!(outcome.unwrap_err().to_string().contains("-88 is not a count"));
 }
@@ -151,24 +137,21 @@ fn late_events_are_counted_in_their_window_and_as_late() {
     let stop = Shutdown::new();
     let config = StreamConfig { linger: Duration::from_millis(1), ..StreamConfig::default() };
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            processor::run(&config, &pipeline.log, &pipeline.warehouse, &pipeline.metrics, &stop).unwrap();
-        });
+        let _ends = Ends(&stop);
+        scope.spawn(|| pipeline.run(&config, &stop).unwrap());
         for (id, time) in
             [("2", "2014-10-21T06:00:00Z"), ("3", "2014-10-21T05:58:00Z"), ("4", "2014-10-21T05:00:30Z")]
         {
-            let before = report::totals(&pipeline.warehouse).unwrap().all().valid;
+            let before = report::totals(pipeline.warehouse.as_ref()).unwrap().all().valid;
             pipeline.append(&[event(id, time)]);
-            while report::totals(&pipeline.warehouse).unwrap().all().valid == before {
-                std::thread::sleep(Duration::from_millis(2));
-            }
+            let valid = || report::totals(pipeline.warehouse.as_ref()).unwrap().all().valid;
+            eventually("it is counted", || valid() > before);
         }
-        stop.trigger();
     });
-    let totals = report::totals(&pipeline.warehouse).unwrap().all();
+    let totals = report::totals(pipeline.warehouse.as_ref()).unwrap().all();
     assert_eq!((totals.valid, totals.late), (4, 1), "only the one an hour behind is late");
     let minutes = report::trend(
-        &pipeline.warehouse,
+        pipeline.warehouse.as_ref(),
         report::Grain::Minute,
         adpipe_event::Millis(0)..adpipe_event::Millis::now(),
     )
@@ -189,7 +172,7 @@ fn retention_keeps_hours_and_the_account() {
     };
     let retired = pipeline.warehouse.retire(policy).unwrap();
     assert_eq!(retired.minute_rows, 1, "nine days before the newest minute");
-    assert_eq!(audit::hourly_total(&pipeline.warehouse).unwrap().impressions, 2);
+    assert_eq!(audit::hourly_total(pipeline.warehouse.as_ref()).unwrap().impressions, 2);
     pipeline.assert_proved();
 }
 
@@ -199,13 +182,10 @@ fn process_without_commit(pipeline: &Pipeline, config: StreamConfig, errors: u64
     database.execute_batch("begin immediate").unwrap();
     let stop = Shutdown::new();
     std::thread::scope(|scope| {
-        let processor = scope
-            .spawn(|| processor::run(&config, &pipeline.log, &pipeline.warehouse, &pipeline.metrics, &stop));
-        let started = Instant::now();
-        while pipeline.log.ranges(Topic::Error).unwrap()[0].next.0 < errors {
-            assert!(started.elapsed() < Duration::from_secs(60), "no error was appended");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let _ends = Ends(&stop);
+        let processor = scope.spawn(|| pipeline.run(&config, &stop));
+        let appended = || pipeline.log.ranges(Topic::Error).unwrap()[0].next.0;
+        eventually("the errors are appended", || appended() >= errors);
         stop.trigger();
         processor.join().unwrap().unwrap();
     });
@@ -228,8 +208,8 @@ fn an_attempt_that_was_not_committed_leaves_no_error_behind() {
     // In error before the crash, valid after it.
     pipeline.append(&[soon("a", in_two_hours.0), event("b", "14102100"), "{not json".to_owned()]);
     process_without_commit(&pipeline, allowing(hours(1)), 2);
-    pipeline.process_as(1, allowing(hours(3)));
-    let totals = report::totals(&pipeline.warehouse).unwrap().all();
+    pipeline.process_as(allowing(hours(3)));
+    let totals = report::totals(pipeline.warehouse.as_ref()).unwrap().all();
     assert_eq!((totals.valid, totals.invalid()), (3, 1));
     assert_eq!(pipeline.log.ranges(Topic::Error).unwrap()[0].next.0, 3, "two errors, and one of them again");
     pipeline.assert_proved();
@@ -237,8 +217,8 @@ fn an_attempt_that_was_not_committed_leaves_no_error_behind() {
     // The same errors twice, and one that is new the second time.
     pipeline.append(&[soon("c", in_two_hours.1), "{not json".to_owned()]);
     process_without_commit(&pipeline, allowing(hours(3)), 4);
-    pipeline.process_as(1, allowing(hours(1)));
-    let totals = report::totals(&pipeline.warehouse).unwrap().all();
+    pipeline.process_as(allowing(hours(1)));
+    let totals = report::totals(pipeline.warehouse.as_ref()).unwrap().all();
     assert_eq!((totals.valid, totals.invalid()), (3, 3));
     pipeline.assert_proved();
 
@@ -246,7 +226,8 @@ fn an_attempt_that_was_not_committed_leaves_no_error_behind() {
     let database = rusqlite::Connection::open(pipeline.folder.path().join("log.db")).unwrap();
     let newest = "chunk_id = (select max(chunk_id) from chunks where topic = 'ad_events_error')";
     database.execute(&format!("delete from chunks where {newest}"), []).unwrap();
-    let error = verify::verify(&pipeline.log, &pipeline.warehouse, Duration::from_secs(1)).unwrap_err();
+    let error = verify::verify(pipeline.log.as_ref(), pipeline.warehouse.as_ref(), Duration::from_secs(1))
+        .unwrap_err();
     assert!(error.to_string().contains("ad_events_error partition 0 offset"), "{error}");
 }
 
@@ -257,11 +238,9 @@ fn what_is_in_the_future_is_decided_by_the_time_of_the_append() {
     let limit = Millis::now().0 + 3_600_000 + 800;
     pipeline.append(&[event("a", &(Millis(limit).to_string().replace(' ', "T") + "Z"))]);
     // By the clock it no longer is by now.
-    while Millis::now().0 <= limit - 3_600_000 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    pipeline.process_as(1, allowing(max_future));
-    let totals = report::totals(&pipeline.warehouse).unwrap().all();
+    eventually("the clock goes on", || Millis::now().0 > limit - 3_600_000);
+    pipeline.process_as(allowing(max_future));
+    let totals = report::totals(pipeline.warehouse.as_ref()).unwrap().all();
     assert_eq!((totals.valid, totals.invalid()), (0, 1));
     pipeline.assert_proved();
 }
@@ -275,17 +254,17 @@ fn records_that_left_the_log_before_they_were_counted_are_a_gap() {
         (0..3).find(|p| pipeline.log.ranges(Topic::Raw).unwrap()[*p as usize].next.0 == 1).unwrap();
     pipeline.append(&[event("2", "14102100"), event("3", "14102100")]);
     let everything = adpipe_log::RetentionPolicy { max_age: Duration::ZERO, max_bytes: 0 };
+    // The age of a record is in whole milliseconds.
     std::thread::sleep(Duration::from_millis(2));
     pipeline.log.retire(everything, &[(Topic::Raw, partition, Offset(3))]).unwrap();
-    let verdict = verify::verify(&pipeline.log, &pipeline.warehouse, Duration::from_secs(1)).unwrap();
+    let verdict =
+        verify::verify(pipeline.log.as_ref(), pipeline.warehouse.as_ref(), Duration::from_secs(1)).unwrap();
     let torn = verdict.checks.iter().find(|check| !check.holds).unwrap();
     assert!(
         torn.detail.contains("offsets 1 to 3 were removed from the log before they were counted"),
         "{torn:?}"
     );
-    let config = StreamConfig::default();
-    let ended =
-        processor::run(&config, &pipeline.log, &pipeline.warehouse, &pipeline.metrics, &Shutdown::new());
+    let ended = pipeline.run(&StreamConfig::default(), &Shutdown::new());
     assert!(ended.unwrap_err().to_string().contains("offset 1 is no longer kept"));
 }
 
@@ -296,7 +275,8 @@ fn a_commit_that_lacks_records_is_a_gap() {
     pipeline.process(1);
     let database = rusqlite::Connection::open(pipeline.folder.path().join("realtime.db")).unwrap();
     database.execute("update commits set records = 2, valid = 2", []).unwrap();
-    let verdict = verify::verify(&pipeline.log, &pipeline.warehouse, Duration::from_secs(1)).unwrap();
+    let verdict =
+        verify::verify(pipeline.log.as_ref(), pipeline.warehouse.as_ref(), Duration::from_secs(1)).unwrap();
     let is_named = |check: &verify::Check| check.detail.contains("2 records for 3 offsets");
     assert!(verdict.checks.iter().any(is_named), "{:?}", verdict.checks);
 }
@@ -310,10 +290,10 @@ fn which_records_are_in_error_is_forgotten_with_old_commits_and_the_account_stay
     let number = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     let text = |sql: &str| database.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(text("select offsets from invalid_offsets"), "1");
-    invalid::retire(&pipeline.warehouse).unwrap();
+    invalid::retire(pipeline.warehouse.as_ref()).unwrap();
     assert_eq!(number("select count(*) from invalid_offsets"), 1, "not before its time");
     database.execute("update commits set committed_at = '2020-01-01 00:00:00'", []).unwrap();
-    invalid::retire(&pipeline.warehouse).unwrap();
+    invalid::retire(pipeline.warehouse.as_ref()).unwrap();
     assert_eq!(number("select count(*) from invalid_offsets"), 0);
     assert_eq!(number("select max(next_offset) from invalid_since"), 3);
     pipeline.assert_proved();
@@ -322,6 +302,7 @@ fn which_records_are_in_error_is_forgotten_with_old_commits_and_the_account_stay
     pipeline.process(1);
     pipeline.assert_proved();
     database.execute("update invalid_offsets set offsets = '2'", []).unwrap();
-    let error = verify::verify(&pipeline.log, &pipeline.warehouse, Duration::from_secs(1)).unwrap_err();
+    let error = verify::verify(pipeline.log.as_ref(), pipeline.warehouse.as_ref(), Duration::from_secs(1))
+        .unwrap_err();
     assert!(error.to_string().contains("offsets 3 to 4: the row's checksum does not fit"), "{error}");
 }

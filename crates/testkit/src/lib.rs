@@ -1,5 +1,7 @@
-//! Real servers for tests, started on free loopback ports in temporary folders and stopped with the
-//! test.
+//! What tests share. [`eventually`] and its kin wait for a condition; [`seed`] and [`Dice`] are chance that
+//! can be repeated; [`http`] is a client; [`rig`] is a pipeline in this process; [`assert_in_time`] judges
+//! times on a busy machine. The other modules are real servers, started on free loopback ports in
+//! folders of their own and gone with the test.
 //!
 //! If a program that a server needs is not installed, the test prints `SKIPPED` and passes, so that a
 //! checkout can be tested anywhere; with `CI=true` it fails instead.
@@ -9,13 +11,17 @@ pub mod airflow;
 pub mod alertmanager;
 pub mod browser;
 pub mod dbt;
+mod eventually;
 pub mod exporters;
+pub mod http;
 pub mod kafka;
+mod pace;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod prometheus;
 pub mod proxy;
 pub mod raw_http;
+pub mod rig;
 pub mod s3;
 mod seed;
 mod server;
@@ -24,8 +30,9 @@ pub mod slack;
 pub mod texts;
 pub mod venv;
 
-pub use seed::{flips, seed};
-pub use server::get;
+pub use eventually::{PATIENCE, eventually, eventually_eq, eventually_some, eventually_within};
+pub use pace::{allowance, assert_in_time};
+pub use seed::{Dice, flips, seed};
 pub use skip::skip;
 
 /// A loopback port that nobody listened on a moment ago.

@@ -3,17 +3,14 @@
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::postgres::Postgres;
-use crate::server::is_installed;
+use crate::server::{await_ready, is_installed};
 
 /// Debian's place for it, which is on the path of root alone.
 const DEBIAN: &str = "/usr/sbin/pgbouncer";
-
-const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A running pooler; it ends when this is dropped.
 pub struct PgBouncer<'p> {
@@ -62,12 +59,8 @@ impl<'p> PgBouncer<'p> {
         command.arg(&file).current_dir("/").stdin(Stdio::null());
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let mut pooler = PgBouncer { server, port, child, folder };
-        let deadline = Instant::now() + READY_WITHIN;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(pooler.child.try_wait().unwrap().is_none(), "PgBouncer ended: {}", pooler.log());
-            assert!(Instant::now() < deadline, "PgBouncer is not ready in time: {}", pooler.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let log = pooler.folder.path().join("log");
+        await_ready("PgBouncer", &mut pooler.child, &log, || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Some(pooler)
     }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::PATIENCE;
+
 /// Where Debian, Fedora, Homebrew and a plain `make install` put the binaries.
 const PLACES: [&str; 4] =
     ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql", "/usr/local/pgsql"];
@@ -150,21 +152,16 @@ impl Postgres {
             self.folder.path().display(),
             self.options.join(" ")
         );
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
+        let started = Instant::now();
+        let start = || {
             let mut command = self.command("pg_ctl");
             command.args(["start", "-w", "-t", "60", "-D"]).arg(self.data());
             command.arg("-l").arg(self.folder.path().join("log")).args(["-o", &options]);
-            // A server that was killed leaves children, which hold the data for a moment.
-            if command
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success())
-            {
-                return;
-            }
-            assert!(Instant::now() < deadline, "PostgreSQL does not start:\n{}", self.log());
+            command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        // A server that was killed leaves children, which hold the data for a moment.
+        while !start() {
+            assert!(started.elapsed() < PATIENCE, "PostgreSQL does not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(100));
         }
     }

@@ -32,16 +32,26 @@ pub fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
-    let mut stream = connect(address);
+    send_on(connect(address), method, target, headers, body).expect("an answer")
+}
+
+/// Sends a request on this connection and reads the answer to its end; none when the connection breaks.
+pub fn send_on(
+    mut stream: TcpStream,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Answer> {
     let mut request = head(method, target, headers);
     if !body.is_empty() {
         request.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     request.push_str("Connection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(request.as_bytes()).ok()?;
     // Refused half-way, the rest is of no use: the answer says why.
     let _ = stream.write_all(body);
-    Answer::read(&mut stream)
+    Answer::try_read(&mut stream)
 }
 
 /// An answer as it came.
@@ -58,14 +68,18 @@ pub struct Answer {
 impl Answer {
     /// Reads until the connection ends.
     pub fn read(stream: &mut TcpStream) -> Answer {
+        Answer::try_read(stream).expect("an answer")
+    }
+
+    /// Reads until the connection ends; none when that is before the answer's body.
+    pub fn try_read(stream: &mut TcpStream) -> Option<Answer> {
         let mut bytes = Vec::new();
         // A reset after the answer does not matter.
         let _ = stream.read_to_end(&mut bytes);
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-        let end = end.unwrap_or_else(|| panic!("no answer: {}", String::from_utf8_lossy(&bytes)));
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head, body: bytes[end + 4..].to_vec() }
+        Some(Answer { status, head, body: bytes[end + 4..].to_vec() })
     }
 
     /// The first header of that name.

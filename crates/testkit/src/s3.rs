@@ -5,7 +5,8 @@ use std::fs::File;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+
+use crate::server::await_ready;
 
 /// The release under test, from the Go module proxy. A change here builds into a folder of its own.
 const MODULE: &str = "github.com/versity/versitygw/cmd/versitygw";
@@ -18,8 +19,6 @@ pub const SECRET_KEY: &str = "not-a-secret-of-anybody";
 
 /// Where the gateway keeps what is not there yet, in each bucket.
 const UNFINISHED: &str = ".sgwtmp";
-
-const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running server; it ends, and its buckets go, when this is dropped.
 pub struct S3 {
@@ -121,12 +120,8 @@ impl S3 {
         command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut server = command.spawn().unwrap();
-        let deadline = Instant::now() + READY_WITHIN;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = server.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < deadline, "versitygw: {ended:?}\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let log = self.folder.path().join("log");
+        await_ready("versitygw", &mut server, &log, || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
         self.server = Some(server);
     }
 

@@ -1,13 +1,10 @@
-//! A server of one process that answers HTTP, and a small client for it.
+//! A server of one process that answers HTTP.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Far more than any of them takes, on a loaded machine too.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+use crate::{PATIENCE, http};
 
 /// A running process; it ends when this is dropped.
 pub(crate) struct Server {
@@ -48,13 +45,8 @@ impl Server {
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().unwrap();
         let mut server = Server { name, child, address, folder };
-        let deadline = Instant::now() + READY_WITHIN;
-        while get(&server.address, ready_path).is_none_or(|(status, _)| status != 200) {
-            let ended = server.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{name} ended: {}", server.log());
-            assert!(Instant::now() < deadline, "{name} is not ready in time: {}", server.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let (address, log) = (server.address.clone(), server.folder.path().join("log"));
+        await_ready(name, &mut server.child, &log, || http::page(&address, ready_path).is_some());
         Some(server)
     }
 
@@ -65,15 +57,15 @@ impl Server {
 
     /// What it wrote.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        read_log(&self.folder.path().join("log"))
     }
 
     /// The body of a page.
     pub(crate) fn page(&self, path: &str) -> String {
-        let (status, body) = get(&self.address, path)
-            .unwrap_or_else(|| panic!("{} does not answer {path}: {}", self.name, self.log()));
-        assert_eq!(status, 200, "{} {path}: {body}", self.name);
-        body
+        let response = http::send(&self.address, "GET", path, &[], b"")
+            .unwrap_or_else(|error| panic!("{} does not answer {path}: {error}: {}", self.name, self.log()));
+        assert_eq!(response.status, 200, "{} {path}: {}", self.name, response.body);
+        response.body
     }
 }
 
@@ -84,22 +76,28 @@ impl Drop for Server {
     }
 }
 
+/// Waits until a process that was just started is ready.
+///
+/// # Panics
+/// When it ends instead, or takes too long; with what it wrote to its log.
+pub(crate) fn await_ready(name: &str, child: &mut Child, log: &Path, mut is_ready: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_ready() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "{name} ended: {ended:?}: {}", read_log(log));
+        assert!(started.elapsed() < PATIENCE, "{name} is not ready within {PATIENCE:?}: {}", read_log(log));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What a process wrote so far.
+pub(crate) fn read_log(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
 pub(crate) fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
-}
-
-/// GET on loopback: status and body. None when nobody answers.
-pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
-    let mut connection = TcpStream::connect(address).ok()?;
-    connection.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-    // HTTP/1.0: the answer comes in one piece and ends with the connection.
-    write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).ok()?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
 /// Text as a part of a URL's query.

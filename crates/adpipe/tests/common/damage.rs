@@ -2,9 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use adpipe_testkit::Dice;
 use serde_json::Value;
 
-use crate::common::{Dice, shown};
+use crate::common::shown;
 use crate::pipeline::Pipeline;
 
 /// Columns that no sum covers, because nothing that is counted depends on them. The last line of

@@ -2,11 +2,12 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use adpipe_testkit::http::{self, Response};
 
 pub const ADPIPE: &str = env!("CARGO_BIN_EXE_adpipe");
 
@@ -127,18 +128,16 @@ impl Running {
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1_024
     }
 
-    /// Sends a request with a whole body and gives status and answer.
+    /// Sends a request and gives the status and the body of the response.
     pub fn request(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
-        let mut connection = TcpStream::connect(&self.address).unwrap();
-        connection.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        connection.write_all(head.as_bytes()).unwrap();
-        connection.write_all(body).unwrap();
-        read_answer(&mut connection)
+        let response = self.send(method, path, &[], body);
+        (response.status, response.body)
+    }
+
+    /// Sends a request with these headers.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        http::send(&self.address, method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 }
 
@@ -157,15 +156,6 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Status and everything after it, up to the end of the connection.
-pub fn read_answer(connection: &mut TcpStream) -> (u16, String) {
-    let mut answer = Vec::new();
-    let _ = connection.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    (status, answer)
 }
 
 /// Runs a command, and stops it with Ctrl-C when it takes longer; says whether it had to.
@@ -198,26 +188,7 @@ pub fn run_for(limit: Duration, mut command: Command) -> (Output, bool) {
     })
 }
 
-/// Waits until something holds.
-pub fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < limit, "{what} did not come true within {limit:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// Takes away what is said to the tests: adpipe would take it for its configuration.
 pub fn without_test_settings(command: &mut Command) {
     command.env_remove("ADPIPE_TEST_SEED").env_remove("ADPIPE_TEST_FLIPS");
-}
-
-/// Reproducible "random" numbers (Knuth's MMIX generator); print the seed with a failure.
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
 }

@@ -14,8 +14,8 @@ use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::s3::{ACCESS_KEY, S3, SECRET_KEY};
 use serde_json::Value;
 
-use crate::common::{ADPIPE, Dice, Folder, shown, without_test_settings};
-use adpipe_testkit::seed;
+use crate::common::{ADPIPE, Folder, shown, without_test_settings};
+use adpipe_testkit::{Dice, seed};
 
 /// A pipeline on some warehouse; log and raw files are in the folder, and so is the archive when it
 /// is in no object store.

@@ -6,13 +6,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use adpipe_testkit::alertmanager::Alertmanager;
-use adpipe_testkit::free_port;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::prometheus::Prometheus;
 use adpipe_testkit::proxy::Proxy;
 use adpipe_testkit::slack::Slack;
+use adpipe_testkit::{eventually_within, free_port};
 
-use crate::common::{ADPIPE, Folder, Killed, Running, eventually, shown};
+use crate::common::{ADPIPE, Folder, Killed, Running, shown};
 use crate::files::read;
 use crate::setup::{Setup, alertmanager};
 
@@ -237,7 +237,7 @@ fn an_incident_is_told_once_by_both_ways() {
 
     // Nothing is wrong, and nobody is told anything.
     let mut traffic = pipeline.traffic("1", "0");
-    eventually("traffic is seen", LIMIT, || {
+    eventually_within("traffic is seen", LIMIT, || {
         prometheus
             .query("60 * sum(rate(adpipe_events_processed_total[15s]))")
             .first()
@@ -252,7 +252,7 @@ fn an_incident_is_told_once_by_both_ways() {
     ways.wait_for("errors at 5 %", "DlqExhausted", false);
     // adpipe tells each alert; Alertmanager holds back what follows from another.
     let own = |name: &str, is_over: bool| {
-        eventually(name, LIMIT, || list(&ways.own).contains(&(name.to_lowercase(), is_over)));
+        eventually_within(name, LIMIT, || list(&ways.own).contains(&(name.to_lowercase(), is_over)));
     };
     own("DlqGrowing", false);
     own("ErrorBudgetBurnFast", false);
@@ -282,6 +282,7 @@ fn an_incident_is_told_once_by_both_ways() {
     let pause = Instant::now();
     network.cut();
     ways.wait_for("the warehouse pauses", "WarehouseDown", false);
+    // The pause is as long as it is, however soon it is told.
     std::thread::sleep(Duration::from_secs(30).saturating_sub(pause.elapsed()));
     network.heal();
     ways.wait_for("it is back", "WarehouseDown", true);
@@ -293,7 +294,9 @@ fn an_incident_is_told_once_by_both_ways() {
     ways.wait_for("it is back", "ThroughputLow", true);
 
     // What could still come has come by then: nothing is open, nothing waits.
-    eventually("nothing is open", LIMIT, || prometheus.alerts().is_empty() && alerts.active().is_empty());
+    eventually_within("nothing is open", LIMIT, || {
+        prometheus.alerts().is_empty() && alerts.active().is_empty()
+    });
     let both =
         ["ErrorRateHigh", "DlqExhausted", "DagFailed", "DataTestsFailing", "WarehouseDown", "ThroughputLow"];
     assert_exactly("Alertmanager", &ways.prometheus, &both);

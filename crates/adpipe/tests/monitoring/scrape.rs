@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use adpipe_testkit::alertmanager::Alertmanager;
 use adpipe_testkit::exporters::Exporter;
+use adpipe_testkit::http::page;
 use adpipe_testkit::kafka::Kafka;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::prometheus::Prometheus;
 use adpipe_testkit::slack::Slack;
-use adpipe_testkit::{free_port, get};
+use adpipe_testkit::{eventually, free_port};
 
-use crate::common::{Folder, Killed, Running, eventually, shown};
+use crate::common::{Folder, Killed, Running, shown};
 use crate::files::{annotations, panels, read, root, series};
 use crate::setup::{Setup, alertmanager};
 
@@ -76,8 +77,7 @@ fn every_name_exists(prometheus: &Prometheus, is_here: impl Fn(&str) -> bool) {
 
 /// `promtool check metrics` on what a process serves.
 fn metrics_are_clean(address: &str) {
-    let (status, text) = get(address, "/metrics").unwrap();
-    assert_eq!(status, 200, "{text}");
+    let text = page(address, "/metrics").unwrap();
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -118,9 +118,7 @@ fn one_process_fills_its_panels() {
     let config = setup.write(folder.path());
     let Some(prometheus) = Prometheus::start(test, &address, &config) else { return };
     let _traffic = traffic(folder.adpipe(&[]), folder.adpipe(&[]));
-    eventually("the first commit", Duration::from_secs(60), || {
-        !prometheus.query("adpipe_events_processed_total > 0").is_empty()
-    });
+    eventually("the first commit", || !prometheus.query("adpipe_events_processed_total > 0").is_empty());
     folder.run(&["dag", "run", "dag_dlq_retry"]);
     folder.run(&["dag", "run", "dag_dbt_run"]);
     let is_adpipes = |name: &str| name.starts_with("adpipe") || name.starts_with("process_");
@@ -190,12 +188,10 @@ fn roles_and_exporters_fill_every_panel() {
     let config = setup.write(folder.path());
     let Some(prometheus) = Prometheus::start(test, &address, &config) else { return };
     let _traffic = traffic(adpipe(&[]), adpipe(&[]));
-    eventually("every target is up", Duration::from_secs(60), || {
+    eventually("every target is up", || {
         prometheus.query("sum(up)").first().is_some_and(|sum| sum.value == addresses.len() as f64)
     });
-    eventually("the first commit", Duration::from_secs(60), || {
-        !prometheus.query("adpipe_events_processed_total > 0").is_empty()
-    });
+    eventually("the first commit", || !prometheus.query("adpipe_events_processed_total > 0").is_empty());
     run(&["dag", "run", "dag_dlq_retry"]);
     run(&["dag", "run", "dag_dbt_run"]);
     assert_eq!(console.request("GET", "/", b"").0, 200);
@@ -210,7 +206,7 @@ fn roles_and_exporters_fill_every_panel() {
     }
 
     // Errors that wait for a person fire: Alertmanager tells Slack, once.
-    eventually("a message about errors that wait", Duration::from_secs(120), || {
+    eventually("a message about errors that wait", || {
         slack.posted().iter().any(|post| post.contains("DlqExhausted"))
     });
     let posts = slack.posted();

@@ -1,38 +1,37 @@
 //! A whole pipeline in this process: log, warehouse, stream processor and queue.
 #![allow(dead_code, reason = "each test uses what it needs")]
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use adpipe_dlq::report::{ErrorLine, list};
 use adpipe_dlq::{Dlq, DlqSettings, Filter, Status};
 use adpipe_event::Millis;
-use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, Headers, Records, Topic, append_and_wait};
-use adpipe_metrics::Metrics;
-use adpipe_runtime::Shutdown;
+use adpipe_log::{Headers, Topic};
+use adpipe_stream::StreamConfig;
 use adpipe_stream::verify::verify;
-use adpipe_stream::{StreamConfig, processor};
 use adpipe_testkit::postgres::Postgres;
-use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
-use adpipe_warehouse::sqlite::SqliteWarehouse;
-use adpipe_warehouse::{Schema, Value, Warehouse, query_table};
+use adpipe_testkit::rig::{self, Background, Draft};
+use adpipe_warehouse::Value;
 
-/// How long anything may take before the test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
+/// A pipeline with a queue.
 pub struct Rig {
-    pub folder: tempfile::TempDir,
-    pub log: Arc<dyn EventLog>,
-    pub warehouse: Arc<dyn Warehouse>,
-    pub metrics: Metrics,
+    // Before what they work on goes.
+    stream: Option<Background>,
+    roles: Vec<Background>,
     pub dlq: Dlq,
-    stream: Option<(Shutdown, JoinHandle<()>)>,
-    roles: Vec<(Shutdown, JoinHandle<()>)>,
     max_future: Duration,
-    _server: Option<Arc<Postgres>>,
+    pipeline: rig::Rig,
+}
+
+impl Deref for Rig {
+    type Target = rig::Rig;
+
+    fn deref(&self) -> &rig::Rig {
+        &self.pipeline
+    }
 }
 
 /// Retries that do not keep a test waiting.
@@ -48,46 +47,25 @@ pub fn quick() -> DlqSettings {
 
 /// The same test on both databases.
 pub fn on_both(test: &str, settings: DlqSettings, check: impl Fn(&mut Rig)) {
-    check(&mut Rig::sqlite(settings.clone()));
-    if let Some(server) = Postgres::shared(test) {
-        check(&mut Rig::postgres(server, settings));
+    for pipeline in rig::Rig::both(test) {
+        check(&mut Rig::new(pipeline, settings.clone()));
     }
 }
 
 impl Rig {
     pub fn sqlite(settings: DlqSettings) -> Rig {
-        let folder = tempfile::tempdir().unwrap();
-        let warehouse = Arc::new(SqliteWarehouse::open(folder.path()).unwrap());
-        Rig::new(folder, warehouse, settings, None)
+        Rig::new(rig::Rig::sqlite(), settings)
     }
 
     pub fn postgres(server: Arc<Postgres>, settings: DlqSettings) -> Rig {
-        let url = server.new_database();
-        let warehouse = Arc::new(PostgresWarehouse::open(PostgresSettings::from_url(&url).unwrap()).unwrap());
-        Rig::new(tempfile::tempdir().unwrap(), warehouse, settings, Some(server))
+        Rig::new(rig::Rig::postgres(server), settings)
     }
 
-    fn new(
-        folder: tempfile::TempDir,
-        warehouse: Arc<dyn Warehouse>,
-        settings: DlqSettings,
-        server: Option<Arc<Postgres>>,
-    ) -> Rig {
-        let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(folder.path()).unwrap());
-        let metrics = Metrics::new("test").unwrap();
+    fn new(pipeline: rig::Rig, settings: DlqSettings) -> Rig {
         let max_future = settings.max_future;
-        let dlq = Dlq::new(settings, Arc::clone(&log), Arc::clone(&warehouse), metrics.clone());
-        Rig {
-            folder,
-            log,
-            warehouse,
-            metrics,
-            dlq,
-            stream: None,
-            roles: Vec::new(),
-            max_future,
-            _server: server,
-        }
+        let (log, warehouse) = (Arc::clone(&pipeline.log), Arc::clone(&pipeline.warehouse));
+        let dlq = Dlq::new(settings, log, warehouse, pipeline.metrics.clone());
+        Rig { stream: None, roles: Vec::new(), dlq, max_future, pipeline }
     }
 
     /// Starts the stream processor and as many keepers of the queue.
@@ -99,34 +77,22 @@ impl Rig {
     }
 
     pub fn start_stream(&mut self) {
-        let shutdown = Shutdown::new();
-        let (switch, log, warehouse, metrics) =
-            (shutdown.clone(), Arc::clone(&self.log), Arc::clone(&self.warehouse), self.metrics.clone());
         let config = StreamConfig { max_future: self.max_future, ..StreamConfig::default() };
-        let thread = std::thread::spawn(move || {
-            processor::run(&config, log.as_ref(), warehouse.as_ref(), &metrics, &switch).unwrap();
-        });
-        self.stream = Some((shutdown, thread));
+        self.stream = Some(self.pipeline.stream(config));
     }
 
     pub fn start_role(&mut self) {
-        let shutdown = Shutdown::new();
-        let (switch, dlq) = (shutdown.clone(), self.dlq.clone());
-        let thread = std::thread::spawn(move || adpipe_dlq::role::run(&dlq, &switch).unwrap());
-        self.roles.push((shutdown, thread));
+        let dlq = self.dlq.clone();
+        self.roles.push(Background::start(move |shutdown| adpipe_dlq::role::run(&dlq, shutdown).unwrap()));
     }
 
     pub fn stop_roles(&mut self) {
-        for (shutdown, thread) in self.roles.drain(..) {
-            shutdown.trigger();
-            thread.join().unwrap();
-        }
+        self.roles.drain(..).for_each(Background::end);
     }
 
     pub fn stop_stream(&mut self) {
-        if let Some((shutdown, thread)) = self.stream.take() {
-            shutdown.trigger();
-            thread.join().unwrap();
+        if let Some(stream) = self.stream.take() {
+            stream.end();
         }
     }
 
@@ -138,39 +104,11 @@ impl Rig {
     }
 
     pub fn append(&self, topic: Topic, records: Vec<(Vec<u8>, Headers)>) {
-        for records in records.chunks(5_000) {
-            let make = || {
-                let mut made = Records::new();
-                for (payload, headers) in records {
-                    let headers = made.add_headers(headers.clone());
-                    assert!(made.push(b"", payload, headers));
-                }
-                made
-            };
-            append_and_wait(self.log.as_ref(), topic, make, None).unwrap();
-        }
-    }
-
-    /// Waits until the query gives this number.
-    pub fn await_number(&self, sql: &str, expected: i64) {
-        let started = Instant::now();
-        loop {
-            let found = self.number(sql);
-            if found == expected {
-                return;
-            }
-            assert!(started.elapsed() < PATIENCE, "{sql}: {found}, not {expected}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    pub fn number(&self, sql: &str) -> i64 {
-        let table = query_table(self.warehouse.as_ref(), sql, &[]).unwrap();
-        table.rows.first().map_or(-1, |row| row[0].as_i64().unwrap())
-    }
-
-    pub fn rows(&self, sql: &str) -> Vec<Vec<Value>> {
-        query_table(self.warehouse.as_ref(), sql, &[]).unwrap().rows
+        let drafts: Vec<Draft> = records
+            .into_iter()
+            .map(|(payload, headers)| Draft { key: Vec::new(), payload, headers })
+            .collect();
+        self.pipeline.append(topic, &drafts);
     }
 
     pub fn await_status(&self, status: Status, expected: i64) {
@@ -182,14 +120,6 @@ impl Rig {
         let page = list(&self.dlq, filter, None, 10_000).unwrap();
         assert_eq!(page.next, None);
         page.errors
-    }
-
-    /// Statements on a schema, as an administrator would run them.
-    pub fn execute(&self, schema: Schema, sql: &str) {
-        let mut session = self.warehouse.session(schema).unwrap();
-        let mut transaction = session.begin().unwrap();
-        transaction.script(sql).unwrap();
-        transaction.commit().unwrap();
     }
 
     /// Everything adds up: the proof of `adpipe verify`, and the counts of the groups.
@@ -218,19 +148,6 @@ impl Rig {
         }
         kept.sort_by_key(|row| (row[0].to_string(), row[1].to_string()));
         assert_eq!(counted, kept, "the counts of the groups are not those of the errors");
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        for (shutdown, _) in self.roles.iter().chain(self.stream.iter()) {
-            shutdown.trigger();
-        }
-        let threads = self.roles.drain(..).chain(self.stream.take());
-        for (_, thread) in threads {
-            // A failed test ends by its own panic.
-            let _ = thread.join();
-        }
     }
 }
 

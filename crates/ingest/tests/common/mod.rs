@@ -12,9 +12,10 @@ use adpipe_generate::{Config, Format, Generator};
 use adpipe_ingest::http::{self, Budget, ServerConfig};
 use adpipe_ingest::{EventsConfig, EventsEndpoint, Lag, LagGauge};
 use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, Headers, LogError, Topic};
+use adpipe_log::{EventLog, LogError, Topic};
 use adpipe_metrics::Metrics;
 use adpipe_testkit::raw_http::{self, Answer};
+use adpipe_testkit::rig::{self, Draft};
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::get;
@@ -96,26 +97,14 @@ impl Harness {
         self.processed.store(appended(&self.log).unwrap(), Ordering::Release);
     }
 
-    /// Every record of a topic: key, payload, headers. In order of partition and offset.
-    pub fn records(&self, topic: Topic) -> Vec<(Vec<u8>, Vec<u8>, Headers)> {
-        let mut records = Vec::new();
-        for range in self.log.ranges(topic).unwrap() {
-            let mut from = range.first;
-            while from < range.next {
-                for batch in self.log.read(topic, range.partition, from, 1 << 20).unwrap() {
-                    from = batch.next_offset();
-                    records.extend(batch.iter().map(|record| {
-                        (record.key.to_vec(), record.payload.to_vec(), record.headers.clone())
-                    }));
-                }
-            }
-        }
-        records
+    /// Every record of a topic, in order of partition and offset.
+    pub fn records(&self, topic: Topic) -> Vec<Draft> {
+        rig::records(self.log.as_ref(), topic)
     }
 
     /// Payloads of a topic, sorted.
     pub fn payloads(&self, topic: Topic) -> Vec<Vec<u8>> {
-        let mut payloads: Vec<_> = self.records(topic).into_iter().map(|(_, payload, _)| payload).collect();
+        let mut payloads: Vec<_> = self.records(topic).into_iter().map(|record| record.payload).collect();
         payloads.sort();
         payloads
     }

@@ -1,56 +1,42 @@
 //! A whole pipeline in this process, as the monitor looks at it.
 #![allow(dead_code, reason = "each test uses what it needs")]
 
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use adpipe_dlq::{Dlq, DlqSettings};
 use adpipe_event::Millis;
-use adpipe_log::sqlite::SqliteLog;
-use adpipe_log::{EventLog, Headers, Records, Topic};
-use adpipe_metrics::Metrics;
+use adpipe_log::{Headers, Topic};
 use adpipe_monitor::figures::{Measure, Sources, measure};
 use adpipe_monitor::pulse::Pulse;
 use adpipe_monitor::signal::{Reading, Signal};
-use adpipe_runtime::Shutdown;
-use adpipe_stream::{StreamConfig, backlog, processor};
-use adpipe_testkit::postgres::Postgres;
-use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
-use adpipe_warehouse::sqlite::SqliteWarehouse;
-use adpipe_warehouse::{Schema, Value, Warehouse, query_table};
+use adpipe_stream::{StreamConfig, backlog};
+use adpipe_testkit::eventually;
+use adpipe_testkit::rig::{self, Background, Draft};
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
+/// A pipeline with what the monitor is told.
 pub struct Rig {
-    pub folder: tempfile::TempDir,
-    pub log: Arc<dyn EventLog>,
-    pub warehouse: Arc<dyn Warehouse>,
-    pub metrics: Metrics,
+    pipeline: rig::Rig,
     pub pulse: Pulse,
-    _server: Option<Arc<Postgres>>,
+}
+
+impl Deref for Rig {
+    type Target = rig::Rig;
+
+    fn deref(&self) -> &rig::Rig {
+        &self.pipeline
+    }
 }
 
 /// The same test on both databases.
 pub fn on_both(test: &str, check: impl Fn(&Rig)) {
-    let folder = tempfile::tempdir().unwrap();
-    let warehouse = Arc::new(SqliteWarehouse::open(folder.path()).unwrap());
-    check(&Rig::new(folder, warehouse, None));
-    if let Some(server) = Postgres::shared(test) {
-        let settings = PostgresSettings::from_url(&server.new_database()).unwrap();
-        let warehouse = Arc::new(PostgresWarehouse::open(settings).unwrap());
-        check(&Rig::new(tempfile::tempdir().unwrap(), warehouse, Some(server)));
-    }
+    rig::Rig::both(test).for_each(|pipeline| check(&Rig::new(pipeline)));
 }
 
 impl Rig {
-    pub fn new(
-        folder: tempfile::TempDir,
-        warehouse: Arc<dyn Warehouse>,
-        server: Option<Arc<Postgres>>,
-    ) -> Rig {
-        let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(folder.path()).unwrap());
-        let (metrics, pulse) = (Metrics::new("test").unwrap(), Pulse::new());
-        Rig { folder, log, warehouse, metrics, pulse, _server: server }
+    pub fn new(pipeline: rig::Rig) -> Rig {
+        Rig { pipeline, pulse: Pulse::new() }
     }
 
     pub fn sources(&self) -> Sources {
@@ -58,53 +44,27 @@ impl Rig {
     }
 
     pub fn append(&self, payloads: &[String]) {
-        let mut records = Records::new();
-        let headers = records.add_headers(Headers::default());
-        for payload in payloads {
-            assert!(records.push(payload.as_bytes(), payload.as_bytes(), headers));
-        }
-        self.log.append(Topic::Raw, records, None).unwrap().wait().unwrap();
+        let draft = |payload: &String| {
+            let payload = payload.clone().into_bytes();
+            Draft { key: payload.clone(), payload, headers: Headers::default() }
+        };
+        self.pipeline.append(Topic::Raw, &payloads.iter().map(draft).collect::<Vec<_>>());
     }
 
     /// Runs the processor and the queue until nothing waits.
     pub fn process(&self) {
-        let stop = Shutdown::new();
-        let config = StreamConfig { linger: Duration::from_millis(5), ..StreamConfig::default() };
         let (log, warehouse) = (Arc::clone(&self.log), Arc::clone(&self.warehouse));
         let dlq = Dlq::new(DlqSettings::default(), log, warehouse, self.metrics.clone());
-        std::thread::scope(|scope| {
-            let (log, warehouse) = (self.log.as_ref(), self.warehouse.as_ref());
-            scope.spawn(|| processor::run(&config, log, warehouse, &self.metrics, &stop).unwrap());
-            scope.spawn(|| adpipe_dlq::role::run(&dlq, &stop).unwrap());
-            let waits = || {
-                let events: u64 = backlog::lag(log, warehouse).unwrap().iter().map(|lag| lag.records).sum();
-                let errors: u64 =
-                    adpipe_dlq::role::lag_of(log, warehouse).unwrap().iter().map(|(_, lag)| lag).sum();
-                events + errors
-            };
-            eventually("everything is processed", || waits() == 0);
-            stop.trigger();
+        let queue = Background::start(move |shutdown| adpipe_dlq::role::run(&dlq, shutdown).unwrap());
+        let config = StreamConfig { linger: Duration::from_millis(5), ..StreamConfig::default() };
+        let stream = self.stream(config);
+        let (log, warehouse) = (self.log.as_ref(), self.warehouse.as_ref());
+        eventually("everything is processed", || {
+            let errors = adpipe_dlq::role::lag_of(log, warehouse).unwrap();
+            backlog::records(log, warehouse).unwrap() == 0 && errors.iter().all(|(_, lag)| *lag == 0)
         });
-    }
-
-    /// Statements on a schema, as an administrator would run them.
-    pub fn execute(&self, schema: Schema, sql: &str) {
-        let mut session = self.warehouse.session(schema).unwrap();
-        let mut transaction = session.begin().unwrap();
-        transaction.script(sql).unwrap();
-        transaction.commit().unwrap();
-    }
-
-    pub fn rows(&self, sql: &str) -> Vec<Vec<Value>> {
-        query_table(self.warehouse.as_ref(), sql, &[]).unwrap().rows
-    }
-}
-
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "{what} does not come true");
-        std::thread::sleep(Duration::from_millis(10));
+        stream.end();
+        queue.end();
     }
 }
 

@@ -6,7 +6,7 @@ pub mod announcements;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_metrics::Metrics;
@@ -73,15 +73,6 @@ impl Running {
     pub fn end(self) {
         self.shutdown.trigger();
         self.notifier.end();
-    }
-}
-
-/// Waits until something holds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(60), "{what} did not come true");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -6,12 +6,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::server::await_ready;
 use crate::skip;
-
-/// A broker takes some seconds; on a loaded machine more.
-const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// A running broker; it ends, and its data goes, when this is dropped.
 pub struct Kafka {
@@ -213,13 +211,8 @@ impl Kafka {
 
     /// Ready is a broker that answers a request, not one whose port is open.
     fn wait_until_ready(&mut self) {
-        let deadline = Instant::now() + READY_WITHIN;
-        while !answers(self.port) {
-            let ended = self.broker.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "kafka ended: {}", self.broker_log());
-            assert!(Instant::now() < deadline, "kafka is not ready in time: {}", self.broker_log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let (port, log) = (self.port, self.folder.path().join("broker.log"));
+        await_ready("Kafka", self.broker.as_mut().unwrap(), &log, || answers(port));
     }
 }
 
