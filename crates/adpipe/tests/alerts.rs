@@ -8,7 +8,7 @@ mod common;
 use std::process::Command;
 
 use adpipe_testkit::eventually_some;
-use common::{ADPIPE, Folder, Running, shown};
+use common::{Folder, Running, adpipe_in, shown};
 use serde_json::Value;
 
 /// One alert that fires soon.
@@ -237,8 +237,8 @@ fn the_monitor_of_adpipe_up_survives_its_death() {
 fn the_monitor_alone_is_a_role_and_a_second_one_stands_by() {
     let folder = troubled();
     let start = || {
-        let mut command = Command::new(ADPIPE);
-        command.current_dir(folder.path()).env("ADPIPE_ALERTS__EVERY", "200ms").env_remove("RUST_LOG");
+        let mut command = adpipe_in(folder.path());
+        command.env("ADPIPE_ALERTS__EVERY", "200ms");
         command.arg("--data").arg(folder.join("data")).args(["run", "monitor"]);
         command.stdout(std::process::Stdio::null()).spawn().unwrap()
     };

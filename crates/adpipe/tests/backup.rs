@@ -12,22 +12,18 @@ use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::{Dice, eventually, seed};
-use common::{ADPIPE, Folder, Killed, Running, shown, without_test_settings};
+use common::{ADPIPE, Folder, Killed, Running, adpipe_in, printed, shown};
 use serde_json::Value;
 
 /// The binary with its data in a folder of this name.
 fn on(folder: &Folder, data: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(ADPIPE);
-    command.current_dir(folder.path()).env_remove("RUST_LOG").env("ADPIPE_CONSOLE__PORT", "0");
-    without_test_settings(&mut command);
+    let mut command = adpipe_in(folder.path());
     command.args(["--data", data]).args(arguments);
     command
 }
 
 fn run_on(folder: &Folder, data: &str, arguments: &[&str]) -> String {
-    let output = on(folder, data, arguments).output().unwrap();
-    assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-    String::from_utf8(output.stdout).unwrap()
+    printed(on(folder, data, arguments))
 }
 
 fn number_on(folder: &Folder, data: &str, sql: &str) -> u64 {
@@ -44,24 +40,7 @@ fn backup(folder: &Folder, code: i32) -> Value {
 
 /// Raw files of a few days, some of whose rows are bad or repeat others.
 fn raw_file(folder: &Folder, number: u64, rows: u64) {
-    let (rows, seed) = (rows.to_string(), number.to_string());
-    let arguments = [
-        "--rows",
-        &rows,
-        "--seed",
-        &seed,
-        "--bad",
-        "0.01",
-        "--duplicates",
-        "0.02",
-        "--start",
-        "2014-10-21",
-        "--end",
-        "2014-10-23",
-        "--format",
-        "csv",
-    ];
-    folder.generate(&format!("{number}.csv"), &arguments);
+    folder.generate_raw(&format!("{number}.csv"), number, rows, "2014-10-23");
     std::fs::create_dir_all(folder.join("data/raw")).unwrap();
     std::fs::rename(folder.join(&format!("{number}.csv")), folder.join(&format!("data/raw/{number}.csv")))
         .unwrap();
@@ -207,6 +186,7 @@ fn a_killed_backup_leaves_none_or_the_one_before() {
         let mut child = Killed(
             folder.adpipe(&["backup", "copies"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
         );
+        // Chance says how far the backup gets.
         std::thread::sleep(Duration::from_millis(dice.below(120)));
         match child.0.try_wait().unwrap() {
             Some(status) => {
@@ -378,10 +358,8 @@ fn postgres_is_dumped_at_the_moment_of_the_log() {
     let Some(server) = Postgres::shared("postgres_is_dumped_at_the_moment_of_the_log") else { return };
     let folder = Folder::new();
     let adpipe = |data: &str, url: &str, arguments: &[&str]| {
-        let mut command = Command::new(ADPIPE);
-        command.current_dir(folder.path()).env_remove("RUST_LOG").env_remove("PGPASSWORD");
-        without_test_settings(&mut command);
-        command.env("ADPIPE_CONSOLE__PORT", "0").env("ADPIPE_LOG__URL", format!("sqlite:{data}"));
+        let mut command = adpipe_in(folder.path());
+        command.env("ADPIPE_LOG__URL", format!("sqlite:{data}"));
         command.env("ADPIPE_ARCHIVE__URL", format!("{data}/processed"));
         command.env("ADPIPE_ETL__RAW_FOLDER", format!("{data}/raw"));
         command.env("ADPIPE_NOTIFY__SPOOL", format!("{data}/notifications"));
@@ -391,11 +369,7 @@ fn postgres_is_dumped_at_the_moment_of_the_log() {
         command.env("PATH", format!("{}:{path}", server.programs().display()));
         command
     };
-    let run = |data: &str, url: &str, arguments: &[&str]| {
-        let output = adpipe(data, url, arguments).output().unwrap();
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let run = |data: &str, url: &str, arguments: &[&str]| printed(adpipe(data, url, arguments));
     let url = server.new_database();
     let up = Running::start(adpipe("data", &url, &["up"]));
     let load = Load(AtomicBool::new(false));

@@ -92,7 +92,7 @@ fn standard_input_counts_while_it_flows() {
     let mut stdin = ingest.stdin.take().unwrap();
     stdin.write_all(&events).unwrap();
     stdin.flush().unwrap();
-    // The input stays open, and its events are counted all the same.
+    // The input stays open, and its events are counted anyway.
     eventually("the events are counted", || folder.account()["valid"] == 100);
     drop(stdin);
     assert!(ingest.wait().unwrap().success());

@@ -20,6 +20,7 @@ fn kill_until(folder: &Folder, dice: &mut Dice, mut is_done: impl FnMut() -> boo
     loop {
         let up = folder.adpipe(&["up"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let mut up = up.unwrap();
+        // Chance says how long it works.
         std::thread::sleep(Duration::from_millis(150 + dice.below(700)));
         up.kill().unwrap();
         up.wait().unwrap();

@@ -57,6 +57,7 @@ fn fifty_kills_change_no_sum() {
     let mut pipeline = start_up(&folder);
     while kills < KILLS {
         rounds += 1;
+        // Chance says how long they work.
         std::thread::sleep(Duration::from_millis(5 + dice.below(120)));
         // The ingest is killed while it lasts; the pipeline in any case.
         let what = dice.below(3);

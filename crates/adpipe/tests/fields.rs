@@ -189,11 +189,9 @@ fn a_mapped_source_comes_through_kafka() {
     std::fs::write(folder.join("sample.ndjson"), ndjson(&events[..500])).unwrap();
     configure(&folder, "sample.ndjson");
     let adpipe = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(common::ADPIPE);
-        command.current_dir(folder.path()).env_remove("RUST_LOG").env("ADPIPE_LOG__URL", kafka.url());
-        let output = command.env("ADPIPE_CONSOLE__PORT", "0").args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", common::shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        let mut command = common::adpipe_in(folder.path());
+        command.env("ADPIPE_LOG__URL", kafka.url()).args(arguments);
+        common::printed(command)
     };
     adpipe(&["doctor", "--fix"]);
     let (by_producer, by_file) = events.split_at(ROWS / 2);

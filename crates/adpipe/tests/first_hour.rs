@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use adpipe_testkit::postgres::Postgres;
-use common::{ADPIPE, Folder, shown};
+use common::{ADPIPE, Folder, adpipe_in, shown};
 use serde_json::Value;
 
 /// Three records: one is an event, one has a banner position that there is not, one is not a record.
@@ -282,11 +282,8 @@ fn every_command_has_its_page() {
 
 /// What Tab offers behind these words, as bash asks.
 fn completed(folder: &Folder, words: &[&str]) -> String {
-    let mut command = Command::new(ADPIPE);
-    command
-        .current_dir(folder.path())
-        .env("COMPLETE", "bash")
-        .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string());
+    let mut command = adpipe_in(folder.path());
+    command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string());
     command.env("_CLAP_COMPLETE_COMP_TYPE", "9").env("_CLAP_COMPLETE_SPACE", "true").env("_CLAP_IFS", "\n");
     let output = command.arg("--").args(words).output().unwrap();
     assert!(output.status.success(), "{}", shown(&output));
@@ -381,8 +378,8 @@ fn the_sql_shell_works_on_postgresql() {
     let (folder, url) = (Folder::new(), server.new_database());
     std::fs::write(folder.join("three.ndjson"), RECORDS).unwrap();
     let adpipe = |arguments: &[&str], input: &str| {
-        let mut command = Command::new(ADPIPE);
-        command.current_dir(folder.path()).args(arguments).env("ADPIPE_WAREHOUSE__URL", &url);
+        let mut command = adpipe_in(folder.path());
+        command.args(arguments).env("ADPIPE_WAREHOUSE__URL", &url);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use adpipe_testkit::kafka::{Kafka, kcat, signal};
 use adpipe_testkit::{eventually, skip};
-use common::{ADPIPE, Folder, shown};
+use common::{Folder, adpipe_in, printed, shown};
 
 /// A pipeline's folder and its broker.
 struct Pipeline {
@@ -30,12 +30,9 @@ impl Pipeline {
     }
 
     fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
+        let mut command = adpipe_in(self.folder.path());
         command
-            .current_dir(self.folder.path())
-            .env_remove("RUST_LOG")
             .env("ADPIPE_LOG__URL", self.kafka.url())
-            .env("ADPIPE_CONSOLE__PORT", "0")
             .env("ADPIPE_LOG__KAFKA__SESSION_TIMEOUT_MS", "3000")
             .env("ADPIPE_LOG__KAFKA__HEARTBEAT_INTERVAL_MS", "500")
             .args(arguments);
@@ -47,9 +44,7 @@ impl Pipeline {
     }
 
     fn run(&self, arguments: &[&str]) -> String {
-        let output = self.output(arguments);
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        printed(self.adpipe(arguments))
     }
 
     fn processor(&self) -> Processor {

@@ -211,9 +211,8 @@ fn the_summary_equals_the_warehouse_on_postgresql() {
     let Some(server) = Postgres::shared("the_summary_equals_the_warehouse_on_postgresql") else { return };
     let (folder, url) = (Folder::new(), server.new_database());
     let adpipe = |arguments: &[&str]| {
-        let mut command = Command::new(common::ADPIPE);
-        command.current_dir(folder.path()).env_remove("RUST_LOG").env("ADPIPE_WAREHOUSE__URL", &url);
-        command.args(arguments);
+        let mut command = common::adpipe_in(folder.path());
+        command.env("ADPIPE_WAREHOUSE__URL", &url).args(arguments);
         command
     };
     three_days(&folder, &adpipe);

@@ -16,7 +16,7 @@ use adpipe_testkit::pgbouncer::PgBouncer;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::{Dice, eventually, seed};
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
-use common::{ADPIPE, Folder, Running, shown};
+use common::{ADPIPE, Folder, Running, adpipe_in, printed, shown};
 
 /// What is killed in the chaos test, all in all.
 const KILLS: u32 = 12;
@@ -44,12 +44,8 @@ struct Pipeline<'f> {
 
 impl Pipeline<'_> {
     fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
+        let mut command = adpipe_in(self.folder.path());
         command
-            .current_dir(self.folder.path())
-            .env_remove("RUST_LOG")
-            .env_remove("PGPASSWORD")
-            .env("ADPIPE_CONSOLE__PORT", "0")
             .env("ADPIPE_LOG__URL", format!("sqlite:{}", self.log))
             .env("ADPIPE_WAREHOUSE__URL", &self.warehouse)
             .args(arguments);
@@ -57,9 +53,7 @@ impl Pipeline<'_> {
     }
 
     fn run(&self, arguments: &[&str]) -> String {
-        let output = self.adpipe(arguments).output().unwrap();
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        printed(self.adpipe(arguments))
     }
 
     fn csv(&self, sql: &str) -> String {
@@ -181,6 +175,7 @@ fn kills_of_processor_and_server_change_no_sum() {
     let mut up = start_up();
     let mut kills_midway = 0;
     for _ in 0..KILLS {
+        // Chance says how long it works.
         std::thread::sleep(Duration::from_millis(50 + dice.below(250)));
         match dice.below(3) {
             0 => {

@@ -13,7 +13,7 @@ use adpipe_testkit::kafka::{Kafka, signal};
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::proxy::Proxy;
 use adpipe_testkit::{Dice, eventually, eventually_within, seed};
-use common::{ADPIPE, Folder, shown};
+use common::{Folder, adpipe_in, printed};
 
 const ROWS: &str = "1000000";
 const PROCESSORS: usize = 3;
@@ -82,13 +82,10 @@ impl Production {
     }
 
     fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
+        let mut command = adpipe_in(self.folder.path());
         command
-            .current_dir(self.folder.path())
-            .env_remove("RUST_LOG")
             .env("ADPIPE_LOG__URL", format!("kafka://127.0.0.1:{}", self.kafka_network.port()))
             .env("ADPIPE_WAREHOUSE__URL", &self.database)
-            .env("ADPIPE_CONSOLE__PORT", "0")
             .env("ADPIPE_LOG__KAFKA__SESSION_TIMEOUT_MS", "6000")
             .env("ADPIPE_LOG__KAFKA__HEARTBEAT_INTERVAL_MS", "1000")
             .args(arguments);
@@ -96,9 +93,7 @@ impl Production {
     }
 
     fn run(&self, arguments: &[&str]) -> String {
-        let output = self.adpipe(arguments).output().unwrap();
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        printed(self.adpipe(arguments))
     }
 
     /// Starts a role and waits until it says that it works: one that finds no server at its start ends.

@@ -212,6 +212,7 @@ fn a_warehouse_that_is_gone_damaged_or_older_is_made_again_row_by_row() {
     while kills < 12 {
         let mut child = pipeline.adpipe(&["rebuild"]);
         let mut child = Killed(child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        // Chance says how far it gets.
         std::thread::sleep(Duration::from_millis(dice.below(250)));
         if child.0.try_wait().unwrap().is_none() {
             kills += 1;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::{Dice, eventually, seed};
-use common::{ADPIPE, Folder, shown};
+use common::{Folder, adpipe_in, shown};
 use serde_json::Value;
 
 /// Killed with -9 when it goes out of scope.
@@ -45,10 +45,8 @@ impl Site {
     }
 
     fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
+        let mut command = adpipe_in(self.folder.path());
         command
-            .current_dir(self.folder.path())
-            .env_remove("RUST_LOG")
             .env("ADPIPE_SCHEDULER__LEASE", "3s")
             .env("ADPIPE_WAREHOUSE__URL", &self.warehouse)
             .args(arguments);
@@ -275,7 +273,7 @@ fn kill_9_in_the_middle_of_a_task_leaves_no_process_and_the_run_goes_on() {
         );
 
         let second = site.scheduler();
-        // With a retry left the run goes on, else it has failed.
+        // With a retry left the run continues, else it has failed.
         eventually("the task is tried again", || site.lines("pids").len() == 5);
         eventually("the other run is marked", || site.newest_state("once") == "failed");
         let run = &site.runs("long")[0];

@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use adpipe_testkit::{allowance, eventually, eventually_some};
-use common::{ADPIPE, Folder, Killed};
+use common::{ADPIPE, Folder, Killed, adpipe_in};
 
 /// What is due to a command that is asked to end.
 const DUE: Duration = Duration::from_secs(2);
@@ -342,10 +342,8 @@ fn etl_ends_while_the_bucket_is_away() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", server.local_addr().unwrap());
     for (name, expected) in SIGNALS {
-        let mut command = Command::new(ADPIPE);
+        let mut command = adpipe_in(folder.path());
         command
-            .current_dir(folder.path())
-            .env("ADPIPE_CONSOLE__PORT", "0")
             .env("ADPIPE_LOG__URL", "sqlite:data")
             .env("ADPIPE_WAREHOUSE__URL", "sqlite:data")
             .env("ADPIPE_ARCHIVE__URL", "s3://bucket/ads")

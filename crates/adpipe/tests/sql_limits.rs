@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use adpipe_testkit::eventually_within;
 use adpipe_testkit::postgres::Postgres;
-use common::{ADPIPE, Folder, shown};
+use common::{Folder, adpipe_in, shown};
 
 /// Counts without an end.
 const ENDLESS: &str = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n";
@@ -35,7 +35,7 @@ fn interrupted(mut command: Command) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = child.id().to_string();
     let started = Instant::now();
-    // The signal may come before anybody listens for it: then it ends the process itself.
+    // In the middle of the statement, or before anybody listens: then the signal ends the process itself.
     std::thread::sleep(Duration::from_millis(700));
     assert!(child.try_wait().unwrap().is_none(), "it has not ended by itself");
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
@@ -82,8 +82,8 @@ fn a_statement_on_postgresql_has_limits() {
     let Some(server) = Postgres::start("a_statement_on_postgresql_has_limits") else { return };
     let (folder, url) = (Folder::new(), server.new_database());
     let adpipe = |arguments: &[&str]| {
-        let mut command = Command::new(ADPIPE);
-        command.current_dir(folder.path()).args(arguments).env("ADPIPE_WAREHOUSE__URL", &url);
+        let mut command = adpipe_in(folder.path());
+        command.args(arguments).env("ADPIPE_WAREHOUSE__URL", &url);
         command
     };
     folder.generate("events.ndjson", &["--rows", "100", "--seed", "1"]);

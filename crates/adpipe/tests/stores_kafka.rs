@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use adpipe_testkit::kafka::Kafka;
 use adpipe_testkit::{Dice, eventually, flips, seed};
-use common::{ADPIPE, Folder, run_for, shown, without_test_settings};
+use common::{Folder, adpipe_in, run_for, shown};
 
 /// Bits flipped every day.
 const FLIPS: u64 = 40;
@@ -43,11 +43,8 @@ impl<'k> Reader<'k> {
     }
 
     fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
-        without_test_settings(&mut command);
+        let mut command = adpipe_in(self.folder.path());
         command
-            .current_dir(self.folder.path())
-            .env_remove("RUST_LOG")
             .env("ADPIPE_LOG__URL", self.kafka.url())
             .env("ADPIPE_LOG__KAFKA__GROUP_ID", &self.group)
             .args(arguments);

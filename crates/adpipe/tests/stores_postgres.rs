@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 
 use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::{Dice, eventually, flips, seed};
-use common::{ADPIPE, Folder, Running, shown, without_test_settings};
+use common::{Folder, Running, adpipe_in, printed, shown};
 use damage::{filled, is_harmless, is_told, verdict};
 
 /// An embedded log, and a database whose name may change.
@@ -26,12 +26,8 @@ struct Pipeline<'p> {
 
 impl Pipeline<'_> {
     fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
-        command.current_dir(self.folder.path()).env_remove("RUST_LOG").env_remove("PGPASSWORD");
-        without_test_settings(&mut command);
-        command
-            .env("ADPIPE_CONSOLE__PORT", "0")
-            .env("ADPIPE_WAREHOUSE__URL", self.server.url(&self.database));
+        let mut command = adpipe_in(self.folder.path());
+        command.env("ADPIPE_WAREHOUSE__URL", self.server.url(&self.database));
         command.args(arguments);
         command
     }
@@ -41,9 +37,7 @@ impl Pipeline<'_> {
     }
 
     fn run(&self, arguments: &[&str]) -> String {
-        let output = self.output(arguments);
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        printed(self.adpipe(arguments))
     }
 
     fn number(&self, sql: &str) -> u64 {

@@ -16,7 +16,7 @@ use adpipe_testkit::eventually;
 use adpipe_testkit::kafka::Kafka;
 #[cfg(feature = "kafka")]
 use adpipe_testkit::postgres::Postgres;
-use common::{ADPIPE, Folder, Running, shown};
+use common::{Folder, Running, adpipe_in, printed, shown};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -44,17 +44,14 @@ impl Mixed {
     }
 
     fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
-        command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG");
-        command.env("ADPIPE_CONSOLE__PORT", "0").env("ADPIPE_STREAM__MAX_FUTURE", "1s");
+        let mut command = adpipe_in(self.folder.path());
+        command.args(arguments).env("ADPIPE_STREAM__MAX_FUTURE", "1s");
         command.envs(self.servers.iter().map(|(key, value)| (key, value)));
         command
     }
 
     fn run(&self, arguments: &[&str]) -> String {
-        let output = self.adpipe(arguments).output().unwrap();
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        printed(self.adpipe(arguments))
     }
 
     fn json(&self, arguments: &[&str]) -> Value {

@@ -17,6 +17,7 @@ use adpipe_monitor::figures::Measure;
 use adpipe_monitor::role::{Figures, Look, Monitor, MonitorConfig};
 use adpipe_monitor::signal::{Labels, Reading, Signal};
 use adpipe_monitor::store::{self, Alert, Announced, NewSilence, State};
+use adpipe_testkit::eventually;
 use adpipe_testkit::postgres::Postgres;
 use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse};
 use adpipe_warehouse::sqlite::SqliteWarehouse;
@@ -344,13 +345,11 @@ fn a_warehouse_that_hangs_is_not_waited_for() {
     drop(lock);
     drop(session);
 
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     let expected = ["DagFailed a resolved 'resolved'", "WarehouseDown resolved 'resolved'"];
-    while states(&store::history(warehouse.as_ref(), start).unwrap()) != expected {
-        assert!(std::time::Instant::now() < deadline, "{:?}", store::history(warehouse.as_ref(), start));
+    eventually("both are resolved", || {
         look(&mut monitor, start, 45);
-        std::thread::yield_now();
-    }
+        states(&store::history(warehouse.as_ref(), start).unwrap()) == expected
+    });
     assert_eq!(ear.heard().len(), 4, "{:?}", ear.heard());
     monitor.stop();
 }

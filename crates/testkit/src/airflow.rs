@@ -27,7 +27,7 @@ pub struct Airflow {
     bin: PathBuf,
     home: TempDir,
     dags: PathBuf,
-    /// Settings of its own.
+    /// Environment variables and their values.
     settings: Vec<(String, String)>,
 }
 

@@ -10,9 +10,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A response, read to its end.
 #[derive(Debug)]
 pub struct Response {
-    /// The status code.
+    /// 200 for OK.
     pub status: u16,
-    /// The headers.
+    /// By name, in any case.
     pub headers: HeaderMap,
     /// The body; bytes that are not UTF-8 are replaced.
     pub body: String,

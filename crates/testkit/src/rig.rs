@@ -41,7 +41,7 @@ pub struct Draft {
     pub key: Vec<u8>,
     /// The record itself.
     pub payload: Vec<u8>,
-    /// Its headers.
+    /// What is said about it: its format, or why it is in error.
     pub headers: Headers,
 }
 

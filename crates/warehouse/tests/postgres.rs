@@ -15,8 +15,8 @@ use adpipe_warehouse::{
 const TOPIC: &str = "ad_events_raw";
 const HOUR: i64 = 3_600_000;
 
-/// 2014-10-21 00:00 UTC.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+/// 2014-10-21 00:00 UTC.
 const START: Millis = Millis(1_413_849_600_000);
 
 /// A warehouse whose partitions 0 to 3 have begun.

@@ -29,18 +29,14 @@ impl Folder {
 
     /// The binary, with its data in this folder and no configuration from around it.
     pub fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
-        command.current_dir(self.path()).env_remove("RUST_LOG").env("ADPIPE_CONSOLE__PORT", "0");
-        without_test_settings(&mut command);
+        let mut command = adpipe_in(self.path());
         command.arg("--data").arg(self.join("data")).args(arguments);
         command
     }
 
     /// Runs to the end and must succeed; gives what it printed.
     pub fn run(&self, arguments: &[&str]) -> String {
-        let output = self.adpipe(arguments).output().unwrap();
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        printed(self.adpipe(arguments))
     }
 
     /// Runs to the end and must fail with this code; gives its last words.
@@ -74,6 +70,17 @@ impl Folder {
         serde_json::from_slice(&std::fs::read(account).unwrap()).unwrap()
     }
 
+    /// Rows for the batch, from 2014-10-21 on, some of which are bad or repeat others.
+    pub fn generate_raw(&self, file: &str, seed: u64, rows: u64, end: &str) {
+        let (seed, rows) = (seed.to_string(), rows.to_string());
+        let format = file.rsplit('.').next().unwrap();
+        let rows = ["--rows", &rows, "--seed", &seed, "--bad", "0.01", "--duplicates", "0.02"];
+        self.generate(
+            file,
+            &[&rows[..], &["--start", "2014-10-21", "--end", end, "--format", format]].concat(),
+        );
+    }
+
     /// What was counted, by kind, in the words of the generator's account.
     pub fn account(&self) -> serde_json::Value {
         self.row(
@@ -83,6 +90,22 @@ impl Folder {
              from realtime.commits",
         )
     }
+}
+
+/// The binary in this folder, with no configuration from around it.
+pub fn adpipe_in(folder: &Path) -> Command {
+    let mut command = Command::new(ADPIPE);
+    command.current_dir(folder).env_remove("RUST_LOG").env_remove("PGPASSWORD");
+    without_test_settings(&mut command);
+    command.env("ADPIPE_CONSOLE__PORT", "0");
+    command
+}
+
+/// Runs to the end and must succeed; gives what it printed.
+pub fn printed(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", shown(&output));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The time of now as `adpipe generate` takes it.

@@ -14,7 +14,7 @@ use adpipe_testkit::postgres::Postgres;
 use adpipe_testkit::s3::{ACCESS_KEY, S3, SECRET_KEY};
 use serde_json::Value;
 
-use crate::common::{ADPIPE, Folder, shown, without_test_settings};
+use crate::common::{Folder, adpipe_in, printed};
 use adpipe_testkit::{Dice, seed};
 
 /// A pipeline on some warehouse; log and raw files are in the folder, and so is the archive when it
@@ -33,7 +33,6 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Makes it.
     pub fn make(server: &S3, name: &str) -> Bucket {
         server.make_bucket(name);
         Bucket { name: name.to_owned(), endpoint: server.endpoint() }
@@ -75,10 +74,8 @@ impl Pipeline {
     }
 
     pub fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
-        command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG");
-        without_test_settings(&mut command);
-        command.env("ADPIPE_CONSOLE__PORT", "0").env("ADPIPE_ETL__SEGMENT_ROWS", "5000");
+        let mut command = adpipe_in(self.folder.path());
+        command.args(arguments).env("ADPIPE_ETL__SEGMENT_ROWS", "5000");
         if let Some(url) = &self.warehouse {
             command.env("ADPIPE_WAREHOUSE__URL", url);
         }
@@ -91,9 +88,7 @@ impl Pipeline {
     }
 
     pub fn run(&self, arguments: &[&str]) -> String {
-        let output = self.adpipe(arguments).output().unwrap();
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        printed(self.adpipe(arguments))
     }
 
     pub fn query(&self, sql: &str) -> Value {
@@ -208,25 +203,9 @@ impl EndState {
 /// Ten files that share some of their rows.
 pub fn ten_files(pipeline: &Pipeline, rows: u32) {
     for number in 0..10 {
-        let (seed, rows) = ((number % 7).to_string(), rows.to_string());
         let (format, end) = if number % 2 == 0 { ("csv", "2014-10-23") } else { ("ndjson", "2014-10-22") };
-        let arguments = [
-            "--rows",
-            &rows,
-            "--seed",
-            &seed,
-            "--bad",
-            "0.01",
-            "--duplicates",
-            "0.02",
-            "--start",
-            "2014-10-21",
-            "--end",
-            end,
-            "--format",
-            format,
-        ];
-        pipeline.folder.generate(&format!("data/raw/{number}.{format}"), &arguments);
+        let file = format!("data/raw/{number}.{format}");
+        pipeline.folder.generate_raw(&file, number % 7, u64::from(rows), end);
     }
 }
 

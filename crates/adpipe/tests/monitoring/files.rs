@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The repository.
+/// The repository, whose files these tests read.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }

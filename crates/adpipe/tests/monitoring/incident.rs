@@ -12,7 +12,7 @@ use adpipe_testkit::proxy::Proxy;
 use adpipe_testkit::slack::Slack;
 use adpipe_testkit::{eventually_within, free_port};
 
-use crate::common::{ADPIPE, Folder, Killed, Running, shown};
+use crate::common::{Folder, Killed, Running, adpipe_in, printed, shown};
 use crate::files::read;
 use crate::setup::{Setup, alertmanager};
 
@@ -128,13 +128,10 @@ struct Pipeline {
 
 impl Pipeline {
     fn adpipe(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(ADPIPE);
+        let mut command = adpipe_in(self.folder.path());
         let file = |name: &str| self.folder.join(name);
         command
-            .current_dir(self.folder.path())
-            .env_remove("RUST_LOG")
             .env("ADPIPE_WAREHOUSE__URL", &self.warehouse)
-            .env("ADPIPE_CONSOLE__PORT", "0")
             .env("ADPIPE_ALERTS__RULES_FILE", file("alerts.toml"))
             .env("ADPIPE_ALERTS__EVERY", "1s")
             .env("ADPIPE_NOTIFY__CONFIG_FILE", file("slack_config.json"))
@@ -146,9 +143,7 @@ impl Pipeline {
     }
 
     fn run(&self, arguments: &[&str]) -> String {
-        let output = self.adpipe(arguments).output().unwrap();
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-        String::from_utf8(output.stdout).unwrap()
+        printed(self.adpipe(arguments))
     }
 
     fn fails(&self, arguments: &[&str]) {

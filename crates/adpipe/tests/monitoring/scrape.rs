@@ -146,20 +146,14 @@ fn roles_and_exporters_fill_every_panel() {
     let Some(alerts) = Alertmanager::start(test, &alertmanager(folder.path(), &slack.url())) else { return };
 
     let adpipe = |arguments: &[&str]| {
-        let mut command = Command::new(crate::common::ADPIPE);
+        let mut command = crate::common::adpipe_in(folder.path());
         command
-            .current_dir(folder.path())
-            .env_remove("RUST_LOG")
             .env("ADPIPE_LOG__URL", kafka.url())
             .env("ADPIPE_WAREHOUSE__URL", postgres.url_of("adpipe_writer", name))
-            .env("ADPIPE_CONSOLE__PORT", "0")
             .args(arguments);
         command
     };
-    let run = |arguments: &[&str]| {
-        let output = adpipe(arguments).output().unwrap();
-        assert!(output.status.success(), "adpipe {arguments:?}: {}", shown(&output));
-    };
+    let run = |arguments: &[&str]| crate::common::printed(adpipe(arguments));
     run(&["doctor", "--fix"]);
     let console = Running::start(adpipe(&["run", "console"]));
     let mut addresses = vec![("localhost:8088", console.address.clone())];

@@ -32,7 +32,7 @@ pub enum Answer {
 pub struct Post {
     /// When its last byte came.
     pub at: Instant,
-    /// The message.
+    /// JSON, as Slack takes it.
     pub body: String,
     /// The status it was answered with; 0 for none.
     pub status: u16,
@@ -88,7 +88,7 @@ impl Slack {
         format!("http://127.0.0.1:{}/services/T000/B000/XXX", self.port)
     }
 
-    /// The port.
+    /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
