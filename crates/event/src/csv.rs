@@ -3,8 +3,7 @@
 use crate::EventError;
 use crate::error::shown;
 use crate::fields::{FIELDS, FieldMap, Target};
-use crate::parser::Fields;
-use crate::validate::{EVENT_TIME, FIELD_COUNT, FIRST_INT, HOUR, ID, RawValue};
+use crate::raw::{EVENT_TIME, FIELD_COUNT, FIRST_INT, Fields, HOUR, ID, RawValue};
 
 /// Which field each column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -62,3 +62,12 @@ pub struct Warnings {
     /// Fields that we do not know, and ignored.
     pub unknown_fields: u32,
 }
+
+/// An event, and what is odd about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parsed<'a> {
+    /// What it is.
+    pub event: Event<'a>,
+    /// What is odd about it.
+    pub warnings: Warnings,
+}

@@ -7,17 +7,15 @@
 
 mod refused;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
 pub use self::refused::FieldMapError;
+use crate::EventError;
 use crate::name_table::NameTable;
-use crate::parser::Fields;
-use crate::validate::{CLICK, EVENT_TIME, FIELD_COUNT, FIRST_TEXT, HOUR, ID, RawValue, field_index};
-use crate::{CsvColumns, EventError, key};
+use crate::raw::{CLICK, EVENT_TIME, FIELD_COUNT, FIRST_TEXT, Fields, HOUR, ID, RawValue, field_index};
 
 /// Names of all fields, in the order in which they are checked.
 pub const FIELDS: [&str; FIELD_COUNT] = [
@@ -129,11 +127,6 @@ impl FieldMap {
             Some(mapping) => mapping.table.find(name.as_bytes()).map(|place| usize::from(place.field)),
         };
         index.map(|index| FIELDS[index])
-    }
-
-    /// A record's id, to key it by; see [`crate::record_id`].
-    pub fn record_id<'a>(&self, payload: &'a [u8], columns: Option<&CsvColumns>) -> Option<Cow<'a, [u8]>> {
-        key::record_id_by(payload, columns, self.mapping())
     }
 
     pub(crate) fn mapping(&self) -> Option<&Mapping> {

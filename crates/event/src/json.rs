@@ -8,8 +8,7 @@ use std::ops::Range;
 use crate::fields::Names;
 use crate::foreign::sniff_foreign_record;
 use crate::mark::mark_length;
-use crate::parser::Fields;
-use crate::validate::RawValue;
+use crate::raw::{Fields, RawValue};
 use crate::{ErrorType, EventError};
 
 /// How deep a record may be nested, its own braces included.

@@ -11,8 +11,8 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use crate::fields::{Mapping, Own};
-use crate::validate::{ID, RawValue};
-use crate::{CsvColumns, csv, json};
+use crate::raw::{ID, RawValue};
+use crate::{CsvColumns, FieldMap, csv, json};
 
 const LONGEST_KEY: usize = 128;
 
@@ -25,8 +25,15 @@ pub fn record_id<'a>(payload: &'a [u8], columns: Option<&CsvColumns>) -> Option<
     record_id_by(payload, columns, None)
 }
 
+impl FieldMap {
+    /// A record's id, to key it by; see [`record_id`].
+    pub fn record_id<'a>(&self, payload: &'a [u8], columns: Option<&CsvColumns>) -> Option<Cow<'a, [u8]>> {
+        record_id_by(payload, columns, self.mapping())
+    }
+}
+
 /// The id's bytes, by the names that it is read from.
-pub(crate) fn record_id_by<'a>(
+fn record_id_by<'a>(
     payload: &'a [u8],
     columns: Option<&CsvColumns>,
     mapping: Option<&Mapping>,

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use self::alike::{LEAST, name_score};
 use crate::fields::{FIELDS, FieldMap, FieldSource};
+use crate::raw::{CLICK, EVENT_TIME, FIELD_COUNT, FIRST_INT, FIRST_TEXT, HOUR, ID, field_index};
 use crate::sample::{Sample, SampleField};
-use crate::validate::{CLICK, EVENT_TIME, FIELD_COUNT, FIRST_INT, FIRST_TEXT, HOUR, ID, field_index};
 
 const DEVICE_IP: usize = FIRST_TEXT + 7;
 const SITE_DOMAIN: usize = FIRST_TEXT + 1;

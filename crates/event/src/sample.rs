@@ -5,9 +5,8 @@ use std::collections::{HashMap, HashSet};
 use crate::EventError;
 use crate::csv::{each_cell, header_names};
 use crate::json::each_member;
-use crate::validate::{
-    BANNER_POS, CLICK, EVENT_TIME, FIELD_COUNT, FIRST_INT, FIRST_TEXT, HOUR, ID, RawValue, check_value,
-};
+use crate::raw::{BANNER_POS, CLICK, EVENT_TIME, FIELD_COUNT, FIRST_INT, FIRST_TEXT, HOUR, ID, RawValue};
+use crate::validate::check_value;
 use crate::{FieldMap, HeaderError};
 
 /// One field of each rule: what is valid for it is valid for all of its kind.

@@ -1,80 +1,18 @@
 //! Every rule that makes fields an event. One place, whatever the wire format.
 
-use std::ops::Range;
-
 use crate::error::quoted;
-use crate::parser::{Fields, Parsed, Rules, is_plain};
+use crate::raw::{
+    BANNER_POS, CLICK, DEVICE_CONN_TYPE, DEVICE_TYPE, EVENT_TIME, FIRST_INT, FIRST_TEXT, Fields, HOUR, ID,
+    RawValue, is_plain,
+};
 use crate::time::parse_time;
-use crate::{ErrorType, Event, EventError, INT_FIELDS, Millis, TEXT_FIELDS, Warnings};
-
-/// Positions of the fields in [`Fields::values`]: also the order in which rules are checked.
-pub(crate) const ID: usize = 0;
-pub(crate) const CLICK: usize = 1;
-pub(crate) const HOUR: usize = 2;
-pub(crate) const EVENT_TIME: usize = 3;
-pub(crate) const BANNER_POS: usize = 4;
-pub(crate) const DEVICE_TYPE: usize = 5;
-pub(crate) const DEVICE_CONN_TYPE: usize = 6;
-pub(crate) const FIRST_TEXT: usize = 7;
-pub(crate) const FIRST_INT: usize = FIRST_TEXT + TEXT_FIELDS.len();
-pub(crate) const FIELD_COUNT: usize = FIRST_INT + INT_FIELDS.len();
+use crate::{ErrorType, Event, EventError, INT_FIELDS, Millis, Parsed, TEXT_FIELDS, Warnings};
 
 const LONGEST_ID: usize = 128;
 const LONGEST_TEXT: usize = 64;
 const LARGEST_CODE: i64 = 99;
 
-/// A field's value as the wire format gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum RawValue<'a> {
-    /// Not there, null, or an empty CSV cell.
-    Absent,
-    /// A JSON string, as it is in the record.
-    Text(&'a str),
-    /// A JSON string with escapes: where its text is in the parser's buffer.
-    RewrittenText(Range<usize>),
-    /// A JSON number's token.
-    Number(&'a str),
-    /// A CSV cell: text and number at once.
-    Cell(&'a str),
-    /// A CSV cell with doubled quotes, in the parser's buffer.
-    RewrittenCell(Range<usize>),
-    /// A JSON value of a type that no field has: true, false, an array, an object.
-    Other(&'static str),
-}
-
-/// The position of a field with this name.
-pub(crate) fn field_index(name: &[u8]) -> Option<usize> {
-    Some(match name {
-        b"id" => ID,
-        b"click" => CLICK,
-        b"hour" => HOUR,
-        b"event_time" => EVENT_TIME,
-        b"banner_pos" => BANNER_POS,
-        b"device_type" => DEVICE_TYPE,
-        b"device_conn_type" => DEVICE_CONN_TYPE,
-        b"site_id" => FIRST_TEXT,
-        b"site_domain" => FIRST_TEXT + 1,
-        b"site_category" => FIRST_TEXT + 2,
-        b"app_id" => FIRST_TEXT + 3,
-        b"app_domain" => FIRST_TEXT + 4,
-        b"app_category" => FIRST_TEXT + 5,
-        b"device_id" => FIRST_TEXT + 6,
-        b"device_ip" => FIRST_TEXT + 7,
-        b"device_model" => FIRST_TEXT + 8,
-        b"C1" => FIRST_INT,
-        b"C14" => FIRST_INT + 1,
-        b"C15" => FIRST_INT + 2,
-        b"C16" => FIRST_INT + 3,
-        b"C17" => FIRST_INT + 4,
-        b"C18" => FIRST_INT + 5,
-        b"C19" => FIRST_INT + 6,
-        b"C20" => FIRST_INT + 7,
-        b"C21" => FIRST_INT + 8,
-        _ => return None,
-    })
-}
-
-/// What a value is, once the place of its text is known.
+/// What a value is, once it is known where its text lies.
 enum Resolved<'a> {
     Absent,
     Text(&'a str),
@@ -108,11 +46,12 @@ impl<'a> Resolved<'a> {
     }
 }
 
-/// Checks the rules in the order of the fields and builds the event.
+/// Checks the rules in the order of the fields and builds the event, whose time may be at most
+/// `max_future_ms` ahead of the clock.
 pub(crate) fn validate<'a>(
     fields: &Fields<'a>,
     rewritten: &'a str,
-    rules: &Rules,
+    max_future_ms: i64,
     now: Millis,
 ) -> Result<Parsed<'a>, EventError> {
     let value = |index: usize| Resolved::of(&fields.values[index], rewritten);
@@ -132,7 +71,7 @@ pub(crate) fn validate<'a>(
     for (index, int) in ints.iter_mut().enumerate() {
         *int = check_int(INT_FIELDS[index], value(FIRST_INT + index))?;
     }
-    check_future(event_time, rules, now)?;
+    check_future(event_time, max_future_ms, now)?;
 
     let event = Event { id, click, event_time, banner_pos, device_type, device_conn_type, texts, ints };
     Ok(Parsed { event, warnings: Warnings { float_id, unknown_fields: fields.unknown } })
@@ -323,8 +262,8 @@ fn check_time(field: &'static str, value: Resolved<'_>) -> Result<Option<Millis>
     }
 }
 
-fn check_future(event_time: Millis, rules: &Rules, now: Millis) -> Result<(), EventError> {
-    if event_time.0 <= now.0.saturating_add(rules.max_future_ms) {
+fn check_future(event_time: Millis, max_future_ms: i64, now: Millis) -> Result<(), EventError> {
+    if event_time.0 <= now.0.saturating_add(max_future_ms) {
         return Ok(());
     }
     Err(EventError {
@@ -332,7 +271,7 @@ fn check_future(event_time: Millis, rules: &Rules, now: Millis) -> Result<(), Ev
         field: Some("hour"),
         message: format!(
             "event time {event_time} is more than {} s ahead of the clock",
-            rules.max_future_ms / 1_000
+            max_future_ms / 1_000
         ),
     })
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{FIELDS, FieldSource};
-use crate::validate::{EVENT_TIME, HOUR, ID, check_default, field_index};
+use crate::raw::{EVENT_TIME, HOUR, ID, field_index};
+use crate::validate::check_default;
 
 /// Names that a field may be read from; more would be a slip.
 const MOST_NAMES: usize = 32;

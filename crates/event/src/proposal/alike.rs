@@ -1,7 +1,7 @@
 //! How alike the names of two fields are.
 
 use crate::fields::FIELDS;
-use crate::validate::{FIRST_INT, ID};
+use crate::raw::{FIRST_INT, ID};
 
 /// Scores of names: the same, the same but for spelling, another word for it, and the best that words
 /// in common can come to.
@@ -207,7 +207,7 @@ fn words(name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validate::FIELD_COUNT;
+    use crate::raw::FIELD_COUNT;
 
     #[test]
     fn names_that_are_alike_are_found() {
