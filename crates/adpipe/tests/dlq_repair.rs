@@ -152,11 +152,11 @@ fn what_would_fail_is_said_and_not_sent() {
 
     let told = folder.fail(1, &["dlq", "import", "half.ndjson", "--dry-run"]);
     assert!(
-        told.contains("line 1: sent now, it would fail: the row has 3 cells and the header 17"),
+        told.contains("line 1: if sent now, it would fail: the row has 3 cells and the header 17"),
         "{told}"
     );
     let told = folder.fail(1, &["dlq", "import", "half.ndjson"]);
-    assert!(told.contains("line 1: sent now, it would fail"), "{told}");
+    assert!(told.contains("line 1: if sent now, it would fail"), "{told}");
     let left = folder.row(&format!(
         "select retry_count, case when edited_payload is null then 0 else 1 end as edited
          from errors.dlq_errors where error_id = '{first}'"

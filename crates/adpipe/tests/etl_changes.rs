@@ -112,5 +112,5 @@ fn verify_misses_an_error_that_is_gone_from_the_queue() {
     assert_eq!(errors.execute("delete from dlq_errors where record_offset = 12", []).unwrap(), 1);
     drop(errors);
     let (holds, detail) = check();
-    assert!(!holds && detail.contains("a.csv") && detail.contains("2 rows are in error"), "{detail}");
+    assert!(!holds && detail.contains("a.csv") && detail.contains("2 rows are invalid"), "{detail}");
 }

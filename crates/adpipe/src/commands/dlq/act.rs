@@ -120,7 +120,7 @@ fn told_beforehand(dlq: &Dlq, ids: &[String], edit: &Edit) -> anyhow::Result<u64
         let before = repair::content(dlq, id)?.ok_or_else(|| DlqError::no_error(id))?;
         if let Edited::StillInvalid(_, error) = try_edit(dlq.settings(), &before, edit) {
             would_fail += 1;
-            output::note(&format!("{id}: if if sent now, it would fail: {}", error.message));
+            output::note(&format!("{id}: if sent now, it would fail: {}", error.message));
         }
     }
     Ok(would_fail)
