@@ -21,9 +21,9 @@ pub(crate) const FIELD_COUNT: usize = FIRST_INT + INT_FIELDS.len();
 pub(crate) enum RawValue<'a> {
     /// Not there, null, or an empty CSV cell.
     Absent,
-    /// A JSON string, as it stands in the record.
+    /// A JSON string, as it is in the record.
     Text(&'a str),
-    /// A JSON string with escapes: where its text lies in the parser's buffer.
+    /// A JSON string with escapes: where its text is in the parser's buffer.
     RewrittenText(Range<usize>),
     /// A JSON number's token.
     Number(&'a str),
@@ -39,8 +39,8 @@ pub(crate) enum RawValue<'a> {
 pub(crate) struct Fields<'a> {
     pub values: [RawValue<'a>; FIELD_COUNT],
     pub unknown: u32,
-    /// Whether the whole record is printable ASCII: then so is every text that stands in it as it
-    /// is, and need not be looked at by itself.
+    /// Whether the whole record is printable ASCII: then so is every text in it, which does not have to
+    /// be checked separately.
     pub is_plain: bool,
 }
 
@@ -58,11 +58,11 @@ impl Fields<'_> {
 
 /// Whether all is printable ASCII.
 pub(crate) fn is_plain(text: &[u8]) -> bool {
-    // A greatest byte is found sixteen at a time, a byte that is out of range one at a time.
+    // A largest byte is found sixteen at a time, a byte that is out of range one at a time.
     text.iter().fold(0, |most: u8, byte| most.max(byte.wrapping_sub(b' '))) <= b'~' - b' '
 }
 
-/// Where a field of this name stands.
+/// The position of a field with this name.
 pub(crate) fn field_index(name: &[u8]) -> Option<usize> {
     Some(match name {
         b"id" => ID,

@@ -12,7 +12,7 @@ const LONGEST_ID: usize = 128;
 const LONGEST_TEXT: usize = 64;
 const LARGEST_CODE: i64 = 99;
 
-/// What a value is, once it is known where its text lies.
+/// What a value is, once the place of its text is known.
 enum Resolved<'a> {
     Absent,
     Text(&'a str),

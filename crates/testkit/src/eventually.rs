@@ -63,3 +63,21 @@ pub fn eventually_eq<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, m
         std::thread::sleep(PAUSE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_awaited() {
+        let mut looks = 0..;
+        assert_eq!(eventually_some("the third look", || looks.next().filter(|look| *look == 2)), 2);
+        eventually_eq("the fifth look", &Some(4), || looks.next());
+    }
+
+    #[test]
+    #[should_panic(expected = "the end of time: not within 30ms")]
+    fn not_for_ever() {
+        eventually_within("the end of time", Duration::from_millis(30), || false);
+    }
+}

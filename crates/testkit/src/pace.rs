@@ -36,3 +36,20 @@ fn step() -> Duration {
     file.write_all(b"step").and_then(|()| file.sync_all()).expect("the disk takes it");
     started.elapsed()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_machine_gets_more_time() {
+        let took = Duration::from_millis(1_001);
+        assert_in_time("it", took, Duration::from_secs(1));
+    }
+
+    #[test]
+    #[should_panic(expected = "it took 3600s: 1s are due to it")]
+    fn no_machine_is_that_busy() {
+        assert_in_time("it", Duration::from_secs(3_600), Duration::from_secs(1));
+    }
+}
