@@ -18,8 +18,9 @@ pub fn start_logging(verbose: u8) {
         1 => "info",
         _ => "debug",
     };
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(format!("adpipe={level},adpipe_stream={level},adpipe_log={level},adpipe_warehouse={level},adpipe_console={level},adpipe_transform={level},adpipe_schedule={level},adpipe_monitor={level},adpipe_notify={level}")));
+    // A directive is a prefix: this one is about every crate of ours.
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("adpipe={level}")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

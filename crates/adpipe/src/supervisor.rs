@@ -22,14 +22,57 @@ pub const STOPPED_ROLES: &str = "stopped-roles.json";
 /// What a role does until its switch is on, each time that it is started.
 pub type Work = Box<dyn FnMut(&Shutdown) -> anyhow::Result<()> + Send>;
 
-/// Starts roles and keeps them apart.
+/// How the end of a role is waited for.
+type Join = Box<dyn FnOnce() -> anyhow::Result<()>>;
+
+/// A role at work in this process.
+struct RunningRole {
+    health: RoleHealth,
+    join: Join,
+}
+
+impl RunningRole {
+    fn join(self) -> anyhow::Result<()> {
+        let ended = (self.join)();
+        if let Err(error) = &ended {
+            self.health.stopped(&format!("{error:#}"));
+        }
+        ended
+    }
+}
+
+/// Starts roles, keeps them apart, and waits for them.
 pub struct Supervisor {
     metrics: Metrics,
     shutdown: Shutdown,
     /// True when the process has one role: then the process ends with it, so that its starter notices.
     is_alone: bool,
     report: Arc<Report>,
-    roles: Vec<(Role, JoinHandle<anyhow::Result<()>>)>,
+    roles: Vec<RunningRole>,
+}
+
+/// Whether one role works: for `/metrics`, the console and `adpipe doctor`.
+#[derive(Clone)]
+struct RoleHealth {
+    role: Role,
+    metrics: Metrics,
+    report: Arc<Report>,
+}
+
+impl RoleHealth {
+    fn works(&self) {
+        self.metrics.role_works(self.role);
+        self.report.write();
+    }
+
+    fn stopped(&self, reason: &str) {
+        self.metrics.role_stopped(self.role, reason);
+        self.report.write();
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.metrics.stopped_roles().iter().any(|(role, _)| *role == self.role.name())
+    }
 }
 
 /// Where `adpipe doctor` finds what has stopped.
@@ -77,26 +120,40 @@ impl Supervisor {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(&mut self, role: Role, work: Work) -> std::io::Result<()> {
-        let attempts = Attempts {
-            role,
-            metrics: self.metrics.clone(),
-            shutdown: self.shutdown.clone(),
-            is_alone: self.is_alone,
-            report: Arc::clone(&self.report),
-        };
-        let thread = std::thread::Builder::new().name(role.name().to_owned());
-        self.roles.push((role, thread.spawn(move || attempts.run(work))?));
+        let health = self.health(role);
+        let attempts =
+            Attempts { health: health.clone(), shutdown: self.shutdown.clone(), is_alone: self.is_alone };
+        let builder = std::thread::Builder::new().name(role.name().to_owned());
+        let thread = builder.spawn(move || attempts.run(work))?;
+        let join = move || thread.join().unwrap_or_else(|_| Err(panicked(role)));
+        self.roles.push(RunningRole { health, join: Box::new(join) });
         Ok(())
     }
 
-    /// Waits until every role has ended.
+    /// Takes in a role that runs elsewhere. The process ends with it.
+    pub fn take_in(&mut self, role: Role, join: impl FnOnce() -> anyhow::Result<()> + 'static) {
+        let shutdown = self.shutdown.clone();
+        let join = move || {
+            let ended = join();
+            // It may have ended by a failure of its own: then the others have to end, too.
+            shutdown.trigger();
+            ended
+        };
+        self.roles.push(RunningRole { health: self.health(role), join: Box::new(join) });
+    }
+
+    fn health(&self, role: Role) -> RoleHealth {
+        RoleHealth { role, metrics: self.metrics.clone(), report: Arc::clone(&self.report) }
+    }
+
+    /// Waits until every role has ended, in the order in which they were started.
     ///
     /// # Errors
     /// That of the first role that had failed, and did not work again.
     pub fn wait(self) -> anyhow::Result<()> {
         let mut failed = Ok(());
-        for (role, thread) in self.roles {
-            let ended = thread.join().unwrap_or_else(|_| Err(panicked(role)));
+        for role in self.roles {
+            let ended = role.join();
             failed = failed.and(ended);
         }
         if let Some(file) = &self.report.file {
@@ -112,11 +169,9 @@ fn panicked(role: Role) -> anyhow::Error {
 
 /// One role, for as long as the process lives.
 struct Attempts {
-    role: Role,
-    metrics: Metrics,
+    health: RoleHealth,
     shutdown: Shutdown,
     is_alone: bool,
-    report: Arc<Report>,
 }
 
 impl Attempts {
@@ -126,7 +181,7 @@ impl Attempts {
         loop {
             let started = std::time::Instant::now();
             let switch = self.shutdown.part();
-            let role = self.role;
+            let role = self.health.role;
             let settled = self.settled(&switch);
             let ended =
                 catch_unwind(AssertUnwindSafe(|| work(&switch))).unwrap_or_else(|_| Err(panicked(role)));
@@ -135,14 +190,13 @@ impl Attempts {
             let _ = settled.map(JoinHandle::join);
             let error = match ended {
                 Ok(()) => {
-                    self.works();
+                    self.health.works();
                     return Ok(());
                 }
                 Err(error) => error,
             };
             let reason = format!("{error:#}");
-            self.metrics.role_stopped(role, &reason);
-            self.report.write();
+            self.health.stopped(&reason);
             if self.is_alone {
                 self.shutdown.trigger();
                 return Err(error);
@@ -169,24 +223,18 @@ impl Attempts {
 
     /// Says that the role works once it has done so for a little.
     fn settled(&self, switch: &Shutdown) -> Option<JoinHandle<()>> {
-        if !self.metrics.stopped_roles().iter().any(|(role, _)| *role == self.role.name()) {
-            self.metrics.role_works(self.role);
+        let health = self.health.clone();
+        if !health.has_stopped() {
+            health.metrics.role_works(health.role);
             return None;
         }
-        let (metrics, report, role) = (self.metrics.clone(), Arc::clone(&self.report), self.role);
         let switch = switch.clone();
         let wait = move || {
             if !switch.sleep(SETTLED_AFTER) {
-                tracing::info!(role = role.name(), "the role works again");
-                metrics.role_works(role);
-                report.write();
+                tracing::info!(role = health.role.name(), "the role works again");
+                health.works();
             }
         };
         std::thread::Builder::new().name("settled".to_owned()).spawn(wait).ok()
-    }
-
-    fn works(&self) {
-        self.metrics.role_works(self.role);
-        self.report.write();
     }
 }

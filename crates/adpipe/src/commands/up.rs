@@ -3,20 +3,20 @@
 //! Each role is a piece of work that the supervisor starts, isolates from the others, and retries. Only
 //! the console is different: people use it, and the process ends with it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use adpipe_console::{Console, ConsoleConfig, MetricsServer};
 use adpipe_ingest::EventsConfig;
 use adpipe_metrics::Role;
 use adpipe_monitor::processes::{Introduction, Presence};
+use adpipe_monitor::pulse::Pulse;
 use adpipe_monitor::rules::Rules;
 use adpipe_notify::Notifier;
 use adpipe_runtime::Shutdown;
 use adpipe_schedule::dag::Dags;
 use adpipe_stream::stores::Keeper;
 use anyhow::{Context, anyhow, bail};
+use tokio::runtime::Runtime;
 
 use crate::commands::transform;
 use crate::config::{Config, ConfigError};
@@ -42,92 +42,142 @@ const BLOCKING_THREADS: usize = 32;
 /// The roles of this process, running.
 pub struct Up {
     services: Arc<Services>,
-    runtime: tokio::runtime::Runtime,
+    /// Ends after everything that runs on it.
+    runtime: Runtime,
     shutdown: Shutdown,
     url: String,
-    console: Option<tokio::task::JoinHandle<Result<(), adpipe_console::ConsoleError>>>,
+    metrics_url: Option<String>,
     roles: Supervisor,
-    /// Threads that belong to no role, and end with the switch.
-    helpers: Vec<JoinHandle<()>>,
-    notifier: Option<Notifier>,
-    metrics: Option<Listening>,
-    presence: Presence,
+    /// In the order in which they are waited for.
+    helpers: Vec<Helper>,
 }
 
-/// A running listener, and its address.
-type Listening = (SocketAddr, tokio::task::JoinHandle<()>);
+/// Something that serves the roles, and ends after them.
+struct Helper {
+    name: &'static str,
+    /// False when it panicked.
+    join: Box<dyn FnOnce() -> bool>,
+}
+
+impl Helper {
+    fn new(name: &'static str, join: impl FnOnce() -> bool + 'static) -> Helper {
+        Helper { name, join: Box::new(join) }
+    }
+}
 
 impl Up {
     /// Opens the back ends and starts the roles; nothing is left running when one cannot start.
     pub fn start(config: Config, roles: &[Role]) -> anyhow::Result<Up> {
-        let plays = |role| roles.contains(&role);
-        // Checked first: a mistake in the DAGs or alerts must leave nothing behind.
+        // Looked at first: a wrong file of DAGs, or of alerts, leaves nothing behind.
         let dags = crate::dags::load(&config)?;
         let rules = crate::alerts::rules(&config)?;
-        if plays(Role::Monitor) {
+        if roles.contains(&Role::Monitor) {
             crate::notify::check(&config)?;
         }
         if roles.iter().any(|role| *role != Role::Console) {
             WarehousePlace::of(&config)?.must_take_writes()?;
         }
         let services = Arc::new(Services::open(config)?);
-        let stream_lock = if plays(Role::Stream) { Some(take_stream_role(&services)?) } else { None };
+        let stream_lock =
+            if roles.contains(&Role::Stream) { Some(take_stream_role(&services)?) } else { None };
+        let mut up = Up::without_roles(services, roles)?;
+        let listener = if roles.contains(&Role::Console) {
+            up.start_console(dags.clone(), rules.clone())?;
+            None
+        } else {
+            up.serve_metrics()?
+        };
+        let presence = start_presence(&up.services, roles, &up.shutdown)?;
+        let pulse = presence.pulse();
+        if stream_lock.is_some() {
+            up.helpers.push(start_housekeeping(&up.services, &up.shutdown)?);
+        }
+        up.helpers.push(start_keeper(&up.services, &up.shutdown)?);
+        up.helpers.extend(listener);
+        up.helpers.push(Helper::new("presence", move || {
+            presence.end();
+            true
+        }));
+        if let Some(lock) = stream_lock {
+            up.roles.start(Role::Stream, stream_work(&up.services, lock))?;
+        }
+        for role in roles {
+            match role {
+                // They are at work already.
+                Role::Console | Role::Stream => {}
+                Role::Dlq => up.roles.start(Role::Dlq, dlq_work(&up.services)?)?,
+                Role::Scheduler => {
+                    up.roles.start(Role::Scheduler, scheduler_work(&up.services, dags.clone())?)?;
+                }
+                Role::Monitor => up.start_monitor(&dags, rules.clone(), pulse.clone())?,
+            }
+        }
+        Ok(up)
+    }
+
+    fn without_roles(services: Arc<Services>, roles: &[Role]) -> anyhow::Result<Up> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(if plays(Role::Console) { 2 } else { 1 })
+            .worker_threads(if roles.contains(&Role::Console) { 2 } else { 1 })
             .max_blocking_threads(BLOCKING_THREADS)
             .enable_all()
             .build()
             .context("cannot start the server threads")?;
         let shutdown = Shutdown::new();
         signals::watch(&shutdown, signals::SERVER_GRACE)?;
-
-        let (mut url, mut console) = (String::new(), None);
-        if plays(Role::Console) {
-            let bound = runtime.block_on(Console::bind(
-                console_config(&services.config, dags.clone())?,
-                console_services(&services, rules.clone())?,
-            ))?;
-            url = bound.url();
-            console = Some(runtime.spawn(bound.serve(shutdown.clone())));
-        }
-        let metrics = match (plays(Role::Console), services.config.metrics.port) {
-            (false, 1..) => Some(serve_metrics(&services, &runtime, &shutdown)?),
-            _ => None,
-        };
-        let presence = start_presence(&services, roles, &shutdown)?;
+        let is_alone = roles.len() == 1;
         // Of one role the exit code says enough.
-        let folder = role_folder(&services.config)?.filter(|_| roles.len() > 1);
-        let mut supervisor =
-            Supervisor::new(services.metrics.clone(), shutdown.clone(), roles.len() == 1, folder);
-        let mut helpers = vec![start_keeper(&services, &shutdown)?];
-        let mut notifier = None;
-        if let Some(lock) = stream_lock {
-            helpers.push(start_housekeeping(&services, &shutdown)?);
-            supervisor.start(Role::Stream, stream_work(&services, lock))?;
-        }
-        if plays(Role::Dlq) {
-            supervisor.start(Role::Dlq, dlq_work(&services)?)?;
-        }
-        if plays(Role::Monitor) {
-            let notifies = crate::notify::start(&services, &shutdown)?;
-            supervisor.start(Role::Monitor, monitor_work(&services, &dags, rules, &presence, &notifies)?)?;
-            notifier = Some(notifies);
-        }
-        if plays(Role::Scheduler) {
-            supervisor.start(Role::Scheduler, scheduler_work(&services, dags)?)?;
-        }
+        let folder = role_folder(&services.config)?.filter(|_| !is_alone);
+        let supervisor = Supervisor::new(services.metrics.clone(), shutdown.clone(), is_alone, folder);
         Ok(Up {
             services,
             runtime,
             shutdown,
-            url,
-            console,
+            url: String::new(),
+            metrics_url: None,
             roles: supervisor,
-            helpers,
-            notifier,
-            metrics,
-            presence,
+            helpers: Vec::new(),
         })
+    }
+
+    /// The console runs on the server threads, and the process ends with it.
+    fn start_console(&mut self, dags: Dags, rules: Rules) -> anyhow::Result<()> {
+        let bound = self.runtime.block_on(Console::bind(
+            console_config(&self.services.config, dags)?,
+            console_services(&self.services, rules)?,
+        ))?;
+        self.url = bound.url();
+        let serving = self.runtime.spawn(bound.serve(self.shutdown.clone()));
+        let threads = self.runtime.handle().clone();
+        self.roles.take_in(Role::Console, move || {
+            let served = threads.block_on(serving);
+            Ok(served.context("the console panicked; please report this")??)
+        });
+        Ok(())
+    }
+
+    /// `/metrics` where no console serves it; none when it is not asked for.
+    fn serve_metrics(&mut self) -> anyhow::Result<Option<Helper>> {
+        let settings = &self.services.config.metrics;
+        if settings.port == 0 {
+            return Ok(None);
+        }
+        let metrics = self.services.metrics.clone();
+        let bound = self.runtime.block_on(MetricsServer::bind(&settings.host, settings.port, metrics))?;
+        self.metrics_url = Some(format!("http://{}/metrics", bound.address()));
+        let serving = self.runtime.spawn(bound.serve(self.shutdown.clone()));
+        let threads = self.runtime.handle().clone();
+        Ok(Some(Helper::new("the metrics server", move || threads.block_on(serving).is_ok())))
+    }
+
+    fn start_monitor(&mut self, dags: &Dags, rules: Rules, pulse: Pulse) -> anyhow::Result<()> {
+        let notifier = crate::notify::start(&self.services, &self.shutdown)?;
+        let work = monitor_work(&self.services, dags, rules, pulse, &notifier)?;
+        self.roles.start(Role::Monitor, work)?;
+        self.helpers.push(Helper::new("the notifier", move || {
+            notifier.end();
+            true
+        }));
+        Ok(())
     }
 
     /// The console's address; empty without a console.
@@ -146,37 +196,21 @@ impl Up {
     }
 
     /// Where `/metrics` is served without a console.
-    pub fn metrics_url(&self) -> Option<String> {
-        self.metrics.as_ref().map(|(address, _)| format!("http://{address}/metrics"))
+    pub fn metrics_url(&self) -> Option<&str> {
+        self.metrics_url.as_deref()
     }
 
     /// Waits until asked to end, then for every role to have ended.
     pub fn wait(self) -> anyhow::Result<()> {
-        let served = self.console.map(|console| self.runtime.block_on(console));
-        if served.is_some() {
-            // If the console fails, the others have to end, too.
-            self.shutdown.trigger();
-        }
-        let worked = self.roles.wait();
+        let mut ended = self.roles.wait();
         // A role that was alone and ended by itself ends the process.
         self.shutdown.trigger();
-        let helped: Vec<_> = self.helpers.into_iter().map(JoinHandle::join).collect();
-        self.services.remember();
-        if let Some((_, serving)) = self.metrics {
-            let _ = self.runtime.block_on(serving);
+        for helper in self.helpers {
+            if !(helper.join)() {
+                ended = ended.and(Err(anyhow!("{} panicked; please report this", helper.name)));
+            }
         }
-        self.presence.end();
-        if let Some(notifier) = self.notifier {
-            notifier.end();
-        }
-        if let Some(served) = served {
-            served.context("the console panicked; please report this")??;
-        }
-        worked?;
-        match helped.into_iter().find(Result::is_err) {
-            Some(_) => Err(anyhow!("housekeeping panicked; please report this")),
-            None => Ok(()),
-        }
+        ended
     }
 }
 
@@ -220,10 +254,10 @@ fn monitor_work(
     services: &Arc<Services>,
     dags: &Dags,
     rules: Rules,
-    presence: &Presence,
+    pulse: Pulse,
     notifier: &Notifier,
 ) -> anyhow::Result<Work> {
-    let mut sources = crate::alerts::sources(services, dags.clone(), presence.pulse())?;
+    let mut sources = crate::alerts::sources(services, dags.clone(), pulse)?;
     sources.spool_age = Some(notifier.spool_age());
     sources.sends = crate::notify::webhook(&services.config)?.is_some();
     let announcer = Box::new(notifier.announcer());
@@ -247,29 +281,26 @@ fn scheduler_work(services: &Arc<Services>, dags: Dags) -> anyhow::Result<Work> 
     }))
 }
 
-/// Keeps house next to the processor; retention spares what does not fit.
-fn start_housekeeping(services: &Arc<Services>, shutdown: &Shutdown) -> std::io::Result<JoinHandle<()>> {
+/// Keeps house beside the processor; retention spares what does not fit.
+fn start_housekeeping(services: &Arc<Services>, shutdown: &Shutdown) -> std::io::Result<Helper> {
     let (services, shutdown) = (Arc::clone(services), shutdown.clone());
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("housekeeping".to_owned())
-        .spawn(move || services.run_housekeeping(&shutdown))
+        .spawn(move || services.run_housekeeping(&shutdown))?;
+    Ok(Helper::new("housekeeping", move || thread.join().is_ok()))
 }
 
-/// Has the stores remember each other.
-fn start_keeper(services: &Services, shutdown: &Shutdown) -> std::io::Result<JoinHandle<()>> {
+/// Has the stores remember each other, and once more as they are in the end.
+fn start_keeper(services: &Arc<Services>, shutdown: &Shutdown) -> std::io::Result<Helper> {
     let (mut keeper, shutdown): (Keeper, Shutdown) = (services.keeper(), shutdown.clone());
-    std::thread::Builder::new().name("stores".to_owned()).spawn(move || keeper.run(&shutdown))
-}
-
-fn serve_metrics(
-    services: &Services,
-    runtime: &tokio::runtime::Runtime,
-    shutdown: &Shutdown,
-) -> anyhow::Result<Listening> {
-    let settings = &services.config.metrics;
-    let metrics = services.metrics.clone();
-    let bound = runtime.block_on(MetricsServer::bind(&settings.host, settings.port, metrics))?;
-    Ok((bound.address(), runtime.spawn(bound.serve(shutdown.clone()))))
+    let thread =
+        std::thread::Builder::new().name("stores".to_owned()).spawn(move || keeper.run(&shutdown))?;
+    let services = Arc::clone(services);
+    Ok(Helper::new("housekeeping", move || {
+        let is_sound = thread.join().is_ok();
+        services.remember();
+        is_sound
+    }))
 }
 
 /// Has this process say that it lives and what it uses.
