@@ -11,8 +11,8 @@ use adpipe_monitor::role::{Figures, Monitor, MonitorConfig};
 use adpipe_monitor::rules::Rules;
 use adpipe_schedule::dag::Dags;
 
-use crate::commands::transform;
 use crate::config::{Config, ConfigError, DEFAULT_RULES_FILE};
+use crate::project;
 use crate::services::Services;
 use crate::watched_project::WatchedProject;
 
@@ -35,9 +35,9 @@ pub fn sources(services: &Services, dags: Dags, pulse: Pulse) -> anyhow::Result<
     let mut sources = Sources::new(Arc::clone(&services.log), Arc::clone(&services.warehouse), pulse);
     sources.dags = dags;
     sources.data_folder = services.data_folder()?;
-    let target = transform::target(&services.config, services.warehouse.as_ref());
-    let project = WatchedProject::new(services.config.clone(), target);
-    sources.project = Some(Arc::new(move || project.now()));
+    let target = project::target(&services.config, services.warehouse.as_ref());
+    let watched = WatchedProject::new(services.config.clone(), target);
+    sources.project = Some(Arc::new(move || watched.now()));
     Ok(sources)
 }
 

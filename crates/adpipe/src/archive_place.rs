@@ -4,7 +4,7 @@ use std::path::Path;
 
 use adpipe_batch::Archive;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, check_archive_folder};
 
 fn wrong(key: &'static str, message: impl Into<String>) -> ConfigError {
     ConfigError::Key { key, message: message.into() }
@@ -16,19 +16,8 @@ pub fn open(config: &Config) -> Result<Archive, ConfigError> {
     if url.starts_with("s3:") {
         return object_store(config);
     }
-    check_folder(url)?;
+    check_archive_folder(url)?;
     Ok(Archive::in_folder(Path::new(url)))
-}
-
-/// Fails when this does not name a folder.
-pub fn check_folder(url: &str) -> Result<(), ConfigError> {
-    if url.contains("://") {
-        return Err(wrong("archive.url", "is not understood; write a folder, or \"s3://BUCKET/PREFIX\""));
-    }
-    if url.is_empty() {
-        return Err(wrong("archive.url", "must name a folder, or \"s3://BUCKET/PREFIX\""));
-    }
-    Ok(())
 }
 
 #[cfg(not(feature = "s3"))]
@@ -73,7 +62,7 @@ fn object_store(config: &Config) -> Result<Archive, ConfigError> {
 mod s3 {
     use adpipe_batch::archive::s3::S3Keys;
 
-    use super::wrong;
+    use crate::archive_place::wrong;
     use crate::config::{ArchiveSettings, ConfigError};
 
     pub const SET_KEYS: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or archive.access_key_id and archive.secret_access_key_file";

@@ -7,6 +7,7 @@ pub mod config;
 pub mod dag;
 pub mod dlq;
 pub mod generate;
+pub mod json;
 pub mod recovery;
 pub mod run;
 pub mod sql;
@@ -217,7 +218,7 @@ Examples:
   adpipe health
   ADPIPE_METRICS__PORT=8091 adpipe health    of `adpipe run stream`
   adpipe health --json")]
-    Health(JsonArgs),
+    Health(json::JsonArgs),
 
     /// Run, backfill and watch DAGs: the pipeline's daily work
     #[command(after_help = "\
@@ -283,11 +284,4 @@ pub struct ManArgs {
     /// Write one page for each command into this folder
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
-}
-
-#[derive(Args)]
-pub struct JsonArgs {
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
 }

@@ -1,46 +1,10 @@
 //! What Tab completes: words of the command line, files where files are meant, and the names of the
 //! day (DAGs, alerts, models) from the configuration of the current folder. No database is asked.
 
-use std::path::PathBuf;
-
-use clap::CommandFactory;
 use clap_complete::engine::CompletionCandidate;
-use clap_complete::env::Shells;
-use clap_complete::{CompleteEnv, Shell};
 
-use crate::cli::Cli;
-use crate::commands::transform;
 use crate::config::{self, Config};
-
-/// Set by the scripts when they ask what a word may become.
-const VARIABLE: &str = "COMPLETE";
-
-/// Answers the question of a completion script, and ends; does nothing otherwise.
-pub fn answer() {
-    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
-}
-
-/// Prints the script that asks this program.
-pub fn print_script(shell: Shell) -> anyhow::Result<()> {
-    let name = shell.to_string();
-    let shells = Shells::builtins();
-    let Some(script) = shells.completer(&name) else {
-        anyhow::bail!("there is no completion for {name}");
-    };
-    let mut text = Vec::new();
-    script.write_registration(VARIABLE, "adpipe", "adpipe", &own_name(), &mut text)?;
-    let mut out = std::io::stdout();
-    std::io::Write::write_all(&mut out, &text)?;
-    Ok(())
-}
-
-/// How this program was called; by its whole path where it is not on PATH.
-fn own_name() -> String {
-    let name = PathBuf::from(std::env::args_os().next().unwrap_or_else(|| "adpipe".into()));
-    let is_path = name.components().count() > 1;
-    let name = if is_path { std::path::absolute(&name).unwrap_or(name) } else { name };
-    name.to_string_lossy().into_owned()
-}
+use crate::project;
 
 fn configuration() -> Option<Config> {
     config::load(None).ok()
@@ -63,7 +27,7 @@ pub fn alerts() -> Vec<CompletionCandidate> {
 
 /// Models, seeds and tests of the project.
 pub fn nodes() -> Vec<CompletionCandidate> {
-    let names = configuration().and_then(|config| transform::names(&config).ok()).unwrap_or_default();
+    let names = configuration().and_then(|config| project::names(&config).ok()).unwrap_or_default();
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 

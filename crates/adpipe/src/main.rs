@@ -3,6 +3,7 @@
 //! `cli.rs` defines the commands, `commands/` has one file for each, `services.rs` opens the back ends
 //! (`warehouse_place.rs` finds the warehouse, `dags.rs` the DAGs), and `config/` reads `adpipe.toml`.
 
+mod actor;
 mod alerts;
 mod archive_place;
 mod cli;
@@ -10,9 +11,11 @@ mod commands;
 mod completion;
 mod config;
 mod dags;
+mod log_place;
 mod notify;
 mod output;
 mod progress_bar;
+mod project;
 mod services;
 mod signals;
 mod stores;
@@ -33,7 +36,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    completion::answer();
+    commands::answer_completion();
     let cli = cli::Cli::parse();
     output::start_logging(cli.verbose);
     match commands::run(cli) {

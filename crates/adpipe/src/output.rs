@@ -103,6 +103,15 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
+/// How many errors a cause has, in the state that the alert is about.
+pub fn errors_of_cause(cause: &serde_json::Value) -> String {
+    match cause["exhausted"].as_u64() {
+        Some(1) => "1 needs a decision".to_owned(),
+        Some(errors) => format!("{} need a decision", grouped(errors)),
+        None => format!("{} open", grouped(cause["open"].as_u64().unwrap_or(0))),
+    }
+}
+
 /// A share as a percentage, `17.06 %`: clicks of events. None of nothing.
 pub fn rate(part: u64, whole: u64) -> Option<String> {
     (whole > 0).then(|| format!("{:.2} %", part as f64 * 100.0 / whole as f64))

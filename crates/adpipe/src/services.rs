@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use adpipe_batch::Archive;
 use adpipe_dlq::Dlq;
 #[cfg(feature = "kafka")]
-use adpipe_log::kafka::{KafkaLog, KafkaOptions};
+use adpipe_log::kafka::KafkaLog;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, Topic};
 use adpipe_metrics::Metrics;
@@ -21,6 +21,7 @@ use anyhow::{Context, bail};
 
 use crate::archive_place;
 use crate::config::{Config, ConfigError};
+use crate::log_place::LogPlace;
 use crate::warehouse_place::WarehousePlace;
 
 /// This program's version.
@@ -41,68 +42,7 @@ pub struct Services {
     pub(crate) stores: Mutex<Stores>,
 }
 
-/// The folder of an embedded back end.
-pub fn embedded_folder(key: &'static str, url: &str) -> Result<PathBuf, ConfigError> {
-    match url.split_once(':') {
-        Some(("sqlite", folder)) if !folder.is_empty() => Ok(PathBuf::from(folder)),
-        _ => Err(ConfigError::Key {
-            key,
-            message: match key {
-                "warehouse.url" => format!(
-                    "{:?} is not understood; this adpipe knows \"sqlite:FOLDER\" and \"postgres://USER@HOST:5432/DATABASE\"",
-                    adpipe_warehouse::postgres::masked(url)
-                ),
-                "log.url" => format!(
-                    "{url:?} is not understood; write \"sqlite:FOLDER\" or \"kafka://HOST:PORT[,HOST:PORT]\""
-                ),
-                _ => format!("{url:?} is not understood; this adpipe knows \"sqlite:FOLDER\""),
-            },
-        }),
-    }
-}
-
-/// Where the configuration has the event log.
-pub enum LogPlace {
-    /// In a folder of this machine.
-    Embedded(PathBuf),
-    /// On a Kafka cluster.
-    #[cfg(feature = "kafka")]
-    Kafka(KafkaOptions),
-}
-
-impl LogPlace {
-    /// Reads `log.url` and what belongs to it.
-    pub fn of(config: &Config) -> Result<LogPlace, ConfigError> {
-        let wrong = |key, message| Err(ConfigError::Key { key, message });
-        let url = &config.log.url;
-        if !url.starts_with("kafka:") {
-            return embedded_folder("log.url", url).map(LogPlace::Embedded);
-        }
-        #[cfg(not(feature = "kafka"))]
-        return wrong(
-            "log.url",
-            "this adpipe is built without Kafka; build it with `--features kafka`".to_owned(),
-        );
-        #[cfg(feature = "kafka")]
-        {
-            let positions_file = PathBuf::from(&config.ingest.positions_file);
-            let Some(mut options) = KafkaOptions::from_url(url, positions_file) else {
-                let message =
-                    "write \"kafka://HOST:PORT[,HOST:PORT]\"; users and passwords belong in [log.kafka]";
-                return wrong("log.url", message.to_owned());
-            };
-            options.topic_prefix = config.log.topic_prefix.clone();
-            options.max_record_bytes = config.ingest.max_record_size.bytes();
-            options.settings = match config.log.kafka.resolved() {
-                Ok(settings) => settings,
-                Err(message) => return wrong("log.kafka", message),
-            };
-            Ok(LogPlace::Kafka(options))
-        }
-    }
-}
-
-/// Held by the process that plays a role.
+/// Held by who plays a role.
 #[derive(Debug)]
 pub struct HeldRole {
     _lock: Option<RoleLock>,

@@ -8,8 +8,7 @@ use adpipe_warehouse::postgres::{PostgresSettings, PostgresWarehouse, is_postgre
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 use anyhow::bail;
 
-use crate::config::{Config, ConfigError};
-use crate::services::embedded_folder;
+use crate::config::{Config, ConfigError, embedded_folder};
 
 /// Either of the two back ends.
 pub enum WarehousePlace {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use adpipe_transform::{Project, ProjectFiles, Target, TransformError};
 
-use crate::commands::transform;
 use crate::config::Config;
+use crate::project;
 
 /// How often its files are looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ impl WatchedProject {
     }
 
     fn look(&self, newest: &mut Newest) -> Result<(), TransformError> {
-        let files = transform::files(&self.config)?;
+        let files = project::files(&self.config)?;
         if newest.files.as_ref() != Some(&files) {
             newest.project = Some(Arc::new(Project::load(&files, &self.target, "")?));
             newest.files = Some(files);

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::JsonArgs;
+use super::json::JsonArgs;
 
 #[derive(Args)]
 pub struct ConfigArgs {

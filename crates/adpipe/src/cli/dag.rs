@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
-use super::JsonArgs;
+use super::json::JsonArgs;
 use crate::completion;
 
 #[derive(Args)]

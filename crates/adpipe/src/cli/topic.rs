@@ -4,7 +4,7 @@ use adpipe_log::{Offset, Topic};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
-use super::JsonArgs;
+use super::json::JsonArgs;
 
 #[derive(Args)]
 pub struct TopicArgs {

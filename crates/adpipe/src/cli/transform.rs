@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
-use super::JsonArgs;
+use super::json::JsonArgs;
 use crate::completion;
 
 #[derive(Args)]

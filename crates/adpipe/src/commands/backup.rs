@@ -14,8 +14,9 @@ use serde_json::json;
 
 use crate::cli::recovery::{BackupArgs, RestoreArgs};
 use crate::config::{Config, ConfigError};
+use crate::log_place::LogPlace;
 use crate::progress_bar;
-use crate::services::{LogPlace, VERSION};
+use crate::services::VERSION;
 use crate::warehouse_place::WarehousePlace;
 use crate::{output, signals};
 

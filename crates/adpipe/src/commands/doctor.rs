@@ -2,6 +2,7 @@
 
 mod archive;
 mod errors;
+mod finding;
 mod log;
 mod sample;
 mod stores;
@@ -16,36 +17,25 @@ use adpipe_warehouse::{Warehouse, WarehouseRead};
 
 use crate::cli::Cli;
 use crate::cli::checks::DoctorArgs;
+use crate::commands::configuration::configuration;
 use crate::config::{Config, ConfigError};
+use crate::log_place::LogPlace;
 use crate::output;
-use crate::services::{LogPlace, role_folder, take_role};
+use crate::services::{role_folder, take_role};
 use crate::warehouse_place::WarehousePlace;
+use finding::{Finding, State, add};
 
 /// Free space below this is worth a warning.
 const LITTLE_SPACE_BYTES: u64 = 1 << 30;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Good,
-    Notice,
-    Bad,
-}
-
-/// One line of the report.
-struct Finding {
-    part: &'static str,
-    state: State,
-    text: String,
-}
-
 /// Checks every part; exit code 1 when one is bad, 2 when it is the configuration.
 pub fn run(cli: &Cli, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     if let Some(file) = &args.sample {
-        return sample::run(&super::configuration(cli, None)?, file, args.json);
+        return sample::run(&configuration(cli, None)?, file, args.json);
     }
     let mut findings = Vec::new();
     let mut misconfigured = true;
-    match super::configuration(cli, None) {
+    match configuration(cli, None) {
         Ok(config) => {
             misconfigured = names_no_place(&config);
             if !misconfigured {
@@ -68,10 +58,6 @@ pub fn run(cli: &Cli, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 fn names_no_place(config: &Config) -> bool {
     let is_wrong = |error: anyhow::Error| error.is::<ConfigError>();
     LogPlace::of(config).is_err() || WarehousePlace::of(config).is_err_and(is_wrong)
-}
-
-fn add(findings: &mut Vec<Finding>, part: &'static str, state: State, text: String) {
-    findings.push(Finding { part, state, text });
 }
 
 fn check_parts(config: &Config, fix: bool, findings: &mut Vec<Finding>) {

@@ -3,7 +3,9 @@
 mod alerts;
 mod backup;
 mod bench;
+mod completions;
 mod config;
+mod configuration;
 mod dag;
 mod demo;
 mod dlq;
@@ -18,7 +20,7 @@ mod run;
 mod sql;
 mod stores;
 mod topic;
-pub mod transform;
+mod transform;
 mod up;
 mod verify;
 
@@ -26,14 +28,16 @@ use std::process::ExitCode;
 
 use crate::cli::config::ConfigAction;
 use crate::cli::{Cli, Command};
-use crate::config::{Config, ConfigError, Origin};
+use configuration::configuration;
+
+pub use completions::answer as answer_completion;
 
 /// Runs the command.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {
         Command::Generate(args) => generate::run(args),
-        Command::Completions { shell } => crate::completion::print_script(*shell).map(done),
+        Command::Completions { shell } => completions::print_script(*shell).map(done),
         Command::Man(args) => manual::run(args).map(done),
         Command::Topic(args) => topic::run(&configuration(&cli, None)?, &args.action),
         Command::Demo(args) => demo::run(configuration(&cli, Some("data/demo"))?, args).map(done),
@@ -63,34 +67,4 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Bench(args) => bench::run(configuration(&cli, None)?, args).map(done),
     }
-}
-
-/// What is in force for this call. `default_data` is the folder when no `--data` is given.
-pub fn configuration(cli: &Cli, default_data: Option<&str>) -> Result<Config, ConfigError> {
-    let mut config = crate::config::load(cli.config.as_deref())?;
-    let data = cli.data.as_ref().map(|folder| folder.display().to_string());
-    if let Some(folder) = data.as_deref().or(default_data) {
-        config.log.url = format!("sqlite:{folder}");
-        config.warehouse.url = format!("sqlite:{folder}");
-        config.scheduler.log_folder = format!("{folder}/task-logs");
-        config.etl.raw_folder = format!("{folder}/raw");
-        config.archive.url = format!("{folder}/processed");
-        config.notify.spool = format!("{folder}/notifications");
-        let flag = if cli.data.is_some() { "--data" } else { "adpipe demo" };
-        for key in [
-            "log.url",
-            "warehouse.url",
-            "scheduler.log_folder",
-            "etl.raw_folder",
-            "archive.url",
-            "notify.spool",
-        ] {
-            config.origins.set(key, Origin::Flag(flag));
-        }
-        config.flags.extend(["--data".into(), folder.into()]);
-    }
-    if let Some(file) = &cli.config {
-        config.flags.extend(["--config".into(), file.into()]);
-    }
-    Ok(config)
 }

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use adpipe_stream::stores::{Standing, State, Store, Stores, lost_in_words};
 
+use crate::actor::actor;
 use crate::cli::stores::{StoresAction, StoresArgs};
-use crate::commands::dlq::actor;
 use crate::config::{Config, ConfigError};
 use crate::output;
 use crate::services::Services;

@@ -14,9 +14,9 @@ use serde_json::json;
 
 use crate::cli::topic::{TopicAction, TopicShowArgs};
 use crate::config::Config;
+use crate::log_place::LogPlace;
 use crate::output;
 use crate::output::payload;
-use crate::services::LogPlace;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4 << 20;

@@ -1,6 +1,6 @@
 //! `adpipe transform`: the dbt project, run by adpipe or by the real dbt.
 
-mod look;
+mod queries;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,18 +15,14 @@ use adpipe_transform::{
     Command, NodeResult, Project, ProjectFiles, RunOptions, RunResults, SourceFreshness, Status, Target,
     TransformError,
 };
-use adpipe_warehouse::{Dialect, Warehouse};
+use adpipe_warehouse::Warehouse;
 use anyhow::Context;
 
 use crate::cli::transform::{TransformAction, TransformDocsArgs, TransformRunArgs};
 use crate::config::{Config, Engine};
-use crate::output;
 use crate::services::{Services, take_role};
-use crate::signals;
 use crate::warehouse_place::WarehousePlace;
-
-/// Where the project is looked for when none is configured.
-const USUAL_FOLDER: &str = "dbt";
+use crate::{output, project, signals};
 
 /// Runs the command.
 pub fn run(config: Config, action: &TransformAction) -> anyhow::Result<ExitCode> {
@@ -34,8 +30,8 @@ pub fn run(config: Config, action: &TransformAction) -> anyhow::Result<ExitCode>
         TransformAction::Run(args) => transform(config, Command::Run, args),
         TransformAction::Test(args) => transform(config, Command::Test, args),
         TransformAction::Build(args) => transform(config, Command::Build, args),
-        TransformAction::Ls(args) => look::list(&config, args),
-        TransformAction::Show(args) => look::show(config, args),
+        TransformAction::Ls(args) => queries::list(&config, args),
+        TransformAction::Show(args) => queries::show(config, args),
         TransformAction::Freshness(args) => freshness(config, args.json),
         TransformAction::Docs(args) => docs(config, args),
         TransformAction::Export { folder } => {
@@ -47,7 +43,7 @@ pub fn run(config: Config, action: &TransformAction) -> anyhow::Result<ExitCode>
 }
 
 /// What the configuration says, opened.
-struct Place {
+struct Workspace {
     config: Config,
     warehouse: Arc<dyn Warehouse>,
     warehouse_place: WarehousePlace,
@@ -56,18 +52,18 @@ struct Place {
     target: Target,
 }
 
-impl Place {
-    fn open(config: Config, full_refresh: bool) -> anyhow::Result<Place> {
+impl Workspace {
+    fn open(config: Config, full_refresh: bool) -> anyhow::Result<Workspace> {
         let warehouse_place = WarehousePlace::of(&config)?;
         warehouse_place.must_have_data()?;
         let warehouse = Services::open_warehouse(&config)?;
-        let folder = project_folder(&config);
-        let target = Target { full_refresh, ..target(&config, warehouse.as_ref()) };
-        Ok(Place { config, warehouse, warehouse_place, folder, target })
+        let folder = project::folder(&config);
+        let target = Target { full_refresh, ..project::target(&config, warehouse.as_ref()) };
+        Ok(Workspace { config, warehouse, warehouse_place, folder, target })
     }
 
     fn files(&self) -> Result<ProjectFiles, TransformError> {
-        project_files(self.folder.as_deref())
+        project::files_in(self.folder.as_deref())
     }
 
     fn target_path(&self) -> PathBuf {
@@ -118,68 +114,20 @@ impl Place {
     }
 }
 
-/// The project's folder; none for the project built into adpipe.
-fn project_folder(config: &Config) -> Option<PathBuf> {
-    match config.transform.project.as_str() {
-        "" => Some(PathBuf::from(USUAL_FOLDER)).filter(|folder| folder.join("dbt_project.yml").is_file()),
-        folder => Some(PathBuf::from(folder)),
-    }
-}
-
-fn project_files(folder: Option<&Path>) -> Result<ProjectFiles, TransformError> {
-    match folder {
-        Some(folder) => ProjectFiles::read(folder),
-        None => Ok(ProjectFiles::embedded()),
-    }
-}
-
-/// The project's files as they are now.
-pub fn files(config: &Config) -> Result<ProjectFiles, TransformError> {
-    project_files(project_folder(config).as_deref())
-}
-
-/// The names of models, seeds and tests.
-pub fn names(config: &Config) -> anyhow::Result<Vec<String>> {
-    let project = look::project(config)?;
-    Ok(project.nodes.into_iter().map(|node| node.name).collect())
-}
-
-/// What the project is built for.
-pub fn target(config: &Config, warehouse: &dyn Warehouse) -> Target {
-    target_for(config, warehouse.dialect())
-}
-
-fn target_for(config: &Config, dialect: Dialect) -> Target {
-    let mut target = Target::new(dialect);
-    target.name.clone_from(&config.transform.target);
-    target.threads = config.transform.threads as usize;
-    target
-}
-
-/// The project as it is now.
-pub fn project(config: &Config, warehouse: &dyn Warehouse) -> Result<Project, TransformError> {
-    Project::load(&files(config)?, &target(config, warehouse), "")
-}
-
-/// The page of `adpipe transform docs`, of the project as it is now.
-pub fn docs_page(config: &Config, warehouse: &dyn Warehouse) -> Result<String, TransformError> {
-    adpipe_transform::page(warehouse, &project(config, warehouse)?)
-}
-
 fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyhow::Result<ExitCode> {
-    let place = Place::open(config, args.full_refresh)?;
+    let workspace = Workspace::open(config, args.full_refresh)?;
     let options = RunOptions { command, select: args.select.clone(), exclude: args.exclude.clone() };
     let shutdown = listen()?;
     let stopped = || shutdown.is_triggered();
-    let _lock = place.lock()?;
-    let warehouse = place.warehouse.as_ref();
-    let results = match place.config.transform.engine {
+    let _lock = workspace.lock()?;
+    let warehouse = workspace.warehouse.as_ref();
+    let results = match workspace.config.transform.engine {
         Engine::Builtin => {
-            let project = Project::load(&place.files()?, &place.target, &args.vars)?;
+            let project = Project::load(&workspace.files()?, &workspace.target, &args.vars)?;
             let results = adpipe_transform::run(
                 warehouse,
                 &project,
-                &place.target,
+                &workspace.target,
                 &options,
                 &stopped,
                 &|node, result, done, total| {
@@ -194,12 +142,12 @@ fn transform(config: Config, command: Command, args: &TransformRunArgs) -> anyho
                     }
                 },
             )?;
-            results.write(&place.target_path())?;
-            project.write_manifest(&place.target_path(), &results)?;
+            results.write(&workspace.target_path())?;
+            project.write_manifest(&workspace.target_path(), &results)?;
             results
         }
         Engine::Dbt => {
-            let settings = place.dbt_settings(args)?;
+            let settings = workspace.dbt_settings(args)?;
             std::fs::create_dir_all(&settings.target_path)
                 .with_context(|| format!("cannot create {}", settings.target_path.display()))?;
             adpipe_transform::dbt::run(warehouse, &settings, &options, &stopped, &|line| output::note(line))?
@@ -278,9 +226,9 @@ fn row(result: &NodeResult) -> Vec<String> {
 
 /// Checks the sources; warnings are reported and are not failures.
 fn freshness(config: Config, json: bool) -> anyhow::Result<ExitCode> {
-    let place = Place::open(config, false)?;
-    let project = Project::load(&place.files()?, &place.target, "")?;
-    let found = adpipe_transform::freshness(place.warehouse.as_ref(), &project, Millis::now());
+    let workspace = Workspace::open(config, false)?;
+    let project = Project::load(&workspace.files()?, &workspace.target, "")?;
+    let found = adpipe_transform::freshness(workspace.warehouse.as_ref(), &project, Millis::now());
     if json {
         output::json(&found.iter().map(SourceFreshness::to_json).collect())?;
     } else {
@@ -313,9 +261,9 @@ fn freshness(config: Config, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn docs(config: Config, args: &TransformDocsArgs) -> anyhow::Result<ExitCode> {
-    let place = Place::open(config, false)?;
-    let page = docs_page(&place.config, place.warehouse.as_ref())?;
-    let out = args.out.clone().unwrap_or_else(|| place.target_path().join("index.html"));
+    let workspace = Workspace::open(config, false)?;
+    let page = project::docs_page(&workspace.config, workspace.warehouse.as_ref())?;
+    let out = args.out.clone().unwrap_or_else(|| workspace.target_path().join("index.html"));
     if let Some(folder) = out.parent().filter(|folder| *folder != Path::new("")) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }

@@ -18,14 +18,12 @@ use adpipe_stream::stores::Keeper;
 use anyhow::{Context, anyhow, bail};
 use tokio::runtime::Runtime;
 
-use crate::commands::transform;
 use crate::config::{Config, ConfigError};
-use crate::output;
 use crate::services::{HeldRole, Services, VERSION, role_folder};
-use crate::signals;
 use crate::supervisor::{Supervisor, Work};
 use crate::warehouse_place::WarehousePlace;
 use crate::watched_project::WatchedProject;
+use crate::{output, project, signals};
 
 /// Runs until Ctrl-C or SIGTERM.
 pub fn run(config: Config) -> anyhow::Result<()> {
@@ -333,13 +331,13 @@ fn console_services(services: &Services, rules: Rules) -> Result<adpipe_console:
         docs_page: {
             let (config, warehouse) = (services.config.clone(), Arc::clone(&services.warehouse));
             Arc::new(move || {
-                transform::docs_page(&config, warehouse.as_ref()).map_err(|error| error.to_string())
+                project::docs_page(&config, warehouse.as_ref()).map_err(|error| error.to_string())
             })
         },
         project_tests: {
-            let target = transform::target(&services.config, services.warehouse.as_ref());
-            let project = WatchedProject::new(services.config.clone(), target);
-            Arc::new(move || project.now().map(|project| project.test_ids()))
+            let target = project::target(&services.config, services.warehouse.as_ref());
+            let watched = WatchedProject::new(services.config.clone(), target);
+            Arc::new(move || watched.now().map(|project| project.test_ids()))
         },
         rules: Arc::new(rules),
         version: VERSION,

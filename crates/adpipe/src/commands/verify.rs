@@ -12,7 +12,8 @@ use anyhow::bail;
 
 use crate::cli::checks::VerifyArgs;
 use crate::config::Config;
-use crate::services::{LogPlace, Services};
+use crate::log_place::LogPlace;
+use crate::services::Services;
 use crate::warehouse_place::WarehousePlace;
 use crate::{output, progress_bar};
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Span};
+use super::error::ConfigError;
+use super::units::Span;
 
 /// Where the table of alerts is looked for when nothing is configured, and need not be.
 pub const DEFAULT_RULES_FILE: &str = "config/alerts.toml";

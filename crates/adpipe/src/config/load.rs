@@ -1,12 +1,14 @@
 //! Puts the configuration together and says exactly what is wrong with it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use adpipe_warehouse::postgres::has_password;
 
 use super::kafka::name_from_variable;
+use super::origin::position;
+use super::places::{check_archive_folder, embedded_folder};
 use super::suggest::{nearest, with_suggestion};
-use super::{Config, Origin, Origins};
+use super::{Config, ConfigError, Origin, Origins};
 
 const FILE_NAME: &str = "adpipe.toml";
 const PREFIX: &str = "ADPIPE_";
@@ -19,33 +21,6 @@ const SECRETS: [&str; 5] = [
     "ADPIPE_ARCHIVE__SESSION_TOKEN",
     adpipe_notify::webhook::VARIABLE,
 ];
-
-/// What is wrong with the configuration, and where.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{path} cannot be read: {reason}", path = path.display())]
-    Unreadable { path: PathBuf, reason: String },
-    /// A line of the file is wrong.
-    #[error("{path}:{line}:{column}: {message}", path = path.display())]
-    File { path: PathBuf, line: usize, column: usize, message: String },
-    /// A variable is wrong.
-    #[error("environment variable {name}: {message}")]
-    Variable { name: String, message: String },
-    /// A key has a value that cannot work.
-    #[error("{key}: {message}")]
-    Key { key: &'static str, message: String },
-    /// A flag has a value that cannot work.
-    #[error("{0}")]
-    Flag(String),
-}
-
-impl ConfigError {
-    /// Wrong usage of the command line, whatever the data are.
-    pub fn flag(message: impl Into<String>) -> ConfigError {
-        ConfigError::Flag(message.into())
-    }
-}
 
 /// Reads the file (`explicit`, or `adpipe.toml` here if there is one) and the variables.
 pub fn load(explicit: Option<&Path>) -> Result<Config, ConfigError> {
@@ -76,11 +51,6 @@ fn assemble(
             message: with_suggestion(error.message()),
         }
     };
-    if let Some(byte) = thresholds_of_old(text) {
-        let (line, column) = position(text, byte);
-        let message = MOVED_THRESHOLDS.to_owned();
-        return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
-    }
     let mut config: Config = toml::from_str(text).map_err(in_file)?;
     if let Some(secret) = config.log.kafka.plain_secret() {
         let (line, column) = position(text, text.find(secret).unwrap_or(0));
@@ -132,19 +102,6 @@ fn assemble(
     Ok(config)
 }
 
-/// What adpipe 0.x had in `[dlq.alerts]`.
-const MOVED_THRESHOLDS: &str = "the thresholds of alerts are in one table now, config/alerts.toml (or the \
-    file that alerts.rules_file names): DlqExhausted, DlqGrowing and ErrorRateHigh; put yours there and remove \
-    dlq.alerts";
-
-/// Where a file of an older adpipe begins its thresholds.
-fn thresholds_of_old(text: &str) -> Option<usize> {
-    let table: toml::Table = text.parse().ok()?;
-    table.get("dlq")?.get("alerts")?;
-    let section = text.find("[dlq.alerts]");
-    Some(section.or_else(|| text.find("alerts")).unwrap_or(0))
-}
-
 /// Values that are readable but cannot work.
 fn check(config: &Config) -> Result<(), ConfigError> {
     let not_zero = |key, is_zero: bool| {
@@ -179,13 +136,13 @@ fn check(config: &Config) -> Result<(), ConfigError> {
 fn check_places(config: &Config) -> Result<(), ConfigError> {
     let (log, warehouse, archive) = (&config.log.url, &config.warehouse.url, &config.archive.url);
     if !log.starts_with("kafka:") {
-        crate::services::embedded_folder("log.url", log)?;
+        embedded_folder("log.url", log)?;
     }
     if !adpipe_warehouse::postgres::is_postgres(warehouse) {
-        crate::services::embedded_folder("warehouse.url", warehouse)?;
+        embedded_folder("warehouse.url", warehouse)?;
     }
     if !archive.starts_with("s3:") {
-        crate::archive_place::check_folder(archive)?;
+        check_archive_folder(archive)?;
     }
     Ok(())
 }
@@ -258,9 +215,6 @@ fn replaced(mut table: toml::Table, name: &str, value: &str) -> Result<(toml::Ta
     let key = match key.split_once("__") {
         Some((table_name, key)) => {
             let place = format!("{section}.{table_name}");
-            if place == "dlq.alerts" {
-                return Err(Wrong::Value(MOVED_THRESHOLDS.to_owned()));
-            }
             let inner = entry
                 .get_mut(table_name)
                 .and_then(toml::Value::as_table_mut)
@@ -310,13 +264,6 @@ fn set_key(table: &mut toml::Table, section: &str, key: &str, value: &str) -> Re
     };
     table.insert(key.to_owned(), new.map_err(|what| Wrong::Value(format!("{value:?} {what}")))?);
     Ok(format!("{section}.{key}"))
-}
-
-/// Line and column, both from 1.
-pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
-    let before = &text[..byte.min(text.len())];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 #[cfg(test)]
@@ -464,21 +411,6 @@ mod tests {
         assert!(!error.contains("s3cret"), "{error}");
         let config = load("", &[("ADPIPE_NOTIFY__SLACK_WEBHOOK", "https://hooks.slack.com/s3cret")]).unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn thresholds_of_an_older_adpipe_are_told_where_they_are_now() {
-        for text in
-            ["[dlq]\nmax_retries = 5\n[dlq.alerts]\nexhausted = 3", "[dlq]\n\nalerts = { growth = 1 }"]
-        {
-            let error = load(text, &[]).unwrap_err();
-            assert!(
-                error.starts_with("adpipe.toml:3:1: the thresholds of alerts are in one table"),
-                "{error}"
-            );
-        }
-        let error = load("", &[("ADPIPE_DLQ__ALERTS__EXHAUSTED", "3")]).unwrap_err();
-        assert!(error.contains("config/alerts.toml") && error.contains("DlqExhausted"), "{error}");
     }
 
     #[test]

@@ -5,11 +5,13 @@
 
 mod alerts;
 mod dlq;
+mod error;
 mod event;
 mod kafka;
 mod load;
 mod notify;
 mod origin;
+mod places;
 pub mod suggest;
 mod units;
 
@@ -17,11 +19,13 @@ use serde::{Deserialize, Serialize};
 
 pub use alerts::{AlertsConfig, DEFAULT_RULES_FILE};
 pub use dlq::DlqConfig;
+pub use error::ConfigError;
 pub use event::{EventConfig, Written};
 pub use kafka::KafkaSettings;
-pub use load::{ConfigError, load};
+pub use load::load;
 pub use notify::{DEFAULT_SLACK_CONFIG, NotifyConfig};
 pub use origin::{Origin, Origins};
+pub use places::{check_archive_folder, embedded_folder};
 pub use units::{HotWindow, Size, Span};
 
 /// Everything that can be configured; `adpipe.toml` explains each key.

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
-use super::load::position;
+use super::error::ConfigError;
 
 /// What set a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +80,13 @@ impl Origins {
             other => other,
         }
     }
+}
+
+/// Line and column, both from 1.
+pub(super) fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = &text[..byte.min(text.len())];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use adpipe_runtime::Shutdown;
 use adpipe_warehouse::query_table;
 use anyhow::bail;
 
-use super::{as_json, is_silenced, lasted, sentence, shown};
+use super::text::{as_json, is_silenced, lasted, sentence, shown};
 use crate::cli::alerts::CheckArgs;
 use crate::config::{Config, ConfigError};
 use crate::output;
@@ -233,15 +233,6 @@ fn coming_up(found: &Found) -> Vec<(&Rule, adpipe_monitor::signal::Labels, f64)>
     coming
 }
 
-/// How many errors a cause has, in the state that the alert is about.
-pub(crate) fn errors_of(cause: &serde_json::Value) -> String {
-    match cause["exhausted"].as_u64() {
-        Some(1) => "1 needs a decision".to_owned(),
-        Some(errors) => format!("{} need a decision", output::grouped(errors)),
-        None => format!("{} open", output::grouped(cause["open"].as_u64().unwrap_or(0))),
-    }
-}
-
 /// The causes with most errors, as the dead-letter queue's figures name them.
 fn causes(alert: &Alert) -> Vec<String> {
     let causes = alert.context["causes"].as_array().cloned().unwrap_or_default();
@@ -251,7 +242,7 @@ fn causes(alert: &Alert) -> Vec<String> {
         // Alerts of an older adpipe do not have the stage.
         let stage = text("stage");
         let stage = if stage.is_empty() { stage } else { format!("  {stage}") };
-        format!("{}  {}{stage}  {message}", text("fingerprint"), errors_of(cause))
+        format!("{}  {}{stage}  {message}", text("fingerprint"), output::errors_of_cause(cause))
     };
     causes.iter().map(cause).collect()
 }

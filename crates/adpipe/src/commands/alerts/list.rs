@@ -3,21 +3,22 @@
 use adpipe_event::Millis;
 use adpipe_monitor::store::{self, Alert};
 
-use super::{Desk, as_json, is_silenced, lasted, sentence, shown};
+use super::access::AlertAccess;
+use super::text::{as_json, is_silenced, lasted, sentence, shown};
 use crate::cli::alerts::HistoryArgs;
 use crate::output;
 
-pub fn open(desk: &Desk, json: bool) -> anyhow::Result<()> {
-    let warehouse = desk.warehouse.as_ref();
+pub fn open(access: &AlertAccess, json: bool) -> anyhow::Result<()> {
+    let warehouse = access.warehouse.as_ref();
     let (alerts, silences) = (store::open_alerts(warehouse)?, store::silences(warehouse)?);
     if json {
         let values: Vec<_> =
-            alerts.iter().map(|alert| as_json(&desk.rules, &silences, alert)).collect::<Result<_, _>>()?;
+            alerts.iter().map(|alert| as_json(&access.rules, &silences, alert)).collect::<Result<_, _>>()?;
         return output::json(&values.into());
     }
     if alerts.is_empty() {
         output::line("no alerts need attention")?;
-        return tell_who_watches(desk);
+        return tell_who_watches(access);
     }
     let now = Millis::now();
     let row = |alert: &Alert| {
@@ -33,20 +34,20 @@ pub fn open(desk: &Desk, json: bool) -> anyhow::Result<()> {
             shown(since),
             alert.severity.to_string(),
             known,
-            sentence(&desk.rules, alert),
+            sentence(&access.rules, alert),
             alert.alert_id.clone(),
         ]
     };
     let rows: Vec<Vec<String>> = alerts.iter().map(row).collect();
     let header = ["alert", "state", "since (UTC)", "severity", "acknowledged by", "what", "id"];
     output::line(&output::table(&header, &[], &rows))?;
-    tell_who_watches(desk)
+    tell_who_watches(access)
 }
 
-/// An empty list means little when no monitor runs.
-fn tell_who_watches(desk: &Desk) -> anyhow::Result<()> {
+/// An empty list means little when nobody looks.
+fn tell_who_watches(access: &AlertAccess) -> anyhow::Result<()> {
     use adpipe_schedule::lease::{MONITOR, holder};
-    if holder(desk.warehouse.as_ref(), MONITOR)?.is_none() {
+    if holder(access.warehouse.as_ref(), MONITOR)?.is_none() {
         output::note(
             "no monitor is running; `adpipe up` or `adpipe run monitor` starts one, `adpipe alerts check` \
              measures once",
@@ -55,15 +56,15 @@ fn tell_who_watches(desk: &Desk) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub fn history(desk: &Desk, args: &HistoryArgs) -> anyhow::Result<()> {
-    let warehouse = desk.warehouse.as_ref();
+pub fn history(access: &AlertAccess, args: &HistoryArgs) -> anyhow::Result<()> {
+    let warehouse = access.warehouse.as_ref();
     let now = Millis::now();
     let back = i64::try_from(args.since.as_millis()).unwrap_or(i64::MAX);
     let alerts = store::history(warehouse, Millis(now.0.saturating_sub(back).max(0)))?;
     if args.json {
         let silences = store::silences(warehouse)?;
         let values: Vec<_> =
-            alerts.iter().map(|alert| as_json(&desk.rules, &silences, alert)).collect::<Result<_, _>>()?;
+            alerts.iter().map(|alert| as_json(&access.rules, &silences, alert)).collect::<Result<_, _>>()?;
         return output::json(&values.into());
     }
     if alerts.is_empty() {
@@ -71,8 +72,8 @@ pub fn history(desk: &Desk, args: &HistoryArgs) -> anyhow::Result<()> {
     }
     let row = |alert: &Alert| {
         let from = alert.firing_since.unwrap_or(alert.pending_since);
-        let unit = |value| match desk.rules.find(&alert.rule) {
-            Some(rule) => rule.signal.unit().format_beside(Default::default(), value, alert.threshold),
+        let unit = |value| match access.rules.find(&alert.rule) {
+            Some(rule) => rule.signal.unit().humane_beside(Default::default(), value, alert.threshold),
             None => format!("{value}"),
         };
         vec![

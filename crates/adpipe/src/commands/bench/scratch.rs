@@ -6,8 +6,8 @@ use adpipe_warehouse::postgres::is_postgres;
 use anyhow::Context;
 
 use crate::config::Config;
+use crate::log_place::LogPlace;
 use crate::output;
-use crate::services::LogPlace;
 
 /// A temporary folder; on Kafka also temporary topics.
 pub struct Scratch {

@@ -8,15 +8,16 @@ use adpipe_schedule::state::{Run, moment};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Desk, show};
+use super::access::DagAccess;
+use super::show;
 use crate::output;
 
 /// Every DAG with its next and its newest run.
-pub fn run(desk: &Desk, json: bool) -> anyhow::Result<ExitCode> {
+pub fn run(access: &DagAccess, json: bool) -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
     let mut values = Vec::new();
-    for dag in desk.dags.iter() {
-        let newest = desk.store.newest(&dag.id, 1)?.pop();
+    for dag in access.dags.iter() {
+        let newest = access.store.newest(&dag.id, 1)?.pop();
         let next = next_due(dag);
         values.push(json!({
             "dag": dag.id,
@@ -37,12 +38,12 @@ pub fn run(desk: &Desk, json: bool) -> anyhow::Result<ExitCode> {
         ]);
     }
     if json {
-        output::json(&json!({ "scheduler": adpipe_schedule::holder(&desk.store)?, "dags": values }))?;
+        output::json(&json!({ "scheduler": adpipe_schedule::holder(&access.store)?, "dags": values }))?;
         return Ok(ExitCode::SUCCESS);
     }
     output::line(&output::table(&["dag", "when", "next", "newest run", "tasks"], &[], &rows))?;
-    if adpipe_schedule::holder(&desk.store)?.is_none() {
-        output::note("no scheduler is running; `adpipe up` or `adpipe run scheduler` starts one");
+    if adpipe_schedule::holder(&access.store)?.is_none() {
+        output::note("no scheduler is at work; `adpipe up` or `adpipe run scheduler` starts one");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,20 +9,20 @@ use std::time::Duration;
 use adpipe_schedule::state::{Try, TryKey};
 use anyhow::{Context, bail};
 
-use super::Desk;
+use super::access::{DagAccess, named};
 use crate::cli::dag::DagLogsArgs;
 
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Prints the newest attempts of a run's tasks, or the one that is named.
-pub fn run(desk: &Desk, args: &DagLogsArgs) -> anyhow::Result<ExitCode> {
-    let key = super::named(desk, &args.name)?.key();
+/// Prints the newest tries of a run's tasks, or the one that is named.
+pub fn run(access: &DagAccess, args: &DagLogsArgs) -> anyhow::Result<ExitCode> {
+    let key = named(access, &args.name)?.key();
     // How far each log is printed.
     let mut printed: HashMap<TryKey, u64> = HashMap::new();
     loop {
         // Looked at before the logs, so that nothing written in between is missed.
-        let is_finished = desk.store.run(&key)?.is_none_or(|run| run.state.is_finished());
-        let tries = wanted(desk.store.tries(&key)?, args);
+        let is_finished = access.store.run(&key)?.is_none_or(|run| run.state.is_finished());
+        let tries = wanted(access.store.tries(&key)?, args);
         if tries.is_empty() && (is_finished || !args.follow) {
             bail!("none of it has started; `adpipe dag runs {} --json` shows the state", key.dag_id);
         }

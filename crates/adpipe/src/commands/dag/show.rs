@@ -9,7 +9,7 @@ use adpipe_schedule::state::{Run, RunState, Try, moment};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Desk;
+use super::access::DagAccess;
 use crate::cli::dag::DagBackfillArgs;
 use crate::output;
 
@@ -29,13 +29,13 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
-/// Runs, as a table or as JSON with their attempts.
-pub fn runs(desk: &Desk, runs: &[Run], json: bool) -> anyhow::Result<()> {
+/// Runs, as a table or as JSON with their tries.
+pub fn runs(access: &DagAccess, runs: &[Run], json: bool) -> anyhow::Result<()> {
     if json {
         let mut values = Vec::new();
         for run in runs {
             let mut value = run_as_json(run);
-            let tries = desk.store.tries(&run.key())?;
+            let tries = access.store.tries(&run.key())?;
             value["tries"] = tries.iter().map(try_as_json).collect();
             values.push(value);
         }
@@ -46,7 +46,7 @@ pub fn runs(desk: &Desk, runs: &[Run], json: bool) -> anyhow::Result<()> {
         .iter()
         .map(|run| {
             let took = run.took_ms(now).map_or_else(String::new, duration);
-            let interval = match desk.dags.find(&run.dag_id) {
+            let interval = match access.dags.find(&run.dag_id) {
                 Some(dag) => local(dag, moment(run.interval_start)),
                 None => run.interval_start.to_string(),
             };
@@ -103,11 +103,11 @@ fn try_as_json(one: &Try) -> Value {
 }
 
 /// What a backfill would do.
-pub fn dry_run(desk: &Desk, args: &DagBackfillArgs, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let dag = desk.dags.get(&args.dag)?;
+pub fn dry_run(access: &DagAccess, args: &DagBackfillArgs, now: Timestamp) -> anyhow::Result<ExitCode> {
+    let dag = access.dags.get(&args.dag)?;
     let (mut rows, mut values) = (Vec::new(), Vec::new());
-    for interval in requests::intervals_of(&desk.dags, dag, args.from, args.to, now)? {
-        let there = desk.store.at_slot(&dag.id, &interval.slot())?.map(|run| run.state);
+    for interval in requests::intervals_of(&access.dags, dag, args.from, args.to, now)? {
+        let there = access.store.at_slot(&dag.id, &interval.slot())?.map(|run| run.state);
         let what = match there {
             Some(RunState::Success) if !args.all => "skipped: it has succeeded",
             Some(RunState::Queued | RunState::Running) => "skipped: it is queued or running",

@@ -15,7 +15,8 @@ use adpipe_schedule::store::Store;
 use anyhow::Context;
 use jiff::Timestamp;
 
-use super::{Desk, show};
+use super::access::DagAccess;
+use super::show;
 use crate::output;
 use crate::services::VERSION;
 use crate::signals;
@@ -32,11 +33,11 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// Waits until every run is finished. The scheduler in here stands by while another is active;
-/// otherwise it performs what is queued, and what follows from it.
-pub fn until_finished(desk: &mut Desk, keys: &[RunKey]) -> anyhow::Result<Outcome> {
-    let config = crate::dags::scheduler_config(&desk.config, desk.dags.clone(), false)?;
-    let mut scheduler = Scheduler::new(config, Arc::clone(&desk.warehouse), Metrics::new(VERSION)?);
+/// Waits until every run is finished. The scheduler in here stands by while another is active; else
+/// it works off what is queued, and what follows from it.
+pub fn until_finished(access: &mut DagAccess, keys: &[RunKey]) -> anyhow::Result<Outcome> {
+    let config = crate::dags::scheduler_config(&access.config, access.dags.clone(), false)?;
+    let mut scheduler = Scheduler::new(config, Arc::clone(&access.warehouse), Metrics::new(VERSION)?);
     let is_ours = scheduler.is_active();
     let (interrupted, stop) = (Shutdown::new(), Shutdown::new());
     signals::watch(&interrupted, signals::GRACE)?;
@@ -44,7 +45,7 @@ pub fn until_finished(desk: &mut Desk, keys: &[RunKey]) -> anyhow::Result<Outcom
         let stop = stop.clone();
         std::thread::Builder::new().name("scheduler".to_owned()).spawn(move || scheduler.run(&stop))?
     };
-    let watched = watch(&mut desk.store, keys, &interrupted, &|| is_ours.load(Ordering::Relaxed));
+    let watched = watch(&mut access.store, keys, &interrupted, &|| is_ours.load(Ordering::Relaxed));
     if watched.is_err() || !is_ours.load(Ordering::Relaxed) {
         stop.trigger();
     }

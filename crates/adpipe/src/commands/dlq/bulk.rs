@@ -10,8 +10,9 @@ use adpipe_runtime::Shutdown;
 use anyhow::bail;
 use indicatif::ProgressBar;
 
+use super::dry_run;
 use super::running::{self, Ended, Look};
-use super::{actor, dry_run, how_many};
+use crate::actor::actor;
 use crate::cli::dlq::{PaceArgs, SelectionArgs};
 use crate::config::ConfigError;
 use crate::output;
@@ -162,4 +163,12 @@ fn print_job(dlq: &Dlq, job: &Job, sends: bool, json: bool) -> anyhow::Result<u6
         ))?;
     }
     Ok(outcomes.failed)
+}
+
+/// The errors that a filter means, in words.
+fn how_many(dlq: &Dlq, filter: &adpipe_dlq::Filter) -> anyhow::Result<String> {
+    Ok(match adpipe_dlq::search::count(dlq, filter)? {
+        Some(count) => crate::output::counted(count, "error"),
+        None => "all errors that the filter meets".to_owned(),
+    })
 }

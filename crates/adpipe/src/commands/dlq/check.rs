@@ -10,9 +10,8 @@ use adpipe_monitor::signal::Signal;
 use adpipe_schedule::dag::Dags;
 use anyhow::bail;
 
-use super::look::shortened;
+use super::queries::shortened;
 use super::waiting::Waiting;
-use crate::commands::alerts::errors_of;
 use crate::output;
 use crate::services::Services;
 
@@ -60,7 +59,10 @@ pub fn run(services: &Services, json: bool, waiting: Waiting) -> anyhow::Result<
                 let text = |key: &str| cause[key].as_str().unwrap_or_default();
                 let (fingerprint, stage, message) =
                     (text("fingerprint"), text("stage"), shortened(text("message")));
-                output::line(&format!("  {fingerprint}  {}  {stage}  {message}", errors_of(cause)))?;
+                output::line(&format!(
+                    "  {fingerprint}  {}  {stage}  {message}",
+                    output::errors_of_cause(cause)
+                ))?;
             }
         }
     }

@@ -11,9 +11,9 @@ use adpipe_dlq::transfer::{Consent, Imported, export as export_line, import as i
 use adpipe_event::{Encoding, sniff_foreign, without_mark};
 use anyhow::{Context, bail};
 
-use super::actor;
 use super::outcomes::{self, Outcomes};
 use super::running::Ended;
+use crate::actor::actor;
 use crate::cli::dlq::{ExportArgs, ImportArgs};
 use crate::output;
 use crate::output::whole_file::WholeFile;

@@ -5,7 +5,7 @@ use adpipe_batch::sample::{Sample, sample};
 use adpipe_event::Millis;
 use adpipe_warehouse::{Warehouse, archive};
 
-use super::{Finding, State, add};
+use super::finding::{Finding, State, add};
 use crate::archive_place;
 use crate::config::Config;
 

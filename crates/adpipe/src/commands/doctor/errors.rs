@@ -1,7 +1,7 @@
 //! The dead-letter queue's part of the report: errors that are not stored are not visible anywhere
 //! else.
 
-use super::{Finding, State, add};
+use super::finding::{Finding, State, add};
 use crate::commands::dlq::waiting::{self, Waiting};
 use crate::config::Config;
 use crate::services::Services;

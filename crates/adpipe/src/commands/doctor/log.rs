@@ -7,10 +7,10 @@ use adpipe_log::kafka::{KafkaLog, KafkaOptions};
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_log::{EventLog, LogError, Offset, RecordBatch, Topic};
 
-use super::{Finding, State, add};
+use super::finding::{Finding, State, add};
 use crate::config::Config;
+use crate::log_place::LogPlace;
 use crate::output;
-use crate::services::LogPlace;
 
 /// Checks the log, and makes what is missing when asked to.
 pub fn check(

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use adpipe_stream::stores::{State as Standing, lost_in_words};
 
-use super::{Finding, State, add};
+use super::finding::{Finding, State, add};
 use crate::config::Config;
 use crate::services::Services;
 use crate::supervisor::STOPPED_ROLES;

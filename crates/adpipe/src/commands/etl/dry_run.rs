@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::config::Config;
-use crate::services::embedded_folder;
+use crate::config::{Config, embedded_folder};
 use crate::signals;
 
 /// Stores for one dry run, gone with it.

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::config::Config;
+use crate::log_place::LogPlace;
 use crate::output;
-use crate::services::LogPlace;
 
 /// Makes the topics that are missing and leaves the others as they are.
 pub fn run(config: &Config, as_json: bool) -> anyhow::Result<()> {

@@ -6,16 +6,17 @@ use adpipe_monitor::signal::Labels;
 use adpipe_monitor::store::{self, Alert, NewSilence, Silence};
 use anyhow::bail;
 
-use super::{Desk, lasted, shown};
+use super::access::AlertAccess;
+use super::text::{lasted, shown};
+use crate::actor::actor;
 use crate::cli::alerts::{AckArgs, SilenceArgs, UnsilenceArgs};
-use crate::commands::dlq::actor;
 use crate::config::ConfigError;
 use crate::output;
 
-pub fn acknowledge(desk: &Desk, args: &AckArgs) -> anyhow::Result<()> {
-    let open = store::open_alerts(desk.warehouse.as_ref())?;
-    let alert_id = meant(&open, &desk.rules, &args.alert)?;
-    let alert = store::acknowledge(desk.warehouse.as_ref(), &alert_id, &actor(), &args.note)?;
+pub fn acknowledge(access: &AlertAccess, args: &AckArgs) -> anyhow::Result<()> {
+    let open = store::open_alerts(access.warehouse.as_ref())?;
+    let alert_id = meant(&open, &access.rules, &args.alert)?;
+    let alert = store::acknowledge(access.warehouse.as_ref(), &alert_id, &actor(), &args.note)?;
     if args.json {
         return output::json(&serde_json::to_value(&alert)?);
     }
@@ -43,12 +44,12 @@ fn meant(open: &[Alert], rules: &Rules, text: &str) -> anyhow::Result<String> {
     }
 }
 
-pub fn silence(desk: &Desk, args: &SilenceArgs) -> anyhow::Result<()> {
+pub fn silence(access: &AlertAccess, args: &SilenceArgs) -> anyhow::Result<()> {
     if args.lasts.is_zero() {
         bail!(ConfigError::flag("--for: a silence must last for more than zero"));
     }
     let rule = args.rule.clone().unwrap_or_default();
-    let labels = labels(&desk.rules, &rule, &args.label)?;
+    let labels = labels(&access.rules, &rule, &args.label)?;
     let delay = i64::try_from(args.starts_in.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
     let new = NewSilence {
         rule,
@@ -58,7 +59,7 @@ pub fn silence(desk: &Desk, args: &SilenceArgs) -> anyhow::Result<()> {
         comment: args.comment.clone(),
         created_by: actor(),
     };
-    let silence = store::silence(desk.warehouse.as_ref(), &new)?;
+    let silence = store::silence(access.warehouse.as_ref(), &new)?;
     if args.json {
         return output::json(&serde_json::to_value(&silence)?);
     }
@@ -103,8 +104,8 @@ fn labels(rules: &Rules, rule: &str, texts: &[String]) -> anyhow::Result<Labels>
     Ok(labels)
 }
 
-pub fn unsilence(desk: &Desk, args: &UnsilenceArgs) -> anyhow::Result<()> {
-    let silences = store::silences(desk.warehouse.as_ref())?;
+pub fn unsilence(access: &AlertAccess, args: &UnsilenceArgs) -> anyhow::Result<()> {
+    let silences = store::silences(access.warehouse.as_ref())?;
     let found: Vec<&Silence> =
         silences.iter().filter(|silence| silence.silence_id.starts_with(&args.silence)).collect();
     let silence = match found[..] {
@@ -112,12 +113,12 @@ pub fn unsilence(desk: &Desk, args: &UnsilenceArgs) -> anyhow::Result<()> {
         [] => bail!("no silence begins with {:?}; `adpipe alerts silences` lists them", args.silence),
         _ => bail!("{:?} matches several silences; write more of the id", args.silence),
     };
-    store::end_silence(desk.warehouse.as_ref(), &silence.silence_id)?;
-    output::line(&format!("{} is no longer silenced", about(silence)))
+    store::end_silence(access.warehouse.as_ref(), &silence.silence_id)?;
+    output::line(&format!("{} is no longer silent", about(silence)))
 }
 
-pub fn silences(desk: &Desk, json: bool) -> anyhow::Result<()> {
-    let silences = store::silences(desk.warehouse.as_ref())?;
+pub fn silences(access: &AlertAccess, json: bool) -> anyhow::Result<()> {
+    let silences = store::silences(access.warehouse.as_ref())?;
     if json {
         return output::json(&serde_json::to_value(&silences)?);
     }

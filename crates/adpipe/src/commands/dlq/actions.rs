@@ -10,7 +10,8 @@ use adpipe_dlq::{Dlq, DlqError};
 use anyhow::{Context, bail};
 
 use super::bulk::bulk;
-use super::{actor, dry_run, due, edits, outcomes};
+use super::{dry_run, due, edits, outcomes};
+use crate::actor::actor;
 use crate::cli::dlq::{DiscardArgs, EditArgs, PaceArgs, RetryArgs, SelectionArgs, UndoArgs};
 use crate::config::ConfigError;
 use crate::output;

@@ -4,27 +4,17 @@ use std::process::ExitCode;
 
 use adpipe_transform::Project;
 use adpipe_transform::project::Node;
-use adpipe_warehouse::{Dialect, Value, Warehouse};
+use adpipe_warehouse::{Value, Warehouse};
 use serde_json::json;
 
-use super::{Place, files, target_for};
+use super::Workspace;
 use crate::cli::transform::{TransformListArgs, TransformShowArgs};
 use crate::config::Config;
-use crate::output;
-use crate::warehouse_place::WarehousePlace;
-
-/// The project as it is now. It needs no data.
-pub fn project(config: &Config) -> anyhow::Result<Project> {
-    let dialect = match WarehousePlace::of(config)? {
-        WarehousePlace::Folder(_) => Dialect::Sqlite,
-        WarehousePlace::Postgres(_) => Dialect::Postgres,
-    };
-    Ok(Project::load(&files(config)?, &target_for(config, dialect), "")?)
-}
+use crate::{output, project};
 
 /// What the project consists of.
 pub fn list(config: &Config, args: &TransformListArgs) -> anyhow::Result<ExitCode> {
-    let project = project(config)?;
+    let project = project::without_data(config)?;
     let nodes = adpipe_transform::list(&project, &args.select, &args.exclude)?;
     if args.json {
         output::json(&nodes.iter().map(|node| as_json(node)).collect())?;
@@ -54,9 +44,9 @@ fn as_json(node: &Node) -> serde_json::Value {
 
 /// The statement of one node and, when asked, the first rows that it gives.
 pub fn show(config: Config, args: &TransformShowArgs) -> anyhow::Result<ExitCode> {
-    let place = Place::open(config, false)?;
-    let warehouse = place.warehouse.as_ref();
-    let project = Project::load(&place.files()?, &place.target, "")?;
+    let workspace = Workspace::open(config, false)?;
+    let warehouse = workspace.warehouse.as_ref();
+    let project = Project::load(&workspace.files()?, &workspace.target, "")?;
     let (node, sql) = adpipe_transform::statement(warehouse, &project, &args.name)?;
     let found = args.rows.map(|rows| first_rows(warehouse, &sql, rows)).transpose()?;
     if args.json {
