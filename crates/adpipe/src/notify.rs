@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adpipe_notify::config::{Period, SlackConfig};
+use adpipe_notify::config::SlackConfig;
 use adpipe_notify::message::Style;
 use adpipe_notify::webhook::{VARIABLE, Webhook};
 use adpipe_notify::{Notifier, NotifierOptions, NotifyError, POLL};
-use adpipe_runtime::Shutdown;
+use adpipe_runtime::{Shutdown, Span};
 use anyhow::Context;
 
 use crate::config::{Config, ConfigError, DEFAULT_SLACK_CONFIG};
@@ -53,7 +53,7 @@ pub fn start(services: &Services, shutdown: &Shutdown) -> anyhow::Result<Notifie
 /// Starts a notifier for a single check: it sends at once, and has no daily summary.
 pub fn start_once(services: &Services, shutdown: &Shutdown) -> anyhow::Result<Notifier> {
     let mut options = options(services)?;
-    options.config.group_wait = Period(Duration::ZERO);
+    options.config.group_wait = Span(Duration::ZERO);
     options.poll = Duration::from_millis(50);
     Ok(Notifier::start(options, shutdown)?)
 }

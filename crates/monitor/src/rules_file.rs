@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use adpipe_runtime::Span;
+use serde::Deserialize;
 use toml::Spanned;
 
 use crate::error::RulesError;
@@ -26,25 +27,14 @@ struct AlertText {
     signal: Spanned<String>,
     above: Option<Spanned<f64>>,
     below: Option<Spanned<f64>>,
-    window: Option<Spanned<Period>>,
-    short_window: Option<Spanned<Period>>,
+    window: Option<Spanned<Span>>,
+    short_window: Option<Spanned<Span>>,
     #[serde(rename = "for")]
-    hold: Period,
+    hold: Span,
     severity: Severity,
     records: Option<Spanned<u64>>,
     summary: Spanned<String>,
     summary_ko: Spanned<String>,
-}
-
-/// A length of time as people write it.
-struct Period(Duration);
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Period, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = |error| format!("{text:?} is not a duration like \"30s\", \"5m\" or \"1h\": {error}");
-        humantime::parse_duration(&text).map(Period).map_err(wrong).map_err(serde::de::Error::custom)
-    }
 }
 
 /// A message and the byte it is about.
@@ -194,7 +184,7 @@ fn read_short_window(
     }
 }
 
-fn more_than_none(period: &Spanned<Period>, name: &str, key: &str) -> Result<Duration, Wrong> {
+fn more_than_none(period: &Spanned<Span>, name: &str, key: &str) -> Result<Duration, Wrong> {
     let length = period.get_ref().0;
     if length.is_zero() {
         return Err((period.span().start, format!("alert {name}: {key} must be more than zero")));

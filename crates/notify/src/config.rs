@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use adpipe_event::Millis;
 use adpipe_monitor::rules::{Language, Rules};
+use adpipe_runtime::Span;
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer};
@@ -37,8 +38,8 @@ pub struct SlackConfig {
     /// When only critical alerts are sent at once.
     pub quiet_hours: Option<QuietHours>,
     /// How long an alert waits for others of its kind.
-    pub group_wait: Period,
-    /// The most that is sent.
+    pub group_wait: Span,
+    /// How much is told at most.
     pub throttle: Throttle,
     /// The daily summary.
     pub daily_summary: DailySummary,
@@ -54,7 +55,7 @@ impl Default for SlackConfig {
             kinds: BTreeMap::new(),
             thresholds: BTreeMap::new(),
             quiet_hours: None,
-            group_wait: Period(Duration::from_secs(10)),
+            group_wait: Span(Duration::from_secs(10)),
             throttle: Throttle::default(),
             daily_summary: DailySummary::default(),
         }
@@ -123,36 +124,13 @@ impl QuietHours {
     }
 }
 
-/// A length of time as people write it: `10s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period(pub Duration);
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Period, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map(Period).map_err(|error| {
-            serde::de::Error::custom(format!(
-                "{text:?} is not a duration like \"10s\", \"5m\" or \"24h\": {error}"
-            ))
-        })
-    }
-}
-
 /// A length of time, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat(pub Option<Duration>);
 
 impl<'de> Deserialize<'de> for Repeat {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Repeat, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text == "off" {
-            return Ok(Repeat(None));
-        }
-        humantime::parse_duration(&text).map(|duration| Repeat(Some(duration))).map_err(|error| {
-            serde::de::Error::custom(format!(
-                "{text:?} is neither \"off\" nor a duration like \"24h\": {error}"
-            ))
-        })
+        Ok(Repeat(Span::or_word(deserializer, "off", "24h")?.map(|span| span.0)))
     }
 }
 

@@ -47,7 +47,7 @@ fn what_comes_together_is_one_message() {
     let (slack, folder) = (Slack::start(), tempfile::tempdir().unwrap());
     let config = quick(", \"throttle\": {\"messages_per_hour\": 5}");
     let config = adpipe_notify::config::SlackConfig {
-        group_wait: adpipe_notify::config::Period(Duration::from_millis(500)),
+        group_wait: adpipe_runtime::Span(Duration::from_millis(500)),
         ..config
     };
     let mut running = Running::start(folder.path(), Some(&slack.url()), config);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use adpipe_runtime::Span;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -82,14 +83,12 @@ fn doubled() -> Spanned<f64> {
     Spanned::new(0..0, 2.0)
 }
 
-/// A length of time as people write it, more than none.
+/// A length of time that is more than none.
 struct Period(Duration);
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Period, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = |error| format!("{text:?} is not a duration like \"10s\", \"5m\" or \"7d\": {error}");
-        let period = humantime::parse_duration(&text).map_err(wrong).map_err(serde::de::Error::custom)?;
+        let Span(period) = Span::deserialize(deserializer)?;
         if period.is_zero() {
             Err(serde::de::Error::custom("must be more than zero"))
         } else {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use adpipe_runtime::span::duration;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
@@ -113,8 +114,8 @@ pub struct ListArgs {
 
 #[derive(Args)]
 pub struct HistoryArgs {
-    /// Alerts that fire, or resolved within this time
-    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// Those that fire, or were over within this time
+    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = duration)]
     pub since: Duration,
 
     /// Print the result as JSON
@@ -195,11 +196,11 @@ pub struct SilenceArgs {
     pub label: Vec<String>,
 
     /// How long
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub lasts: Duration,
 
-    /// Start after this time [default: now]
-    #[arg(long = "in", value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// Begin in so long [default: now]
+    #[arg(long = "in", value_name = "TIME", value_parser = duration)]
     pub starts_in: Option<Duration>,
 
     /// Why

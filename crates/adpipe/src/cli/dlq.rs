@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use adpipe_dlq::{Filter, Status};
+use adpipe_runtime::span::duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
@@ -244,8 +245,8 @@ pub struct PaceArgs {
     #[arg(long)]
     pub no_wait: bool,
 
-    /// Stop waiting if no outcome arrives for this long
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration, conflicts_with = "no_wait")]
+    /// Give up when no outcome has come for this long
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration, conflicts_with = "no_wait")]
     pub wait: Duration,
 }
 
@@ -363,8 +364,8 @@ pub struct ImportArgs {
     #[arg(long)]
     pub no_wait: bool,
 
-    /// Stop waiting if no outcome arrives for this long
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration, conflicts_with = "no_wait")]
+    /// Give up when no outcome has come for this long
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration, conflicts_with = "no_wait")]
     pub wait: Duration,
 
     /// Print the result as JSON

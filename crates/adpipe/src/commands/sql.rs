@@ -79,7 +79,7 @@ fn limits(config: &Config, args: &SqlArgs) -> Result<(Option<Duration>, Option<u
     let time = match args.timeout.as_deref() {
         None => config.sql.timeout.0,
         Some("0") => Duration::ZERO,
-        Some(text) => humantime::parse_duration(text).map_err(|error| {
+        Some(text) => adpipe_runtime::span::duration(text).map_err(|error| {
             ConfigError::Flag(format!("--timeout {text}: {error}; write a time such as \"30s\" or \"5m\""))
         })?,
     };

@@ -1,9 +1,9 @@
 //! Section `[alerts]`.
 
+use adpipe_runtime::Span;
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
-use super::units::Span;
 
 /// Where the table of alerts is looked for when nothing is configured, and need not be.
 pub const DEFAULT_RULES_FILE: &str = "config/alerts.toml";

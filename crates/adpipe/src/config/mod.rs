@@ -17,6 +17,7 @@ mod units;
 
 use serde::{Deserialize, Serialize};
 
+pub use adpipe_runtime::Span;
 pub use alerts::{AlertsConfig, DEFAULT_RULES_FILE};
 pub use dlq::DlqConfig;
 pub use error::ConfigError;
@@ -26,41 +27,30 @@ pub use load::load;
 pub use notify::{DEFAULT_SLACK_CONFIG, NotifyConfig};
 pub use origin::{Origin, Origins};
 pub use places::{check_archive_folder, embedded_folder};
-pub use units::{HotWindow, Size, Span};
+pub use units::{HotWindow, Size};
 
 /// Everything that can be configured; `adpipe.toml` explains each key.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The event log.
     pub log: LogConfig,
-    /// The warehouse.
     pub warehouse: WarehouseConfig,
     /// What is kept, for how long.
     pub retention: RetentionConfig,
     /// What is read as an event.
     pub event: EventConfig,
-    /// The ways in.
     pub ingest: IngestConfig,
-    /// The stream processor.
     pub stream: StreamSettings,
-    /// Batch.
     pub etl: EtlSettings,
-    /// The archive.
     pub archive: ArchiveSettings,
-    /// The dead-letter queue.
     pub dlq: DlqConfig,
     /// Statements of people.
     pub sql: SqlSettings,
-    /// The scheduler.
     pub scheduler: SchedulerSettings,
-    /// The web console.
     pub console: ConsoleSettings,
     /// Figures for scrapers.
     pub metrics: MetricsSettings,
-    /// Alerts.
     pub alerts: AlertsConfig,
-    /// The transformations.
     pub transform: TransformConfig,
     /// Messages to Slack.
     pub notify: NotifyConfig,
