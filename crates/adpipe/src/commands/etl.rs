@@ -66,11 +66,23 @@ fn etl_config(config: &Config, args: &EtlArgs) -> anyhow::Result<EtlConfig> {
         anyhow::bail!(ConfigError::Flag(format!("--date {date:?} is not a date like 2014-10-21")));
     }
     Ok(EtlConfig {
-        raw_folder: PathBuf::from(&config.etl.raw_folder),
         named: args.files.clone(),
         date: args.date.clone(),
         force: args.force,
         dry_run: args.dry_run,
+        max_errors: args.max_errors,
+        ..settings(config)
+    })
+}
+
+/// What the configuration says about batch, for every file of the raw folder.
+pub fn settings(config: &Config) -> EtlConfig {
+    EtlConfig {
+        raw_folder: PathBuf::from(&config.etl.raw_folder),
+        named: Vec::new(),
+        date: None,
+        force: false,
+        dry_run: false,
         max_record_bytes: config.ingest.max_record_size.bytes(),
         max_future: config.stream.max_future.0,
         fields: config.event.fields.map().clone(),
@@ -79,6 +91,6 @@ fn etl_config(config: &Config, args: &EtlArgs) -> anyhow::Result<EtlConfig> {
         close_after: config.etl.close_after.0,
         segment_rows: config.etl.segment_rows,
         merge_files: config.archive.merge_files,
-        max_errors: args.max_errors,
-    })
+        max_errors: None,
+    }
 }

@@ -17,7 +17,6 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes the places.
     pub fn new(name: &str, config: &Config) -> anyhow::Result<Scratch> {
         let folder = std::env::temp_dir().join(format!("adpipe-bench-{name}-{}", std::process::id()));
         crate::signals::remove_at_end(folder.clone());
@@ -32,6 +31,7 @@ impl Scratch {
         if !is_postgres(&config.warehouse.url) {
             config.warehouse.url = embedded;
         }
+        config.archive.url = folder.join("processed").display().to_string();
         config.console.port = 0;
         config.ingest.max_lag_records = u64::MAX;
         let place = LogPlace::of(&config)?;
@@ -63,13 +63,12 @@ impl Scratch {
         self.config.clone()
     }
 
-    /// Its folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Whether the log is in the folder, too.
-    pub fn is_embedded(&self) -> bool {
+    pub fn has_embedded_log(&self) -> bool {
         matches!(self.place, LogPlace::Embedded(_))
     }
 }

@@ -9,12 +9,9 @@ use adpipe_console::MetricsServer;
 use adpipe_runtime::Shutdown;
 use anyhow::{Context, ensure};
 
-use super::measure::{Figure, measure};
-use super::scratch::Scratch;
-use super::stages::{fill_log, open_empty, wait_until_committed};
-use crate::config::Config;
-use crate::output;
-use crate::services::Services;
+use crate::host::{Host, Pipeline, WarehouseChoice};
+use crate::measure::{Figure, measure};
+use crate::stages::fill_log;
 
 /// Runs of each kind.
 const ROUNDS: usize = 3;
@@ -26,7 +23,7 @@ const SCRAPES: u32 = 200;
 const KINDS: [Option<Duration>; 3] = [None, Some(Duration::from_secs(15)), Some(Duration::from_secs(1))];
 
 /// Measures each kind; gives the quickest run of each, and what one scrape takes.
-pub fn scrape(config: &Config, rows: u64) -> anyhow::Result<Vec<Figure>> {
+pub fn scrape(host: &dyn Host, rows: u64) -> anyhow::Result<Vec<Figure>> {
     let mut runs: [Vec<Figure>; KINDS.len()] = Default::default();
     let mut alone = None;
     for round in 0..ROUNDS {
@@ -34,8 +31,8 @@ pub fn scrape(config: &Config, rows: u64) -> anyhow::Result<Vec<Figure>> {
             // Each kind is first once: a run that follows another finds another machine.
             let kind = (round + step) % KINDS.len();
             let every = KINDS[kind];
-            output::note(&format!("  round {} of {ROUNDS}: {}", round + 1, words(every)));
-            let (figure, scrapes) = one_run(config, rows, every)?;
+            host.note(&format!("  round {} of {ROUNDS}: {}", round + 1, words(every)));
+            let (figure, scrapes) = one_run(host, rows, every)?;
             runs[kind].push(figure);
             alone = Some(scrapes);
         }
@@ -70,19 +67,18 @@ fn words(every: Option<Duration>) -> String {
     }
 }
 
-/// The log's records into the warehouse next to a scraper; afterwards many scrapes in a row.
-fn one_run(config: &Config, rows: u64, every: Option<Duration>) -> anyhow::Result<(Figure, Figure)> {
-    let scratch = Scratch::new("scrape", config)?;
-    let services = open_empty(scratch.config())?;
-    fill_log(&services, rows, 0.0)?;
+/// The log's records into the warehouse beside a scraper; afterwards many scrapes in a row.
+fn one_run(host: &dyn Host, rows: u64, every: Option<Duration>) -> anyhow::Result<(Figure, Figure)> {
+    let pipeline = host.open("scrape", WarehouseChoice::Named)?.must_be_empty()?;
+    fill_log(&pipeline, rows, 0.0)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let closing = Shutdown::new();
-    let server = runtime.block_on(MetricsServer::bind("127.0.0.1", 0, services.metrics.clone()))?;
+    let server = runtime.block_on(MetricsServer::bind("127.0.0.1", 0, pipeline.metrics.clone()))?;
     let address = server.address();
     let serving = runtime.spawn(server.serve(closing.clone()));
     let mut scraped = 0;
     let mut figure =
-        measure(&words(every), || process(&services, address, every, &mut scraped).map(|()| rows))?;
+        measure(&words(every), || process(&pipeline, address, every, &mut scraped).map(|()| rows))?;
     figure.note = format!("the quickest of {ROUNDS} runs, {scraped} scrapes in it");
     let mut bytes = 0;
     let mut alone = measure("scrapes in a row", || {
@@ -102,17 +98,17 @@ fn one_run(config: &Config, rows: u64, every: Option<Duration>) -> anyhow::Resul
 }
 
 fn process(
-    services: &Services,
+    pipeline: &Pipeline,
     address: SocketAddr,
     every: Option<Duration>,
     scraped: &mut u32,
 ) -> anyhow::Result<()> {
     let stop = Shutdown::new();
     std::thread::scope(|scope| {
-        let processor = scope.spawn(|| services.run_stream(&stop));
+        let processor = scope.spawn(|| pipeline.run_stream(&stop));
         let switch = &stop;
         let scraper = every.map(|every| scope.spawn(move || scrape_every(address, every, switch)));
-        let waited = wait_until_committed(services, Duration::from_secs(600));
+        let waited = pipeline.wait_until_committed(Duration::from_secs(600));
         stop.trigger();
         processor.join().map_err(|_| anyhow::anyhow!("the stream processor panicked"))??;
         if let Some(scraper) = scraper {

@@ -8,17 +8,13 @@ use std::time::{Duration, Instant};
 use adpipe_event::{EventBatch, FieldMap, Format, Millis, Parser, RecordReader, Rules};
 use adpipe_generate::{Config as GeneratorConfig, Generator};
 use adpipe_ingest::RecordFeeder;
-use adpipe_log::Topic;
+use adpipe_log::{EventLog, Topic};
 use adpipe_runtime::Shutdown;
-use adpipe_warehouse::postgres::is_postgres;
-use adpipe_warehouse::{LatencyCounts, for_each_row};
+use adpipe_warehouse::{LatencyCounts, Warehouse, for_each_row};
 use anyhow::bail;
 
-use super::measure::{Figure, measure};
-use super::scratch::Scratch;
-use crate::commands::up::Up;
-use crate::config::Config;
-use crate::services::Services;
+use crate::host::{Host, Pipeline, WarehouseChoice};
+use crate::measure::{Figure, measure};
 
 /// Events a day of the data set whose shape is made: 40 million over ten days.
 const EVENTS_A_DAY: u64 = 4_000_000;
@@ -29,15 +25,6 @@ const APPEND_RECORDS: usize = 10_000;
 const HTTP_BODY_EVENTS: usize = 2_000;
 const HTTP_CLIENTS: usize = 4;
 const LATENCY_SECONDS: u64 = 10;
-
-/// Opens what is to be measured. Offsets of another log would be taken for those of the new one.
-pub(super) fn open_empty(config: Config) -> anyhow::Result<Services> {
-    let services = Services::open(config)?;
-    if !services.warehouse.offsets(Topic::Raw.name())?.is_empty() {
-        bail!("{} is in use; make an empty database to measure with", services.warehouse.location());
-    }
-    Ok(services)
-}
 
 /// Events at the density of the data set, ending now; a share of them is bad.
 fn generator(rows: u64, bad: f64, format: adpipe_generate::Format) -> anyhow::Result<Generator> {
@@ -105,20 +92,19 @@ fn parse_all(bytes: &[u8], format: Format) -> anyhow::Result<u64> {
 }
 
 /// Records into the log, each append durable before the next.
-pub fn ingest(config: &Config, rows: u64) -> anyhow::Result<Figure> {
-    let scratch = Scratch::new("ingest", config)?;
-    let services = open_empty(scratch.config())?;
-    let mut figure = measure("ingest NDJSON → log, durable", || fill_log(&services, rows, 0.0))?;
-    figure.note = if scratch.is_embedded() {
-        format!("{:.0} MB on disk", folder_mb(scratch.folder()))
+pub fn ingest(host: &dyn Host, rows: u64) -> anyhow::Result<Figure> {
+    let pipeline = host.open("ingest", WarehouseChoice::Embedded)?.must_be_empty()?;
+    let mut figure = measure("ingest NDJSON → log, durable", || fill_log(&pipeline, rows, 0.0))?;
+    figure.note = if pipeline.has_embedded_log {
+        format!("{:.0} MB on disk", folder_mb(&pipeline.folder))
     } else {
-        services.log.location()
+        pipeline.log.location()
     };
     Ok(figure)
 }
 
 /// Appends so many records, of which a share is bad; durable when it returns.
-pub(super) fn fill_log(services: &Services, rows: u64, bad: f64) -> anyhow::Result<u64> {
+pub(crate) fn fill_log(pipeline: &Pipeline, rows: u64, bad: f64) -> anyhow::Result<u64> {
     let mut generator = generator(rows, bad, adpipe_generate::Format::Ndjson)?;
     let mut feeder = RecordFeeder::of_body(&FieldMap::default(), None);
     let mut line = Vec::new();
@@ -134,29 +120,28 @@ pub(super) fn fill_log(services: &Services, rows: u64, bad: f64) -> anyhow::Resu
             return Ok(appended);
         }
         appended += feeder.records().len() as u64;
-        services.log.append(Topic::Raw, feeder.take(), None)?.wait()?;
+        pipeline.log.append(Topic::Raw, feeder.take(), None)?.wait()?;
     }
 }
 
 /// The log's records into the warehouse, all committed.
-pub fn stream(config: &Config, rows: u64) -> anyhow::Result<Figure> {
-    let scratch = Scratch::new("stream", config)?;
-    let services = open_empty(scratch.config())?;
-    fill_log(&services, rows, 0.0)?;
+pub fn stream(host: &dyn Host, rows: u64) -> anyhow::Result<Figure> {
+    let pipeline = host.open("stream", WarehouseChoice::Named)?.must_be_empty()?;
+    fill_log(&pipeline, rows, 0.0)?;
     let mut figure = measure("stream: log → committed", || {
-        let work = || wait_until_committed(&services, Duration::from_secs(600));
-        beside(|stop| Ok(services.run_stream(stop)?), work).map(|()| rows)
+        let work = || pipeline.wait_until_committed(Duration::from_secs(600));
+        beside(|stop| pipeline.run_stream(stop), work).map(|()| rows)
     })?;
-    figure.note = if is_postgres(&services.config.warehouse.url) {
-        services.warehouse.location()
+    figure.note = if pipeline.has_embedded_warehouse {
+        format!("{:.0} MB of warehouse", folder_mb(&pipeline.folder.join("realtime.db")))
     } else {
-        format!("{:.0} MB of warehouse", folder_mb(&scratch.folder().join("realtime.db")))
+        pipeline.warehouse.location()
     };
     Ok(figure)
 }
 
 /// Does `work` while a role is played.
-pub(super) fn beside<T>(
+pub(crate) fn beside<T>(
     role: impl FnOnce(&Shutdown) -> anyhow::Result<()> + Send,
     work: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
@@ -171,10 +156,14 @@ pub(super) fn beside<T>(
 }
 
 /// Until the stream processor has taken all that is in the log.
-pub(super) fn wait_until_committed(services: &Services, limit: Duration) -> anyhow::Result<()> {
+fn wait_until_committed(
+    log: &dyn EventLog,
+    warehouse: &dyn Warehouse,
+    limit: Duration,
+) -> anyhow::Result<()> {
     let started = Instant::now();
     while started.elapsed() < limit {
-        let lag = adpipe_stream::backlog::lag(services.log.as_ref(), services.warehouse.as_ref())?;
+        let lag = adpipe_stream::backlog::lag(log, warehouse)?;
         if lag.iter().all(|partition| partition.records == 0) {
             return Ok(());
         }
@@ -183,11 +172,18 @@ pub(super) fn wait_until_committed(services: &Services, limit: Duration) -> anyh
     bail!("the processor did not finish within {} s", limit.as_secs())
 }
 
+impl Pipeline {
+    /// Until the stream processor has taken all that is in the log.
+    pub(crate) fn wait_until_committed(&self, limit: Duration) -> anyhow::Result<()> {
+        wait_until_committed(self.log.as_ref(), self.warehouse.as_ref(), limit)
+    }
+}
+
 /// Bodies of NDJSON over loopback into a whole `adpipe up`, answered once durable.
-pub fn http(config: &Config, rows: u64) -> anyhow::Result<Figure> {
-    let scratch = Scratch::new("http", config)?;
-    let up = Up::start(scratch.config(), &adpipe_metrics::Role::ALL)?;
-    let address = up.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
+pub fn http(host: &dyn Host, rows: u64) -> anyhow::Result<Figure> {
+    let running = host.start("http")?;
+    let url = running.url();
+    let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
     let json = generated(rows, adpipe_generate::Format::Ndjson)?;
     let bodies = bodies_of(&json);
     let mut figure = measure("HTTP NDJSON → log, durable", || {
@@ -205,9 +201,8 @@ pub fn http(config: &Config, rows: u64) -> anyhow::Result<Figure> {
         })
     })?;
     figure.note = format!("{HTTP_CLIENTS} clients, the whole `adpipe up` counting beside it");
-    wait_until_committed(up.services(), Duration::from_secs(600))?;
-    up.shutdown().trigger();
-    up.wait()?;
+    wait_until_committed(running.log(), running.warehouse(), Duration::from_secs(600))?;
+    running.end()?;
     Ok(figure)
 }
 
@@ -272,26 +267,25 @@ fn read_status(connection: &mut TcpStream) -> anyhow::Result<u16> {
 }
 
 /// From append to commit, at a fixed rate, as the account in the warehouse has it.
-pub fn latency(config: &Config, rate: u32) -> anyhow::Result<Figure> {
-    let scratch = Scratch::new("latency", config)?;
-    let services = open_empty(scratch.config())?;
+pub fn latency(host: &dyn Host, rate: u32) -> anyhow::Result<Figure> {
+    let pipeline = host.open("latency", WarehouseChoice::Named)?.must_be_empty()?;
     let rows = u64::from(rate) * LATENCY_SECONDS;
     let mut figure = measure(&format!("latency at {rate} events/s"), || {
         let work = || {
-            send_steadily(&services, rate, rows)?;
-            wait_until_committed(&services, Duration::from_secs(60))
+            send_steadily(&pipeline, rate, rows)?;
+            pipeline.wait_until_committed(Duration::from_secs(60))
         };
-        beside(|stop| Ok(services.run_stream(stop)?), work).map(|()| rows)
+        beside(|stop| pipeline.run_stream(stop), work).map(|()| rows)
     })?;
     let mut latency = LatencyCounts::default();
     let sql = "select latency_counts from realtime.commits";
-    for_each_row(services.warehouse.as_ref(), sql, &[], |row| latency.add_text(row.get("latency_counts")?))?;
+    for_each_row(pipeline.warehouse.as_ref(), sql, &[], |row| latency.add_text(row.get("latency_counts")?))?;
     let quantile = |q| latency.quantile_ms(q).unwrap_or(0.0);
     figure.note = format!("p50 {:.0} ms, p99 {:.0} ms", quantile(0.5), quantile(0.99));
     Ok(figure)
 }
 
-fn send_steadily(services: &Services, rate: u32, rows: u64) -> anyhow::Result<()> {
+fn send_steadily(pipeline: &Pipeline, rate: u32, rows: u64) -> anyhow::Result<()> {
     let now = Millis::now().0;
     let mut generator = Generator::new(GeneratorConfig {
         seed: 43,
@@ -315,7 +309,7 @@ fn send_steadily(services: &Services, rate: u32, rows: u64) -> anyhow::Result<()
             sent += 1;
         }
         if !feeder.records().is_empty() {
-            services.log.append(Topic::Raw, feeder.take(), None)?.wait()?;
+            pipeline.log.append(Topic::Raw, feeder.take(), None)?.wait()?;
         }
         std::thread::sleep(Duration::from_millis(10));
     }

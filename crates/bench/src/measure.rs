@@ -2,41 +2,26 @@
 
 use std::time::Instant;
 
-use crate::output;
-
 /// What a piece of work took.
 pub struct Figure {
+    /// The piece of work, in words.
     pub work: String,
+    /// Events that it worked on.
     pub events: u64,
+    /// By the clock on the wall.
     pub seconds: f64,
+    /// User and system time of this process, or of the peer's.
     pub cpu_seconds: f64,
+    /// The largest memory in use meanwhile.
     pub peak_mb: f64,
+    /// What else is worth knowing.
     pub note: String,
 }
 
 impl Figure {
+    /// Speed.
     pub fn events_per_second(&self) -> f64 {
         self.events as f64 / self.seconds.max(1e-9)
-    }
-
-    pub fn to_row(&self) -> Vec<String> {
-        vec![
-            self.work.clone(),
-            output::grouped(self.events),
-            format!("{:.2}", self.seconds),
-            output::grouped(self.events_per_second() as u64),
-            format!("{:.2}", self.cpu_seconds),
-            format!("{:.0}", self.peak_mb),
-            self.note.clone(),
-        ]
-    }
-
-    pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "work": self.work, "events": self.events, "seconds": self.seconds,
-            "events_per_second": self.events_per_second(), "cpu_seconds": self.cpu_seconds,
-            "peak_mb": self.peak_mb, "note": self.note,
-        })
     }
 }
 

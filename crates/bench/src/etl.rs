@@ -9,11 +9,8 @@ use adpipe_generate::{Config as GeneratorConfig, Generator, TimeFormat};
 use adpipe_runtime::Shutdown;
 use anyhow::{Context, bail};
 
-use super::measure::{Figure, measure};
-use super::scratch::Scratch;
-use crate::config::Config;
-use crate::output;
-use crate::services::Services;
+use crate::host::{Host, Pipeline, WarehouseChoice};
+use crate::measure::{Figure, measure};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -42,15 +39,15 @@ version = polars.__version__",
 ];
 
 /// CSV to archive and figures; then the peers, as far as this Python has them.
-pub fn etl(config: &Config, rows: u64, python: Option<&Path>) -> anyhow::Result<Vec<Figure>> {
-    let scratch = Scratch::new("etl", config)?;
-    let source = scratch.folder().join("events.csv");
+pub fn etl(host: &dyn Host, rows: u64, python: Option<&Path>) -> anyhow::Result<Vec<Figure>> {
+    let pipeline = host.open("etl", WarehouseChoice::Embedded)?;
+    let source = pipeline.folder.join("events.csv");
     generate(&source, rows)?;
-    let mut figures = vec![ours(&scratch, &source)?];
+    let mut figures = vec![ours(host, &pipeline, &source)?];
     for (name, work) in PEERS {
         match python {
-            Some(python) => figures.extend(peer(name, work, python, &source, &figures[0])?),
-            None => output::note(&format!("{name} is left out: name a Python that has it with --python")),
+            Some(python) => figures.extend(peer(host, name, work, python, &source, &figures[0])?),
+            None => host.note(&format!("{name} is left out: name a Python that has it with --python")),
         }
     }
     Ok(figures)
@@ -75,31 +72,17 @@ fn generate(path: &Path, rows: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ours(scratch: &Scratch, source: &Path) -> anyhow::Result<Figure> {
-    let mut config = scratch.config();
-    config.archive.url = scratch.folder().join("processed").display().to_string();
-    let services = Services::open(config)?;
+fn ours(host: &dyn Host, pipeline: &Pipeline, source: &Path) -> anyhow::Result<Figure> {
     let place = Place {
-        warehouse: services.warehouse.as_ref(),
-        log: services.log.as_ref(),
-        archive: &services.archive,
-        metrics: &services.metrics,
+        warehouse: pipeline.warehouse.as_ref(),
+        log: pipeline.log.as_ref(),
+        archive: &pipeline.archive,
+        metrics: &pipeline.metrics,
     };
     let etl = EtlConfig {
-        raw_folder: scratch.folder().to_path_buf(),
+        raw_folder: pipeline.folder.clone(),
         named: vec![source.to_path_buf()],
-        date: None,
-        force: false,
-        dry_run: false,
-        max_record_bytes: 1 << 20,
-        max_future: services.config.stream.max_future.0,
-        fields: adpipe_event::FieldMap::default(),
-        minutes: services.config.retention.minutes.0,
-        hot: services.config.retention.events.of(&services.config.warehouse.url),
-        close_after: services.config.etl.close_after.0,
-        segment_rows: services.config.etl.segment_rows,
-        merge_files: services.config.archive.merge_files,
-        max_errors: None,
+        ..pipeline.batch.clone()
     };
     let mut report = None;
     let mut figure = measure("etl: CSV → archive + figures", || {
@@ -113,13 +96,14 @@ fn ours(scratch: &Scratch, source: &Path) -> anyhow::Result<Figure> {
         figure.note = format!(
             "{:.0} MB archive; {hot_seconds:.1} s of it for {} hot events",
             report.part_bytes as f64 / 1e6,
-            crate::output::grouped(report.made_hot)
+            host.grouped(report.made_hot)
         );
     }
     Ok(figure)
 }
 
 fn peer(
+    host: &dyn Host,
     name: &str,
     work: &str,
     python: &Path,
@@ -143,7 +127,7 @@ fn peer(
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         if words.contains("ModuleNotFoundError") {
-            output::note(&format!("{name} is left out: {} has it not", python.display()));
+            host.note(&format!("{name} is left out: {} has it not", python.display()));
             return Ok(None);
         }
         bail!("{name} failed: {}", words.trim());
@@ -164,7 +148,7 @@ fn peer(
             "ours {:.1} x as fast, {:.2} x its memory; {} rows kept, no validation, no figures",
             ours.events_per_second() / speed,
             ours.peak_mb / peak_mb.max(1e-9),
-            crate::output::grouped(kept)
+            host.grouped(kept)
         ),
     }))
 }

@@ -4,10 +4,8 @@ use adpipe_transform::{Command, Project, ProjectFiles, RunOptions, Target};
 use adpipe_warehouse::{Schema, Warehouse};
 use anyhow::bail;
 
-use super::measure::{Figure, measure};
-use super::scratch::Scratch;
-use crate::config::Config;
-use crate::services::Services;
+use crate::host::{Host, WarehouseChoice};
+use crate::measure::{Figure, measure};
 
 /// The ten days of the Avazu data set.
 const HOURS: u64 = 240;
@@ -20,10 +18,9 @@ const GROUPS: u64 = 1_500;
 const ROWS_AT_ONCE: usize = 1_000;
 
 /// Makes the marts twice: from nothing, and again as a nightly run does.
-pub fn transform(config: &Config) -> anyhow::Result<Vec<Figure>> {
-    let scratch = Scratch::new("transform", config)?;
-    let services = Services::open(scratch.config())?;
-    let warehouse = services.warehouse.as_ref();
+pub fn transform(host: &dyn Host) -> anyhow::Result<Vec<Figure>> {
+    let pipeline = host.open("transform", WarehouseChoice::Named)?;
+    let warehouse = pipeline.warehouse.as_ref();
     if warehouse.newest_minute()?.is_some() {
         bail!("{} is in use; make an empty database to measure with", warehouse.location());
     }

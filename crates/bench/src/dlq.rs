@@ -1,24 +1,22 @@
 //! The dead-letter queue when it is full: how fast errors come in, how long people wait for an
 //! answer, and what it takes to repair many.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adpipe_dlq::jobs::{self, Work};
 use adpipe_dlq::patch::Patch;
 use adpipe_dlq::report::{groups, list, sparklines};
-use adpipe_dlq::{Dlq, Filter, Status, consumer, role};
+use adpipe_dlq::{Dlq, DlqSettings, Filter, Status, consumer, role};
 use adpipe_event::Millis;
 use anyhow::{Context, bail};
 
-use super::measure::{Figure, measure};
-use super::scratch::Scratch;
-use super::stages::{beside, fill_log, open_empty, wait_until_committed};
-use crate::config::Config;
-use crate::output::grouped;
-use crate::services::Services;
+use crate::host::{Host, Pipeline, WarehouseChoice};
+use crate::measure::{Figure, measure};
+use crate::stages::{beside, fill_log};
 
 /// How long filling and repairing may take before something must be wrong.
-const PATIENCE: Duration = Duration::from_secs(3_600);
+const FILL_LIMIT: Duration = Duration::from_secs(3_600);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How often each question is asked.
@@ -35,18 +33,17 @@ const MENDING: &str = r#"[
 ]"#;
 
 /// Fills a queue with so many errors of every type, asks it, and repairs what one edit can.
-pub fn dlq(config: &Config, errors: u64) -> anyhow::Result<Vec<Figure>> {
-    let scratch = Scratch::new("dlq", config)?;
-    let mut config = scratch.config();
+pub fn dlq(host: &dyn Host, errors: u64) -> anyhow::Result<Vec<Figure>> {
+    let pipeline = host.open("dlq", WarehouseChoice::Named)?.must_be_empty()?;
     // What adpipe can do is to be seen, not what it is held back to.
-    config.dlq.retries_per_second = u32::MAX;
-    let services = open_empty(config)?;
-    let dlq = services.dlq()?;
-    fill_log(&services, errors, 1.0)?;
-    beside(|stop| Ok(services.run_stream(stop)?), || wait_until_committed(&services, PATIENCE))?;
+    let settings = DlqSettings { retries_per_second: u32::MAX, ..pipeline.dlq.clone() };
+    let (log, warehouse) = (Arc::clone(&pipeline.log), Arc::clone(&pipeline.warehouse));
+    let dlq = Dlq::new(settings, log, warehouse, pipeline.metrics.clone());
+    fill_log(&pipeline, errors, 1.0)?;
+    beside(|stop| pipeline.run_stream(stop), || pipeline.wait_until_committed(FILL_LIMIT))?;
     let mut figures = vec![store(&dlq, errors)?];
     figures.extend(ask(&dlq)?);
-    figures.push(repair(&services, &dlq)?);
+    figures.push(repair(host, &pipeline, &dlq)?);
     Ok(figures)
 }
 
@@ -62,8 +59,8 @@ fn store(dlq: &Dlq, errors: u64) -> anyhow::Result<Figure> {
 fn wait_until(is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let started = Instant::now();
     while !is_so()? {
-        if started.elapsed() > PATIENCE {
-            bail!("the queue did not finish within {} s", PATIENCE.as_secs());
+        if started.elapsed() > FILL_LIMIT {
+            bail!("the queue did not finish within {} s", FILL_LIMIT.as_secs());
         }
         std::thread::sleep(LOOK_EVERY);
     }
@@ -119,8 +116,8 @@ fn answers(work: &str, question: impl Fn() -> anyhow::Result<()>) -> anyhow::Res
     Ok(figure)
 }
 
-/// One edit of all errors that it can repair, sent again, counted and closed.
-fn repair(services: &Services, dlq: &Dlq) -> anyhow::Result<Figure> {
+/// One edit of all errors that it mends, sent again, counted and closed.
+fn repair(host: &dyn Host, pipeline: &Pipeline, dlq: &Dlq) -> anyhow::Result<Figure> {
     let filter = Filter { field: MENDED.map(str::to_owned).to_vec(), ..Filter::default() };
     let work = Work::Edit(Patch::from_json(MENDING)?);
     let mut outcomes = jobs::Outcomes::default();
@@ -137,8 +134,9 @@ fn repair(services: &Services, dlq: &Dlq) -> anyhow::Result<Figure> {
             left_alone = job.skipped as u64;
             Ok(job.changed as u64)
         };
-        beside(|stop| Ok(services.run_stream(stop)?), || beside(|stop| Ok(role::run(dlq, stop)?), do_it))
+        beside(|stop| pipeline.run_stream(stop), || beside(|stop| Ok(role::run(dlq, stop)?), do_it))
     })?;
-    figure.note = format!("{} counted, {} left alone", grouped(outcomes.applied), grouped(left_alone));
+    figure.note =
+        format!("{} counted, {} left alone", host.grouped(outcomes.applied), host.grouped(left_alone));
     Ok(figure)
 }
