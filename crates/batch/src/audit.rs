@@ -74,11 +74,7 @@ pub fn audit(
         }
     }
     let files_hold = gaps.is_empty();
-    let hashes = match without_hash {
-        0 => "the hash of each is that of the list".to_owned(),
-        count => format!("{count} of them have no hash yet (the next `adpipe etl` sets it)"),
-    };
-    let detail = format!("{} files, {total} events; {hashes}", parts.len());
+    let detail = format!("{} files, {total} events; {}", parts.len(), hashes_in_words(without_hash));
     let mut checks = vec![Check { name: FILES, holds: files_hold, detail: shown(gaps, detail) }];
     checks.extend(unnamed);
     if files_hold {
@@ -87,6 +83,13 @@ pub fn audit(
         checks.push(Check { name: DIMENSIONS, holds, detail: shown(gaps, "no residue".to_owned()) });
     }
     Ok(checks)
+}
+
+fn hashes_in_words(without: usize) -> String {
+    match without {
+        0 => "the hash of each is that of the list".to_owned(),
+        count => format!("{count} of them have no hash yet (the next `adpipe etl` sets it)"),
+    }
 }
 
 const FILES: &str = "files of the archive = their list";

@@ -11,9 +11,7 @@ pub const CHUNK_BYTES: usize = 1 << 20;
 /// A piece of a file.
 #[derive(Debug)]
 pub struct Chunk {
-    /// Its bytes.
     pub data: Vec<u8>,
-    /// What they are.
     pub kind: ChunkKind,
     /// Where the file continues after it: uncompressed bytes, or elements.
     pub end_position: u64,
@@ -31,7 +29,6 @@ pub enum ChunkKind {
     },
     /// Records one after the other.
     Records {
-        /// In their order.
         records: Vec<CutRecord>,
         /// Rows that have an end, blank ones included.
         rows: u64,
@@ -54,7 +51,6 @@ pub struct CutRecord {
 /// What a reader of records reads: what was read already, and the rest.
 type Rest<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// Cuts a file.
 pub enum Cutter<R: Read> {
     /// At line ends.
     Lines(LineCutter<R>),
@@ -91,8 +87,13 @@ impl<R: Read> Cutter<R> {
                 None => break,
             }
         }
-        let place = Place::Elements(taken);
-        Ok(Cutter::Records(Box::new(RecordCutter { reader, place, chunk_bytes: CHUNK_BYTES, failure: None })))
+        let cut_at = CutAt::Elements(taken);
+        Ok(Cutter::Records(Box::new(RecordCutter {
+            reader,
+            cut_at,
+            chunk_bytes: CHUNK_BYTES,
+            failure: None,
+        })))
     }
 
     /// The next piece; none at the end.
@@ -173,25 +174,25 @@ impl<R: Read> LineCutter<R> {
             (0, Format::Ndjson) => RecordReader::new(rest, self.format, self.max_record_bytes),
             _ => RecordReader::continuing(rest, self.format, self.max_record_bytes),
         };
-        let place = Place::Bytes(self.position);
-        RecordCutter { reader, place, chunk_bytes: self.chunk_bytes, failure: None }
+        let cut_at = CutAt::Byte(self.position);
+        RecordCutter { reader, cut_at, chunk_bytes: self.chunk_bytes, failure: None }
     }
 }
 
 /// Cuts between records.
 pub struct RecordCutter<R: Read> {
     reader: RecordReader<Rest<R>>,
-    place: Place,
+    cut_at: CutAt,
     chunk_bytes: usize,
     failure: Option<io::Error>,
 }
 
 /// What positions are counted in.
-enum Place {
+enum CutAt {
     /// Elements that were taken.
     Elements(u64),
     /// Bytes; the reader began at this one.
-    Bytes(u64),
+    Byte(u64),
 }
 
 impl<R: Read> RecordCutter<R> {
@@ -221,12 +222,12 @@ impl<R: Read> RecordCutter<R> {
             return self.failure.take().map_or(Ok(None), Err);
         }
         let rows = self.reader.ended_rows() - rows_before;
-        let (end_position, open_at) = match &mut self.place {
-            Place::Elements(taken) => {
+        let (end_position, open_at) = match &mut self.cut_at {
+            CutAt::Elements(taken) => {
                 *taken += records.len() as u64;
                 (*taken, None)
             }
-            Place::Bytes(start) => {
+            CutAt::Byte(start) => {
                 let is_open = records.last().is_some_and(|last| last.row == rows);
                 (*start + self.reader.position(), is_open.then_some(*start + last_offset))
             }

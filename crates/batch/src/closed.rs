@@ -13,8 +13,9 @@ use adpipe_sql::section;
 use adpipe_warehouse::{IdKey, IdSet, IdsOfHour, StreamWriter, Value, archive, query_table};
 
 use crate::archive::{PartFile, rows_by_date};
+use crate::back_ends::BackEnds;
 use crate::commit::add_part;
-use crate::etl::{EtlConfig, Place};
+use crate::config::EtlConfig;
 use crate::hours::HOUR_NOW;
 use crate::unreadable::Unreadable;
 use crate::{BatchError, stored_event};
@@ -32,19 +33,19 @@ const EVENTS_A_PART: usize = 200_000;
 /// Archives what is closed; gives how many events.
 pub(crate) fn archive(
     config: &EtlConfig,
-    place: Place<'_>,
+    back_ends: BackEnds<'_>,
     unreadable: &Unreadable,
     progress: &Progress,
     shutdown: &Shutdown,
 ) -> Result<u64, BatchError> {
     let closed_before = Millis(Millis::now().0 - HOUR_MS - config.close_after.as_millis() as i64);
-    let hours = query_table(place.warehouse, CLOSED_HOURS, &[closed_before.to_string().into()])?;
+    let hours = query_table(back_ends.warehouse, CLOSED_HOURS, &[closed_before.to_string().into()])?;
     if hours.is_empty() {
         return Ok(0);
     }
     progress.expect(hours.column::<u64>("events")?.iter().sum(), Unit::Events);
-    let writer = place.warehouse.stream_writer()?;
-    let mut work = Work { place, unreadable, writer, pending: Pending::default(), archived: 0 };
+    let writer = back_ends.warehouse.stream_writer()?;
+    let mut work = Work { back_ends, unreadable, writer, pending: Pending::default(), archived: 0 };
     for row in hours.iter() {
         if shutdown.is_triggered() {
             break;
@@ -65,7 +66,7 @@ struct Pending {
 }
 
 struct Work<'a> {
-    place: Place<'a>,
+    back_ends: BackEnds<'a>,
     unreadable: &'a Unreadable,
     writer: Box<dyn StreamWriter>,
     pending: Pending,
@@ -80,12 +81,12 @@ impl Work<'_> {
             self.flush()?;
         }
         let hour_text: [Value; 1] = [hour.to_string().into()];
-        let warehouse = self.place.warehouse;
+        let warehouse = self.back_ends.warehouse;
         let now = query_table(warehouse, HOUR_NOW, &hour_text)?;
         let version: i64 = now.one()?.get("version")?;
         let known = match version {
             0 => IdSet::new(),
-            _ => match archive::ids_of_hour(warehouse, Some(self.place.archive), hour)? {
+            _ => match archive::ids_of_hour(warehouse, Some(self.back_ends.archive), hour)? {
                 IdsOfHour::Known(ids) => ids,
                 IdsOfHour::Unreadable(reason) => {
                     self.unreadable.note(hour, &reason);
@@ -107,7 +108,7 @@ impl Work<'_> {
         })?;
         if let Some(id) = failed {
             let reason = format!("{id}: not an event as adpipe writes it; run `adpipe verify --deep`");
-            return Err(BatchError::archive(self.place.archive.location(), reason));
+            return Err(BatchError::archive(self.back_ends.archive.location(), reason));
         }
         if self.pending.events.len() >= EVENTS_A_PART {
             self.flush()?;
@@ -123,7 +124,7 @@ impl Work<'_> {
         if pending.events.is_empty() {
             return Ok(());
         }
-        let archive = self.place.archive.with_source("stream");
+        let archive = self.back_ends.archive.with_source("stream");
         let mut parts: Vec<PartFile> = Vec::new();
         for rows in rows_by_date(&[&pending.events], |_, _| true) {
             parts.push(archive.write(&[&pending.events], &rows)?);

@@ -6,12 +6,10 @@
 //! whose answer was lost is found done, not done twice.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use adpipe_event::{EventBatch, Millis};
 use adpipe_log::{ErrorRecord, EventLog, Headers, Records, Topic, error_record, header};
 use adpipe_metrics::Metrics;
-use adpipe_runtime::Backoff;
 use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
 use adpipe_stream::windows;
@@ -21,12 +19,12 @@ use adpipe_warehouse::{
 };
 use hashbrown::HashMap;
 
-use crate::BatchError;
 use crate::archive::{Archive, OfHour, PartFile};
 use crate::files::{self, FileRow, FileState, Progress};
 use crate::hours::{HOT_IDS, HOUR_NOW};
 use crate::identity::Because;
 use crate::segment::{ErrorRow, FileStart, Segment};
+use crate::{BatchError, retry};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const ADD_PART: &str = section(ARCHIVE_SQL, "add_part");
@@ -34,8 +32,9 @@ const ADD_PART_HOUR: &str = section(ARCHIVE_SQL, "add_part_hour");
 const ADD_TO_HOUR: &str = section(ARCHIVE_SQL, "add_to_hour");
 const RAISE_MINUTES_FLOOR: &str = section(ARCHIVE_SQL, "raise_minutes_floor");
 
-/// How long a warehouse that cannot be reached is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Errors appended at once, and their bytes.
+const ERRORS_AN_APPEND: usize = 2_000;
+const ERROR_BYTES_AN_APPEND: usize = 4 << 20;
 
 /// A file as far as it is committed.
 pub(crate) struct Account {
@@ -107,24 +106,14 @@ impl<'a> Committer<'a> {
         if !self.dry_run {
             self.send_errors(&segment.errors)?;
             segment.publish()?;
-            let started = Instant::now();
-            let mut backoff = Backoff::new("the warehouse");
-            loop {
-                match self.try_commit(&mut segment) {
-                    Ok(()) => {
-                        backoff.succeeded();
-                        break;
-                    }
-                    Err(BatchError::Warehouse(error)) if error.is_transient() => {
-                        if started.elapsed() > PATIENCE || self.shutdown.is_triggered() {
-                            return Err(error.into());
-                        }
-                        self.writer = None;
-                        backoff.failed(&error, self.shutdown);
-                    }
-                    Err(error) => return Err(error),
+            let shutdown = self.shutdown;
+            retry::until_written(shutdown, || {
+                let tried = self.try_commit(&mut segment);
+                if tried.is_err() {
+                    self.writer = None;
                 }
-            }
+                tried
+            })?;
         }
         self.note(&segment);
         Ok(())

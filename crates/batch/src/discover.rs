@@ -19,13 +19,13 @@ pub struct RawFile {
 /// A file or folder that is not read, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotRead {
-    /// Its name.
+    /// Its path, as it was found.
     pub name: String,
     /// Why, and what to do.
     pub reason: String,
 }
 
-/// What there is.
+/// The files that a run reads, and those it does not.
 #[derive(Debug, Default)]
 pub struct Discovered {
     /// To be read, in the order of their names.

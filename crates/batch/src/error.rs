@@ -14,7 +14,7 @@ pub enum BatchError {
     Archive {
         /// The file, folder or bucket.
         location: String,
-        /// What happened.
+        /// Why, in words.
         reason: String,
     },
     /// Another process runs batch on this archive.
@@ -30,7 +30,7 @@ pub enum BatchError {
          the archive belongs to another one, name another place in archive.url; nothing was changed"
     )]
     Foreign {
-        /// The archive.
+        /// Its folder or URL.
         location: String,
         /// How many of them there are.
         parts: String,

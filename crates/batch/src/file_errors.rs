@@ -37,7 +37,7 @@ pub fn audit_errors(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Opt
     for row in query_table(snapshot.as_ref(), ERRORS_IN_QUEUE, &[])?.iter() {
         stored.insert(row.get("topic")?, row.get("errors")?);
     }
-    let pending = pending_errors(log, snapshot.as_ref(), |topic| topic.starts_with("file:"))?;
+    let pending_errors = errors_on_the_way(log, snapshot.as_ref(), |topic| topic.starts_with("file:"))?;
     let (mut total, mut waiting) = (0, 0);
     let mut gaps = Vec::new();
     for row in accounts.iter() {
@@ -46,7 +46,7 @@ pub fn audit_errors(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Opt
         let topic = &place.0;
         let counted: u64 = row.get("errors")?;
         let in_queue = stored.get(topic).copied().unwrap_or(0);
-        let named = pending.get(&place).map_or(0, |rows| rows.len() as u64);
+        let named = pending_errors.get(&place).map_or(0, |rows| rows.len() as u64);
         (total, waiting) = (total + counted, waiting + named);
         if counted > in_queue + named {
             gaps.push(format!(

@@ -1,15 +1,14 @@
 //! The account of raw files: rows of `realtime.files`, and their copy in `ops.ingest_files`.
 
-use std::time::{Duration, Instant};
-
 use adpipe_event::{ContentSum, ErrorType, Millis};
-use adpipe_runtime::Backoff;
 use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
 use adpipe_warehouse::{
     Counts, FromRow, Row, Schema, StreamTransaction, Value, Warehouse, WarehouseError, covered, query_as,
     query_table, row_sum,
 };
+
+use crate::{BatchError, retry};
 
 const FILES_SQL: &str = include_str!("../sql/files.sql");
 const FILES_OF_PATH: &str = section(FILES_SQL, "files_of_path");
@@ -18,9 +17,6 @@ const PUT_FILE: &str = section(FILES_SQL, "put_file");
 const REPLACE_OTHERS: &str = section(FILES_SQL, "replace_others");
 const NOT_COPIED: &str = section(FILES_SQL, "not_copied");
 const COPY: &str = section(FILES_SQL, "copy");
-
-/// How long a warehouse that cannot be written is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Place of the state among the values of a row.
 const STATE: usize = 6;
@@ -39,7 +35,6 @@ pub enum FileState {
 }
 
 impl FileState {
-    /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
             FileState::Reading => "reading",
@@ -82,7 +77,6 @@ pub struct Tail {
 /// What a last line was as it stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TailOutcome {
-    /// A whole event.
     Event,
     /// In error; the type is not known of accounts that were written before it was kept.
     Error(Option<ErrorType>),
@@ -120,7 +114,6 @@ pub struct FileRow {
     pub reading: i64,
     /// Bytes that were there to be read.
     pub size: u64,
-    /// Hash of these bytes.
     pub size_hash: String,
     /// The file's own time then, nanoseconds.
     pub modified: String,
@@ -134,7 +127,6 @@ pub struct FileRow {
     pub next_row: u64,
     /// What is at its end.
     pub tail: Option<Tail>,
-    /// What its records were.
     pub counts: Counts,
     /// Oldest event, duplicates included.
     pub first_event: Option<Millis>,
@@ -239,7 +231,6 @@ pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Res
     let int = |count: u64| Value::Int(count as i64);
     let time = |time: Option<Millis>| Value::from(time.map(|time| time.to_string()));
     let counts = &row.counts;
-    let [parse, schema, validation, future, sink, archive] = counts.invalid_by_type.map(int);
     let now = Value::from(Millis::now().to_string());
     let content_sum = Value::from(row.content_sum.map(ContentSum::to_i64));
     let key: [Value; 3] = [row.path.as_str().into(), row.content.as_str().into(), row.reading.into()];
@@ -256,23 +247,16 @@ pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Res
         int(row.next_row),
         Value::Int(row.tail.map_or(-1, |tail| tail.position as i64)),
         Value::Int(row.tail.map_or(0, |tail| tail.outcome.as_number())),
-        int(counts.records),
-        int(counts.valid),
-        int(counts.clicks),
-        int(counts.duplicates),
-        parse,
-        schema,
-        validation,
-        future,
-        sink,
-        archive,
+    ];
+    values.extend(counts.values());
+    values.extend([
         int(counts.float_ids),
         int(counts.unknown_fields),
         time(row.first_event),
         time(row.last_event),
         row.started_at.to_string().into(),
         content_sum.clone(),
-    ];
+    ]);
     let sum = row_sum("realtime.files", &values).as_i64().map(|sum| sum + row.state.number());
     // The sum covers the state apart from the rest, and not when the row was written.
     values.insert(STATE, row.state.as_str().into());
@@ -285,30 +269,13 @@ pub(crate) fn put(transaction: &mut dyn StreamTransaction, row: &FileRow) -> Res
 }
 
 /// Notes that a reading begins, waiting for a warehouse that cannot be written now.
-pub(crate) fn begin(
-    warehouse: &dyn Warehouse,
-    row: &FileRow,
-    shutdown: &Shutdown,
-) -> Result<(), WarehouseError> {
-    let started = Instant::now();
-    let mut backoff = Backoff::new("the warehouse");
-    let try_it = || {
+pub(crate) fn begin(warehouse: &dyn Warehouse, row: &FileRow, shutdown: &Shutdown) -> Result<(), BatchError> {
+    retry::until_written(shutdown, || {
         let mut writer = warehouse.stream_writer()?;
         let mut transaction = writer.begin()?;
         put(transaction.as_mut(), row)?;
-        transaction.commit()
-    };
-    loop {
-        match try_it() {
-            Err(error) if error.is_transient() && started.elapsed() < PATIENCE => {
-                backoff.failed(&error, shutdown);
-                if shutdown.is_triggered() {
-                    return Err(error);
-                }
-            }
-            other => return other,
-        }
-    }
+        Ok(transaction.commit()?)
+    })
 }
 
 /// Brings `ops.ingest_files` up to what `realtime.files` says. Safe to do twice, and done again at

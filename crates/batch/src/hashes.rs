@@ -8,7 +8,7 @@ use adpipe_sql::section;
 use adpipe_warehouse::{ArchiveReadError, Schema, Value, query_table};
 
 use crate::BatchError;
-use crate::etl::Place;
+use crate::back_ends::BackEnds;
 use crate::unreadable::{Unreadable, listed_hours};
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
@@ -18,11 +18,11 @@ const SET_HASH: &str = section(ARCHIVE_SQL, "set_hash");
 /// Sets the hash of parts that have none; gives how many. A part that is not what its list says is
 /// noted as damaged.
 pub(crate) fn set_missing(
-    place: Place<'_>,
+    back_ends: BackEnds<'_>,
     unreadable: &Unreadable,
     shutdown: &Shutdown,
 ) -> Result<u64, BatchError> {
-    let parts = query_table(place.warehouse, UNHASHED_PARTS, &[])?;
+    let parts = query_table(back_ends.warehouse, UNHASHED_PARTS, &[])?;
     let mut set = 0;
     for row in parts.iter() {
         if shutdown.is_triggered() {
@@ -33,17 +33,17 @@ pub(crate) fn set_missing(
             rows: row.get("rows")?,
             clicks: row.get("clicks")?,
             bytes: row.get("bytes")?,
-            hours: listed_hours(place.warehouse, &path)?,
+            hours: listed_hours(back_ends.warehouse, &path)?,
         };
-        match hash_when_as_listed(place, &path, &listed) {
+        match hash_when_as_listed(back_ends, &path, &listed) {
             Ok(hash) => {
-                let mut session = place.warehouse.session(Schema::Realtime)?;
+                let mut session = back_ends.warehouse.session(Schema::Realtime)?;
                 let mut transaction = session.begin()?;
                 let params: [Value; 2] = [path.as_str().into(), hash.into()];
                 set += transaction.execute(SET_HASH, &params)?;
                 transaction.commit()?;
             }
-            Err(error) => unreadable.note_part(place.warehouse, &path, &error)?,
+            Err(error) => unreadable.note_part(back_ends.warehouse, &path, &error)?,
         }
     }
     Ok(set)
@@ -57,10 +57,14 @@ struct Listed {
     hours: BTreeMap<Millis, (u64, u64)>,
 }
 
-fn hash_when_as_listed(place: Place<'_>, path: &str, listed: &Listed) -> Result<String, ArchiveReadError> {
-    let (hash, bytes) = place.archive.hash(path)?;
+fn hash_when_as_listed(
+    back_ends: BackEnds<'_>,
+    path: &str,
+    listed: &Listed,
+) -> Result<String, ArchiveReadError> {
+    let (hash, bytes) = back_ends.archive.hash(path)?;
     let mut found = Listed { rows: 0, clicks: 0, bytes, hours: BTreeMap::new() };
-    place.archive.figures(path, |figure| {
+    back_ends.archive.figures(path, |figure| {
         let click = u64::from(figure.click);
         let (rows, clicks) = found.hours.entry(figure.event_time.floor_hour()).or_default();
         (*rows, *clicks) = (*rows + 1, *clicks + click);

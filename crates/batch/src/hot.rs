@@ -17,7 +17,7 @@ use adpipe_warehouse::{
 };
 
 use crate::BatchError;
-use crate::etl::{Place, newest_hour};
+use crate::back_ends::{BackEnds, newest_hour};
 use crate::unreadable::Unreadable;
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
@@ -33,14 +33,14 @@ const EVENTS_A_COMMIT: usize = 20_000;
 /// Fills the window of this length; gives how many events it put there.
 pub(crate) fn fill(
     window: Duration,
-    place: Place<'_>,
+    back_ends: BackEnds<'_>,
     unreadable: &Unreadable,
     progress: &Progress,
     shutdown: &Shutdown,
 ) -> Result<u64, BatchError> {
-    let Some(newest) = newest_hour(place.warehouse)? else { return Ok(0) };
+    let Some(newest) = newest_hour(back_ends.warehouse)? else { return Ok(0) };
     let kept_since = Millis(newest.0 - window.as_millis() as i64).floor_hour();
-    let cold = query_table(place.warehouse, COLD_HOURS, &[kept_since.to_string().into()])?;
+    let cold = query_table(back_ends.warehouse, COLD_HOURS, &[kept_since.to_string().into()])?;
     // By part: a part holds several hours, and is read once for all of them.
     let mut parts: Vec<PartHours> = Vec::new();
     for row in cold.iter() {
@@ -53,16 +53,16 @@ pub(crate) fn fill(
     if parts.is_empty() {
         return Ok(0);
     }
-    let wanted = query_table(place.warehouse, COLD_EVENTS, &[kept_since.to_string().into()])?;
+    let wanted = query_table(back_ends.warehouse, COLD_EVENTS, &[kept_since.to_string().into()])?;
     progress.expect(wanted.one()?.get("events")?, Unit::Events);
     let (sender, decoded) = sync_channel(1);
     std::thread::scope(|scope| {
         let parts = &parts;
         let reading = std::thread::Builder::new()
             .name("etl-hot".to_owned())
-            .spawn_scoped(scope, move || decode(place, unreadable, parts, &sender))
+            .spawn_scoped(scope, move || decode(back_ends, unreadable, parts, &sender))
             .map_err(|error| BatchError::Thread(error.to_string()))?;
-        let outcome = insert_all(place.warehouse, parts, &decoded, progress, shutdown);
+        let outcome = insert_all(back_ends.warehouse, parts, &decoded, progress, shutdown);
         // Ends the reading.
         drop(decoded);
         let read = reading.join();
@@ -78,12 +78,12 @@ type PartHours = (PartName, Vec<Millis>);
 /// Decodes the next events while the last ones are being inserted: gives them with the index of their
 /// part, until they are no longer taken. A part that cannot be read is skipped.
 fn decode(
-    place: Place<'_>,
+    back_ends: BackEnds<'_>,
     unreadable: &Unreadable,
     parts: &[PartHours],
     decoded: &SyncSender<(usize, EventBatch)>,
 ) -> Result<(), BatchError> {
-    let archive = place.archive;
+    let archive = back_ends.archive;
     for (index, (part, hours)) in parts.iter().enumerate() {
         let (Some(first), Some(last)) = (hours.first(), hours.last()) else { continue };
         let times = *first..Millis(last.0 + HOUR_MS);
@@ -94,7 +94,7 @@ fn decode(
             })
         });
         if let Err(error) = read {
-            unreadable.note_part(place.warehouse, &part.path, &error)?;
+            unreadable.note_part(back_ends.warehouse, &part.path, &error)?;
         }
         if !is_wanted {
             break;

@@ -15,7 +15,7 @@ use adpipe_warehouse::{
 use hashbrown::HashMap;
 
 use crate::archive::Archive;
-use crate::etl::Place;
+use crate::back_ends::BackEnds;
 use crate::unreadable::Unreadable;
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
@@ -62,10 +62,10 @@ pub(crate) struct NewEvents {
 }
 
 impl<'a> HourSets<'a> {
-    pub fn new(place: Place<'a>, unreadable: &'a Unreadable) -> HourSets<'a> {
+    pub fn new(back_ends: BackEnds<'a>, unreadable: &'a Unreadable) -> HourSets<'a> {
         HourSets {
-            warehouse: place.warehouse,
-            archive: place.archive,
+            warehouse: back_ends.warehouse,
+            archive: back_ends.archive,
             hours: HashMap::default(),
             unreadable,
             reasons: HashMap::default(),

@@ -31,12 +31,10 @@ pub enum Plan {
     Empty,
     /// Read it from `row.position` on.
     Read {
-        /// Its account so far.
         row: Box<FileRow>,
         /// In what way it is not new.
         because: Because,
     },
-    /// It cannot be read.
     Failed(String),
 }
 
@@ -51,7 +49,6 @@ pub enum Because {
     Grown,
     /// Its name had another content before.
     Replaced,
-    /// By order.
     Forced,
 }
 
@@ -108,20 +105,7 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
         if row.size == size && matches!(row.state, FileState::Done | FileState::Damaged) {
             return Ok(Plan::Unchanged(Box::new(FileRow { modified, ..row.clone() })));
         }
-        let because = if row.size < size { Because::Grown } else { Because::Unfinished };
-        // The time when a reading began decides what is in the future: it is the same if a run that was
-        // killed continues.
-        let started_at = if because == Because::Grown { Millis::now() } else { row.started_at };
-        let row = FileRow {
-            size,
-            size_hash,
-            modified,
-            state: FileState::Reading,
-            message: String::new(),
-            started_at,
-            ..row.clone()
-        };
-        return Ok(Plan::Read { row: Box::new(row), because });
+        return Ok(read_on(row, size, size_hash, modified));
     }
     let because = match (force && !known.is_empty(), known.is_empty()) {
         (true, _) => Because::Forced,
@@ -133,13 +117,37 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
         Some(row) => row.content.clone(),
         None => size_hash[..CONTENT_DIGITS].to_owned(),
     };
+    let row = FileRow { content, modified, ..first_row(&file.name, last_reading + 1, size, size_hash) };
+    Ok(Plan::Read { row: Box::new(row), because })
+}
+
+/// Goes on where a reading of the same content has ended.
+fn read_on(row: &FileRow, size: u64, size_hash: String, modified: String) -> Plan {
+    let because = if row.size < size { Because::Grown } else { Because::Unfinished };
+    // What is in the future is so by the time when a reading began: the same when a run that
+    // was killed goes on.
+    let started_at = if because == Because::Grown { Millis::now() } else { row.started_at };
     let row = FileRow {
-        path: file.name.clone(),
-        content,
-        reading: last_reading + 1,
         size,
         size_hash,
         modified,
+        state: FileState::Reading,
+        message: String::new(),
+        started_at,
+        ..row.clone()
+    };
+    Plan::Read { row: Box::new(row), because }
+}
+
+/// The account of a reading that begins.
+fn first_row(name: &str, reading: i64, size: u64, size_hash: String) -> FileRow {
+    FileRow {
+        path: name.to_owned(),
+        content: String::new(),
+        reading,
+        size,
+        size_hash,
+        modified: String::new(),
         state: FileState::Reading,
         message: String::new(),
         position: 0,
@@ -150,8 +158,7 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
         last_event: None,
         started_at: Millis::now(),
         content_sum: Some(ContentSum::default()),
-    };
-    Ok(Plan::Read { row: Box::new(row), because })
+    }
 }
 
 /// Hashes of the first `sizes` bytes and of all `size`.

@@ -12,6 +12,7 @@ use crate::discover::RawFile;
 use crate::files::{self, FileState};
 use crate::identity::{Because, Plan, plan};
 use crate::parse::{ParsedChunk, parse};
+use crate::reader::Opened;
 use crate::segment::FileStart;
 use crate::{BatchError, reader};
 use adpipe_runtime::progress::Progress;
@@ -19,13 +20,26 @@ use adpipe_runtime::progress::Progress;
 /// What comes out of the files, numbered in the order of the files.
 pub(crate) enum Item {
     /// Nothing is to be read of this file.
-    Settled { file: usize, plan: Plan },
-    /// A file begins.
-    Start { file: usize, start: Box<FileStart>, next_row: u64 },
-    /// A piece of it.
-    Piece { file: usize, parsed: Box<ParsedChunk>, chunk: Chunk },
+    Settled {
+        file: usize,
+        plan: Plan,
+    },
+    Start {
+        file: usize,
+        start: Box<FileStart>,
+        next_row: u64,
+    },
+    Piece {
+        file: usize,
+        parsed: Box<ParsedChunk>,
+        chunk: Chunk,
+    },
     /// It is read as far as it can be.
-    End { file: usize, state: FileState, message: String },
+    End {
+        file: usize,
+        state: FileState,
+        message: String,
+    },
 }
 
 /// A piece on its way to be parsed.
@@ -40,7 +54,6 @@ pub(crate) struct Work {
 
 pub(crate) type Numbered = (u64, Item);
 
-/// Reads the files.
 pub(crate) struct Intake<'a> {
     pub warehouse: &'a dyn Warehouse,
     pub files: &'a [RawFile],
@@ -96,21 +109,17 @@ impl Intake<'_> {
         }
         // Before anything is decided by it, so that a run after a crash decides the same.
         if opened.is_ok() && !self.dry_run && because != Because::Unfinished {
-            files::begin(self.warehouse, &row, self.shutdown)
-                .map_err(|error| Stopped::Failed(error.into()))?;
+            files::begin(self.warehouse, &row, self.shutdown).map_err(Stopped::Failed)?;
             is_stored = true;
         }
-        let columns = match &opened {
-            Ok(opened) => opened.columns.clone(),
-            Err(_) => None,
-        };
+        let columns = opened.as_ref().ok().and_then(|opened| opened.columns.as_ref());
         let size = row.size;
         let start = Box::new(FileStart {
             row: *row,
             because,
             is_stored,
             taken_back: opened.as_ref().ok().and_then(|opened| opened.taken_back),
-            columns: columns.as_ref().map(|columns| columns.wire().to_owned()),
+            columns: columns.map(|columns| columns.wire().to_owned()),
         });
         let mut opened = match opened {
             Ok(opened) => opened,
@@ -120,13 +129,27 @@ impl Intake<'_> {
             }
         };
         self.send(number, Item::Start { file, start, next_row: opened.next_row })?;
+        self.cut(file, raw, &mut opened, (started_at, size), number)
+    }
+
+    /// Cuts a file into pieces to its end. `planned` is when the reading began, and how long it found the file.
+    fn cut(
+        &self,
+        file: usize,
+        raw: &RawFile,
+        opened: &mut Opened,
+        planned: (Millis, u64),
+        number: &mut u64,
+    ) -> Result<(), Stopped> {
+        let (started_at, size) = planned;
         loop {
             if self.shutdown.is_triggered() {
                 return Ok(());
             }
             match opened.cutter.next_chunk() {
                 Ok(Some(chunk)) => {
-                    let work = Work { number: *number, file, chunk, columns: columns.clone(), started_at };
+                    let work =
+                        Work { number: *number, file, chunk, columns: opened.columns.clone(), started_at };
                     *number += 1;
                     self.work.send(work).map_err(|_| Stopped::NobodyListens)?;
                 }

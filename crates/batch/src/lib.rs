@@ -21,17 +21,19 @@
 //! - Hot events are filled in from the archive after the files, when the newest event is known.
 //!
 //! Files become pieces (`intake.rs`, `chunks.rs`), pieces become columns (`parse.rs`), columns lose
-//! their duplicates (`hours.rs`) and make segments (`segment.rs`), whose events are written to the
+//! their duplicates (`sorter.rs`, `hours.rs`) and make segments (`segment.rs`), whose events are written to the
 //! archive (`archive/`) and which are committed one after the other (`commit.rs`).
 //!
-//! Open `etl.rs` first, then `commit.rs`.
+//! Open `etl.rs` first, then `threads.rs` and `commit.rs`.
 
 mod account;
 pub mod archive;
 pub mod audit;
+mod back_ends;
 mod chunks;
 mod closed;
 mod commit;
+mod config;
 pub mod deep;
 pub mod discover;
 mod error;
@@ -51,18 +53,23 @@ mod parse;
 mod reader;
 mod rebuild;
 mod report;
+mod retry;
 mod runs;
 pub mod sample;
 mod segment;
+mod sorter;
 mod stored_event;
 mod sweep;
+mod threads;
 pub mod unnamed;
 mod unreadable;
 
 pub use adpipe_runtime::progress::Progress;
 pub use archive::Archive;
+pub use back_ends::BackEnds;
+pub use config::EtlConfig;
 pub use error::BatchError;
-pub use etl::{EtlConfig, Place, run};
+pub use etl::run;
 pub use file_errors::audit_errors;
 pub use limit::OverLimit;
 pub use rebuild::{RebuildConfig, RebuildReport, rebuild};

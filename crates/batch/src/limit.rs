@@ -8,7 +8,7 @@ use crate::parse::ParsedChunk;
 /// A run that has met more invalid rows than it may take.
 #[derive(Debug, Clone)]
 pub struct OverLimit {
-    /// What was allowed.
+    /// The limit that was exceeded.
     pub limit: ErrorLimit,
     /// Invalid rows that were met, those that were not taken included.
     pub invalid: u64,

@@ -12,8 +12,8 @@ use adpipe_warehouse::{FromRow, PartName, Value, query_table};
 
 use crate::BatchError;
 use crate::archive::{PartFile, rows_by_date};
+use crate::back_ends::BackEnds;
 use crate::commit::add_part_row;
-use crate::etl::Place;
 use crate::unreadable::Unreadable;
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
@@ -31,7 +31,7 @@ const MERGED_ROWS: u64 = 300_000;
 /// how many.
 pub(crate) fn merge(
     least: u64,
-    place: Place<'_>,
+    back_ends: BackEnds<'_>,
     unreadable: &Unreadable,
     progress: &Progress,
     shutdown: &Shutdown,
@@ -39,7 +39,8 @@ pub(crate) fn merge(
     if least < 2 {
         return Ok((0, 0));
     }
-    let small = query_table(place.warehouse, SMALL_PARTS, &[SMALL_ROWS.into(), Value::Int(least as i64)])?;
+    let small =
+        query_table(back_ends.warehouse, SMALL_PARTS, &[SMALL_ROWS.into(), Value::Int(least as i64)])?;
     progress.expect(small.column::<u64>("rows")?.iter().sum(), Unit::Events);
     let mut merged = (0, 0);
     let mut group: Vec<PartName> = Vec::new();
@@ -48,7 +49,7 @@ pub(crate) fn merge(
         let (date, part): (String, PartName) = (row.get("event_date")?, PartName::from_row(&row)?);
         let rows: u64 = row.get("rows")?;
         if date != group_date || group_rows + rows > MERGED_ROWS {
-            merge_group(place, unreadable, &mut group, &mut merged)?;
+            merge_group(back_ends, unreadable, &mut group, &mut merged)?;
             (group_date, group_rows) = (date, 0);
         }
         if shutdown.is_triggered() {
@@ -58,24 +59,47 @@ pub(crate) fn merge(
         progress.add(rows);
         group.push(part);
     }
-    merge_group(place, unreadable, &mut group, &mut merged)?;
+    merge_group(back_ends, unreadable, &mut group, &mut merged)?;
     Ok(merged)
 }
 
 fn merge_group(
-    place: Place<'_>,
+    back_ends: BackEnds<'_>,
     unreadable: &Unreadable,
     group: &mut Vec<PartName>,
     merged: &mut (u64, u64),
 ) -> Result<(), BatchError> {
-    let archive = place.archive;
-    let mut batches: Vec<EventBatch> = Vec::new();
-    let mut paths: Vec<String> = Vec::new();
-    let mut names = std::mem::take(group);
+    let names = std::mem::take(group);
     if names.len() < 2 {
         return Ok(());
     }
-    for part in names.drain(..) {
+    let (batches, paths) = read_parts(back_ends, unreadable, names)?;
+    if paths.len() < 2 {
+        return Ok(());
+    }
+    let archive = back_ends.archive;
+    let batches: Vec<&EventBatch> = batches.iter().collect();
+    let mut parts: Vec<PartFile> = Vec::new();
+    for rows in rows_by_date(&batches, |_, _| true) {
+        parts.push(archive.with_source("merged").write(&batches, &rows)?);
+    }
+    parts.iter().try_for_each(PartFile::publish)?;
+    name_instead(back_ends, &parts, &paths)?;
+    paths.iter().try_for_each(|path| archive.remove(path))?;
+    merged.0 += paths.len() as u64;
+    merged.1 += parts.len() as u64;
+    Ok(())
+}
+
+/// The events of these parts, and the paths of those that can be read.
+fn read_parts(
+    back_ends: BackEnds<'_>,
+    unreadable: &Unreadable,
+    names: Vec<PartName>,
+) -> Result<(Vec<EventBatch>, Vec<String>), BatchError> {
+    let archive = back_ends.archive;
+    let (mut batches, mut paths) = (Vec::new(), Vec::new());
+    for part in names {
         let mut of_part = Vec::new();
         let read = archive
             .check_part(&part)
@@ -86,22 +110,18 @@ fn merge_group(
                 paths.push(part.path);
             }
             // It stays as it is, and so does what the list says of it.
-            Err(error) => unreadable.note_part(place.warehouse, &part.path, &error)?,
+            Err(error) => unreadable.note_part(back_ends.warehouse, &part.path, &error)?,
         }
     }
-    if paths.len() < 2 {
-        return Ok(());
-    }
-    let batches: Vec<&EventBatch> = batches.iter().collect();
-    let mut parts: Vec<PartFile> = Vec::new();
-    for rows in rows_by_date(&batches, |_, _| true) {
-        parts.push(archive.with_source("merged").write(&batches, &rows)?);
-    }
-    parts.iter().try_for_each(PartFile::publish)?;
-    let mut writer = place.warehouse.stream_writer()?;
+    Ok((batches, paths))
+}
+
+/// Has the list name the new parts and no longer the old ones.
+fn name_instead(back_ends: BackEnds<'_>, parts: &[PartFile], old_paths: &[String]) -> Result<(), BatchError> {
+    let mut writer = back_ends.warehouse.stream_writer()?;
     let mut transaction = writer.begin()?;
     transaction.lock_archive()?;
-    for path in &paths {
+    for path in old_paths {
         let path: [Value; 1] = [path.as_str().into()];
         if transaction.execute(REMOVE_PART, &path)? != 1 {
             parts.iter().for_each(PartFile::discard);
@@ -109,14 +129,11 @@ fn merge_group(
         }
         transaction.execute(REMOVE_PART_HOURS, &path)?;
     }
-    for part in &parts {
+    for part in parts {
         add_part_row(transaction.as_mut(), &part.row(), "merged")?;
     }
     transaction.commit()?;
     // A power failure could undo a commit that is not synced: the old files would be named again.
-    place.warehouse.sync()?;
-    paths.iter().try_for_each(|path| archive.remove(path))?;
-    merged.0 += paths.len() as u64;
-    merged.1 += parts.len() as u64;
+    back_ends.warehouse.sync()?;
     Ok(())
 }

@@ -45,7 +45,7 @@ pub struct ParsedChunk {
     /// Of their contents.
     pub sums: Vec<ContentSum>,
     hasher: ContentHasher,
-    /// The others.
+    /// Records in error, with their rows.
     pub failed: Vec<FailedRecord>,
     /// Account of the records, without what dedup says.
     pub counts: Counts,

@@ -62,7 +62,7 @@ pub struct Report {
     pub stopped: bool,
     /// Files of the archive that were written from raw files.
     pub parts: u64,
-    /// Their size.
+    /// Bytes of the parts that were written.
     pub part_bytes: u64,
     /// Events that came by stream and are in the archive now.
     pub archived_from_stream: u64,

@@ -11,7 +11,7 @@ const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
 const LISTED_PARTS: &str = section(ARCHIVE_SQL, "listed_parts");
 const NEWEST_PART: &str = section(ARCHIVE_SQL, "newest_part");
 
-/// What was found.
+/// What the sampled parts are like.
 #[derive(Debug)]
 pub struct Sample {
     /// Parts that the list names.

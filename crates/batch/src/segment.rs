@@ -23,7 +23,6 @@ const RECORDS_TO_EVENTS: u64 = 16;
 pub(crate) struct Piece {
     pub file: usize,
     pub events: EventBatch,
-    /// Which of them count.
     pub is_new: Vec<bool>,
     /// Of their contents.
     pub sums: Vec<ContentSum>,

@@ -112,15 +112,12 @@ impl Look<'_> {
             Err(ArchiveReadError::Unavailable(reason)) => {
                 return Err(BatchError::archive(self.archive.location(), reason));
             }
+            Err(ArchiveReadError::Damaged { .. }) if self.is_begun_here(&file) => {
+                found.leftovers.push(file);
+                return Ok(());
+            }
             Err(ArchiveReadError::Damaged { reason, .. }) => {
-                // A file that was only started has no end that could be read. It was never visible.
-                let is_begun_here = file.contains("/.unfinished-")
-                    && run_in_name(&file).is_some_and(|run_id| self.runs.contains_key(run_id));
-                if is_begun_here {
-                    found.leftovers.push(file)
-                } else {
-                    keep(file, format!("cannot be read as a part: {reason}"))
-                }
+                keep(file, format!("cannot be read as a part: {reason}"));
                 return Ok(());
             }
         };
@@ -133,9 +130,7 @@ impl Look<'_> {
         let is_counted = (self.reads_leftovers || !is_of_unfinished) && self.is_counted(&file)?;
         match (run_state, is_counted) {
             (Some(_), true) => found.leftovers.push(file),
-            (None, true) => {
-                keep(file, format!("{}; its events are counted in other parts", of_whom(&origin)));
-            }
+            (None, true) => keep(file, format!("{}; its events are counted in other parts", of_whom(&origin))),
             (Some(false), false) => keep(
                 file,
                 "a run that did not finish wrote it, and not all of its events are counted elsewhere; read its raw file again"
@@ -144,14 +139,18 @@ impl Look<'_> {
             // A file that was begun and never published was never counted either.
             (None, false) if file.contains("/.unfinished-") => keep(file, of_whom(&origin)),
             (Some(true) | None, false) => {
-                let reason = match run_state {
-                    Some(_) => "a run that finished wrote it, and no row names it any more".to_owned(),
-                    None => of_whom(&origin),
-                };
+                let finished = "a run that finished wrote it, and no row names it any more".to_owned();
+                let reason = if run_state.is_some() { finished } else { of_whom(&origin) };
                 found.unexplained.push(Unnamed { file, reason });
             }
         }
         Ok(())
+    }
+
+    /// Whether a run of this data has begun the file. It has no end that could be read, and nobody has
+    /// ever seen it.
+    fn is_begun_here(&self, file: &str) -> bool {
+        file.contains("/.unfinished-") && run_in_name(file).is_some_and(|id| self.runs.contains_key(id))
     }
 
     /// Whether every event of a file is in a part that a row names, or in `realtime.events`.

@@ -8,7 +8,7 @@ use adpipe_sql::section;
 use adpipe_warehouse::{ArchiveReadError, Row, Warehouse, WarehouseError, archive, query_table};
 
 use crate::BatchError;
-use crate::etl::Place;
+use crate::back_ends::BackEnds;
 use crate::unnamed::Found;
 
 const ARCHIVE_SQL: &str = include_str!("../sql/archive.sql");
@@ -59,16 +59,16 @@ impl Unreadable {
 
 /// What is known before a run begins: hours that can be read again are forgotten, those of parts that
 /// are not there are noted.
-pub(crate) fn look_before(place: Place<'_>, found: &Found) -> Result<Unreadable, BatchError> {
-    let again = archive::look_again(place.warehouse, place.archive)?;
+pub(crate) fn look_before(back_ends: BackEnds<'_>, found: &Found) -> Result<Unreadable, BatchError> {
+    let again = archive::look_again(back_ends.warehouse, back_ends.archive)?;
     if !again.is_empty() {
         tracing::info!(hours = again.len(), "parts of the archive can be read again");
     }
     let unreadable = Unreadable::default();
     for path in &found.missing {
-        unreadable.note_part(place.warehouse, path, &ArchiveReadError::Missing(path.clone()))?;
+        unreadable.note_part(back_ends.warehouse, path, &ArchiveReadError::Missing(path.clone()))?;
     }
-    unreadable.store(place.warehouse)?;
+    unreadable.store(back_ends.warehouse)?;
     Ok(unreadable)
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use adpipe_batch::{EtlConfig, Place, Progress};
+use adpipe_batch::{BackEnds, EtlConfig, Progress};
 use adpipe_event::Millis;
 use adpipe_generate::{Config as GeneratorConfig, Generator, TimeFormat};
 use adpipe_runtime::Shutdown;
@@ -73,7 +73,7 @@ fn generate(path: &Path, rows: u64) -> anyhow::Result<()> {
 }
 
 fn ours(host: &dyn Host, pipeline: &Pipeline, source: &Path) -> anyhow::Result<Figure> {
-    let place = Place {
+    let back_ends = BackEnds {
         warehouse: pipeline.warehouse.as_ref(),
         log: pipeline.log.as_ref(),
         archive: &pipeline.archive,
@@ -86,7 +86,7 @@ fn ours(host: &dyn Host, pipeline: &Pipeline, source: &Path) -> anyhow::Result<F
     };
     let mut report = None;
     let mut figure = measure("etl: CSV → archive + figures", || {
-        let done = adpipe_batch::run(&etl, place, &Progress::new(), &Shutdown::new())?;
+        let done = adpipe_batch::run(&etl, back_ends, &Progress::new(), &Shutdown::new())?;
         let rows = done.counts().records;
         report = Some(done);
         Ok(rows)

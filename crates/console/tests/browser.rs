@@ -8,7 +8,7 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
-use adpipe_batch::{Archive, EtlConfig, Place, Progress};
+use adpipe_batch::{Archive, BackEnds, EtlConfig, Progress};
 use adpipe_event::Millis;
 use adpipe_generate::Format;
 use adpipe_metrics::Metrics;
@@ -31,7 +31,7 @@ fn check(browser: &Browser, home: &str) {
 fn read_files(harness: &Harness, raw_folder: &Path) {
     let archive = Archive::in_folder(&harness.folder.path().join("processed"));
     let metrics = Metrics::new("test").unwrap();
-    let place = Place {
+    let place = BackEnds {
         warehouse: harness.warehouse.as_ref(),
         log: harness.log.as_ref(),
         archive: &archive,

@@ -39,12 +39,12 @@ pub enum LagError {
 /// Measures the lag, and remembers it for a moment.
 pub struct LagGauge {
     measure: Box<dyn Fn() -> Result<Lag, LagError> + Send + Sync>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<MeasuredLag>>,
 }
 
 /// What is known without measuring.
 #[derive(Debug, Default)]
-struct Known {
+struct MeasuredLag {
     newest: Option<(Instant, Lag)>,
     /// Records that were admitted and are not durable yet.
     admitted: u64,
@@ -54,7 +54,7 @@ struct Known {
 /// bodies would be taken on the strength of one measurement.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<MeasuredLag>>,
     records: u64,
 }
 
@@ -114,7 +114,7 @@ impl LagGauge {
 }
 
 /// Every change is one addition, so a panic leaves nothing half-made behind.
-fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+fn lock(known: &Mutex<MeasuredLag>) -> MutexGuard<'_, MeasuredLag> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

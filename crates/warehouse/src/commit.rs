@@ -48,6 +48,13 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// As every account has them: records, events, clicks, duplicates, then the errors by type.
+    pub fn values(&self) -> [Value; 10] {
+        let kinds = [self.records, self.valid, self.clicks, self.duplicates];
+        let mut numbers = kinds.into_iter().chain(self.invalid_by_type);
+        std::array::from_fn(|_| Value::Int(numbers.next().unwrap_or_default() as i64))
+    }
+
     /// Invalid records.
     pub fn invalid(&self) -> u64 {
         self.invalid_by_type.iter().sum()
@@ -202,17 +209,18 @@ impl Commit {
     pub(crate) fn row(&self) -> [Value; COMMIT_COLUMNS] {
         let int = |number: u64| Value::Int(number as i64);
         let counts = &self.counts;
-        let [parse, schema, validation, future, sink, archive] = counts.invalid_by_type.map(int);
+        let [records, valid, clicks, duplicates, parse, schema, validation, future, sink, archive] =
+            counts.values();
         sealed_commit([
             self.topic.into(),
             Value::Int(self.partition.into()),
             int(self.first_offset),
             int(self.next_offset),
             self.committed_at.to_string().into(),
-            int(counts.records),
-            int(counts.valid),
-            int(counts.clicks),
-            int(counts.duplicates),
+            records,
+            valid,
+            clicks,
+            duplicates,
             parse,
             schema,
             validation,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use adpipe_batch::{EtlConfig, Place, Progress, Report};
+use adpipe_batch::{BackEnds, EtlConfig, Progress, Report};
 use adpipe_event::Millis;
 use adpipe_runtime::Shutdown;
 
@@ -25,14 +25,14 @@ pub fn run(mut config: Config, args: &EtlArgs) -> anyhow::Result<ExitCode> {
     let _scratch = if args.dry_run { dry_run::Scratch::instead_of_none(&mut config)? } else { None };
     let services = Services::open(config)?;
     let progress = Progress::new();
-    let place = Place {
+    let back_ends = BackEnds {
         warehouse: services.warehouse.as_ref(),
         log: services.log.as_ref(),
         archive: &services.archive,
         metrics: &services.metrics,
     };
     let work = || -> anyhow::Result<Report> {
-        let mut report = adpipe_batch::run(&etl, place, &progress, &shutdown)?;
+        let mut report = adpipe_batch::run(&etl, back_ends, &progress, &shutdown)?;
         if !args.dry_run && !report.stopped {
             // What the archive has now may leave the hot window.
             progress.begin("applying retention");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use adpipe_batch::{BatchError, Place, Progress, RebuildConfig, RebuildReport};
+use adpipe_batch::{BackEnds, BatchError, Progress, RebuildConfig, RebuildReport};
 use adpipe_event::Millis;
 use adpipe_log::EventLog;
 #[cfg(feature = "kafka")]
@@ -136,7 +136,7 @@ fn rebuild(
     };
     let archive = archive_place::open(config)?;
     let metrics = Metrics::new(VERSION)?;
-    let place = Place { warehouse, log: log.as_ref(), archive: &archive, metrics: &metrics };
+    let back_ends = BackEnds { warehouse, log: log.as_ref(), archive: &archive, metrics: &metrics };
     let how = RebuildConfig {
         minutes: config.retention.minutes.0,
         hot: config.retention.events.of(&config.warehouse.url),
@@ -146,7 +146,7 @@ fn rebuild(
     let data_id = data_id(warehouse)?;
     let progress = Progress::new();
     let work = || -> anyhow::Result<RebuildReport> {
-        let report = adpipe_batch::rebuild(&how, place, data_id.as_deref(), &progress, shutdown)?;
+        let report = adpipe_batch::rebuild(&how, back_ends, data_id.as_deref(), &progress, shutdown)?;
         if !args.dry_run {
             // Minutes that are kept no longer.
             progress.begin("applying retention");

@@ -35,7 +35,7 @@ pub const COLUMNS: usize = FIRST_INT + adpipe_event::INT_FIELDS.len();
 /// Rows of a row group: what a reader must hold at least, and what an hour's ids are looked up in.
 pub const ROW_GROUP_ROWS: usize = 128 * 1_024;
 
-/// The schema.
+/// Columns of a part, in their order.
 pub fn message() -> Result<TypePtr, ParquetError> {
     let mut text = String::from(
         "message event {

@@ -29,7 +29,7 @@ const MINUTES: &str = section(DEEP_SQL, "minutes");
 /// Gaps named one by one.
 const SHOWN_GAPS: usize = 20;
 
-/// What was found.
+/// What the deep check found.
 #[derive(Debug, Default)]
 pub struct Deep {
     /// Lines of the proof.

@@ -4,9 +4,9 @@ use adpipe_event::Millis;
 use adpipe_warehouse::{Commit, Counts, LatencyCounts, StreamTransaction, errors};
 
 use super::parts::Archived;
-use super::replay::{Place, store_offsets};
+use super::replay::{Partition, store_offsets};
 use super::tables::{Books, invalid_by_type};
-use super::{RebuildReport, Work};
+use super::work::{RebuildReport, Work};
 use crate::BatchError;
 use crate::files::{self, FileRow, FileState};
 
@@ -19,7 +19,7 @@ pub(super) fn balance(
     transaction: &mut dyn StreamTransaction,
     archived: &Archived,
     mut books: Books,
-    places: &[Place],
+    places: &[Partition],
     report: &mut RebuildReport,
 ) -> Result<(), BatchError> {
     let events = archived.rows() + report.from_log;
@@ -54,7 +54,7 @@ pub(super) fn balance(
 fn fill_gap(
     work: &Work<'_>,
     books: &mut Books,
-    place: &Place,
+    place: &Partition,
     unexplained: &mut u64,
     clicks: &mut u64,
     report: &mut RebuildReport,
@@ -67,7 +67,7 @@ fn fill_gap(
         .filter(|commit| commit.topic == topic && commit.partition == partition && commit.next_offset <= next)
         .map(|commit| commit.counts.invalid())
         .sum();
-    let known = errors::recorded(work.place.warehouse, topic, partition, next)?;
+    let known = errors::recorded(work.back_ends.warehouse, topic, partition, next)?;
     let invalid = known.saturating_sub(recorded).min(next - first);
     let valid = (*unexplained).min(next - first - invalid);
     let mut counts =

@@ -4,7 +4,7 @@ use adpipe_event::Millis;
 use adpipe_warehouse::{ArchiveIds, IdKey, IdSet};
 use hashbrown::HashMap;
 
-use super::parts::Known;
+use super::parts::KnownPart;
 use crate::BatchError;
 use crate::archive::Archive;
 
@@ -14,14 +14,14 @@ const MAX_BYTES: usize = 128 << 20;
 /// Ids of some parts, by the hour, read when they are asked for.
 pub(super) struct Lookup<'a> {
     archive: &'a Archive,
-    parts: HashMap<Millis, Vec<&'a Known>>,
+    parts: HashMap<Millis, Vec<&'a KnownPart>>,
     sets: HashMap<Millis, (IdSet, u64)>,
     asked: u64,
 }
 
 impl<'a> Lookup<'a> {
-    pub fn new(archive: &'a Archive, parts: impl Iterator<Item = &'a Known>) -> Lookup<'a> {
-        let mut by_hour: HashMap<Millis, Vec<&Known>> = HashMap::new();
+    pub fn new(archive: &'a Archive, parts: impl Iterator<Item = &'a KnownPart>) -> Lookup<'a> {
+        let mut by_hour: HashMap<Millis, Vec<&KnownPart>> = HashMap::new();
         for part in parts {
             for hour in part.hours.keys() {
                 by_hour.entry(*hour).or_default().push(part);

@@ -13,7 +13,7 @@ use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{IdKey, IdSet, PartName, StreamTransaction, WarehouseError};
 use hashbrown::HashMap;
 
-use super::{RebuildReport, Work};
+use super::work::{RebuildReport, Work};
 use crate::BatchError;
 use crate::archive::{OfHour, PartFile, UNFINISHED, rows_by_date};
 
@@ -30,7 +30,7 @@ pub(super) enum CountedBy {
 
 /// A part that counts.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownPart {
     pub path: String,
     pub event_date: String,
     pub first_event: Millis,
@@ -47,7 +47,7 @@ pub(super) struct Known {
     file: Option<PartFile>,
 }
 
-impl Known {
+impl KnownPart {
     pub fn name(&self) -> PartName {
         PartName { path: self.path.clone(), hash: Some(self.hash.clone()) }
     }
@@ -56,7 +56,7 @@ impl Known {
 /// All parts that count.
 #[derive(Debug, Default)]
 pub(super) struct Archived {
-    pub parts: Vec<Known>,
+    pub parts: Vec<KnownPart>,
     /// Figures by the minute are made from here on.
     pub minutes_since: Millis,
     /// Contents of every event that counts, in the archive or hot.
@@ -141,7 +141,7 @@ fn candidates(
     for row in listed.iter() {
         hashes.insert(row.get("path")?, row.get::<Option<&str>>("hash")?.unwrap_or_default());
     }
-    let paths = work.place.archive.strays(&HashSet::new())?;
+    let paths = work.back_ends.archive.strays(&HashSet::new())?;
     let mut days: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
     for path in paths {
         work.go_on()?;
@@ -177,7 +177,7 @@ enum Unfit {
 /// Looks at a part: by its hash where that is known, else by reading it once.
 fn candidate(work: &Work<'_>, path: &str, expected: Option<&str>) -> Result<Candidate, Unfit> {
     use adpipe_warehouse::ArchiveReadError;
-    let archive = work.place.archive;
+    let archive = work.back_ends.archive;
     let unfit = |error: ArchiveReadError| match error {
         error @ ArchiveReadError::Unavailable(_) => {
             Unfit::Failed(BatchError::archive(archive.location(), error))
@@ -219,9 +219,9 @@ fn candidate(work: &Work<'_>, path: &str, expected: Option<&str>) -> Result<Cand
 }
 
 enum Outcome {
-    Counts(Box<Known>),
+    Counts(Box<KnownPart>),
     Redundant,
-    Rewritten(Vec<Known>),
+    Rewritten(Vec<KnownPart>),
 }
 
 /// Reads a part, and adds what is new in it to the figures.
@@ -233,7 +233,7 @@ fn read(
     minutes_since: Millis,
     contents: &mut HourContents,
 ) -> Result<Outcome, BatchError> {
-    let archive = work.place.archive;
+    let archive = work.back_ends.archive;
     let mut is_new_of_all: Vec<bool> = Vec::new();
     let (mut sums, mut hasher) = (Sums::default(), ContentHasher::default());
     let mut failed: Option<WarehouseError> = None;
@@ -288,9 +288,9 @@ impl Sums {
         }
     }
 
-    fn into_known(self, candidate: Candidate) -> Known {
+    fn into_known(self, candidate: Candidate) -> KnownPart {
         let (first_event, last_event) = self.times.unwrap_or_default();
-        Known {
+        KnownPart {
             path: candidate.path,
             event_date: crate::archive::date_of(first_event),
             first_event,
@@ -307,9 +307,9 @@ impl Sums {
     }
 }
 
-/// Writes the new events of a part into new parts.
-fn rewrite(work: &Work<'_>, candidate: &Candidate, is_new: &[bool]) -> Result<Vec<Known>, BatchError> {
-    let archive = work.place.archive;
+/// Writes what is new in a part into parts of its own.
+fn rewrite(work: &Work<'_>, candidate: &Candidate, is_new: &[bool]) -> Result<Vec<KnownPart>, BatchError> {
+    let archive = work.back_ends.archive;
     let mut batches: Vec<EventBatch> = Vec::new();
     archive
         .events(&candidate.path, None, |events| batches.push(events))
@@ -325,7 +325,7 @@ fn rewrite(work: &Work<'_>, candidate: &Candidate, is_new: &[bool]) -> Result<Ve
     let mut parts = Vec::new();
     for rows in rows {
         let file = archive.write(&batches, &rows)?;
-        parts.push(Known {
+        parts.push(KnownPart {
             path: file.path.clone(),
             event_date: file.event_date.clone(),
             first_event: file.first_event,

@@ -24,7 +24,7 @@ use adpipe_warehouse::{
 use super::lookup::Lookup;
 use super::parts::{Archived, CountedBy};
 use super::tables::{Books, put_offset};
-use super::{RebuildReport, Work};
+use super::work::{RebuildReport, Work};
 use crate::BatchError;
 
 const REBUILD_SQL: &str = include_str!("../../sql/rebuild.sql");
@@ -34,7 +34,7 @@ const ERROR_TYPE: &str = section(REBUILD_SQL, "error_type");
 const READ_BYTES: usize = 4 << 20;
 
 /// A partition that the processor reads.
-pub(super) struct Place {
+pub(super) struct Partition {
     pub topic: Topic,
     pub range: PartitionRange,
     /// Where the account has counted it to; none when it has nothing of it.
@@ -45,6 +45,12 @@ pub(super) struct Place {
     pub gap: Option<(u64, u64)>,
 }
 
+fn count_new(batch: &MicroBatch, index: usize, counts: &mut Counts, content: &mut ContentSum) {
+    counts.valid += 1;
+    counts.clicks += u64::from(batch.events.click(index));
+    content.add(batch.sums[index]);
+}
+
 /// Goes through the whole log.
 pub(super) fn replay(
     work: &Work<'_>,
@@ -52,13 +58,13 @@ pub(super) fn replay(
     archived: &mut Archived,
     books: &mut Books,
     report: &mut RebuildReport,
-) -> Result<Vec<Place>, BatchError> {
+) -> Result<Vec<Partition>, BatchError> {
     work.progress.begin("reading the log");
-    let (log, warehouse) = (work.place.log, work.place.warehouse);
+    let (log, warehouse) = (work.back_ends.log, work.back_ends.warehouse);
     let is_event_topic = |name: &str| adpipe_stream::TOPICS.iter().any(|topic| topic.name() == name);
-    let pending = pending_errors(log, warehouse, is_event_topic)?;
-    let archive = work.place.archive;
-    let by_stream = |part: &&super::parts::Known| part.counted == CountedBy::Stream;
+    let pending_errors = errors_on_the_way(log, warehouse, is_event_topic)?;
+    let archive = work.back_ends.archive;
+    let by_stream = |part: &&super::parts::KnownPart| part.counted == CountedBy::Stream;
     let Archived { parts, minutes_since, contents } = archived;
     let mut replay = Replay {
         work,
@@ -69,7 +75,7 @@ pub(super) fn replay(
         streamed: Lookup::new(archive, parts.iter().filter(by_stream)),
         streamed_seen: IdSet::new(),
         parsing: Parsing::new(Rules::of_any_time(work.config.fields.clone())),
-        pending_errors: pending,
+        pending_errors,
         report,
     };
     let mut places = places(work)?;
@@ -86,7 +92,7 @@ pub(super) fn replay(
     Ok(places)
 }
 
-fn places(work: &Work<'_>) -> Result<Vec<Place>, BatchError> {
+fn places(work: &Work<'_>) -> Result<Vec<Partition>, BatchError> {
     let offsets = work.account.offsets.table()?;
     let accounted_of = |topic: &str, partition: u32| -> Result<Option<u64>, WarehouseError> {
         for row in offsets.iter() {
@@ -98,11 +104,11 @@ fn places(work: &Work<'_>) -> Result<Vec<Place>, BatchError> {
     };
     let mut places = Vec::new();
     for topic in adpipe_stream::TOPICS {
-        for range in work.place.log.ranges(topic)? {
+        for range in work.back_ends.log.ranges(topic)? {
             let accounted = accounted_of(topic.name(), range.partition)?;
             let begin = accounted.unwrap_or(0);
             let gap = (begin < range.first.0).then_some((begin, range.first.0));
-            places.push(Place { topic, range, accounted, next: accounted, gap });
+            places.push(Partition { topic, range, accounted, next: accounted, gap });
         }
     }
     Ok(places)
@@ -136,7 +142,7 @@ struct Parsed {
 
 impl Replay<'_> {
     /// Finds the hot events among the records before an offset, which are all counted.
-    fn recover(&mut self, place: &Place, to: u64) -> Result<(), BatchError> {
+    fn recover(&mut self, place: &Partition, to: u64) -> Result<(), BatchError> {
         let errors = self.known_errors(place)?;
         let mut next = place.range.first.0;
         while next < to {
@@ -161,8 +167,8 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Counts the records after the account that a part proves to be counted.
-    fn count_on(&mut self, place: &mut Place, books: &mut Books) -> Result<(), BatchError> {
+    /// Counts the records behind the account that a part proves to be counted.
+    fn count_on(&mut self, place: &mut Partition, books: &mut Books) -> Result<(), BatchError> {
         let first = place.accounted.unwrap_or(0).max(place.range.first.0);
         if let Some((_, end)) = place.gap {
             place.next = Some(end);
@@ -208,7 +214,7 @@ impl Replay<'_> {
     }
 
     /// Behind the last record that brought an event of a part of the stream's.
-    fn end_of_counted(&mut self, place: &Place, first: u64) -> Result<Option<u64>, BatchError> {
+    fn end_of_counted(&mut self, place: &Partition, first: u64) -> Result<Option<u64>, BatchError> {
         let (mut next, mut end) = (first, None);
         // What comes again may not have been counted yet.
         let mut met = IdSet::new();
@@ -234,7 +240,7 @@ impl Replay<'_> {
 
     fn count_batch(
         &mut self,
-        place: &Place,
+        place: &Partition,
         parsed: &Parsed,
         stop: u64,
         errors: &HashSet<u64>,
@@ -255,15 +261,10 @@ impl Replay<'_> {
                 continue;
             }
             let (time, key) = (events.event_time(index), IdKey::of(events.id(index)));
-            if self.streamed.contains(time, key)? {
-                if self.streamed_seen.insert(key) {
-                    counts.valid += 1;
-                    counts.clicks += u64::from(events.click(index));
-                    content.add(parsed.batch.sums[index]);
-                } else {
-                    counts.duplicates += 1
-                }
-            } else if self.counted.contains(time, key)? {
+            let is_streamed = self.streamed.contains(time, key)?;
+            if is_streamed && self.streamed_seen.insert(key) {
+                count_new(&parsed.batch, index, counts, &mut content);
+            } else if is_streamed || self.counted.contains(time, key)? {
                 counts.duplicates += 1;
             } else {
                 except[index] = false;
@@ -272,16 +273,13 @@ impl Replay<'_> {
         let is_new = self.insert(&parsed.batch, &except)?;
         for index in (0..events.len()).filter(|index| !except[*index]) {
             if is_new[index] {
-                counts.valid += 1;
-                counts.clicks += u64::from(events.click(index));
-                content.add(parsed.batch.sums[index]);
+                count_new(&parsed.batch, index, counts, &mut content);
             } else {
-                counts.duplicates += 1
+                counts.duplicates += 1;
             }
         }
         if parsed.batch.runs.last().is_some_and(|run| run.next_offset().0 <= stop) {
-            let of_share = parsed.batch.shares.iter().map(|share| share.counts);
-            for share in of_share {
+            for share in parsed.batch.shares.iter().map(|share| share.counts) {
                 counts.float_ids += share.float_ids;
                 counts.unknown_fields += share.unknown_fields;
             }
@@ -306,11 +304,11 @@ impl Replay<'_> {
         Ok(inserted.is_new)
     }
 
-    /// The next records, and moves on after them; none at a place that is damaged, which is named.
-    fn read(&mut self, place: &Place, next: &mut u64) -> Result<Option<Vec<RecordBatch>>, BatchError> {
+    /// The next records, and moves on behind them; none at a place that is damaged, which is named.
+    fn read(&mut self, place: &Partition, next: &mut u64) -> Result<Option<Vec<RecordBatch>>, BatchError> {
         self.work.go_on()?;
         let partition = place.range.partition;
-        match self.work.place.log.read(place.topic, partition, Offset(*next), READ_BYTES) {
+        match self.work.back_ends.log.read(place.topic, partition, Offset(*next), READ_BYTES) {
             Ok(batches) => Ok(match batches.last() {
                 Some(last) => {
                     *next = last.next_offset().0;
@@ -348,10 +346,10 @@ impl Replay<'_> {
     }
 
     /// Records of a partition that are in error, in the queue or on their way there.
-    fn known_errors(&self, place: &Place) -> Result<HashSet<u64>, BatchError> {
+    fn known_errors(&self, place: &Partition) -> Result<HashSet<u64>, BatchError> {
         let (topic, partition) = (place.topic.name(), place.range.partition);
         let mut known = self.pending_errors.get(&(topic.to_owned(), partition)).cloned().unwrap_or_default();
-        errors::positions(self.work.place.warehouse, topic, partition, 0, |offset| {
+        errors::positions(self.work.back_ends.warehouse, topic, partition, 0, |offset| {
             known.insert(offset);
         })?;
         Ok(known)
@@ -359,10 +357,10 @@ impl Replay<'_> {
 
     /// Why a record is in error that keeps all rules: its time was ahead then, or the warehouse
     /// refused it.
-    fn error_type(&self, place: &Place, offset: u64) -> Result<ErrorType, BatchError> {
+    fn error_type(&self, place: &Partition, offset: u64) -> Result<ErrorType, BatchError> {
         let params =
             [place.topic.name().into(), Value::Int(place.range.partition.into()), Value::Int(offset as i64)];
-        let table = query_table(self.work.place.warehouse, ERROR_TYPE, &params)?;
+        let table = query_table(self.work.back_ends.warehouse, ERROR_TYPE, &params)?;
         let Some(row) = table.first() else { return Ok(ErrorType::Future) };
         Ok(row.parse("error_type", "a type of error", |name: &str| name.parse().ok())?)
     }
@@ -371,7 +369,7 @@ impl Replay<'_> {
 /// Stores where the processor continues.
 pub(super) fn store_offsets(
     transaction: &mut dyn StreamTransaction,
-    places: &[Place],
+    places: &[Partition],
 ) -> Result<(), BatchError> {
     for place in places {
         if let Some(next) = place.next {

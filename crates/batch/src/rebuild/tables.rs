@@ -7,8 +7,8 @@ use adpipe_warehouse::{
 };
 use hashbrown::HashSet;
 
-use super::parts::{Archived, Known};
-use super::{RebuildReport, Work};
+use super::parts::{Archived, KnownPart};
+use super::work::{RebuildReport, Work};
 use crate::BatchError;
 use crate::commit::{PartRow, add_part_row, add_to_hour, raise_minutes_floor};
 use crate::files::{self, FileRow, FileState};
@@ -111,7 +111,7 @@ fn name_parts(
 ) -> Result<(), BatchError> {
     let (parts, hours) = (work.account.archive_parts.table()?, work.account.archive_part_hours.table()?);
     let by_account: HashSet<&str> = parts.column("path")?.into_iter().collect();
-    let is_as_accounted = |part: &&Known| by_account.contains(part.path.as_str());
+    let is_as_accounted = |part: &&KnownPart| by_account.contains(part.path.as_str());
     let taken: HashSet<&str> =
         archived.parts.iter().filter(is_as_accounted).map(|part| part.path.as_str()).collect();
     let is_taken = |row: &Row<'_>| Ok(taken.contains(row.get::<&str>("path")?));
@@ -148,7 +148,7 @@ fn reported_files(
     report: &mut RebuildReport,
 ) -> Result<(), BatchError> {
     let files = work.account.files.table()?;
-    for row in query_table(work.place.warehouse, REPORTED_FILES, &[])?.iter() {
+    for row in query_table(work.back_ends.warehouse, REPORTED_FILES, &[])?.iter() {
         let (mut file, invalid) = reported_file(&row)?;
         let known = accounted(&files, &file)?;
         let counts = file.counts;
@@ -245,7 +245,7 @@ pub(super) fn invalid_by_type(
     ];
     let mut by_type = [0; ErrorType::ALL.len()];
     let mut left = total;
-    for row in query_table(work.place.warehouse, ERROR_TYPES, &params)?.iter() {
+    for row in query_table(work.back_ends.warehouse, ERROR_TYPES, &params)?.iter() {
         let error_type =
             row.parse("error_type", "a type of error", |name: &str| name.parse::<ErrorType>().ok())?;
         let count = row.get::<u64>("errors")?.min(left);

@@ -23,10 +23,10 @@ use tokio::runtime::Runtime;
 use super::Archive;
 use super::store::{NewFile, PROBE, Store, StoreError, StoredFile, is_beside, is_ours};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// The time limit for the first request of a run, for which someone may wait.
-const LITTLE_PATIENCE: Duration = Duration::from_secs(3);
+/// The patience with the first request of a run, behind which somebody may wait.
+const HASTY_LIMIT: Duration = Duration::from_secs(3);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ const PIECE_BYTES: usize = 32 << 20;
 /// Where the archive is, and how to get in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Place {
-    /// The bucket.
+    /// Name of the bucket, without its endpoint.
     pub bucket: String,
     /// Path within the bucket; may be empty.
     pub prefix: String,
@@ -62,7 +62,7 @@ pub struct S3Place {
 pub struct S3Keys {
     /// The key's name.
     pub access_key_id: String,
-    /// The key.
+    /// The secret that belongs to it.
     pub secret_access_key: String,
     /// Of keys that last for a while only.
     pub session_token: Option<String>,
@@ -154,9 +154,9 @@ impl Archive {
     /// When the place cannot be one.
     pub fn in_s3(place: S3Place) -> Result<Archive, StoreError> {
         let cannot = |error: &dyn fmt::Display| StoreError::failed(place.url(), error);
-        let client = place.client(place.patience.unwrap_or(PATIENCE)).map_err(|error| cannot(&error))?;
-        let hasty = place.client(LITTLE_PATIENCE).map_err(|error| cannot(&error))?;
-        // Its one thread serves only sockets; callers wait on their own threads.
+        let client = place.client(place.patience.unwrap_or(REQUEST_LIMIT)).map_err(|error| cannot(&error))?;
+        let hasty = place.client(HASTY_LIMIT).map_err(|error| cannot(&error))?;
+        // Its one thread serves sockets only; who asks waits on a thread of his own.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("s3")
