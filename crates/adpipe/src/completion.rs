@@ -31,7 +31,6 @@ pub fn nodes() -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// Types of errors.
 pub fn error_types() -> Vec<CompletionCandidate> {
     adpipe_event::ErrorType::ALL.iter().map(|kind| CompletionCandidate::new(kind.as_str())).collect()
 }

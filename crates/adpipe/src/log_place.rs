@@ -11,7 +11,6 @@ use crate::config::{Config, ConfigError, embedded_folder};
 pub enum LogPlace {
     /// In a folder of this machine.
     Embedded(PathBuf),
-    /// On a Kafka cluster.
     #[cfg(feature = "kafka")]
     Kafka(KafkaOptions),
 }
@@ -34,7 +33,7 @@ impl LogPlace {
             let positions_file = PathBuf::from(&config.ingest.positions_file);
             let Some(mut options) = KafkaOptions::from_url(url, positions_file) else {
                 let message =
-                    "write \"kafka://HOST:PORT[,HOST:PORT]\"; users and passwords belong into [log.kafka]";
+                    "write \"kafka://HOST:PORT[,HOST:PORT]\"; users and passwords belong in [log.kafka]";
                 return wrong("log.url", message.to_owned());
             };
             options.topic_prefix = config.log.topic_prefix.clone();

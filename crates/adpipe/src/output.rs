@@ -175,35 +175,36 @@ pub fn fitting_table(
         widths = longest.iter().map(|longest| (*longest).min(most)).collect();
     }
     let mut text = String::new();
-    let mut add = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut line = String::new();
-        for (index, cell) in cells.enumerate() {
-            let cell = match most {
-                Some(most) => terminal::cut(cell, most),
-                None => Cow::Borrowed(cell),
-            };
-            let padding = " ".repeat(widths[index].saturating_sub(width(&cell)));
-            if index > 0 {
-                line.push_str("  ");
-            }
-            if right.get(index).copied().unwrap_or(false) {
-                line.push_str(&padding);
-                line.push_str(&cell);
-            } else {
-                line.push_str(&cell);
-                line.push_str(&padding);
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    };
-    add(&mut header.iter().map(AsRef::as_ref));
-    for row in &rows {
-        add(&mut row.iter().map(AsRef::as_ref));
+    for row in std::iter::once(&header).chain(&rows) {
+        add_row(&mut text, row, &widths, right, most);
     }
     text.truncate(text.trim_end_matches('\n').len());
     let is_cut = most.is_some_and(|most| longest.iter().any(|longest| *longest > most));
     Some(Fitting { text, is_cut })
+}
+
+/// Adds a row as a line; cells longer than `most` are cut.
+fn add_row(text: &mut String, row: &[Cow<'_, str>], widths: &[usize], right: &[bool], most: Option<usize>) {
+    let mut line = String::new();
+    for (index, cell) in row.iter().enumerate() {
+        let cell = match most {
+            Some(most) => terminal::cut(cell, most),
+            None => Cow::Borrowed(cell.as_ref()),
+        };
+        let padding = " ".repeat(widths[index].saturating_sub(width(&cell)));
+        if index > 0 {
+            line.push_str("  ");
+        }
+        if right.get(index).copied().unwrap_or(false) {
+            line.push_str(&padding);
+            line.push_str(&cell);
+        } else {
+            line.push_str(&cell);
+            line.push_str(&padding);
+        }
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
 }
 
 /// The width to which columns are cut so that all fit into a line; the narrow ones stay as they are.

@@ -11,7 +11,7 @@ use crate::warehouse_place::WarehousePlace;
 /// Where the project is looked for when none is configured.
 const USUAL_FOLDER: &str = "dbt";
 
-/// The project's folder; none for the project inside of adpipe.
+/// The project's folder; none for the project built into adpipe.
 pub fn folder(config: &Config) -> Option<PathBuf> {
     match config.transform.project.as_str() {
         "" => Some(PathBuf::from(USUAL_FOLDER)).filter(|folder| folder.join("dbt_project.yml").is_file()),

@@ -42,7 +42,7 @@ pub struct Services {
     pub(crate) stores: Mutex<Stores>,
 }
 
-/// Held by who plays a role.
+/// Held by the process that plays a role.
 #[derive(Debug)]
 pub struct HeldRole {
     _lock: Option<RoleLock>,

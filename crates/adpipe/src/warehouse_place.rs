@@ -14,7 +14,6 @@ use crate::config::{Config, ConfigError, embedded_folder};
 pub enum WarehousePlace {
     /// SQLite files in this folder.
     Folder(PathBuf),
-    /// A PostgreSQL server.
     Postgres(Box<PostgresSettings>),
 }
 

@@ -40,7 +40,7 @@ fn backup(folder: &Folder, code: i32) -> Value {
 
 /// Raw files of a few days, some of whose rows are bad or repeat others.
 fn raw_file(folder: &Folder, number: u64, rows: u64) {
-    folder.generate_raw(&format!("{number}.csv"), number, rows, "2014-10-23");
+    folder.generate_some_bad(&format!("{number}.csv"), rows, number, "2014-10-23", "csv");
     std::fs::create_dir_all(folder.join("data/raw")).unwrap();
     std::fs::rename(folder.join(&format!("{number}.csv")), folder.join(&format!("data/raw/{number}.csv")))
         .unwrap();

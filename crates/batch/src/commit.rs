@@ -32,10 +32,6 @@ const ADD_PART_HOUR: &str = section(ARCHIVE_SQL, "add_part_hour");
 const ADD_TO_HOUR: &str = section(ARCHIVE_SQL, "add_to_hour");
 const RAISE_MINUTES_FLOOR: &str = section(ARCHIVE_SQL, "raise_minutes_floor");
 
-/// Errors appended at once, and their bytes.
-const ERRORS_AN_APPEND: usize = 2_000;
-const ERROR_BYTES_AN_APPEND: usize = 4 << 20;
-
 /// A file as far as it is committed.
 pub(crate) struct Account {
     pub row: FileRow,

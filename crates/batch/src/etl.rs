@@ -53,7 +53,7 @@ fn write_all(
     report: &mut Report,
 ) -> Result<(), BatchError> {
     let shutdown = &whole_run.part();
-    progress.begin("looking at the archive");
+    progress.begin("checking the archive");
     let found = sweep::look_before(back_ends)?;
     let unreadable = unreadable::look_before(back_ends, &found)?;
     let stamp = Stamp::of_new_run(identity::data_id(back_ends.warehouse)?);
@@ -63,7 +63,7 @@ fn write_all(
     report.hashed = hashes::set_missing(back_ends, &unreadable, shutdown)?;
 
     read_raw_files(config, back_ends, &unreadable, progress, shutdown, report)?;
-    // As if somebody had stopped it: the next run does the rest.
+    // As if it had been stopped: the next run does the rest.
     if report.is_cut_off() {
         shutdown.trigger();
     }
@@ -85,7 +85,7 @@ fn write_all(
     progress.begin("finishing");
     unreadable.store(back_ends.warehouse)?;
     report.unreadable_hours = unreadable.hours();
-    // Who is told that a file is done may remove it.
+    // The file may be removed once it is reported as done.
     back_ends.warehouse.sync()?;
     if !shutdown.is_triggered() {
         let (swept, left) = sweep::sweep(back_ends)?;

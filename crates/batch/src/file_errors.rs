@@ -37,7 +37,7 @@ pub fn audit_errors(log: &dyn EventLog, warehouse: &dyn Warehouse) -> Result<Opt
     for row in query_table(snapshot.as_ref(), ERRORS_IN_QUEUE, &[])?.iter() {
         stored.insert(row.get("topic")?, row.get("errors")?);
     }
-    let pending_errors = errors_on_the_way(log, snapshot.as_ref(), |topic| topic.starts_with("file:"))?;
+    let pending_errors = pending_errors(log, snapshot.as_ref(), |topic| topic.starts_with("file:"))?;
     let (mut total, mut waiting) = (0, 0);
     let mut gaps = Vec::new();
     for row in accounts.iter() {

@@ -124,8 +124,8 @@ fn look(known: &[FileRow], file: &RawFile, force: bool) -> io::Result<Plan> {
 /// Goes on where a reading of the same content has ended.
 fn read_on(row: &FileRow, size: u64, size_hash: String, modified: String) -> Plan {
     let because = if row.size < size { Because::Grown } else { Because::Unfinished };
-    // What is in the future is so by the time when a reading began: the same when a run that
-    // was killed goes on.
+    // The time when a reading began decides what is in the future: it is the same if a run that was
+    // killed continues.
     let started_at = if because == Because::Grown { Millis::now() } else { row.started_at };
     let row = FileRow {
         size,

@@ -57,7 +57,7 @@ impl Sorter<'_> {
         self.close().map(drop)
     }
 
-    /// False when nobody takes segments any more.
+    /// False if segments are no longer taken.
     fn take(&mut self, item: Item) -> Result<bool, BatchError> {
         match item {
             Item::Settled { file, plan } => {
@@ -78,7 +78,7 @@ impl Sorter<'_> {
             Item::End { file, state, message } => {
                 let message = match (state, message.is_empty()) {
                     (FileState::Damaged, false) if self.next_row > 1 => {
-                        format!("behind row {}: {message}", self.next_row - 1)
+                        format!("after row {}: {message}", self.next_row - 1)
                     }
                     _ => message,
                 };
@@ -128,7 +128,7 @@ impl Sorter<'_> {
         Ok(())
     }
 
-    /// Sends the segment on its way; waits while too many are. False when nobody takes it.
+    /// Passes the segment on; waits while too many are waiting. False if it is no longer taken.
     fn close(&mut self) -> Result<bool, BatchError> {
         if self.segment.is_empty() {
             return Ok(true);

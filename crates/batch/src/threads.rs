@@ -61,8 +61,8 @@ impl Reading<'_> {
         let minutes_since = hints::minutes_since(self.back_ends.warehouse, self.files, rules, minutes)?;
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_THREADS);
         let (work_sender, work) = sync_channel(threads);
-        // Shared by the threads that take from it alone: when they have ended, so has it, and nobody
-        // waits for room in it.
+        // Shared by the threads that take from it alone: when they have ended, so has it, and nothing waits
+        // for room in it.
         let work = Arc::new(Mutex::new(work));
         let (item_sender, items) = sync_channel::<Numbered>(threads);
         let (full_sender, full) = sync_channel::<Segment>(0);

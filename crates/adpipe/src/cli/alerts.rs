@@ -114,7 +114,7 @@ pub struct ListArgs {
 
 #[derive(Args)]
 pub struct HistoryArgs {
-    /// Those that fire, or were over within this time
+    /// Alerts that fire, or resolved within this time
     #[arg(long, default_value = "7d", value_name = "TIME", value_parser = duration)]
     pub since: Duration,
 
@@ -199,7 +199,7 @@ pub struct SilenceArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub lasts: Duration,
 
-    /// Begin in so long [default: now]
+    /// Start after this time [default: now]
     #[arg(long = "in", value_name = "TIME", value_parser = duration)]
     pub starts_in: Option<Duration>,
 

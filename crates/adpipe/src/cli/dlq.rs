@@ -245,7 +245,7 @@ pub struct PaceArgs {
     #[arg(long)]
     pub no_wait: bool,
 
-    /// Give up when no outcome has come for this long
+    /// Stop waiting if no outcome arrives for this long
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration, conflicts_with = "no_wait")]
     pub wait: Duration,
 }
@@ -364,7 +364,7 @@ pub struct ImportArgs {
     #[arg(long)]
     pub no_wait: bool,
 
-    /// Give up when no outcome has come for this long
+    /// Stop waiting if no outcome arrives for this long
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration, conflicts_with = "no_wait")]
     pub wait: Duration,
 

@@ -25,7 +25,7 @@ pub fn run(mut config: Config, args: &BenchArgs) -> anyhow::Result<()> {
         config.log.url.clone_from(url);
     }
     crate::signals::end_at_once()?;
-    // Whatever is configured holds somebody's data: only what is named here is written to.
+    // The configured places hold real data: only places named here are written to.
     config.warehouse.url = String::new();
     let host = BenchHost { config, warehouse_url: args.warehouse.clone().unwrap_or_default() };
     let kinds: Vec<Kind> = args.what.iter().copied().map(Kind::from).collect();

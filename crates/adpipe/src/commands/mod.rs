@@ -32,7 +32,6 @@ use configuration::configuration;
 
 pub use completions::answer as answer_completion;
 
-/// Runs the command.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {

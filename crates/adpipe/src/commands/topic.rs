@@ -27,7 +27,6 @@ const USUAL: u64 = 20;
 /// Longest text of a cell.
 const CELL: usize = 60;
 
-/// Runs the command.
 pub fn run(config: &Config, action: &TopicAction) -> anyhow::Result<ExitCode> {
     match action {
         TopicAction::List(args) => list(open(config)?.as_ref(), args.json)?,

@@ -24,7 +24,6 @@ use crate::services::{Services, take_role};
 use crate::warehouse_place::WarehousePlace;
 use crate::{output, project, signals};
 
-/// Runs the command.
 pub fn run(config: Config, action: &TransformAction) -> anyhow::Result<ExitCode> {
     match action {
         TransformAction::Run(args) => transform(config, Command::Run, args),

@@ -66,7 +66,7 @@ impl Helper {
 impl Up {
     /// Opens the back ends and starts the roles; nothing is left running when one cannot start.
     pub fn start(config: Config, roles: &[Role]) -> anyhow::Result<Up> {
-        // Looked at first: a wrong file of DAGs, or of alerts, leaves nothing behind.
+        // Checked first: a mistake in the DAGs or alerts must leave nothing behind.
         let dags = crate::dags::load(&config)?;
         let rules = crate::alerts::rules(&config)?;
         if roles.contains(&Role::Monitor) {
@@ -279,7 +279,7 @@ fn scheduler_work(services: &Arc<Services>, dags: Dags) -> anyhow::Result<Work> 
     }))
 }
 
-/// Keeps house beside the processor; retention spares what does not fit.
+/// Keeps house next to the processor; retention spares what does not fit.
 fn start_housekeeping(services: &Arc<Services>, shutdown: &Shutdown) -> std::io::Result<Helper> {
     let (services, shutdown) = (Arc::clone(services), shutdown.clone());
     let thread = std::thread::Builder::new()

@@ -35,7 +35,6 @@ impl KafkaSettings {
         Ok(resolved)
     }
 
-    /// Sets one.
     #[cfg(feature = "kafka")]
     pub fn set(&mut self, key: &str, value: &str) {
         self.0.insert(key.to_owned(), value.to_owned());

@@ -52,31 +52,53 @@ fn assemble(
         }
     };
     let mut config: Config = toml::from_str(text).map_err(in_file)?;
-    if let Some(secret) = config.log.kafka.plain_secret() {
+    refuse_secrets(&config, path, text)?;
+    let variables = ours(variables);
+    let mut origins = Origins::of_file(path, text);
+    for (name, value) in variables {
+        let key;
+        (config, key) = with_variable(&config, &name, &value)
+            .map_err(|message| ConfigError::Variable { name: name.clone(), message })?;
+        origins.set(key, Origin::Variable(name));
+    }
+    check(&config).map_err(|error| origins.placed(error))?;
+    config.origins = origins;
+    Ok(config)
+}
+
+/// Fails when the file holds a secret, and does not repeat it.
+fn refuse_secrets(config: &Config, path: &Path, text: &str) -> Result<(), ConfigError> {
+    let refused = |secret: &str, message: String| {
         let (line, column) = position(text, text.find(secret).unwrap_or(0));
+        Err(ConfigError::File { path: path.to_path_buf(), line, column, message })
+    };
+    if let Some(secret) = config.log.kafka.plain_secret() {
         let message = format!(
             "a secret does not belong in this file: name a file that holds it, \"{secret}_file\" = \"…\", \
              or set ADPIPE_LOG__KAFKA__{}",
             secret.replace('.', "_").to_uppercase()
         );
-        return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
+        return refused(secret, message);
     }
     if config.notify.webhook_file.contains("://") {
-        let (line, column) = position(text, text.find(&config.notify.webhook_file).unwrap_or(0));
         let message =
             "the webhook's address does not belong in this file: write it into a file and name that, \
                        or set ADPIPE_NOTIFY__SLACK_WEBHOOK"
                 .to_owned();
-        return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
+        return refused(&config.notify.webhook_file, message);
     }
     if has_password(&config.warehouse.url) {
-        let (line, column) = position(text, text.find(&config.warehouse.url).unwrap_or(0));
         let message =
             "a password does not belong in this file: set ADPIPE_WAREHOUSE__PASSWORD or PGPASSWORD, \
                        or name a warehouse.password_file"
                 .to_owned();
-        return Err(ConfigError::File { path: path.to_path_buf(), line, column, message });
+        return refused(&config.warehouse.url, message);
     }
+    Ok(())
+}
+
+/// The variables that are meant for adpipe, by name.
+fn ours(variables: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> =
         variables.filter(|(name, _)| name.starts_with(PREFIX) && !SECRETS.contains(&name.as_str())).collect();
     variables.sort();
@@ -90,16 +112,7 @@ fn assemble(
             "ignored: Kubernetes sets these for a Service named adpipe; enableServiceLinks: false keeps them away"
         );
     }
-    let mut origins = Origins::of_file(path, text);
-    for (name, value) in variables {
-        let key;
-        (config, key) = with_variable(&config, &name, &value)
-            .map_err(|message| ConfigError::Variable { name: name.clone(), message })?;
-        origins.set(key, Origin::Variable(name));
-    }
-    check(&config).map_err(|error| origins.placed(error))?;
-    config.origins = origins;
-    Ok(config)
+    variables
 }
 
 /// Values that are readable but cannot work.
@@ -183,7 +196,6 @@ fn with_variable(config: &Config, name: &str, value: &str) -> Result<(Config, St
 
 /// What is wrong with a variable.
 enum Wrong {
-    /// It names nothing.
     Name(String),
     /// It has a value that its key cannot take.
     Value(String),

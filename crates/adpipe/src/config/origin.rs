@@ -11,8 +11,10 @@ use super::error::ConfigError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A line of the file.
-    File { path: PathBuf, line: usize },
-    /// An environment variable.
+    File {
+        path: PathBuf,
+        line: usize,
+    },
     Variable(String),
     /// A flag of this call.
     Flag(&'static str),

@@ -54,6 +54,14 @@ impl Folder {
         rows[0].clone()
     }
 
+    /// Rows of a few days from 2014-10-21 on, some of which are bad or repeat others.
+    pub fn generate_some_bad(&self, file: &str, rows: u64, seed: u64, end: &str, format: &str) {
+        let (rows, seed) = (rows.to_string(), seed.to_string());
+        let kind = ["--bad", "0.01", "--duplicates", "0.02", "--start", "2014-10-21"];
+        let size = ["--rows", &rows, "--seed", &seed, "--end", end, "--format", format];
+        self.generate(file, &[&size[..], &kind[..]].concat());
+    }
+
     /// Makes events and gives the generator's own account of them.
     pub fn generate(&self, file: &str, arguments: &[&str]) -> serde_json::Value {
         let out = self.join(file);

@@ -205,7 +205,7 @@ pub fn ten_files(pipeline: &Pipeline, rows: u32) {
     for number in 0..10 {
         let (format, end) = if number % 2 == 0 { ("csv", "2014-10-23") } else { ("ndjson", "2014-10-22") };
         let file = format!("data/raw/{number}.{format}");
-        pipeline.folder.generate_raw(&file, number % 7, u64::from(rows), end);
+        pipeline.folder.generate_some_bad(&file, rows.into(), number % 7, end, format);
     }
 }
 

@@ -307,7 +307,7 @@ impl Sums {
     }
 }
 
-/// Writes what is new in a part into parts of its own.
+/// Writes the new events of a part into new parts.
 fn rewrite(work: &Work<'_>, candidate: &Candidate, is_new: &[bool]) -> Result<Vec<KnownPart>, BatchError> {
     let archive = work.back_ends.archive;
     let mut batches: Vec<EventBatch> = Vec::new();

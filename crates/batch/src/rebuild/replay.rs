@@ -62,7 +62,7 @@ pub(super) fn replay(
     work.progress.begin("reading the log");
     let (log, warehouse) = (work.back_ends.log, work.back_ends.warehouse);
     let is_event_topic = |name: &str| adpipe_stream::TOPICS.iter().any(|topic| topic.name() == name);
-    let pending_errors = errors_on_the_way(log, warehouse, is_event_topic)?;
+    let pending_errors = pending_errors(log, warehouse, is_event_topic)?;
     let archive = work.back_ends.archive;
     let by_stream = |part: &&super::parts::KnownPart| part.counted == CountedBy::Stream;
     let Archived { parts, minutes_since, contents } = archived;
@@ -167,7 +167,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Counts the records behind the account that a part proves to be counted.
+    /// Counts the records after the account that a part proves to be counted.
     fn count_on(&mut self, place: &mut Partition, books: &mut Books) -> Result<(), BatchError> {
         let first = place.accounted.unwrap_or(0).max(place.range.first.0);
         if let Some((_, end)) = place.gap {
@@ -304,7 +304,7 @@ impl Replay<'_> {
         Ok(inserted.is_new)
     }
 
-    /// The next records, and moves on behind them; none at a place that is damaged, which is named.
+    /// The next records, and moves on after them; none at a place that is damaged, which is named.
     fn read(&mut self, place: &Partition, next: &mut u64) -> Result<Option<Vec<RecordBatch>>, BatchError> {
         self.work.go_on()?;
         let partition = place.range.partition;

@@ -36,7 +36,7 @@ pub struct RebuildReport {
     pub from_log: u64,
     /// Clicks among them.
     pub clicks_from_log: u64,
-    /// Records behind the account that a part proves to be counted.
+    /// Records after the account that a part proves to be counted.
     pub replayed: u64,
     /// Parts whose events are all in others.
     pub redundant: Vec<String>,

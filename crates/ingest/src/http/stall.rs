@@ -27,7 +27,6 @@ impl StallGuard {
         StallGuard { stream, span: SPAN, stalled: None }
     }
 
-    /// The socket itself.
     pub fn into_stream(self) -> TcpStream {
         self.stream
     }

@@ -114,7 +114,7 @@ pub fn unsilence(access: &AlertAccess, args: &UnsilenceArgs) -> anyhow::Result<(
         _ => bail!("{:?} matches several silences; write more of the id", args.silence),
     };
     store::end_silence(access.warehouse.as_ref(), &silence.silence_id)?;
-    output::line(&format!("{} is no longer silent", about(silence)))
+    output::line(&format!("{} is no longer silenced", about(silence)))
 }
 
 pub fn silences(access: &AlertAccess, json: bool) -> anyhow::Result<()> {

@@ -30,7 +30,6 @@ const UNTOLD: &str = "Slack did not accept the messages; they are kept and sent 
 /// Some figures take a while to find out (the age of sources), and are asked for again.
 const FIND_OUT: Duration = Duration::from_secs(10);
 
-/// What was found.
 struct Found {
     rules: Rules,
     measured: Measured,
@@ -125,11 +124,7 @@ fn look(
             Look::StandBy { sees_life: false } => std::thread::sleep(LOOK_FOR_LIFE),
             Look::StandBy { sees_life: true } => {
                 let figures = Figures::of(sources, services.metrics.clone());
-                let mut measured = measure_rules(&figures, &rules, Millis::now());
-                while is_unknown(&measured) && began.elapsed() < FIND_OUT {
-                    std::thread::sleep(LOOK_FOR_LIFE);
-                    measured = measure_rules(&figures, &rules, Millis::now());
-                }
+                let measured = measure_known(&figures, &rules, began);
                 return report(services, rules, measured);
             }
             Look::Done(measured) if is_unknown(&measured) && began.elapsed() < FIND_OUT => {
@@ -152,6 +147,16 @@ fn look(
             }
         }
     }
+}
+
+/// Measures until every figure is known, or it has taken too long.
+fn measure_known(figures: &Figures, rules: &Rules, began: Instant) -> Measured {
+    let mut measured = measure_rules(figures, rules, Millis::now());
+    while is_unknown(&measured) && began.elapsed() < FIND_OUT {
+        std::thread::sleep(LOOK_FOR_LIFE);
+        measured = measure_rules(figures, rules, Millis::now());
+    }
+    measured
 }
 
 fn is_unknown(measured: &Measured) -> bool {

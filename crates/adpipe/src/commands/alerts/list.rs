@@ -44,7 +44,7 @@ pub fn open(access: &AlertAccess, json: bool) -> anyhow::Result<()> {
     tell_who_watches(access)
 }
 
-/// An empty list means little when nobody looks.
+/// An empty list means little when no monitor runs.
 fn tell_who_watches(access: &AlertAccess) -> anyhow::Result<()> {
     use adpipe_schedule::lease::{MONITOR, holder};
     if holder(access.warehouse.as_ref(), MONITOR)?.is_none() {
@@ -73,7 +73,7 @@ pub fn history(access: &AlertAccess, args: &HistoryArgs) -> anyhow::Result<()> {
     let row = |alert: &Alert| {
         let from = alert.firing_since.unwrap_or(alert.pending_since);
         let unit = |value| match access.rules.find(&alert.rule) {
-            Some(rule) => rule.signal.unit().humane_beside(Default::default(), value, alert.threshold),
+            Some(rule) => rule.signal.unit().format_beside(Default::default(), value, alert.threshold),
             None => format!("{value}"),
         };
         vec![

@@ -18,7 +18,6 @@ use crate::config::Config;
 use crate::output;
 use access::AlertAccess;
 
-/// Runs the command.
 pub fn run(config: Config, action: &AlertsAction) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match action {

@@ -3,9 +3,9 @@
 use adpipe_event::Millis;
 use adpipe_monitor::rules::{Language, Rules};
 use adpipe_monitor::store::{Alert, Silence};
-use adpipe_monitor::unit::humane_duration;
+use adpipe_monitor::unit::format_duration;
 
-/// What is wrong, in a sentence; of a rule that is no longer in the table, its name.
+/// What is wrong, in a sentence; if the rule is no longer in the table, its name.
 pub fn sentence(rules: &Rules, alert: &Alert) -> String {
     match rules.find(&alert.rule) {
         Some(rule) => rule.summary(Language::English, &alert.labels, alert.value),
@@ -32,5 +32,5 @@ pub fn shown(time: Millis) -> String {
 
 /// How long a while is, from one time to another.
 pub fn lasted(from: Millis, to: Millis) -> String {
-    humane_duration(Language::English, ((to.0 - from.0).max(0) / 1_000) as f64)
+    format_duration(Language::English, ((to.0 - from.0).max(0) / 1_000) as f64)
 }

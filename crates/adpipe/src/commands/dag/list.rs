@@ -43,7 +43,7 @@ pub fn run(access: &DagAccess, json: bool) -> anyhow::Result<ExitCode> {
     }
     output::line(&output::table(&["dag", "when", "next", "newest run", "tasks"], &[], &rows))?;
     if adpipe_schedule::holder(&access.store)?.is_none() {
-        output::note("no scheduler is at work; `adpipe up` or `adpipe run scheduler` starts one");
+        output::note("no scheduler is running; `adpipe up` or `adpipe run scheduler` starts one");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ use crate::cli::dag::DagLogsArgs;
 
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Prints the newest tries of a run's tasks, or the one that is named.
+/// Prints the newest attempts of a run's tasks, or the one that is named.
 pub fn run(access: &DagAccess, args: &DagLogsArgs) -> anyhow::Result<ExitCode> {
     let key = named(access, &args.name)?.key();
     // How far each log is printed.

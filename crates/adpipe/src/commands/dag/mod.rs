@@ -21,7 +21,6 @@ use crate::output;
 use crate::services::Services;
 use access::{DagAccess, named};
 
-/// Does one action.
 pub fn run(config: Config, action: &DagAction) -> anyhow::Result<ExitCode> {
     let dags = crate::dags::load(&config)?;
     let warehouse = Services::open_warehouse(&config)?;
@@ -69,7 +68,7 @@ fn retry(access: &mut DagAccess, args: &DagRetryArgs) -> anyhow::Result<ExitCode
 fn cancel(access: &mut DagAccess, name: &DagRunName) -> anyhow::Result<ExitCode> {
     let key = match &name.run {
         Some(_) => named(access, name)?.key(),
-        // Without a name the one that is going is meant, not one that waits behind it.
+        // Without a name, the running one is meant, not one that waits.
         None => {
             access.dags.get(&name.dag)?;
             let mut active = access.store.active()?;

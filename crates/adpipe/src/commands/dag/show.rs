@@ -29,7 +29,7 @@ pub fn duration(ms: i64) -> String {
     }
 }
 
-/// Runs, as a table or as JSON with their tries.
+/// Runs, as a table or as JSON with their attempts.
 pub fn runs(access: &DagAccess, runs: &[Run], json: bool) -> anyhow::Result<()> {
     if json {
         let mut values = Vec::new();
@@ -68,7 +68,6 @@ fn state(run: &Run) -> String {
     }
 }
 
-/// A run.
 pub fn run_as_json(run: &Run) -> Value {
     json!({
         "dag": run.dag_id,

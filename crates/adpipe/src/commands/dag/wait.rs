@@ -33,8 +33,8 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// Waits until every run is finished. The scheduler in here stands by while another is active; else
-/// it works off what is queued, and what follows from it.
+/// Waits until every run is finished. The scheduler in here stands by while another is active;
+/// otherwise it performs what is queued, and what follows from it.
 pub fn until_finished(access: &mut DagAccess, keys: &[RunKey]) -> anyhow::Result<Outcome> {
     let config = crate::dags::scheduler_config(&access.config, access.dags.clone(), false)?;
     let mut scheduler = Scheduler::new(config, Arc::clone(&access.warehouse), Metrics::new(VERSION)?);

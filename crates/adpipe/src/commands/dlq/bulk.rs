@@ -169,6 +169,6 @@ fn print_job(dlq: &Dlq, job: &Job, sends: bool, json: bool) -> anyhow::Result<u6
 fn how_many(dlq: &Dlq, filter: &adpipe_dlq::Filter) -> anyhow::Result<String> {
     Ok(match adpipe_dlq::search::count(dlq, filter)? {
         Some(count) => crate::output::counted(count, "error"),
-        None => "all errors that the filter meets".to_owned(),
+        None => "all errors that match the filter".to_owned(),
     })
 }

@@ -53,20 +53,25 @@ pub fn run(services: &Services, json: bool, waiting: Waiting) -> anyhow::Result<
     } else if !needs_somebody {
         output::line("no errors need attention")?;
     } else {
-        for alert in alerts {
-            output::line(alert["summary"].as_str().unwrap_or_default())?;
-            for cause in alert["causes"].as_array().into_iter().flatten() {
-                let text = |key: &str| cause[key].as_str().unwrap_or_default();
-                let (fingerprint, stage, message) =
-                    (text("fingerprint"), text("stage"), shortened(text("message")));
-                output::line(&format!(
-                    "  {fingerprint}  {}  {stage}  {message}",
-                    output::errors_of_cause(cause)
-                ))?;
-            }
-        }
+        print(&alerts)?;
     }
     Ok(if needs_somebody { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn print(alerts: &[serde_json::Value]) -> anyhow::Result<()> {
+    for alert in alerts {
+        output::line(alert["summary"].as_str().unwrap_or_default())?;
+        for cause in alert["causes"].as_array().into_iter().flatten() {
+            let text = |key: &str| cause[key].as_str().unwrap_or_default();
+            let (fingerprint, stage, message) =
+                (text("fingerprint"), text("stage"), shortened(text("message")));
+            output::line(&format!(
+                "  {fingerprint}  {}  {stage}  {message}",
+                output::errors_of_cause(cause)
+            ))?;
+        }
+    }
+    Ok(())
 }
 
 /// What a signal of the queue is called here.

@@ -97,6 +97,14 @@ pub fn import(services: &Services, dlq: &Dlq, args: &ImportArgs) -> anyhow::Resu
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn consent(args: &ImportArgs) -> Consent {
+    match (args.dry_run, args.force) {
+        (true, _) => Consent::Look,
+        (false, true) => Consent::Any,
+        (false, false) => Consent::OnlyValid,
+    }
+}
+
 fn take_lines(dlq: &Dlq, args: &ImportArgs) -> anyhow::Result<Account> {
     let mut reader: Box<dyn BufRead> = match args.file.to_str() {
         Some("-") => Box::new(BufReader::new(std::io::stdin())),
@@ -106,11 +114,7 @@ fn take_lines(dlq: &Dlq, args: &ImportArgs) -> anyhow::Result<Account> {
         )),
     };
     pass_mark(&mut reader, args)?;
-    let consent = match (args.dry_run, args.force) {
-        (true, _) => Consent::Look,
-        (false, true) => Consent::Any,
-        (false, false) => Consent::OnlyValid,
-    };
+    let consent = consent(args);
     let name = actor();
     let mut account = Account::default();
     let mut complaints = Complaints::default();

@@ -21,7 +21,6 @@ use crate::cli::dlq::DlqAction;
 use crate::config::Config;
 use crate::services::Services;
 
-/// Runs the command.
 pub fn run(config: Config, action: &DlqAction) -> anyhow::Result<ExitCode> {
     let services = Services::open_existing(config)?;
     let done = act_on(&services, action);

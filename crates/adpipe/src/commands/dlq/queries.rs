@@ -99,6 +99,23 @@ fn tries_of(error: &ErrorLine) -> String {
 }
 
 fn print_story(story: &Story) -> anyhow::Result<()> {
+    print_facts(story)?;
+    for (name, value) in &story.headers.0 {
+        output::line(&format!(
+            "header        {name}: {}",
+            payload::in_one_line(&String::from_utf8_lossy(value))
+        ))?;
+    }
+    output::line(&format!("payload       {}", output::counted(story.raw_payload.len() as u64, "byte")))?;
+    output::line(&payload::shown(&story.raw_payload))?;
+    if let Some(edited) = &story.edited_payload {
+        output::line("edited payload")?;
+        output::line(&payload::shown(edited))?;
+    }
+    print_history(story)
+}
+
+fn print_facts(story: &Story) -> anyhow::Result<()> {
     let error = &story.error;
     let facts = [
         ("error", error.error_id.clone()),
@@ -130,18 +147,10 @@ fn print_story(story: &Story) -> anyhow::Result<()> {
     for (name, value) in facts.into_iter().chain(file.map(|file| ("file", file))) {
         output::line(&format!("{name:<13} {}", payload::in_one_line(&value)))?;
     }
-    for (name, value) in &story.headers.0 {
-        output::line(&format!(
-            "header        {name}: {}",
-            payload::in_one_line(&String::from_utf8_lossy(value))
-        ))?;
-    }
-    output::line(&format!("payload       {}", output::counted(story.raw_payload.len() as u64, "byte")))?;
-    output::line(&payload::shown(&story.raw_payload))?;
-    if let Some(edited) = &story.edited_payload {
-        output::line("edited payload")?;
-        output::line(&payload::shown(edited))?;
-    }
+    Ok(())
+}
+
+fn print_history(story: &Story) -> anyhow::Result<()> {
     for one in &story.tries {
         let outcome = one.outcome.as_deref().unwrap_or("in progress").replace('_', " ");
         let reason = one.error_message.as_deref().map(|why| format!(": {why}")).unwrap_or_default();

@@ -17,7 +17,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Errors that are in the log and not in the queue.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
-    /// How many.
     pub errors: u64,
     /// Whether another process keeps the queue and will store them.
     pub has_keeper: bool,

@@ -16,7 +16,6 @@ const SHOWN_FILES: usize = 40;
 /// Names shown of files that were passed over for one reason.
 const SHOWN_PASSED_OVER: usize = 5;
 
-/// Prints it.
 pub fn print(report: &Report, as_json: bool) -> anyhow::Result<()> {
     if as_json {
         return output::json(&to_json(report));

@@ -13,7 +13,6 @@ use crate::output;
 
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Progress of one source.
 pub struct Progress {
     name: String,
     bytes: Option<u64>,
@@ -61,7 +60,6 @@ impl Progress {
         }
     }
 
-    /// Removes the bar.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

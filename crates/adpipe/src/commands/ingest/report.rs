@@ -28,14 +28,7 @@ pub fn appended(ingested: &Ingested, services: &Services, json: bool) -> anyhow:
 /// Says what the ingested records were.
 pub fn counted(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Result<()> {
     if json {
-        let [parse, schema, validation, future, sink, archive] = counted.invalid_by_type;
-        return output::json(&json!({
-            "records": counted.records, "events": counted.valid, "clicks": counted.clicks,
-            "duplicates": counted.duplicates, "invalid": counted.invalid(), "parse": parse,
-            "schema": schema, "validation": validation, "future": future, "sink": sink, "archive": archive,
-            "late": counted.late, "float_ids": counted.float_ids, "unknown_fields": counted.unknown_fields,
-            "too_long": ingested.too_long, "checked": ingested.checker.as_ref().map(checked),
-        }));
+        return output::json(&as_json(counted, ingested));
     }
     let number = output::grouped;
     let rate = output::rate(counted.clicks, counted.valid);
@@ -78,6 +71,17 @@ pub fn counted(counted: &Counts, ingested: &Ingested, json: bool) -> anyhow::Res
     Ok(())
 }
 
+fn as_json(counted: &Counts, ingested: &Ingested) -> serde_json::Value {
+    let [parse, schema, validation, future, sink, archive] = counted.invalid_by_type;
+    json!({
+        "records": counted.records, "events": counted.valid, "clicks": counted.clicks,
+        "duplicates": counted.duplicates, "invalid": counted.invalid(), "parse": parse,
+        "schema": schema, "validation": validation, "future": future, "sink": sink, "archive": archive,
+        "late": counted.late, "float_ids": counted.float_ids, "unknown_fields": counted.unknown_fields,
+        "too_long": ingested.too_long, "checked": ingested.checker.as_ref().map(checked),
+    })
+}
+
 /// Names the first invalid records, and why it ended if it did.
 pub fn note_invalid(checker: &Checker) {
     for record in checker.named() {
@@ -106,7 +110,6 @@ pub fn note_invalid(checker: &Checker) {
     });
 }
 
-/// The same for machines.
 fn checked(checker: &Checker) -> Value {
     json!({
         "invalid": checker.invalid(), "within_limit": checker.is_within_limit(),

@@ -13,9 +13,7 @@ const COLUMNS_POSTGRES: &str = section(SQL, "columns_postgres");
 pub struct Column {
     /// The table, with its schema.
     pub table: String,
-    /// The column.
     pub name: String,
-    /// Its type.
     pub kind: String,
     /// `not null`, or nothing.
     pub null: String,

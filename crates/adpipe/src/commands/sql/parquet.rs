@@ -31,7 +31,6 @@ enum Kind {
     Bytes,
 }
 
-/// A file under way.
 pub struct ParquetRows<W: Write + Send> {
     state: State<W>,
     rows: Vec<Vec<Value>>,
@@ -51,7 +50,6 @@ impl<W: Write + Send> ParquetRows<W> {
         ParquetRows { state: State::New(out), rows: Vec::new(), bytes: 0, written: 0 }
     }
 
-    /// Takes a row.
     pub fn add(&mut self, columns: &[String], values: &[Value]) -> anyhow::Result<()> {
         self.bytes += values.iter().map(size).sum::<usize>();
         self.rows.push(values.to_vec());
@@ -61,7 +59,6 @@ impl<W: Write + Send> ParquetRows<W> {
         Ok(())
     }
 
-    /// Ends the file.
     pub fn end(mut self, columns: &[String]) -> anyhow::Result<W> {
         self.write_group(columns)?;
         match self.state {

@@ -25,7 +25,7 @@ use super::store::{NewFile, PROBE, Store, StoreError, StoredFile, is_beside, is_
 
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// The patience with the first request of a run, behind which somebody may wait.
+/// The time limit for the first request of a run, for which someone may wait.
 const HASTY_LIMIT: Duration = Duration::from_secs(3);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -156,7 +156,7 @@ impl Archive {
         let cannot = |error: &dyn fmt::Display| StoreError::failed(place.url(), error);
         let client = place.client(place.patience.unwrap_or(REQUEST_LIMIT)).map_err(|error| cannot(&error))?;
         let hasty = place.client(HASTY_LIMIT).map_err(|error| cannot(&error))?;
-        // Its one thread serves sockets only; who asks waits on a thread of his own.
+        // Its one thread serves only sockets; callers wait on their own threads.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("s3")

@@ -11,7 +11,6 @@ use crate::output;
 /// Causes that are listed, at most.
 const SHOWN_CAUSES: usize = 5;
 
-/// What was found.
 pub struct Findings<'a> {
     pub file: String,
     pub input: &'a Input,

@@ -47,7 +47,6 @@ const WORDS: [&str; 28] = [
     "with",
 ];
 
-/// The next line.
 pub enum Line {
     Text(String),
     /// Ctrl-C: what was begun is dropped.
@@ -62,7 +61,6 @@ pub enum Lines {
 }
 
 impl Lines {
-    /// Standard input.
     pub fn plain() -> Lines {
         Lines::Plain
     }
