@@ -158,7 +158,7 @@ fn a_schedule_alone_moves_alerts_on_and_people_deal_with_them() {
     // Dealt with.
     folder.run(&["dlq", "discard", "--all", "--yes", "--reason", "a test"]);
     assert!(
-        ended(&folder, 0, &["check", "--fail"]).0.contains("no alerts need attention (3 alerts looked at)")
+        ended(&folder, 0, &["check", "--fail"]).0.contains("no alerts need attention (3 alerts checked)")
     );
     let history = json(&folder, 0, &["history", "--json"]);
     assert_eq!((&history[0]["state"], &history[0]["note"]), (&"resolved".into(), &"mine".into()));
