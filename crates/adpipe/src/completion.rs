@@ -37,5 +37,5 @@ pub fn error_types() -> Vec<CompletionCandidate> {
 
 /// Stores that can be accepted.
 pub fn stores() -> Vec<CompletionCandidate> {
-    adpipe_stream::stores::Store::ALL.iter().map(|store| CompletionCandidate::new(store.name())).collect()
+    adpipe_stores::Store::ALL.iter().map(|store| CompletionCandidate::new(store.name())).collect()
 }

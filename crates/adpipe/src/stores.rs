@@ -1,4 +1,4 @@
-//! How the opened stores stand to each other: what [`adpipe_stream::stores`] needs of the services,
+//! How the opened stores stand to each other: what [`adpipe_stores`] needs of the services,
 //! and which role needs which store.
 
 use std::collections::HashSet;
@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use adpipe_log::{Offset, Topic};
 use adpipe_metrics::Role;
-use adpipe_stream::stores::{self, Keeper, Parts, State, Store, Stores, StoresError};
+use adpipe_stores::{Keeper, Parts, State, Store, Stores, StoresError};
 
 use crate::services::Services;
 
@@ -26,7 +26,7 @@ impl Services {
     /// # Errors
     /// When the log is not the one that the others know: then nothing can continue.
     pub fn settle(&self) -> anyhow::Result<()> {
-        let stores = self.with_parts(stores::open)?;
+        let stores = self.with_parts(adpipe_stores::open)?;
         self.take_up(stores);
         self.require(&[Store::Log])?;
         Ok(())
@@ -37,7 +37,7 @@ impl Services {
     /// # Errors
     /// When one of them cannot be read.
     pub fn look_again(&self) -> Result<(), StoresError> {
-        let stores = self.with_parts(stores::open)?;
+        let stores = self.with_parts(adpipe_stores::open)?;
         self.take_up(stores);
         Ok(())
     }
@@ -47,7 +47,7 @@ impl Services {
     /// # Errors
     /// When one of them cannot be read.
     pub fn look_at_stores(&self) -> Result<Stores, StoresError> {
-        self.with_parts(stores::look)
+        self.with_parts(adpipe_stores::look)
     }
 
     /// Accepts a store as it is.
@@ -55,7 +55,7 @@ impl Services {
     /// # Errors
     /// When there is nothing to accept, or it cannot be.
     pub fn accept_store(&self, store: Store, actor: &str) -> Result<Stores, StoresError> {
-        self.with_parts(|parts| stores::accept::accept(parts, store, actor))
+        self.with_parts(|parts| adpipe_stores::accept::accept(parts, store, actor))
     }
 
     /// Fails with the first of these stores that is stopped.
@@ -105,7 +105,7 @@ impl Services {
         work(Parts {
             log: self.log.as_ref(),
             warehouse: self.guard.unguarded().as_ref(),
-            raise: raise.as_ref().map(|raise| raise as &stores::Raise<'_>),
+            raise: raise.as_ref().map(|raise| raise as &adpipe_stores::Raise<'_>),
             archive_has_parts: &has_parts,
         })
     }

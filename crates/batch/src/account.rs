@@ -337,7 +337,7 @@ impl Counted {
 
     /// As it is recorded; none when it names a topic or a type that this adpipe does not know.
     pub fn to_commit(&self) -> Option<Commit> {
-        let topic = adpipe_stream::TOPICS.iter().find(|topic| topic.name() == self.topic)?;
+        let topic = adpipe_counting::TOPICS.iter().find(|topic| topic.name() == self.topic)?;
         let mut counts = Counts {
             records: self.records,
             valid: self.valid,

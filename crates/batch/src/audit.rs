@@ -1,9 +1,9 @@
 //! The archive's part of `adpipe verify`: its files against its list, and against the figures.
 
+use adpipe_counting::Check;
 use adpipe_event::Millis;
 use adpipe_runtime::progress::{Progress, Unit};
 use adpipe_sql::section;
-use adpipe_stream::verify::Check;
 use adpipe_warehouse::{
     ArchiveReadError, FromRow, PartName, Warehouse, WarehouseError, WarehouseRead, for_each_row, query_table,
 };

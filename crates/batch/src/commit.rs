@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 
+use adpipe_counting::windows;
 use adpipe_event::{EventBatch, Millis};
 use adpipe_log::{ErrorRecord, EventLog, Headers, Records, Topic, error_record, header};
 use adpipe_metrics::Metrics;
 use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::windows;
 use adpipe_warehouse::{
     Counts, IdKey, IdSet, StreamTransaction, StreamWriter, Value, Warehouse, WarehouseError, added_part,
     added_sum, row_sum,

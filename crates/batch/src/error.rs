@@ -54,12 +54,11 @@ impl BatchError {
     }
 }
 
-impl From<adpipe_stream::StreamError> for BatchError {
-    fn from(error: adpipe_stream::StreamError) -> BatchError {
+impl From<adpipe_counting::CountingError> for BatchError {
+    fn from(error: adpipe_counting::CountingError) -> BatchError {
         match error {
-            adpipe_stream::StreamError::Log(error) => BatchError::Log(error),
-            adpipe_stream::StreamError::Warehouse(error) => BatchError::Warehouse(error),
-            adpipe_stream::StreamError::Thread(reason) => BatchError::Thread(reason),
+            adpipe_counting::CountingError::Log(error) => BatchError::Log(error),
+            adpipe_counting::CountingError::Warehouse(error) => BatchError::Warehouse(error),
         }
     }
 }

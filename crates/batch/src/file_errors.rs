@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
+use adpipe_counting::Check;
+use adpipe_counting::pending_errors::pending_errors;
 use adpipe_log::EventLog;
 use adpipe_sql::section;
-use adpipe_stream::pending_errors::pending_errors;
-use adpipe_stream::verify::Check;
 use adpipe_warehouse::{Warehouse, query_table};
 
 use crate::BatchError;

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use adpipe_counting::archived;
 use adpipe_event::{
     ContentHasher, ContentSum, CsvColumns, ErrorType, EventBatch, EventError, Format, Millis, Parsed, Parser,
     RecordReader,
 };
-use adpipe_stream::archived;
 use adpipe_warehouse::{Counts, IdKey};
 
 use crate::chunks::{Chunk, ChunkKind};

@@ -2,9 +2,9 @@
 //!
 //! The payload as received is never touched: an edit is kept next to it, and every one on record.
 
+use adpipe_counting::micro_batch::Parsing;
 use adpipe_event::{EventError, Millis, Rules};
 use adpipe_sql::section;
-use adpipe_stream::micro_batch::Parsing;
 use adpipe_warehouse::{FromRow, Row, Transaction, Value, WarehouseError, query_table};
 
 use crate::actions::{Actor, Note, note, retry_one};

@@ -9,7 +9,7 @@ use adpipe_metrics::Role;
 use adpipe_runtime::Backoff;
 use adpipe_runtime::Shutdown;
 use adpipe_sql::section;
-use adpipe_stream::stores::crossing::{Crossing, cross};
+use adpipe_stores::crossing::{Crossing, cross};
 use adpipe_warehouse::{Value, Warehouse, WarehouseError, errors};
 
 use crate::Dlq;

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
+use adpipe_counting::TOPICS;
 use adpipe_event::Millis;
 use adpipe_log::Topic;
 use adpipe_sql::section;
-use adpipe_stream::TOPICS;
 use adpipe_warehouse::invalid::{Verdicts, verdicts_in};
 use adpipe_warehouse::{PartitionOffset, Row, Transaction, Value, query_table};
 

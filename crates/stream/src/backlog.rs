@@ -30,7 +30,7 @@ pub fn records(log: &dyn EventLog, warehouse: &dyn WarehouseRead) -> Result<u64,
 /// When the log or the warehouse does not answer.
 pub fn lag(log: &dyn EventLog, warehouse: &dyn WarehouseRead) -> Result<Vec<PartitionLag>, StreamError> {
     let mut lags = Vec::new();
-    for topic in crate::TOPICS {
+    for topic in adpipe_counting::TOPICS {
         lags.extend(lag_of(topic, log, warehouse)?);
     }
     Ok(lags)

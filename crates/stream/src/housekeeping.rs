@@ -132,7 +132,7 @@ pub fn retire(
 /// The next offset that the reader of each partition will want.
 fn offsets(warehouse: &dyn Warehouse) -> Result<Vec<(Topic, u32, Offset)>, StreamError> {
     let mut all = Vec::new();
-    for topic in crate::TOPICS {
+    for topic in adpipe_counting::TOPICS {
         let of_topic = warehouse.offsets(topic.name())?;
         all.extend(of_topic.iter().map(|offset| (topic, offset.partition, Offset(offset.next_offset))));
     }

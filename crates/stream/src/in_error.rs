@@ -1,9 +1,9 @@
 //! Which records of a micro-batch are in error: part of its account, as an error that the account
 //! does not know is void.
 
+use adpipe_counting::micro_batch::{MicroBatch, Origin};
 use adpipe_warehouse::invalid::OffsetSet;
 
-use crate::micro_batch::{MicroBatch, Origin};
 use crate::processor::Rejected;
 
 /// Offsets in error, by the order of the shares.

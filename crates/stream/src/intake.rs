@@ -6,13 +6,13 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use adpipe_counting::micro_batch::MicroBatch;
 use adpipe_log::{EventLog, LogError, Offset, Topic};
 use adpipe_runtime::{Backoff, Shutdown};
+use adpipe_stores::crossing::{Crossing, cross};
 use adpipe_warehouse::Warehouse;
 
-use crate::micro_batch::MicroBatch;
 use crate::reading::Reading;
-use crate::stores::crossing::{Crossing, cross};
 use crate::{StreamConfig, StreamError};
 
 /// How long to wait for records before looking whether something else is to be done.

@@ -1,36 +1,28 @@
 //! The stream processor: effectively once from the log into the warehouse.
 //!
 //! Two threads and a short queue between them. [`intake`] reads the log ([`reading`]), parses, validates and
-//! fills columnar [`MicroBatch`](micro_batch::MicroBatch)es; [`processor`] makes each of them one
+//! fills columnar [`MicroBatch`](adpipe_counting::micro_batch::MicroBatch)es; [`processor`] makes each of them one
 //! warehouse transaction: claim the offsets, insert the events, add the metrics, record the
 //! account. Offsets live in that transaction, so a crash at any instant leaves either all of a
 //! batch or nothing, and the same records are read again.
 //!
 //! Open `processor.rs` first: `apply` shows the whole promise on one screen.
 
-pub mod archived;
 pub mod backlog;
 pub mod housekeeping;
 mod in_error;
 mod intake;
-pub mod micro_batch;
-pub mod pending_errors;
 pub mod processor;
 mod reading;
 mod retries;
 mod send_errors;
-pub mod stores;
 pub mod verify;
-pub mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use adpipe_event::FieldMap;
 use adpipe_warehouse::ArchiveIds;
-
-/// The topics whose records are events: those that came in, and those that are tried again.
-pub const TOPICS: [adpipe_log::Topic; 2] = [adpipe_log::Topic::Raw, adpipe_log::Topic::Retry];
 
 /// What may go wrong in a processor for good; what passes by itself is waited out.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +67,15 @@ impl Default for StreamConfig {
             allowed_lateness: Duration::from_secs(300),
             fields: FieldMap::default(),
             archive: None,
+        }
+    }
+}
+
+impl From<adpipe_counting::CountingError> for StreamError {
+    fn from(error: adpipe_counting::CountingError) -> StreamError {
+        match error {
+            adpipe_counting::CountingError::Log(error) => StreamError::Log(error),
+            adpipe_counting::CountingError::Warehouse(error) => StreamError::Warehouse(error),
         }
     }
 }

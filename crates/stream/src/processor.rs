@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
+use adpipe_counting::archived::{self, ArchivedIds, Judged, hours_of};
+use adpipe_counting::micro_batch::MicroBatch;
+use adpipe_counting::windows;
 use adpipe_event::{ContentSum, ErrorType, EventError, Millis};
 use adpipe_log::{EventLog, LogError, Topic};
 use adpipe_metrics::{Metrics, Role};
@@ -13,11 +16,9 @@ use adpipe_warehouse::{
     Commit, Counts, Inserted, LatencyCounts, StreamWriter, Warehouse, WarehouseError, archive, invalid,
 };
 
-use crate::archived::{self, ArchivedIds, Judged, hours_of};
 use crate::intake::{Committed, Intake};
-use crate::micro_batch::MicroBatch;
 use crate::send_errors::{self, InError};
-use crate::{StreamConfig, StreamError, in_error, retries, windows};
+use crate::{StreamConfig, StreamError, in_error, retries};
 use adpipe_runtime::Backoff;
 use adpipe_runtime::Shutdown;
 

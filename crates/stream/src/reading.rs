@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use adpipe_counting::micro_batch::{MicroBatch, Parsing};
 use adpipe_event::Rules;
 use adpipe_log::{Consumer, LogError, Offset, Polled, RecordBatch, Topic};
 use adpipe_runtime::Backoff;
 
 use crate::StreamError;
 use crate::intake::{IDLE, Intake};
-use crate::micro_batch::{MicroBatch, Parsing};
 
 /// Bytes asked of the log at once.
 const READ_BYTES: usize = 2 << 20;
@@ -41,7 +41,7 @@ impl<'a> Reading<'a> {
             fields: intake.config.fields.clone(),
         };
         let mut sources = Vec::new();
-        for topic in crate::TOPICS {
+        for topic in adpipe_counting::TOPICS {
             sources.push(Source { topic, consumer: intake.log.consume(topic)?, assigned: Vec::new() });
         }
         let generation = intake.generation.load(Ordering::Acquire);

@@ -1,9 +1,9 @@
 //! What became of the records that the dead-letter queue has sent again.
 
+use adpipe_counting::micro_batch::MicroBatch;
 use adpipe_log::{RetryMark, Topic};
 use adpipe_warehouse::{Inserted, Replay, ReplayOutcome};
 
-use crate::micro_batch::MicroBatch;
 use crate::processor::Rejected;
 
 /// The outcome of each retried record that is an event. Those that failed again say so themselves,

@@ -1,11 +1,10 @@
 //! Records for `ad_events_error`: the payload exactly as received, and why it failed.
 
+use adpipe_counting::micro_batch::{MicroBatch, Origin};
 use adpipe_event::{EventError, Millis};
 use adpipe_log::error_record::{ErrorRecord, appends};
 use adpipe_log::{EventLog, LogError, Records, Topic};
 use adpipe_metrics::Metrics;
-
-use crate::micro_batch::{MicroBatch, Origin};
 
 /// A record of a micro-batch that is in error.
 pub(crate) struct InError<'a> {

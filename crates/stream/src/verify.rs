@@ -9,6 +9,8 @@ mod recount;
 
 use std::time::Duration;
 
+use adpipe_counting::Check;
+use adpipe_counting::pending_errors::pending_errors;
 use adpipe_event::{FieldMap, Millis};
 use adpipe_log::EventLog;
 use adpipe_runtime::progress::Progress;
@@ -16,23 +18,11 @@ use adpipe_warehouse::report::{self, Totals};
 use adpipe_warehouse::{ArchiveIds, Warehouse, archive, audit, lost};
 
 use crate::StreamError;
-use crate::pending_errors::pending_errors;
 use account::{
     account_is_whole, every_error_is_kept, every_partition_is_known, nothing_is_torn, read_partitions,
 };
 use figures::figures_agree;
 use recount::nothing_is_missing;
-
-/// One line of the proof.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// What must hold.
-    pub name: &'static str,
-    /// Whether it does.
-    pub holds: bool,
-    /// The figures, or the gap.
-    pub detail: String,
-}
 
 /// The whole proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +122,7 @@ fn compare(scope: &Scope<'_>, recounts: bool) -> Result<Verdict, StreamError> {
     let warehouse = snapshot.as_ref();
     let partitions = read_partitions(log, warehouse)?;
     let commits = audit::commits(warehouse)?;
-    let is_event_topic = |name: &str| crate::TOPICS.iter().any(|topic| topic.name() == name);
+    let is_event_topic = |name: &str| adpipe_counting::TOPICS.iter().any(|topic| topic.name() == name);
     let pending = pending_errors(log, warehouse, is_event_topic)?;
     let newest = warehouse.newest_minute()?.unwrap_or_default();
     let floor = archive::minutes_floor(warehouse)?.unwrap_or(Millis(i64::MIN));

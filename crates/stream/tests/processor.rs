@@ -277,7 +277,7 @@ fn a_commit_that_lacks_records_is_a_gap() {
     database.execute("update commits set records = 2, valid = 2", []).unwrap();
     let verdict =
         verify::verify(pipeline.log.as_ref(), pipeline.warehouse.as_ref(), Duration::from_secs(1)).unwrap();
-    let is_named = |check: &verify::Check| check.detail.contains("2 records for 3 offsets");
+    let is_named = |check: &adpipe_counting::Check| check.detail.contains("2 records for 3 offsets");
     assert!(verdict.checks.iter().any(is_named), "{:?}", verdict.checks);
 }
 

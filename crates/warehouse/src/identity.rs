@@ -6,7 +6,7 @@
 //! that is gone, older or from another data set is detected by comparing it with the others.
 //! [`crate::lost`] keeps the account of what was lost with a log.
 //!
-//! `adpipe_stream::stores` compares and judges; this file only reads and writes.
+//! `adpipe_stores` compares and judges; this file only reads and writes.
 
 use adpipe_event::Millis;
 use adpipe_sql::section;

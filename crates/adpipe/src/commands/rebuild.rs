@@ -12,7 +12,7 @@ use adpipe_log::kafka::KafkaLog;
 use adpipe_log::sqlite::SqliteLog;
 use adpipe_metrics::Metrics;
 use adpipe_runtime::Shutdown;
-use adpipe_stream::stores::Store;
+use adpipe_stores::Store;
 use adpipe_warehouse::sqlite::SqliteWarehouse;
 use adpipe_warehouse::{Warehouse, identity};
 use anyhow::bail;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use adpipe_stream::stores::{Standing, State, Store, Stores, lost_in_words};
+use adpipe_stores::{Standing, State, Store, Stores, lost_in_words};
 
 use crate::actor::actor;
 use crate::cli::stores::{StoresAction, StoresArgs};

@@ -14,7 +14,7 @@ use adpipe_monitor::rules::Rules;
 use adpipe_notify::Notifier;
 use adpipe_runtime::Shutdown;
 use adpipe_schedule::dag::Dags;
-use adpipe_stream::stores::Keeper;
+use adpipe_stores::Keeper;
 use anyhow::{Context, anyhow, bail};
 use tokio::runtime::Runtime;
 

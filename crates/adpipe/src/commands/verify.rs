@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use adpipe_batch::deep::Deep;
+use adpipe_counting::Check;
 use adpipe_runtime::progress::Progress;
-use adpipe_stream::stores::{State, Stores};
-use adpipe_stream::verify::{self, Check, Scope, Verdict};
+use adpipe_stores::{State, Stores};
+use adpipe_stream::verify::{self, Scope, Verdict};
 use adpipe_warehouse::report::Ctr;
 use anyhow::bail;
 

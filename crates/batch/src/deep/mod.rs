@@ -9,10 +9,10 @@ mod figures;
 
 use std::time::Duration;
 
+use adpipe_counting::Check;
 use adpipe_event::{ContentSum, Millis};
 use adpipe_runtime::progress::Progress;
 use adpipe_sql::section;
-use adpipe_stream::verify::Check;
 use adpipe_warehouse::covered::{self, NOT_COVERED};
 use adpipe_warehouse::sums::{self, Content};
 use adpipe_warehouse::{Schema, Warehouse, WarehouseRead, archive as archived};

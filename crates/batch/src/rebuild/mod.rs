@@ -100,7 +100,7 @@ fn read_account(back_ends: BackEnds<'_>, report: &mut RebuildReport) -> Result<A
 }
 
 fn log_has_records(log: &dyn EventLog) -> Result<bool, BatchError> {
-    for topic in adpipe_stream::TOPICS {
+    for topic in adpipe_counting::TOPICS {
         if log.ranges(topic)?.iter().any(|range| range.next.0 > 0) {
             return Ok(true);
         }

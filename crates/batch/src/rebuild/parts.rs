@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use adpipe_counting::windows;
 use adpipe_event::{ContentHasher, ContentSum, EventBatch, Millis};
 use adpipe_runtime::progress::Unit;
-use adpipe_stream::windows;
 use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{IdKey, IdSet, PartName, StreamTransaction, WarehouseError};
 use hashbrown::HashMap;

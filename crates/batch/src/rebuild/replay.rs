@@ -8,13 +8,13 @@
 
 use std::collections::HashSet;
 
+use adpipe_counting::micro_batch::{MicroBatch, Parsing};
+use adpipe_counting::pending_errors::{ErrorOffsets, pending_errors};
+use adpipe_counting::windows;
 use adpipe_event::{ContentSum, ErrorType, Millis, Rules};
 use adpipe_log::{LogError, Offset, PartitionRange, RecordBatch, Topic};
 use adpipe_runtime::progress::Unit;
 use adpipe_sql::section;
-use adpipe_stream::micro_batch::{MicroBatch, Parsing};
-use adpipe_stream::pending_errors::{ErrorOffsets, pending_errors};
-use adpipe_stream::windows;
 use adpipe_warehouse::sums::HourContents;
 use adpipe_warehouse::{
     Commit, Counts, IdKey, IdSet, LatencyCounts, StreamTransaction, Value, WarehouseError, errors,
@@ -61,7 +61,7 @@ pub(super) fn replay(
 ) -> Result<Vec<Partition>, BatchError> {
     work.progress.begin("reading the log");
     let (log, warehouse) = (work.back_ends.log, work.back_ends.warehouse);
-    let is_event_topic = |name: &str| adpipe_stream::TOPICS.iter().any(|topic| topic.name() == name);
+    let is_event_topic = |name: &str| adpipe_counting::TOPICS.iter().any(|topic| topic.name() == name);
     let pending_errors = pending_errors(log, warehouse, is_event_topic)?;
     let archive = work.back_ends.archive;
     let by_stream = |part: &&super::parts::KnownPart| part.counted == CountedBy::Stream;
@@ -103,7 +103,7 @@ fn places(work: &Work<'_>) -> Result<Vec<Partition>, BatchError> {
         Ok(None)
     };
     let mut places = Vec::new();
-    for topic in adpipe_stream::TOPICS {
+    for topic in adpipe_counting::TOPICS {
         for range in work.back_ends.log.ranges(topic)? {
             let accounted = accounted_of(topic.name(), range.partition)?;
             let begin = accounted.unwrap_or(0);

@@ -1,8 +1,8 @@
 //! When an error is tried again.
 
+use adpipe_counting::micro_batch::Parsing;
 use adpipe_event::{ErrorType, FieldMap, Millis, Rules};
 use adpipe_log::Headers;
-use adpipe_stream::micro_batch::Parsing;
 use adpipe_warehouse::Value;
 
 use crate::failure::Failure;

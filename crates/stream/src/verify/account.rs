@@ -1,5 +1,6 @@
 //! The account against the log and the dead-letter queue, by partition.
 
+use adpipe_counting::pending_errors::ErrorOffsets;
 use adpipe_log::{EventLog, PartitionRange, Topic};
 use adpipe_warehouse::audit::{self, CommitRow};
 use adpipe_warehouse::invalid::{Verdicts, verdicts};
@@ -8,7 +9,6 @@ use adpipe_warehouse::{WarehouseRead, errors};
 
 use super::{Check, check};
 use crate::StreamError;
-use crate::pending_errors::ErrorOffsets;
 
 /// Gaps named one by one.
 const SHOWN_GAPS: usize = 20;
@@ -78,7 +78,7 @@ pub(super) fn read_partitions(
     warehouse: &dyn WarehouseRead,
 ) -> Result<Vec<ReadPartition>, StreamError> {
     let mut partitions = Vec::new();
-    for topic in crate::TOPICS {
+    for topic in adpipe_counting::TOPICS {
         let offsets = warehouse.offsets(topic.name())?;
         for range in log.ranges(topic)? {
             let stored = offsets.iter().find(|offset| offset.partition == range.partition);

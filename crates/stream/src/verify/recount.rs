@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use adpipe_counting::archived::{ArchivedIds, hours_of};
+use adpipe_counting::micro_batch::Parsing;
+use adpipe_counting::pending_errors::ErrorOffsets;
 use adpipe_event::{EventBatch, FieldMap, Millis, Rules};
 use adpipe_log::{LogError, Offset, Record, RecordBatch};
 use adpipe_runtime::progress::Unit;
@@ -12,9 +15,6 @@ use adpipe_warehouse::{ArchiveIds, WarehouseRead, archive, errors};
 use super::account::ReadPartition;
 use super::{Check, Scope, check};
 use crate::StreamError;
-use crate::archived::{ArchivedIds, hours_of};
-use crate::micro_batch::Parsing;
-use crate::pending_errors::ErrorOffsets;
 
 /// Bytes read from the log at once.
 const READ_BYTES: usize = 4 << 20;

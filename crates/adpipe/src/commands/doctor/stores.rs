@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use adpipe_stream::stores::{State as Standing, lost_in_words};
+use adpipe_stores::{State as Standing, lost_in_words};
 
 use super::finding::{Finding, State, add};
 use crate::config::Config;

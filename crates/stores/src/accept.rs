@@ -4,10 +4,10 @@ use adpipe_log::Offset;
 use adpipe_warehouse::identity::{self, Identity};
 use adpipe_warehouse::lost::{self, LostRecords};
 
-use super::judge::{Judgement, judge};
-use super::settle::{memories, newest_epoch};
-use super::survey::{Partition, Survey, index_of};
-use super::{Parts, State, Store, Stores, StoresError};
+use crate::judge::{Judgement, judge};
+use crate::settle::{memories, newest_epoch};
+use crate::survey::{Partition, Survey, index_of};
+use crate::{Parts, State, Store, Stores, StoresError};
 
 /// Takes a store as it is for a part of the data set, on the record, in a new epoch; of the log also
 /// every record that is named as lost. Gives how the stores stand then.
@@ -22,7 +22,7 @@ pub fn accept(parts: Parts<'_>, store: Store, actor: &str) -> Result<Stores, Sto
         Some(_) => accept_store(parts, &survey, &judgement, store, actor)?,
     }
     // The log may have to be raised past what is now part of the data set.
-    super::open(parts)
+    crate::open(parts)
 }
 
 /// The same for every store of the warehouse that is stopped: after all of them were restored from
@@ -31,7 +31,7 @@ pub fn accept(parts: Parts<'_>, store: Store, actor: &str) -> Result<Stores, Sto
 /// # Errors
 /// The same as [`accept`].
 pub fn accept_all(parts: Parts<'_>, actor: &str) -> Result<Stores, StoresError> {
-    let mut stores = super::open(parts)?;
+    let mut stores = crate::open(parts)?;
     for store in [Store::Realtime, Store::Errors, Store::Ops] {
         if stores.stopped(store).is_some() {
             stores = accept(parts, store, actor)?;
@@ -56,7 +56,7 @@ fn accept_log(
             judgement.log.message()
         )));
     }
-    if !is_stopped && super::not_accepted(parts.warehouse)?.is_empty() {
+    if !is_stopped && crate::not_accepted(parts.warehouse)?.is_empty() {
         return Err(StoresError::Refused(
             "the log fits the other stores; there is nothing to accept".to_owned(),
         ));

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use adpipe_log::{ErrorRecord, EventLog, LogError, Offset, Topic};
 use adpipe_warehouse::{WarehouseRead, errors};
 
-use crate::StreamError;
+use crate::CountingError;
 
 /// Bytes read from the log at once.
 const READ_BYTES: usize = 4 << 20;
@@ -22,7 +22,7 @@ pub fn pending_errors(
     log: &dyn EventLog,
     warehouse: &dyn WarehouseRead,
     is_wanted: impl Fn(&str) -> bool,
-) -> Result<ErrorOffsets, StreamError> {
+) -> Result<ErrorOffsets, CountingError> {
     let mut found = ErrorOffsets::new();
     let stored = errors::offsets(warehouse)?;
     for range in log.ranges(Topic::Error)? {

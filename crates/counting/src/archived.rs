@@ -38,7 +38,7 @@ struct Unreadable {
 
 /// The ids of archived hours that batches have touched.
 #[derive(Default)]
-pub(crate) struct ArchivedIds {
+pub struct ArchivedIds {
     hours: HashMap<Millis, HourIds>,
     unreadable: HashMap<Millis, Unreadable>,
     batch: u64,
@@ -46,7 +46,7 @@ pub(crate) struct ArchivedIds {
 
 /// What the archive says of a batch's events.
 #[derive(Default)]
-pub(crate) struct Judged {
+pub struct Judged {
     /// For each event whether it is not to be inserted; empty when all are.
     pub except: Vec<bool>,
     /// Those of them that cannot be judged, by index, because parts of their hours cannot be read.
@@ -152,7 +152,7 @@ pub fn error(hour: Millis, reason: &str) -> EventError {
 }
 
 /// The hours of a batch, each once, in order.
-pub(crate) fn hours_of(events: &EventBatch) -> Vec<Millis> {
+pub fn hours_of(events: &EventBatch) -> Vec<Millis> {
     let mut hours: Vec<Millis> = Vec::new();
     for time in events.event_times() {
         let hour = time.floor_hour();

@@ -3,9 +3,9 @@
 use adpipe_log::{Offset, Topic};
 use adpipe_warehouse::identity::Peer;
 
-use super::Store;
-use super::judge::LogStep;
-use super::survey::{ACTIONS, FILES, Survey};
+use crate::Store;
+use crate::judge::LogStep;
+use crate::survey::{ACTIONS, FILES, Survey};
 
 /// Whether a store that is older, or empty, ends where it would have been, from the log alone.
 pub(super) fn goes_on(

@@ -4,9 +4,9 @@ use adpipe_log::{LogIdentity, Offset, PartitionRange, Topic};
 use adpipe_warehouse::identity::{Found, Identity, Peer};
 use adpipe_warehouse::lost::StoredPlace;
 
-use super::judge::{LogStep, Step, judge};
-use super::survey::{Partition, Seen, Survey, partition_name};
-use super::{State, Store};
+use crate::judge::{LogStep, Step, judge};
+use crate::survey::{Partition, Seen, Survey, partition_name};
+use crate::{State, Store};
 
 const NOW: &str = "2026-01-01 00:00:00";
 

@@ -56,14 +56,15 @@ pub struct MicroBatch {
     pub shares: Vec<Share>,
     /// Index of each run's share, by the run's index.
     shares_of_runs: Vec<usize>,
-    /// Which assignment it was read under; see [`crate::processor`].
-    pub(crate) generation: u64,
-    pub(crate) hasher: ContentHasher,
+    /// Which assignment it was read under; see `adpipe_stream::processor`.
+    pub generation: u64,
+    /// Sums the contents of its events.
+    pub hasher: ContentHasher,
 }
 
 impl MicroBatch {
     /// An empty one, to be read under an assignment.
-    pub(crate) fn of_generation(generation: u64) -> MicroBatch {
+    pub fn of_generation(generation: u64) -> MicroBatch {
         MicroBatch { generation, ..MicroBatch::default() }
     }
 
@@ -144,7 +145,7 @@ impl MicroBatch {
     }
 
     /// The record that an origin names.
-    pub(crate) fn record(&self, origin: Origin) -> Option<Record<'_>> {
+    pub fn record(&self, origin: Origin) -> Option<Record<'_>> {
         self.runs[origin.run as usize].get(origin.record as usize)
     }
 }
@@ -169,7 +170,7 @@ impl Parsing {
     }
 
     /// Forgets what header set indexes mean: they are counted again in each run.
-    pub(crate) fn start_run(&mut self) {
+    pub fn start_run(&mut self) {
         self.columns = None;
     }
 
@@ -187,7 +188,11 @@ impl Parsing {
         self.parse(payload, headers, 0, now)
     }
 
-    pub(crate) fn parse<'a>(
+    /// Parses a record with the headers of its set, whose columns are read once in a run.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn parse<'a>(
         &'a mut self,
         payload: &'a [u8],
         headers: &Headers,

@@ -5,9 +5,9 @@ use adpipe_warehouse::identity::{self, Identity, Peer};
 use adpipe_warehouse::lost::{self, LostRecords};
 use adpipe_warehouse::{Schema, Warehouse};
 
-use super::judge::{Judgement, LogStep, Step, floors, log_how_far};
-use super::survey::{ACTIONS, FILES, Partition, Survey, index_of};
-use super::{Parts, State, Store, StoresError};
+use crate::judge::{Judgement, LogStep, Step, floors, log_how_far};
+use crate::survey::{ACTIONS, FILES, Partition, Survey, index_of};
+use crate::{Parts, State, Store, StoresError};
 
 /// The name recorded when it settles automatically.
 const ADPIPE: &str = "adpipe";
@@ -75,7 +75,7 @@ fn raise(parts: Parts<'_>, survey: &Survey, judgement: &Judgement) -> Result<(),
     for (partition, floor) in floors(survey, judgement) {
         let floor = floor.max(newest_error(parts.warehouse, survey, judgement, &partition)?);
         if let Some(lost) = lost_of(&partition, floor) {
-            tracing::error!("acknowledged records are lost with the log: {}", super::lost_in_words(&lost));
+            tracing::error!("acknowledged records are lost with the log: {}", crate::lost_in_words(&lost));
             lost::note_lost(parts.warehouse, &lost)?;
         }
         if partition.range.next < Offset(floor) {

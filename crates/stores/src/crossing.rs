@@ -3,7 +3,7 @@
 use adpipe_log::{LogError, Topic};
 use adpipe_warehouse::{Warehouse, WarehouseError, lost};
 
-use super::survey::consumer_of;
+use crate::survey::consumer_of;
 
 /// The outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

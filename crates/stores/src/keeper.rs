@@ -7,10 +7,10 @@ use adpipe_log::EventLog;
 use adpipe_warehouse::identity::{self, Peer};
 use adpipe_warehouse::{Dialect, Schema, Session, StreamWriter, Warehouse};
 
-use super::judge::{Judgement, judge};
-use super::settle::{is_news, memories};
-use super::survey::Survey;
-use super::{Parts, Store, StoresError};
+use crate::judge::{Judgement, judge};
+use crate::settle::{is_news, memories};
+use crate::survey::Survey;
+use crate::{Parts, Store, StoresError};
 use adpipe_runtime::Shutdown;
 
 /// `realtime` remembers the end of the log this often: what is acknowledged and not yet processed

@@ -5,7 +5,7 @@ use adpipe_warehouse::identity::{self, Found, Peer};
 use adpipe_warehouse::lost::{self, StoredPlace};
 use adpipe_warehouse::{Dialect, Schema, Warehouse, WarehouseError};
 
-use super::{Parts, Store, StoresError};
+use crate::{Parts, Store, StoresError};
 
 /// Under this name the others remember how many actions people took in the queue.
 pub(super) const ACTIONS: &str = "errors:actions";

@@ -3,9 +3,9 @@
 use adpipe_log::{Offset, Topic};
 use adpipe_warehouse::identity::{Found, Identity, Peer};
 
-use super::resume::{cure, goes_on};
-use super::survey::{Partition, Remembered, Seen, Survey, index_of};
-use super::{Standing, State, Store};
+use crate::resume::{cure, goes_on};
+use crate::survey::{Partition, Remembered, Seen, Survey, index_of};
+use crate::{Standing, State, Store};
 
 /// What is to be done about a store of the warehouse.
 #[derive(Debug, Clone, PartialEq, Eq)]
