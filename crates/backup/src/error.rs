@@ -35,7 +35,7 @@ pub enum BackupError {
     /// A database cannot be read.
     #[error("{}: {reason}; {advice}", path.display())]
     Database {
-        /// Its file.
+        /// The database file.
         path: PathBuf,
         /// What SQLite says.
         reason: String,

@@ -143,7 +143,7 @@ pub struct ErrorLine {
     pub message: String,
     /// The group that it belongs to.
     pub fingerprint: String,
-    /// Its state.
+    /// As stored; see `Status`.
     pub status: String,
     /// Tries so far.
     pub retry_count: i64,

@@ -36,7 +36,7 @@ pub struct Line {
     /// What was wrong.
     #[serde(default)]
     pub message: String,
-    /// Its state.
+    /// As stored; see `Status`.
     #[serde(default)]
     pub status: String,
     /// First failure, UTC.

@@ -64,7 +64,7 @@ pub struct Alert {
     pub labels: Labels,
     /// How urgent it is.
     pub severity: Severity,
-    /// Its state.
+    /// Whether it waits, fires or is over.
     pub state: State,
     /// Newest value, in the signal's unit.
     pub value: f64,

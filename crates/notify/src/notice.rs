@@ -20,7 +20,7 @@ pub enum Entry {
     Summary {
         /// When it was stored, UTC milliseconds.
         stored_at: i64,
-        /// Its figures.
+        /// What happened on that day.
         summary: Box<Summary>,
     },
 }

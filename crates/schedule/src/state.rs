@@ -146,7 +146,7 @@ pub struct Run {
     pub interval_start: Millis,
     /// First moment after it.
     pub interval_end: Millis,
-    /// Its state.
+    /// How far the run is.
     pub state: RunState,
     /// 1, and one more each time it is run again.
     pub attempt: i64,
@@ -232,7 +232,7 @@ pub struct TryKey {
 pub struct Try {
     /// Which one.
     pub key: TryKey,
-    /// Its state.
+    /// How far the task is.
     pub state: TaskState,
     /// Further attempts that may follow it.
     pub tries_left: i64,

@@ -122,7 +122,7 @@ pub struct Standing {
     pub data_id: Option<String>,
     /// Its own id.
     pub store_id: Option<String>,
-    /// Its epoch.
+    /// Grows when a copy is accepted in the place of the store.
     pub epoch: u64,
     /// How far it is.
     pub how_far: u64,

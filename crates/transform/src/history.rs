@@ -150,7 +150,7 @@ pub(crate) struct Newest {
 pub struct TestStatus {
     /// dbt's id: `test.adpipe.not_null_….1a2b3c4d5e`.
     pub id: String,
-    /// Its name.
+    /// As in the project.
     pub name: String,
     /// `Pass`, `Warn`, `Fail` or `Error`.
     pub status: Status,

@@ -54,7 +54,7 @@ impl Status {
 pub struct NodeResult {
     /// dbt's id.
     pub id: String,
-    /// Its name.
+    /// As in the project.
     pub name: String,
     /// `model`, `seed`, `test` or `unit_test`.
     pub kind: String,

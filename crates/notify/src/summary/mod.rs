@@ -38,7 +38,7 @@ pub struct HourFigures {
     pub hour: String,
     /// Its start, UTC.
     pub starts_at: String,
-    /// Its figures.
+    /// Counts and rates of that hour.
     #[serde(flatten)]
     pub figures: DayFigures,
 }
@@ -48,7 +48,7 @@ pub struct HourFigures {
 pub struct TrendDay {
     /// YYYY-MM-DD.
     pub day: String,
-    /// Its figures.
+    /// Counts and rates of that day.
     #[serde(flatten)]
     pub figures: DayFigures,
 }

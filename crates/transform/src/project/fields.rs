@@ -24,7 +24,7 @@ impl<'y> Fields<'y> {
         Ok(Fields { what, place, entries, asked: Vec::new() })
     }
 
-    /// Its state.
+    /// File and line, for errors.
     pub fn place(&self) -> &Place {
         &self.place
     }

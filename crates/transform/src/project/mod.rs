@@ -30,7 +30,7 @@ use crate::target::Target;
 
 /// Everything that a project says.
 pub struct Project {
-    /// Its name.
+    /// As `dbt_project.yml` gives it.
     pub name: String,
     /// Where it was read from, for people.
     pub location: String,

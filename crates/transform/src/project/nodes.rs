@@ -13,7 +13,7 @@ use crate::yaml::Yaml;
 pub struct Node {
     /// dbt's id: `model.adpipe.stg_events`.
     pub id: String,
-    /// Its name.
+    /// As queries refer to it.
     pub name: String,
     /// Its file, and its line there.
     pub place: Place,
@@ -111,7 +111,7 @@ pub(crate) enum Rows {
 /// A described column.
 #[derive(Debug, Clone, Default)]
 pub struct Column {
-    /// Its name.
+    /// As in the table.
     pub name: String,
     /// What it holds.
     pub description: String,
@@ -145,7 +145,7 @@ pub struct Source {
 /// Something that uses the models: a dashboard.
 #[derive(Debug, Clone)]
 pub struct Exposure {
-    /// Its name.
+    /// As in the project; unique.
     pub name: String,
     /// What dashboards call it.
     pub label: String,
