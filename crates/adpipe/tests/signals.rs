@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use adpipe_testkit::{allowance, eventually, eventually_some};
 use common::{ADPIPE, Folder, Killed, adpipe_in};
 
-/// What is due to a command that is asked to end.
-const DUE: Duration = Duration::from_secs(2);
+/// What is due to a command that is asked to end, with all tests of this file at work beside it.
+const DUE: Duration = Duration::from_secs(8);
 
 const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
 
@@ -89,6 +89,7 @@ const COMMANDS: &[(&str, &[&str], Busy)] = &[
     ("transform ls", &[], Busy::Brief),
     ("transform show", &["no_missing_hours"], Busy::Locked),
     // They need no warehouse.
+    ("topic create", &[], Busy::Brief),
     ("topic list", &[], Busy::Brief),
     ("topic show", &["ad_events_raw"], Busy::Brief),
     ("dag list", &[], Busy::Locked),
