@@ -27,6 +27,8 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["sql", "select 1", "--memory", "much"], "--memory"),
     (&["sql", "select 1", "--json", "--format", "csv"], "--format"),
     (&["verify", "--seal"], "--deep"),
+    (&["health", "console"], "console"),
+    (&["topic", "create", "ad_events_raw"], "ad_events_raw"),
     (&["stores", "accept", "cellar"], "realtime"),
     (&["stores", "accept"], "NAME"),
     (&["backup"], "FOLDER"),
