@@ -236,7 +236,7 @@ fn partitions_may_be_taken_away_while_they_are_sought() {
             wait_for_assignment(other.as_mut(), 1..=2);
         }
         is_over.store(true, Ordering::Relaxed);
-        assert!(seeking.join().unwrap() > 6);
+        assert!(seeking.join().unwrap() > 2, "it met rebalances");
     });
 }
 
