@@ -25,21 +25,6 @@ pub fn accept(parts: Parts<'_>, store: Store, actor: &str) -> Result<Stores, Sto
     crate::open(parts)
 }
 
-/// The same for every store of the warehouse that is stopped: after all of them were restored from
-/// copies that were taken one after the other.
-///
-/// # Errors
-/// The same as [`accept`].
-pub fn accept_all(parts: Parts<'_>, actor: &str) -> Result<Stores, StoresError> {
-    let mut stores = crate::open(parts)?;
-    for store in [Store::Realtime, Store::Errors, Store::Ops] {
-        if stores.stopped(store).is_some() {
-            stores = accept(parts, store, actor)?;
-        }
-    }
-    Ok(stores)
-}
-
 fn accept_log(
     parts: Parts<'_>,
     survey: &Survey,

@@ -91,27 +91,6 @@ impl Prometheus {
     }
 }
 
-/// The answer to an instant query of the Prometheus at `host:port`.
-///
-/// # Panics
-/// When it does not answer, or refuses the query.
-pub fn query(address: &str, expression: &str) -> Vec<Sample> {
-    let path = format!("/api/v1/query?query={}", percent_encoded(expression));
-    let body = crate::http::send(address, "GET", &path, &[], b"")
-        .unwrap_or_else(|error| panic!("{address}: {error}"))
-        .body;
-    let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(answer["status"], "success", "{expression}: {answer}");
-    let data = &answer["data"];
-    if data["resultType"] == "scalar" {
-        return vec![Sample { labels: BTreeMap::new(), value: number(&data["result"][1]) }];
-    }
-    let rows = data["result"].as_array().unwrap_or_else(|| panic!("{expression}: {answer}"));
-    rows.iter()
-        .map(|row| Sample { labels: labels(&row["metric"]), value: number(&row["value"][1]) })
-        .collect()
-}
-
 /// Runs `promtool`; None when it is not installed.
 ///
 /// # Panics

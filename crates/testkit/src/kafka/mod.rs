@@ -185,11 +185,6 @@ impl Kafka {
         segments
     }
 
-    /// What the broker wrote.
-    pub fn broker_log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("broker.log")).unwrap_or_default()
-    }
-
     fn properties(&self) -> PathBuf {
         self.folder.path().join("server.properties")
     }
